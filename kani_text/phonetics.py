@@ -1,7 +1,8 @@
-"""Pronunciations as a lexicon writes them: in the International Phonetic Alphabet, in pinyin and in kana.
+"""Pronunciations as texts and lexicons write them: in the IPA, in ARPAbet, in pinyin and in kana.
 
-Source of the IPA: the chart of 2020 of the International Phonetic Association (CC BY-SA 3.0), and a few
-letters that dictionaries use besides.
+Source: the chart of 2020 of the International Phonetic Association (CC BY-SA 3.0), and a few
+letters that dictionaries use besides. Misaki's letters, which Kokoro was trained on, are of misaki 0.9.4
+(Apache-2.0): capitals, which the IPA has not, for diphthongs and a tapped t.
 """
 
 from __future__ import annotations
@@ -53,7 +54,14 @@ _VARIANTS = str.maketrans(
         "ʣ": f"d{TIE}z",
         "ʨ": f"t{TIE}ɕ",
         "ʥ": f"d{TIE}ʑ",
+        **dict(zip("AIOQWYT", ("eɪ", "aɪ", "oʊ", "əʊ", "aʊ", "ɔɪ", "ɾ"), strict=True)),
     }
+)
+_ARPABET = dict(
+    pair.split(":")
+    for pair in "AA:ɑ AE:æ AH:ʌ AO:ɔ AW:aʊ AX:ə AY:aɪ EH:ɛ ER:ɝ EY:eɪ IH:ɪ IX:ɨ IY:i OW:oʊ OY:ɔɪ UH:ʊ UW:u "
+    "B:b CH:ʧ D:d DH:ð DX:ɾ F:f G:ɡ HH:h JH:ʤ K:k L:l M:m N:n NG:ŋ P:p R:ɹ S:s SH:ʃ T:t TH:θ V:v W:w Y:j Z:z "
+    "ZH:ʒ AH0:ə ER0:ɚ".split()
 )
 _FINALS = {
     "": "a ai an ang ao e ei en eng er o ou yi ya yan yang yao ye yin ying yo yong you yu yuan yue yun "
@@ -107,6 +115,22 @@ def canonicalize(ipa: str) -> str:
     if not _VALID.fullmatch(plain):
         raise ValueError(_describe_error(plain))
     return plain
+
+
+def from_arpabet(written: str) -> str:
+    """IPA of CMU's ARPAbet ("T AH0 M EY1 T OW0"). Raises ValueError as ``canonicalize`` does."""
+    sounds = []
+    for sound in written.upper().split():
+        letters = sound.rstrip("012")
+        if letters not in _ARPABET or len(sound) > len(letters) + 1:
+            raise ValueError(f"has {sound[:10]!r}, which is no sound of ARPAbet")
+        stress = {"1": "ˈ", "2": "ˌ"}.get(sound[-1], "")
+        sounds.append(stress + _ARPABET.get(sound, _ARPABET[letters]))
+    return canonicalize("".join(sounds))
+
+
+ALPHABETS = {"ipa": canonicalize, "cmu-arpabet": from_arpabet}
+"""Alphabets of ``<phoneme>``, and how each becomes IPA; all raise ValueError."""
 
 
 def _describe_error(ipa: str) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 
 from kani_text.foreign_passages import LanguageRun, LanguageSplitter
 from kani_text.languages import primary
-from kani_text.markup import MASK, Break, MarkupMasker
+from kani_text.markup import MASK, Break, MarkupMasker, Masked
 from kani_text.segmenter import Growth, Segmenter, SegmentPolicy, TextSegment
 from kani_text.ssml import NO_EMPHASIS, PLAIN_STYLE, Style
-from kani_text.types import Boundary, Emphasis
+from kani_text.types import Boundary, Emphasis, Replacement
 from kani_text.writing import HAN_AND_KANA_LANGUAGES, ends_clause, ends_sentence
 
 
@@ -38,16 +38,19 @@ class SegmentPipeline:
         policy: SegmentPolicy,
         language: str,
         spoken_languages: Collection[str],
+        replacements: MutableMapping[int, Replacement] | None = None,
         *,
         emphasizes: bool = False,
         quotations: bool = True,
     ) -> None:
         """language: the text's own (BCP 47). spoken_languages: primary subtags of foreign passages.
 
-        quotations: whether those in another language are spoken in it. emphasizes: whether emphasized words
-        stay in their segment; otherwise they are one of their own.
+        replacements: gets what the markup has spoken for a word, by the word's position. quotations: whether
+        those in another language are spoken in it. emphasizes: whether emphasized words stay in their
+        segment; otherwise they are one of their own.
         """
         self._masker = MarkupMasker()
+        self._replacements = {} if replacements is None else replacements
         self._splitter = LanguageSplitter(language, spoken_languages, quotations=quotations)
         own = primary(language)
         self._segmenter = Segmenter(policy, unspaced=own in HAN_AND_KANA_LANGUAGES, language=own)
@@ -104,13 +107,15 @@ class SegmentPipeline:
         """Begin a segment before its end is known; None with too few words, or in a foreign passage."""
         return self._segmenter.open() if self._passage_language is None else None
 
-    def _split(self, masked: list[str | Break]) -> list[Part]:
+    def _split(self, masked: Sequence[Masked]) -> list[Part]:
         parts: list[Part] = []
         for piece in masked:
             if isinstance(piece, Break):
                 parts += self._segment(self._splitter.flush())
                 parts += self._in_passage(self._segmenter.flush(more_to_come=True))
                 parts.append(Pause(self._masked, piece.seconds))
+            elif isinstance(piece, Replacement):
+                self._replacements[self._masked] = replace(piece, end=self._masked + piece.end)
             else:
                 self._masked += len(piece)
                 parts += self._segment(self._splitter.feed(piece))

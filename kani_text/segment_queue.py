@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from kani_text.incremental_text import IncrementalText
-from kani_text.markup import MASK, Break, MarkupMasker
+from kani_text.markup import MASK, Break, without_markup
 from kani_text.normalizer import NormalizerOptions, speakable
 from kani_text.segment_pipeline import Part, Pause, SegmentPipeline
 from kani_text.segmenter import Growth, SegmentPolicy, TextSegment
-from kani_text.ssml import Mark, PhraseEnd, Replacement, SsmlDocument, SsmlGate, Style
+from kani_text.ssml import Mark, PhraseEnd, SsmlDocument, SsmlGate, Style
+from kani_text.types import Replacement
 
 _PARTS_AHEAD = 4
 """Segments and pauses that are made before they are asked for."""
@@ -76,6 +77,7 @@ class SegmentQueue:
         """The different styles with a voice or a language in them."""
         self._gate = SsmlGate(ssml)
         self._replacements: dict[int, Replacement] = {}
+        self._had_phonemes = False
         self._draining = False
         self._open_segments = False
         self._pipeline: SegmentPipeline | None = None
@@ -94,9 +96,7 @@ class SegmentQueue:
         """The first characters before ``start``, without markup, to detect the language by."""
         parts = (_text(part) for part in self._pending)
         text = "".join(islice(chain.from_iterable(parts), _LANGUAGE_SAMPLE))
-        masker = MarkupMasker(announce_code=False)
-        masked = [*masker.feed(text), *masker.flush()]
-        return "".join(part for part in masked if isinstance(part, str)).replace(MASK, "")
+        return without_markup(text).replace(MASK, "")
 
     @property
     def starved(self) -> bool:
@@ -156,8 +156,8 @@ class SegmentQueue:
 
     @property
     def has_phonemes(self) -> bool:
-        """True if a document gives IPA."""
-        return any(replacement.ipa is not None for replacement in self._replacements.values())
+        """True if a document or the markup so far gives IPA."""
+        return self._had_phonemes or any(each.ipa is not None for each in self._replacements.values())
 
     def drain(self) -> None:
         """Have ``next`` return None once the text so far was taken, whether or not more comes."""
@@ -184,7 +184,12 @@ class SegmentQueue:
         ``SegmentPipeline``.
         """
         self._pipeline = SegmentPipeline(
-            policy, language, spoken_languages, emphasizes=emphasizes, quotations=quotations
+            policy,
+            language,
+            spoken_languages,
+            self._replacements,
+            emphasizes=emphasizes,
+            quotations=quotations,
         )
         self._open_segments = open_segments
         self._process()
@@ -225,8 +230,9 @@ class SegmentQueue:
 
         yield_slot: lends the engine's slot while it is entered.
         """
-        if self._replacements:
-            options = replace(options, replacements=self._replacements)
+        for at in [at for at in self._replacements if at < segment.start]:
+            self._had_phonemes |= self._replacements.pop(at).ipa is not None
+        options = replace(options, replacements=self._replacements)
         preceding = self._current.written[-_PRECEDING:] if self._current is not None else ""
         self._current = IncrementalText(segment, yield_slot, options, preceding)
         return self._current
@@ -248,7 +254,6 @@ class SegmentQueue:
         self.require_complete_segments()
         self.marks += fed.marks
         self.unused += [name for name in fed.unused if name not in self.unused]
-        self._replacements.update(fed.replacements)
         self._pending.append(_Flush(more_to_come=True))
         at = self.length - sum(len(part) for part in fed.parts if isinstance(part, str))
         for part in fed.parts:
@@ -258,6 +263,8 @@ class SegmentQueue:
                     at += len(part)
                 case Break(seconds):
                     self._pending.append(Pause(at, seconds))
+                case Replacement():
+                    self._replacements[at] = replace(part, end=at + part.end)
                 case Style():
                     self._pending.append(part)
                     if (part.voice or part.language) and part not in self.styles[-_STYLES:]:

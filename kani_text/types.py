@@ -41,3 +41,17 @@ class Emphasis:
     """Semitones added."""
     loudness: float
     """Decibels added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """Speech for characters of the client's text up to ``end``: one of the three.
+
+    spelling: of ``<sub>``, and the word of ``<phoneme>``; ipa: of ``<phoneme>``; say_as: the
+    ``interpret-as`` and ``format`` of a ``<say-as>`` with the content ``spelling``.
+    """
+
+    end: int
+    spelling: str
+    ipa: str | None = None
+    say_as: tuple[str, str] | None = None

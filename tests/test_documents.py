@@ -182,6 +182,7 @@ def test_a_metric_stands_in_the_listed_modules_and_in_no_other() -> None:
 
 
 PATH = re.compile(r"`((?:kani|tests|benchmarks|tools|docs|examples|deploy)/[\w./-]+)`")
+CODE = re.compile(r"(?s)(`+)(?!`).*?(?<!`)\1(?!`)")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -192,7 +193,7 @@ def test_files_named_in_documents_exist(document: Path) -> None:
         # kani/revisions is in the cache folder, not in the sources.
         named = {path for path in PATH.findall(text) if not path.startswith("kani/revisions")}
         assert not [path for path in named if not (ROOT / path).exists()]
-    links = re.findall(r"\]\((?!http)([\w-]*[./][\w./-]*)(?:#[^)]*)?\)", re.sub(r"`[^`]*`", "", text))
+    links = re.findall(r"\]\((?!http)([\w-]*[./][\w./-]*)(?:#[^)]*)?\)", CODE.sub("", text))
     links += re.findall(r'<img src="([^"]+)"', text)
     assert not [link for link in links if not (document.parent / link).exists()]
 

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 import yaml
 
@@ -91,7 +91,7 @@ def folder(snippet_server: ServerProcess, tmp_path: Path) -> Iterator[Path]:
     """A folder with the recordings and texts that documents name; voices are removed afterwards."""
     clone = tmp_path / "clone"
     clone.mkdir()
-    with httpx.Client(base_url=snippet_server.http_url, timeout=WITHIN_S) as client:
+    with httpx2.Client(base_url=snippet_server.http_url, timeout=WITHIN_S) as client:
         for name, file_format in (("ana.wav", "wav"), ("meeting.mp3", "mp3"), ("reunion.m4a", "aac")):
             spoken = {"input": SPEECH, "voice": "alloy", "response_format": file_format, "stream": False}
             (clone / name).write_bytes(client.post("/v1/audio/speech", json=spoken).read())

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -138,7 +138,7 @@ async def converse(server: Server, said: Mapping[str, Sequence[Samples]], minute
 async def gauges(port: int) -> dict[str, float]:
     """Return the gauges that should be zero, once they are or after ``FREED_WITHIN_S``."""
     ends_at = time.perf_counter() + FREED_WITHIN_S
-    async with httpx.AsyncClient() as http:
+    async with httpx2.AsyncClient() as http:
         while True:
             page = (await http.get(f"http://{HOST}:{port}/metrics")).raise_for_status().text
             values = {

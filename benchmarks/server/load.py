@@ -25,7 +25,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-import httpx
+import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
 
@@ -122,7 +122,7 @@ async def round_of_streams(server: Server, count: int) -> tuple[Playback, list[i
 
 def loop_lag(server: Server) -> dict[float, float]:
     """Return the cumulative counts of the event loop's lag, by each bucket's upper bound in seconds."""
-    answer = httpx.get(f"http://{HOST}:{server.port}/metrics").raise_for_status()
+    answer = httpx2.get(f"http://{HOST}:{server.port}/metrics").raise_for_status()
     return {
         float(sample.labels["le"]): sample.value
         for family in text_string_to_metric_families(answer.text)

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-import httpx
+import httpx2
 import numpy as np
 import soundfile
 
@@ -77,7 +77,7 @@ def compare(expected: str, heard: str, language: str) -> tuple[int, int]:
     return (0 if same else min(edit_distance(said, got) for got in found)), len(said)
 
 
-def speak(client: httpx.Client, example: Example, voice: str) -> Heard:
+def speak(client: httpx2.Client, example: Example, voice: str) -> Heard:
     """Have a document spoken, and recognise it."""
     language = example.language.partition("-")[0]
     body = {"input": example.text, "voice": VOICES.get(language, voice), "response_format": "wav"}
@@ -120,7 +120,7 @@ def main() -> None:
     with report_section("SSML as it is heard", "faster-whisper"):
         with (
             Server("--kokoro-student", given.student) as server,
-            httpx.Client(base_url=f"http://{HOST}:{server.port}", timeout=PATIENCE_S) as client,
+            httpx2.Client(base_url=f"http://{HOST}:{server.port}", timeout=PATIENCE_S) as client,
         ):
             found = {
                 source: [speak(client, each, given.voice) for each in examples[: given.count]]

@@ -16,6 +16,7 @@ from kani.books.work_folder import WorkFolder
 from kani.core.audio.encoding import AudioFormat, FileEncoder
 from kani.core.subtitles import VTT_HEADER, Cue, CueBuilder, WordTimer, srt_cue, vtt_cue
 from kani.core.types import Samples, Span
+from kani_text.markup import without_markup
 
 
 class Spoken(Protocol):
@@ -169,8 +170,9 @@ def _store(folder: WorkFolder, piece: Piece, audio: Spoken) -> None:
 
 
 def _cues(audio: Spoken) -> Iterator[Cue]:
-    builder = CueBuilder(audio.text)
-    for word in WordTimer(audio.text).feed(audio.spans):
+    shown = without_markup(audio.text)
+    builder = CueBuilder(shown)
+    for word in WordTimer(shown).feed(audio.spans):
         yield from builder.add(word)
     yield from builder.finish()
 

@@ -11,7 +11,7 @@ from kani.books.epub import read_epub
 from kani.books.lines import atx, may_be_underlined
 from kani.books.markup import decode, read_html
 from kani.books.plain_text import read_plain
-from kani_text.markup import MASK, PARAGRAPH_END, MarkupMasker
+from kani_text.markup import MASK, PARAGRAPH_END, without_markup
 
 MAX_TEXT_BYTES = 64 << 20
 
@@ -143,9 +143,7 @@ def _unmarked(paragraph: str) -> str:
     """Return a paragraph of Markdown as it is read, in one line but for items and rows."""
     shown = list(paragraph)
     if _MARKED.search(paragraph):
-        masker = MarkupMasker(announce_code=False)
-        pieces = masker.feed(paragraph) + masker.flush()
-        shown = list("".join(each for each in pieces if isinstance(each, str)))
+        shown = list(without_markup(paragraph))
         last = max((at for at, each in enumerate(shown) if each.isalnum()), default=0)
         for item in _ITEM.finditer(paragraph):
             if len(shown) == len(paragraph) and item.end() <= last:

@@ -108,7 +108,7 @@ def build_chat_model(settings: Settings) -> ChatModel | None:
     """Return the language model of conversations; None without KANI_LLM_URL."""
     if settings.llm_url is None:
         return None
-    # Brings httpx, which a server without a language model does without.
+    # Brings httpx2, which a server without a language model does without.
     from kani.engines.chat.endpoint import ChatEndpoint, ChatSettings
 
     key = settings.llm_api_key

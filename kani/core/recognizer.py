@@ -31,6 +31,8 @@ class RecognizedWord:
     end_s: float
     language: str = field(default="", compare=False)
     """Primary language subtag; empty if unknown."""
+    log_probability: float | None = field(default=None, compare=False)
+    """Of its least likely token, up to 0; None if unknown."""
 
 
 def text_of(words: Iterable[RecognizedWord]) -> str:

@@ -175,7 +175,7 @@ def _read(paths: list[Path], weight: WeightFile) -> bytes | None:
 def _fetch(weight: WeightFile, target: Path) -> bytes:
     """Fetch ``weight`` to ``target`` and return it; resumes an interrupted download."""
     # Imported here: a machine that has its files starts 0.1 s sooner without it.
-    import httpx
+    import httpx2
     from filelock import FileLock
 
     cure = _cure(weight)
@@ -200,7 +200,7 @@ def _fetch(weight: WeightFile, target: Path) -> bytes:
                 # The part that was resumed may have been the broken one: try once more from the start.
                 if not resumed:
                     break
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         raise EngineUnavailable(
             f"{weight.name} could not be fetched ({_reason(error)}): start again with a network to resume "
             f"the download, or {cure}",
@@ -238,9 +238,9 @@ def _described(weight: WeightFile) -> str:
 async def _download(weight: WeightFile, partial: Path, have: int) -> None:
     """Append the missing bytes to ``partial``, which has ``have``. It may block: its loop runs nothing else.
 
-    Raises httpx.HTTPError for failures of the network or the server, OSError for those of the disk.
+    Raises httpx2.HTTPError for failures of the network or the server, OSError for those of the disk.
     """
-    import httpx
+    import httpx2
     from tqdm import tqdm
 
     from kani.runtime import bounded_http
@@ -251,7 +251,7 @@ async def _download(weight: WeightFile, partial: Path, have: int) -> None:
         client.stream("GET", weight.url) as response,
     ):
         response.raise_for_status()
-        if response.status_code != httpx.codes.PARTIAL_CONTENT:
+        if response.status_code != httpx2.codes.PARTIAL_CONTENT:
             have = 0
         with (
             partial.open("ab" if have else "wb") as file,
@@ -272,15 +272,15 @@ async def _download(weight: WeightFile, partial: Path, have: int) -> None:
 
 
 def _reason(error: Exception) -> str:
-    import httpx
+    import httpx2
 
     from kani.runtime import bounded_http
 
     if isinstance(error, bounded_http.AnswerRefused):
         return f"its answer {error}"
-    if isinstance(error, httpx.HTTPStatusError):
+    if isinstance(error, httpx2.HTTPStatusError):
         return f"the server answered {error.response.status_code}"
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, httpx2.TimeoutException):
         return "no answer in time"
     return "no connection"
 

@@ -20,7 +20,7 @@ TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 TEXT_OF_REQUEST = "%(asctime)s %(levelname)-7s %(name)s: [%(request)s] %(message)s"
 
 KEY_LOGGERS = ("uvicorn", "uvicorn.error", "websockets", "websockets.client", "websockets.server")
-PAYLOAD_LOGGERS = ("aioice", "httpcore", "httpx", "multipart", "python_multipart")
+PAYLOAD_LOGGERS = ("aioice", "httpcore2", "httpx2", "multipart", "python_multipart")
 
 
 class JsonFormatter(logging.Formatter):

@@ -6,9 +6,10 @@ import re
 import string
 from dataclasses import dataclass
 
-from kani_text.markup import formulas, links, notes, tags
+from kani_text.markup import formulas, links, notes, phonemes, tags
 from kani_text.markup.links import BracketKind
 from kani_text.markup.masked_text import MAX_LOOKAHEAD, PARAGRAPH_END, MaskedText, PendingText
+from kani_text.types import Replacement
 from kani_text.writing import CLAUSE_MARKS, CLOSERS, SENTENCE_MARKS, is_of_word
 
 MAX_EMPHASIS_RUN = 16
@@ -268,6 +269,8 @@ class InlineReader:
             return self.copy(at, at + 1)
         if tag.end == at:
             return at
+        if (end := self._pronounced(at, phonemes.element(source, tag))) is not None:
+            return end
         if tag.placeholder:
             self.mask(at, at + 1)
             self.copy(at + 1, tag.end - 1)
@@ -331,7 +334,18 @@ class InlineReader:
                 return self.mask(at, at + 1)
         return self.copy(at, at + 1)
 
+    def _pronounced(self, at: int, found: phonemes.Pronounced | None) -> int | None:
+        """Show a word that has phonemes of its own, and mask the rest up to its end; None without any."""
+        if found is None or not found.word:
+            return None if found is None else at
+        self.mask(at, found.start)
+        length = len(found.word)
+        self._plain.say(found.word, Replacement(length, " ".join(found.word.split()), found.ipa))
+        return self.mask(found.start + length, found.end)
+
     def _bracket(self, at: int) -> int:
+        if (after := self._pronounced(at, phonemes.link(self._source, at))) is not None:
+            return after
         verdict, end = links.classify_opening(self._source, at)
         if verdict is BracketKind.UNDECIDED:
             return at

@@ -17,7 +17,7 @@ from kani_text.markup.masked_text import (
     MAX_HELD_BACK,
     MAX_LOOKAHEAD,
     PARAGRAPH_END,
-    Break,
+    Masked,
     MaskedText,
     PendingText,
 )
@@ -310,8 +310,9 @@ class MarkupMasker:
     a word, after white space and where a line begins; by ``MASK`` inside a word or after one. ``CODE_BLOCK``
     replaces the first character of a code block that is announced. Where a heading, a list item or a table's
     row ends without a mark, its newline becomes ``PARAGRAPH_END``; a comma stands between two cells. A
-    ``Break`` follows the masked characters of its tag. A character reference becomes its character, in the
-    first of its places. Private-use characters are masked. Takes time linear in the text.
+    ``Break`` follows the masked characters of its tag, a ``Replacement`` precedes its word. A character
+    reference becomes its character, in the first of its places. Private-use characters are masked. Takes time
+    linear in the text.
     """
 
     def __init__(self, *, announce_code: bool = True) -> None:
@@ -321,19 +322,19 @@ class MarkupMasker:
         self._inline = InlineReader(self._source, self._output)
         self._lines = LineReader(self._source, self._output, self._inline, announce_code)
 
-    def feed(self, text: str) -> list[str | Break]:
+    def feed(self, text: str) -> list[Masked]:
         """Add ``text``; returns what is certain by now."""
         self._source.text += text
         return self._read()
 
-    def flush(self) -> list[str | Break]:
+    def flush(self) -> list[Masked]:
         """Return what was held back, as if the text ended here. More may follow: open blocks stay open."""
         self._source.complete = True
         output = self._read()
         self._source.complete = False
         return output
 
-    def _read(self) -> list[str | Break]:
+    def _read(self) -> list[Masked]:
         source = self._source
         at = 0
         while at < len(source.text):

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 
+from kani_text.types import Replacement
 from kani_text.writing import CLOSERS
 
 MAX_HELD_BACK = 300
@@ -47,6 +48,9 @@ class PendingText:
 MASK = "\ue000"
 """Replaces a character that is not spoken, inside a word or after one."""
 
+JOINED = "\u2060"
+"""Replaces a space inside a place that something else is spoken for: the word joiner, which is invisible."""
+
 CODE_BLOCK = "\ue001"
 """Replaces a code block that is announced."""
 
@@ -62,6 +66,8 @@ MAX_LINE_HEAD = 24
 PRIVATE_USE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]+")
 _ADDRESS = re.compile(r"(?<=[A-Za-z]{2})://|(?<![\w/.@])www\.", re.IGNORECASE)
 _ADDRESS_END = re.compile(r"[\s<>\"\u2e80-\U0010ffff]")
+_WHOLE = re.compile(r"([^\W_]+(?:['’-][^\W_]+)*)|.", re.DOTALL)
+_LONGEST_WHOLE = 40
 _SIGNS = frozenset("%‰&@#*/\\§¶†‡·•")
 """Characters that Unicode calls other punctuation (Po) but that end no clause."""
 
@@ -74,6 +80,10 @@ class Break:
     """A requested pause, in seconds (above 0, at most ``tags.MAX_BREAK_S``)."""
 
     seconds: float
+
+
+Masked = str | Break | Replacement
+"""Plain text, a pause, or what is spoken for the next characters, ``end`` of them."""
 
 
 @dataclass(eq=False)
@@ -90,11 +100,11 @@ class MaskedText:
     """Characters so far of the address that is being read; 0 outside one."""
     _last_shown: str = ""
     _tail: str = ""
-    _output: list[str | Break] = field(default_factory=list)
+    _output: list[Masked] = field(default_factory=list)
 
-    def take(self) -> list[str | Break]:
+    def take(self) -> list[Masked]:
         """Return the output since the last call; no two strings are neighbours."""
-        output: list[str | Break] = []
+        output: list[Masked] = []
         run: list[str] = []
         for part in self._output:
             if isinstance(part, str):
@@ -148,6 +158,20 @@ class MaskedText:
     def mask(self, written: str) -> None:
         """Mask ``written``."""
         self.substitute(self._masks(len(written)), written)
+
+    def say(self, written: str, said: Replacement) -> None:
+        """Have something else spoken for ``written``, which becomes one word: nothing is cut inside of it."""
+        self._output.append(said)
+        if len(written) > _LONGEST_WHOLE or not written[:1].isalnum():
+            # One letter keeps the place.
+            self.substitute(next(filter(str.isalnum, written), "x"), written[:1])
+            self.mask(written[1:])
+            return
+        for run in _WHOLE.finditer(written):
+            if run[0].isspace():
+                self.substitute(JOINED, run[0])
+            else:
+                (self.copy if run[1] else self.mask)(run[0])
 
     def pause(self, requested: Break) -> None:
         """Add a pause."""

@@ -126,8 +126,12 @@ class BreakBudget:
 
 def break_seconds(attributes: str) -> float:
     """Duration of a ``<break>`` with these attributes as they are written, as ``pause_seconds`` has it."""
-    given = {name.lower(): value.rstrip("/").strip("\"'“” \t\n") for name, value in _PAIR.findall(attributes)}
-    return pause_seconds(given)
+    return pause_seconds(values_of(attributes))
+
+
+def values_of(attributes: str) -> dict[str, str]:
+    """Values of attributes as they are written, without their quotes, by name in small letters."""
+    return {name.lower(): value.rstrip("/").strip("\"'“” \t\n") for name, value in _PAIR.findall(attributes)}
 
 
 def pause_seconds(given: Mapping[str, str], strengths_s: Mapping[str, float] = STRENGTHS_S) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kani_text.lexicon import Lexicon
-from kani_text.ssml import Replacement
+from kani_text.types import Replacement
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class NormalizerOptions:
     """BCP 47 language of what ``replacements`` have said as dates and the like, where ``language`` is ""
     too."""
     replacements: Mapping[int, Replacement] = field(default_factory=dict)
-    """Parts of the client's text that an SSML document has something else spoken for, by position."""
+    """Parts of the client's text that something else is spoken for, by position."""
     readings: bool = True
     """False for what a row of [readings] has read: its rows are not asked again."""
     homographs: bool = False

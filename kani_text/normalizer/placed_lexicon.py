@@ -16,7 +16,7 @@ from kani_text.normalizer.spoken import Piece
 from kani_text.normalizer.tables.loaded import table_for
 from kani_text.normalizer.tables.readings import Reading, Slot, certain_end, find_readings
 from kani_text.normalizer.unspaced.table import unspaced_table_for
-from kani_text.ssml import Replacement
+from kani_text.types import Replacement
 
 Entries = Mapping[int, tuple[int, LexiconEntry]]
 """Entries by position in the client's text, with where each ends."""
@@ -63,9 +63,9 @@ def find_places(
     *,
     complete: bool,
 ) -> tuple[CleanText, Entries]:
-    """Find the places of a text that an SSML document or a row of [readings] says how to read.
+    """Find the places of a text that its markup or a row of [readings] says how to read.
 
-    Returns the text with these places final, and their entries. A document goes before the words of the
+    Returns the text with these places final, and their entries. Markup goes before the words of the
     lexicon, and these before rows. speak: returns the spoken form of a text. complete: whether this is all of
     it; if not, it ends before the word that a row may still read otherwise.
     """

@@ -3,7 +3,7 @@
 from kani_text.ssml.document import parse
 from kani_text.ssml.gate import SsmlGate, begins_document
 from kani_text.ssml.scanner import without_tags
-from kani_text.ssml.types import PLAIN_STYLE, Mark, PhraseEnd, Replacement, SsmlDocument, Style
+from kani_text.ssml.types import PLAIN_STYLE, Mark, PhraseEnd, SsmlDocument, Style
 from kani_text.ssml.values import NO_EMPHASIS
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "PLAIN_STYLE",
     "Mark",
     "PhraseEnd",
-    "Replacement",
     "SsmlDocument",
     "SsmlGate",
     "Style",

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from kani_text.languages import canonical
 from kani_text.markup.masked_text import PARAGRAPH_END, PRIVATE_USE, MaskedText
 from kani_text.markup.tags import BreakBudget, pause_seconds
-from kani_text.phonetics import canonicalize
+from kani_text.phonetics import ALPHABETS
 from kani_text.ssml import values
 from kani_text.ssml.scanner import Token, failure, scan
-from kani_text.ssml.types import PLAIN_STYLE, Mark, Part, PhraseEnd, Replacement, SsmlDocument, Style
+from kani_text.ssml.types import PLAIN_STYLE, Mark, Part, PhraseEnd, SsmlDocument, Style
+from kani_text.types import Replacement
 
 MAX_DEPTH = 32
 """Elements inside each other."""
@@ -44,7 +45,6 @@ _REPLACED = ("sub", "phoneme", "say-as")
 _SPOKEN = frozenset((ROOT, "p", "s", "w", "token", "lang", "voice", "prosody", "emphasis"))
 _UNSPOKEN = frozenset(("desc", "metadata", "meta", "lexicon"))
 _MARKS = {"mark": "name", "bookmark": "mark"}
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,4}")
 _NO_TIME = re.compile(r"\+?[0.,]+\s*m?s", re.IGNORECASE)
 _WHITE_SPACE = dict.fromkeys((9, 10, 11, 12, 13, 133, 8232, 8233), " ")
@@ -97,7 +97,6 @@ class _Reader:
         self._style = PLAIN_STYLE
         self._growth = 0
         self._parts: list[Part] = []
-        self._replacements: dict[int, Replacement] = {}
         self._marks = _Marks()
         self._unused: dict[str, None] = {}
 
@@ -118,7 +117,7 @@ class _Reader:
         self._parts += self._plain.take()
         self._marks.reach(self._offset + len(self._text))
         unused = tuple(list(self._unused)[:MAX_UNUSED])
-        return SsmlDocument(tuple(self._parts), self._replacements, tuple(self._marks.reached), unused)
+        return SsmlDocument(tuple(self._parts), tuple(self._marks.reached), unused)
 
     def _speaks(self, token: Token) -> bool:
         return token.name != "" or bool(token.text and token.text.strip("\ufeff \t\r\n"))
@@ -303,18 +302,11 @@ class _Reader:
             return
         written = self._text[start:end]
         lead = len(written) - len(written.lstrip())
-        at = self._offset + start + lead
-        self._marks.reach(at)
+        self._marks.reach(self._offset + start + lead)
         self._plain.mask(written[:lead])
         word = written.strip()
-        if len(word) > 40 or not _WORD.fullmatch(word):
-            # One letter keeps the place: nothing may be cut inside of it.
-            self._plain.substitute(_first_letter(content, replacement.spelling), written[lead : lead + 1])
-            self._plain.mask(written[lead + 1 :])
-        else:
-            self._plain.copy(word)
-            self._plain.mask(written[lead + len(word) :])
-        self._replacements[at] = replace(replacement, end=self._offset + max(end, start + lead + 1))
+        self._plain.say(word, replace(replacement, end=max(end - start - lead, 1)))
+        self._plain.mask(written[lead + len(word) :])
         self._growth += max(len(replacement.spelling) * (4 if replacement.say_as else 1) - len(word), 0)
         if self._growth > MAX_GROWTH:
             self._parts += [*self._plain.take(), PhraseEnd()]
@@ -337,14 +329,10 @@ class _Reader:
                 return None
             return Replacement(0, content, say_as=(kind, attributes.get("format", "")))
         alphabet = attributes.get("alphabet", "ipa")
-        if alphabet != "ipa":
+        if alphabet not in ALPHABETS:
             self._note(f"phoneme.{alphabet[:40]}")
             return None
         try:
-            return Replacement(0, content, ipa=canonicalize(given))
+            return Replacement(0, content, ipa=ALPHABETS[alphabet](given))
         except ValueError as error:
             raise self._failure(token, f'<phoneme> has a "ph" that {error}') from None
-
-
-def _first_letter(*texts: str) -> str:
-    return next((letter for text in texts for letter in text if letter.isalnum()), "x")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from kani_text.markup import Break
+from kani_text.markup import Masked
 from kani_text.ssml.values import (
     MAX_DECIBELS,
     MAX_RATE,
@@ -58,20 +57,6 @@ PLAIN_STYLE = Style()
 
 
 @dataclass(frozen=True, slots=True)
-class Replacement:
-    """Speech for the characters up to ``end`` of the client's text: one of the three.
-
-    spelling: of ``<sub>``, and the content of ``<phoneme>``; ipa: of ``<phoneme>``; say_as: the
-    ``interpret-as`` and ``format`` of a ``<say-as>`` with the content ``spelling``.
-    """
-
-    end: int
-    spelling: str
-    ipa: str | None = None
-    say_as: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Mark:
     """A ``<mark>``: it is reached where the character ``at`` of the client's text is spoken."""
 
@@ -84,19 +69,17 @@ class PhraseEnd:
     """Ends a segment, because what stands in it is longer when it is spoken."""
 
 
-Part = str | Break | Style | PhraseEnd
-"""Text, a pause, the style of all that follows, or the end of a phrase."""
+Part = Masked | Style | PhraseEnd
+"""Text, a pause, what is spoken for the next characters, the style of all that follows, or a phrase's end."""
 
 
 @dataclass(frozen=True, slots=True)
 class SsmlDocument:
     """A document; the texts among its parts are, joined, as long as what was parsed.
 
-    Positions are the client's; replacements: by the position where each begins; unused: names of what has no
-    effect, such as ``ssml.audio``.
+    Positions of marks are the client's; unused: names of what has no effect, such as ``ssml.audio``.
     """
 
     parts: tuple[Part, ...]
-    replacements: Mapping[int, Replacement]
     marks: tuple[Mark, ...]
     unused: tuple[str, ...]

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
@@ -60,13 +60,13 @@ class Served:
             asked = listed if roots else None
             yield await stack.enter_async_context(Client(transport, mode=mode, list_roots_callback=asked))
 
-    async def send(self, http: httpx.AsyncClient, body: dict[str, Any], **headers: str) -> httpx.Response:
+    async def send(self, http: httpx2.AsyncClient, body: dict[str, Any], **headers: str) -> httpx2.Response:
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         message = {"jsonrpc": "2.0", "id": 1} | body
         given = ACCEPT | {"authorization": f"Bearer {KEY}"} | headers
         return await http.post(self.address, json=message, headers=given, timeout=WITHIN_S)
 
-    async def open_session(self, http: httpx.AsyncClient, **capabilities: Any) -> str:
+    async def open_session(self, http: httpx2.AsyncClient, **capabilities: Any) -> str:
         about = {"protocolVersion": "2025-06-18", "clientInfo": {"name": "test", "version": "1"}}
         asked = {"method": "initialize", "params": about | {"capabilities": capabilities}}
         answer = await self.send(http, asked)
@@ -100,7 +100,7 @@ def said(result: Any, *, refused: bool = False) -> str:
 
 
 async def test_another_user_of_this_machine_needs_the_key() -> None:
-    async with serving() as served, httpx.AsyncClient() as http:
+    async with serving() as served, httpx2.AsyncClient() as http:
         asked = {"method": "tools/list"}
         for wrong in ("", "Bearer", "Bearer wrong", "Bearer public_token", f"Basic {KEY}", f"Bearer {KEY}x"):
             for path in ("/mcp", "/", "/health"):
@@ -118,7 +118,7 @@ async def test_another_user_of_this_machine_needs_the_key() -> None:
 
 
 async def test_without_keys_programs_of_this_machine_come_in() -> None:
-    async with serving(api_keys=[]) as served, httpx.AsyncClient() as http:
+    async with serving(api_keys=[]) as served, httpx2.AsyncClient() as http:
         async with served.client(key="") as client:
             assert (await client.call_tool("voices", {"language": "es"})).structured_content["result"]
         foreign = {"origin": "https://evil.example"}
@@ -194,7 +194,7 @@ async def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_sessions_are_bounded() -> None:
-    async with serving() as served, httpx.AsyncClient() as http:
+    async with serving() as served, httpx2.AsyncClient() as http:
         first = await served.open_session(http)
         listening = {"authorization": f"Bearer {KEY}", "mcp-session-id": first} | ACCEPT
         async with http.stream("GET", served.address, headers=listening, timeout=WITHIN_S) as stream:
@@ -237,7 +237,7 @@ class Silent:
 
 async def test_calls_of_clients_that_left_are_bounded() -> None:
     """A call goes on without its connection, since the client may come back for the answer."""
-    async with serving() as served, httpx.AsyncClient() as http:
+    async with serving() as served, httpx2.AsyncClient() as http:
         session = await served.open_session(http)
         call = {"method": "tools/call", "params": {"name": "speak", "arguments": {"text": "Hello."}}}
         async with served.tools._speaker:
@@ -260,7 +260,7 @@ async def test_a_client_that_does_not_tell_its_roots_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tools, "ANSWER_S", 0.2)
-    async with serving(tmp_path) as served, httpx.AsyncClient() as http:
+    async with serving(tmp_path) as served, httpx2.AsyncClient() as http:
         session = await served.open_session(http, roots={})
         asked = {"method": "tools/call", "params": {"name": "transcribe", "arguments": {"file": "a.wav"}}}
         answer = await served.send(http, asked, mcp_session_id=session)
@@ -313,7 +313,7 @@ async def test_program_serves_and_ends(tmp_path: Path) -> None:
         async with asyncio.timeout(WITHIN_S):
             assert program.stderr is not None
             address = (await program.stderr.readline()).decode().split()[-1]
-            async with httpx.AsyncClient() as http:
+            async with httpx2.AsyncClient() as http:
                 assert (await http.get(address)).status_code == 401
             served = Served(SpeechTools("espeak", "none"), address)
             async with served.client("legacy") as client:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
@@ -24,7 +24,7 @@ CONSENT = "A machine's voice: «nadie» has to consent.\nReally."
 @pytest.fixture(scope="session")
 def recording(espeak_server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A WAV file of about four seconds of speech."""
-    answer = httpx.post(f"{espeak_server.http_url}/tts", json={"text": HELLO})
+    answer = httpx2.post(f"{espeak_server.http_url}/tts", json={"text": HELLO})
     path = tmp_path_factory.mktemp("recording") / "speech.wav"
     path.write_bytes(answer.raise_for_status().content)
     return path

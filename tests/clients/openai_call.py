@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import aioice.ice
-import httpx
+import httpx2
 import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.jitterbuffer import JitterBuffer
@@ -136,7 +136,7 @@ CALLS = "/v1/realtime/calls"
 SDP = {"Content-Type": "application/sdp"}
 
 
-async def post_offer(server: Addressed, offer: str, query: str = "", **headers: str) -> httpx.Response:
+async def post_offer(server: Addressed, offer: str, query: str = "", **headers: str) -> httpx2.Response:
     return await server.post(f"{CALLS}{query}", content=offer, headers=SDP | headers)
 
 

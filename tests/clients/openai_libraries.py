@@ -10,7 +10,7 @@ import numpy as np
 import openai
 import soxr
 from livekit import rtc
-from livekit.agents.stt import SpeechEventType
+from livekit.agents.stt import RecognizeStream, SpeechEventType
 from livekit.plugins import openai as livekit_openai
 from pipecat.frames import frames
 from pipecat.pipeline.worker import PipelineWorker
@@ -92,19 +92,30 @@ async def speak_with_sdk(http_url: str, text: str, voice: str) -> tuple[bytes, s
     raise AssertionError("the connection ended before the response")
 
 
-async def transcribe_with_livekit(http_url: str, samples: Samples, count: int, streams: int) -> Recognized:
-    """Transcribe by LiveKit's plugin: ``streams`` one after the other, which share its connection."""
+async def transcribe_with_livekit(
+    http_url: str, samples: Samples, count: int, streams: int, **options: Any
+) -> Recognized:
+    """Transcribe by LiveKit's plugin: ``streams`` one after the other, which share its connection.
+
+    options: of the plugin. With a model that ends no turns its own voice detector does, which needs the
+    speech at the rate at which it is spoken.
+    """
     heard = Recognized()
     async with aiohttp.ClientSession() as session:
         recognizer = livekit_openai.STT(
-            language="en", base_url=f"{http_url}/v1", api_key="key", use_realtime=True
+            **{
+                "language": "en",
+                "base_url": f"{http_url}/v1",
+                "api_key": "key",
+                "use_realtime": True,
+                **options,
+            }
         )
         recognizer._session = session
         for _ in range(streams):
             left = count
             async with asyncio.timeout(WITHIN_S), recognizer.stream() as stream:
-                for piece in pieces(samples):
-                    stream.push_frame(rtc.AudioFrame(piece, RATE, 1, len(piece) // 2))
+                pushed = asyncio.create_task(_push(stream, samples, PIECE_S if options else 0.0))
                 async for event in stream:
                     heard.events.append(event.type.value)
                     if event.type is SpeechEventType.INTERIM_TRANSCRIPT:
@@ -114,15 +125,25 @@ async def transcribe_with_livekit(http_url: str, samples: Samples, count: int, s
                         left -= 1
                         if not left:
                             break
+                await pushed
         await recognizer.aclose()
     return heard
 
 
-async def transcribe_with_pipecat(url: str, samples: Samples, detection: Any, count: int) -> Recognized:
+async def _push(stream: RecognizeStream, samples: Samples, wait_s: float) -> None:
+    for piece in pieces(samples):
+        stream.push_frame(rtc.AudioFrame(piece, RATE, 1, len(piece) // 2))
+        await asyncio.sleep(wait_s)
+
+
+async def transcribe_with_pipecat(
+    url: str, samples: Samples, detection: Any, count: int, model: str = ""
+) -> Recognized:
     """Transcribe by pipecat's service; without turn detection its pipeline tells that the speaker stopped."""
     heard = Recognized()
+    chosen: Any = {"settings": OpenAIRealtimeSTTService.Settings(model=model)} if model else {}
     service = OpenAIRealtimeSTTService(
-        api_key="key", base_url=f"{url}/v1/realtime", turn_detection=detection, sample_rate=16_000
+        api_key="key", base_url=f"{url}/v1/realtime", turn_detection=detection, sample_rate=16_000, **chosen
     )
     done = asyncio.Event()
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import httpx
+import httpx2
 import msgspec
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
@@ -167,7 +167,7 @@ async def voices(http_url: str) -> Any:
 
 
 async def _get(url: str) -> Any:
-    async with httpx.AsyncClient(headers={"origin": PAGE}) as http:
+    async with httpx2.AsyncClient(headers={"origin": PAGE}) as http:
         answer = await http.get(url)
     assert answer.status_code == 200 and answer.headers["access-control-allow-origin"] in (PAGE, "*")
     return answer.json()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 import trustme
 from dockerfile_parse import DockerfileParser
@@ -206,7 +206,7 @@ def test_files_of_the_cpu_image_suffice_to_speak(image: Image) -> None:
             assert server.stdout is not None
             banner = list(takewhile(lambda line: line != "  stop     Ctrl+C\n", server.stdout))
             (port,) = [found["port"] for line in banner if (found := ADDRESS.search(line))]
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
                 for path in ("/livez", "/health"):
                     assert client.get(path).status_code == 200
                 key = {"authorization": f"Bearer {KEY}"}

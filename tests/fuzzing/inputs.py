@@ -3,6 +3,7 @@
 import io
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from kani_text.normalizer import NormalizerOptions, normalize
 from kani_text.segment_queue import SegmentQueue
 from kani_text.segmenter import EARLY_PHRASE, Segmenter
 from kani_text.ssml import parse
+from kani_text.types import Replacement
 from tests.core.audio.test_pcm import encoded, tone
 from tests.engines.kani.model.codec import tiny_codec
 from tests.engines.kani.model.random_checkpoint import TINY
@@ -129,7 +131,12 @@ def _read_ssml(pieces: list[str]) -> None:
     text = "".join(pieces)
     document = parse(text, rooted=False)
     assert sum(len(part) for part in document.parts if isinstance(part, str)) == len(text)
-    options = NormalizerOptions("es", None, True, "es", document.replacements)
+    replacements, at = dict[int, Replacement](), 0
+    for part in document.parts:
+        if isinstance(part, Replacement):
+            replacements[at] = replace(part, end=at + part.end)
+        at += len(part) if isinstance(part, str) else 0
+    options = NormalizerOptions("es", None, True, "es", replacements)
     normalize("".join(part for part in document.parts if isinstance(part, str)), 0, options)
 
 

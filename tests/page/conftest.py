@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -49,7 +49,7 @@ READ_ALOUD = "Cada mañana leo en voz alta una página entera, despacio y con cu
 @pytest.fixture(scope="session")
 def recording(espeak_server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A WAV file of about six seconds of speech, which is what the browser's microphone hears, too."""
-    answer = httpx.post(f"{espeak_server.http_url}/tts", json={"text": READ_ALOUD}, timeout=300)
+    answer = httpx2.post(f"{espeak_server.http_url}/tts", json={"text": READ_ALOUD}, timeout=300)
     path = tmp_path_factory.mktemp("recording") / "speech.wav"
     path.write_bytes(answer.raise_for_status().content)
     return path
@@ -58,7 +58,7 @@ def recording(espeak_server: ServerProcess, tmp_path_factory: pytest.TempPathFac
 def microphone_file(url: str, folder: Path, said: str, silence_s: float, voice: str = "af_heart") -> Path:
     """Write a WAV file for the microphone, which repeats it: a text in the server's voice, and a silence."""
     request = {"input": said, "voice": voice, "model": "tts-1", "response_format": "pcm"}
-    answer = httpx.post(f"{url}/v1/audio/speech", json=request, timeout=300).raise_for_status()
+    answer = httpx2.post(f"{url}/v1/audio/speech", json=request, timeout=300).raise_for_status()
     path = folder / "heard.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)

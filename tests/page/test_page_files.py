@@ -5,7 +5,7 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from starlette.applications import Starlette
 
@@ -30,14 +30,14 @@ def texts(language: str) -> dict[str, str]:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(Starlette(routes=page.routes()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+async def client() -> AsyncIterator[httpx2.AsyncClient]:
+    transport = httpx2.ASGITransport(Starlette(routes=page.routes()))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 
 @pytest.mark.parametrize("path", sorted(page.PATHS))
-async def test_every_file_has_its_type_and_the_page_s_policy(path: str, client: httpx.AsyncClient) -> None:
+async def test_every_file_has_its_type_and_the_page_s_policy(path: str, client: httpx2.AsyncClient) -> None:
     answer = await client.get(path)
     assert answer.status_code == 200
     suffix = Path(path).suffix or ".html"
@@ -90,13 +90,13 @@ async def test_a_browser_does_not_go_by_the_policy_of_other_ports() -> None:
     assert (await get_page(known, port=8001, voxcpm_port=9300)).status_code == 200
 
 
-async def get_page(headers: dict[str, str], url: str = "http://localhost", **ports: int) -> httpx.Response:
-    transport = httpx.ASGITransport(Starlette(routes=page.routes(ports)))
-    async with httpx.AsyncClient(transport=transport, base_url=url) as client:
+async def get_page(headers: dict[str, str], url: str = "http://localhost", **ports: int) -> httpx2.Response:
+    transport = httpx2.ASGITransport(Starlette(routes=page.routes(ports)))
+    async with httpx2.AsyncClient(transport=transport, base_url=url) as client:
         return await client.get("/", headers=headers)
 
 
-async def test_known_etag_is_answered_by_304(client: httpx.AsyncClient) -> None:
+async def test_known_etag_is_answered_by_304(client: httpx2.AsyncClient) -> None:
     path = "/static/app.js"
     first = await client.get(path)
     for known in (first.headers["etag"], f'"x", W/{first.headers["etag"]}', "*"):
@@ -106,7 +106,7 @@ async def test_known_etag_is_answered_by_304(client: httpx.AsyncClient) -> None:
     assert (await client.get(path, headers={"if-none-match": '"other"'})).content == first.content
 
 
-async def test_head_has_the_length_and_no_body(client: httpx.AsyncClient) -> None:
+async def test_head_has_the_length_and_no_body(client: httpx2.AsyncClient) -> None:
     answer = await client.head("/")
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-length"] == (await client.get("/")).headers["content-length"]
@@ -115,7 +115,7 @@ async def test_head_has_the_length_and_no_body(client: httpx.AsyncClient) -> Non
 @pytest.mark.parametrize(
     "path", ["/static/", "/static/none.js", "/static/index.html", "/static/%2e%2e/page.py"]
 )
-async def test_other_names_are_not_found(path: str, client: httpx.AsyncClient) -> None:
+async def test_other_names_are_not_found(path: str, client: httpx2.AsyncClient) -> None:
     assert (await client.get(path)).status_code == 404
 
 
@@ -186,8 +186,8 @@ def test_the_page_has_words_for_each_reason_of_the_server() -> None:
 
 
 def test_every_language_of_the_server_has_an_example(espeak_server: ServerProcess) -> None:
-    examples = httpx.get(f"{espeak_server.http_url}/static/examples.json").json()
-    spoken = httpx.get(espeak_server.http_url + "/health").json()["languages"]
+    examples = httpx2.get(f"{espeak_server.http_url}/static/examples.json").json()
+    spoken = httpx2.get(espeak_server.http_url + "/health").json()["languages"]
     assert set(spoken) <= examples.keys()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from playwright.sync_api import Dialog, Locator, expect
@@ -27,19 +27,19 @@ VOICES = "/v1/audio/voices"
 
 
 def list_stored(server: ServerProcess) -> list[dict[str, Any]]:
-    voices: list[dict[str, Any]] = httpx.get(server.http_url + VOICES).json()["voices"]
+    voices: list[dict[str, Any]] = httpx2.get(server.http_url + VOICES).json()["voices"]
     return [voice for voice in voices if voice["kept"]]
 
 
 def store(server: ServerProcess, name: str, recording: Path, **fields: str) -> None:
     given = {"name": name, "consent": "A machine's voice.", **fields}
     files = {"audio": ("speech.wav", recording.read_bytes(), "audio/wav")}
-    httpx.post(server.http_url + VOICES, data=given, files=files).raise_for_status()
+    httpx2.post(server.http_url + VOICES, data=given, files=files).raise_for_status()
 
 
 def delete_all(server: ServerProcess) -> None:
     for voice in list_stored(server):
-        httpx.delete(f"{server.http_url}{VOICES}/{voice['id']}").raise_for_status()
+        httpx2.delete(f"{server.http_url}{VOICES}/{voice['id']}").raise_for_status()
 
 
 @pytest.fixture

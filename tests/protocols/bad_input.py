@@ -7,7 +7,7 @@ import asyncio
 import json
 from typing import Any, NamedTuple
 
-import httpx
+import httpx2
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.support.patience import WITHIN_S
 
 Given = dict[str, Any]
-"""Options of a request of httpx: its body as ``json`` or ``content``, a form's ``data`` and ``files`` …"""
+"""Options of a request of httpx2: its body as ``json`` or ``content``, a form's ``data`` and ``files`` …"""
 
 
 def shown(value: object) -> str:
@@ -23,7 +23,7 @@ def shown(value: object) -> str:
     return ascii(value)[:40]
 
 
-def asked(client: httpx.Client, call: str, given: Given) -> httpx.Response:
+def asked(client: httpx2.Client, call: str, given: Given) -> httpx2.Response:
     """The answer to a call: its method and path, or a path to which is posted."""
     method, path = call.split(" ", 1) if " " in call else ("POST", call)
     return client.request(method, path, **given)

@@ -3,7 +3,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol
 
-import httpx
+import httpx2
 import pytest
 
 from kani.core.engine import EngineInfo
@@ -42,8 +42,8 @@ def espeak_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 
 @pytest.fixture
-def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=espeak_app.http_url) as client:
+def client(espeak_app: AppServer) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=espeak_app.http_url) as client:
         yield client
 
 

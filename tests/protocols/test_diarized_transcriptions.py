@@ -4,7 +4,7 @@ import base64
 import re
 from dataclasses import replace
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from openai.types.audio import TranscriptionDiarized, TranscriptionTextSegmentEvent
@@ -87,7 +87,7 @@ def test_answers_name_the_speakers_in_the_shape_of_each_api() -> None:
     ]
 
 
-def test_single_speaker_is_the_first(client: httpx.Client) -> None:
+def test_single_speaker_is_the_first(client: httpx2.Client) -> None:
     """Also where the voice detector hears no voice, and the recogniser words."""
     answer = post(client, response_format="diarized_json")
     assert answer.status_code == 200
@@ -103,7 +103,7 @@ def test_single_speaker_is_the_first(client: httpx.Client) -> None:
     assert {word["speaker_id"] for word in words} == {"speaker_0"}
 
 
-def test_verbose_json_of_a_model_that_tells_speakers_apart(client: httpx.Client) -> None:
+def test_verbose_json_of_a_model_that_tells_speakers_apart(client: httpx2.Client) -> None:
     fields = {"model": "whisper-diarize", "response_format": "verbose_json"}
     granularities = {"timestamp_granularities[]": ["word", "segment"]}
     answer = post(client, **fields, **granularities).json()
@@ -115,7 +115,7 @@ def test_verbose_json_of_a_model_that_tells_speakers_apart(client: httpx.Client)
     assert "speaker" not in post(client, response_format="verbose_json").json()["segments"][0]
 
 
-def test_speakers_are_told_apart_for_clients_of_speaches(client: httpx.Client) -> None:
+def test_speakers_are_told_apart_for_clients_of_speaches(client: httpx2.Client) -> None:
     for asked, speakers in (("true", {"A"}), ("false", {None})):
         answer = post(client, response_format="verbose_json", diarization=asked)
         assert {segment.get("speaker") for segment in answer.json()["segments"]} == speakers
@@ -149,7 +149,7 @@ def reference(samples: Samples) -> str:
     ],
 )
 def test_wrong_known_speakers_are_named(
-    client: httpx.Client, names: list[str], references: list[str], named: str
+    client: httpx2.Client, names: list[str], references: list[str], named: str
 ) -> None:
     known = {"known_speaker_names[]": names, "known_speaker_references[]": references}
     answer = post(client, response_format="diarized_json", **known)
@@ -161,7 +161,7 @@ def test_wrong_known_speakers_are_named(
     assert unused == ", ".join(name.removesuffix("[]") for name, values in known.items() if values)
 
 
-def test_translation_names_no_speakers_and_letters_go_on_after_z(client: httpx.Client) -> None:
+def test_translation_names_no_speakers_and_letters_go_on_after_z(client: httpx2.Client) -> None:
     answer = post(client, TRANSLATIONS, response_format="diarized_json")
     assert answer.status_code == 400 and "response_format" in answer.text
     assert [speaker_name(number) for number in (0, 1, 25, 26, 31)] == ["A", "B", "Z", "AA", "AF"]

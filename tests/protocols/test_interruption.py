@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 import psutil
 import pytest
@@ -329,12 +329,12 @@ async def test_disconnected_call_leaves_no_session(
     begun = asyncio.Event()
     body = (STREAMED | WHOLE)[path]
 
-    async def ask(client: httpx.AsyncClient) -> None:
+    async def ask(client: httpx2.AsyncClient) -> None:
         async with client.stream("POST" if body else "GET", path, json=body) as answer:
             async for _ in answer.aiter_raw():
                 begun.set()
 
-    async with httpx.AsyncClient(base_url=server.http_url, headers=HEADERS) as client:
+    async with httpx2.AsyncClient(base_url=server.http_url, headers=HEADERS) as client:
         asking = asyncio.create_task(ask(client))
         async with asyncio.timeout(WITHIN_S):
             await happens(lambda: server.engine.under_way and server.engine.steps >= steps)

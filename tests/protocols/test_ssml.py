@@ -5,7 +5,7 @@ import io
 import json
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 import soundfile
@@ -47,7 +47,7 @@ HTTP: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("path", "field", "rest"), HTTP)
-def test_calls_speak_and_refuse(client: httpx.Client, path: str, field: str, rest: dict[str, Any]) -> None:
+def test_calls_speak_and_refuse(client: httpx2.Client, path: str, field: str, rest: dict[str, Any]) -> None:
     answer = client.post(path, json={field: FAULTY, **rest})
     assert answer.status_code == 400
     assert f"{field}: {FAULT}" in answer.text
@@ -97,7 +97,7 @@ async def test_kani_reports_marks_and_places(espeak_app: AppServer) -> None:
     assert pauses == [pytest.approx(1.0, abs=0.001)]
 
 
-def test_calls_report_marks_and_the_whole_text(client: httpx.Client) -> None:
+def test_calls_report_marks_and_the_whole_text(client: httpx2.Client) -> None:
     body = {"input": GOOD, "voice": VOICE, "format": "json", "ssml": True}
     answer = client.post("/v1/audio/captions", json=body)
     assert answer.headers["x-unused"] == "ssml.audio"
@@ -162,9 +162,9 @@ async def test_realtime_speaks_documents(espeak_app: AppServer, in_item: bool) -
     assert 1.0 < longest_silence_s(samples, RATE) < 1.2
 
 
-def spoken(server: ServerProcess, text: str) -> httpx.Response:
+def spoken(server: ServerProcess, text: str) -> httpx2.Response:
     body = {"input": text, "voice": "af_heart", "response_format": "wav"}
-    return httpx.post(f"{server.http_url}/v1/audio/speech", json=body).raise_for_status()
+    return httpx2.post(f"{server.http_url}/v1/audio/speech", json=body).raise_for_status()
 
 
 @pytest.mark.heard

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from kani.core.audio import synthetic_mark
@@ -24,7 +24,7 @@ def marking_again() -> Iterator[None]:
     synthetic_mark.set_marking(on=True)
 
 
-def say(client: httpx.Client, path: str, field: str, rest: dict[str, Any]) -> httpx.Response:
+def say(client: httpx2.Client, path: str, field: str, rest: dict[str, Any]) -> httpx2.Response:
     said: Any = [{"text": "uno", "voice_id": VOICE}] if field == "inputs" else "uno"
     answer = client.post(path, json={field: said, **rest})
     assert answer.status_code == 200, answer.text
@@ -32,11 +32,11 @@ def say(client: httpx.Client, path: str, field: str, rest: dict[str, Any]) -> ht
 
 
 @pytest.mark.parametrize(("path", "field", "rest"), SPEAKING)
-def test_answers_have_the_header(client: httpx.Client, path: str, field: str, rest: dict[str, Any]) -> None:
+def test_answers_have_the_header(client: httpx2.Client, path: str, field: str, rest: dict[str, Any]) -> None:
     assert say(client, path, field, rest).headers["x-ai-generated"] == "true"
 
 
-def test_previews_are_marked_and_files_carry_it(client: httpx.Client) -> None:
+def test_previews_are_marked_and_files_carry_it(client: httpx2.Client) -> None:
     preview = client.get(f"/v1/audio/voices/{VOICE}/preview")
     assert preview.status_code == 200 and preview.headers["x-ai-generated"] == "true"
     for name in ("wav", "mp3", "flac", "opus"):
@@ -46,6 +46,6 @@ def test_previews_are_marked_and_files_carry_it(client: httpx.Client) -> None:
 
 @pytest.mark.usefixtures("marking_again")
 def test_a_setting_leaves_it_out(start_app: StartApp) -> None:
-    with httpx.Client(base_url=start_app(KANI_UNMARKED="true").http_url) as client:
+    with httpx2.Client(base_url=start_app(KANI_UNMARKED="true").http_url) as client:
         answer = say(client, "/v1/audio/speech", "input", {"voice": VOICE, "response_format": "wav"})
     assert "x-ai-generated" not in answer.headers and MARK not in answer.content

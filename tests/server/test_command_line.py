@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed
@@ -276,7 +276,7 @@ def test_the_limit_of_shutdown_ends_a_slow_reader(start_server: StartServer) -> 
 
 
 def test_a_second_ctrl_c_ends_at_once(start_server: StartServer) -> None:
-    with read_slowly(start_server, "600") as server, httpx.Client(base_url=server.http_url) as client:
+    with read_slowly(start_server, "600") as server, httpx2.Client(base_url=server.http_url) as client:
         server.send_signal(signal.SIGINT)
         until(lambda: client.get("/health").json()["status"] == "draining")
         server.send_signal(signal.SIGINT)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import WebSocketException
@@ -73,12 +73,12 @@ def ask_in_every_way(server: ServerProcess, key: str) -> int:
     ]
     let_in = 0
     # One client: to create one takes longer than all of its requests.
-    http = httpx.Client(base_url=server.http_url, headers=THROUGH_PROXY)
+    http = httpx2.Client(base_url=server.http_url, headers=THROUGH_PROXY)
     for headers, query, protocols in ways:
         paths = ("/", "/tts", "/stream_tts", "/api/tts_streaming", "/api/asr-streaming", "/nothing/here")
         for path in paths:
             with suppress(WebSocketException):
-                address = str(httpx.URL(f"{server.url}{path}", params=query))
+                address = str(httpx2.URL(f"{server.url}{path}", params=query))
                 given = headers | THROUGH_PROXY
                 subprotocols: Any = protocols or None
                 with connect(address, additional_headers=given, subprotocols=subprotocols) as websocket:
@@ -171,7 +171,7 @@ def verbose_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerP
 @pytest.mark.server
 def test_one_id_leads_from_the_socket_to_the_engine(verbose_server: ServerProcess) -> None:
     before = len(lines(verbose_server))
-    answer = httpx.post(f"{verbose_server.http_url}/tts", json={"text": "Hola."})
+    answer = httpx2.post(f"{verbose_server.http_url}/tts", json={"text": "Hola."})
     request = answer.headers["x-request-id"]
     assert re.fullmatch(r"[0-9a-f]{8}", request)
     ended(verbose_server, 1, before)
@@ -214,12 +214,12 @@ def test_requests_of_one_connection_have_an_id_each(
 @pytest.mark.server
 def test_refusals_have_an_id_too(verbose_server: ServerProcess) -> None:
     answers = [
-        httpx.get(f"{verbose_server.http_url}/health"),
-        httpx.get(f"{verbose_server.http_url}/metrics", headers=THROUGH_PROXY),
-        httpx.get(
+        httpx2.get(f"{verbose_server.http_url}/health"),
+        httpx2.get(f"{verbose_server.http_url}/metrics", headers=THROUGH_PROXY),
+        httpx2.get(
             f"{verbose_server.http_url}/v1/audio/voices", headers={"Origin": "https://elsewhere.example"}
         ),
-        httpx.get(f"{verbose_server.http_url}/nothing"),
+        httpx2.get(f"{verbose_server.http_url}/nothing"),
     ]
     assert [answer.status_code for answer in answers] == [200, 403, 403, 404]
     assert len({answer.headers["x-request-id"] for answer in answers}) == 4

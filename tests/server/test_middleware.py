@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
@@ -193,7 +193,7 @@ class Broken(Door):
 
 async def test_a_request_and_a_handshake_get_an_internal_error() -> None:
     broken = Broken()
-    async with broken.served() as address, httpx.AsyncClient() as client:
+    async with broken.served() as address, httpx2.AsyncClient() as client:
         answer = await client.get(f"http://{address}/path")
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"ws://{address}/path")
@@ -203,7 +203,7 @@ async def test_a_request_and_a_handshake_get_an_internal_error() -> None:
     ids = [each.headers["x-request-id"] for each in (answer, response)]
     assert broken.told.errors == [(request, LookupError) for request in ids]
     assert broken.count(RESPONSES, code="500") == 2
-    async with Broken(error=MemoryError()).served() as address, httpx.AsyncClient() as client:
+    async with Broken(error=MemoryError()).served() as address, httpx2.AsyncClient() as client:
         answer = await client.get(f"http://{address}/path")
     assert answer.status_code == 503 and "too little memory" in answer.json()["error"]["message"]
 
@@ -213,8 +213,8 @@ async def test_an_answer_that_has_begun_is_torn_off() -> None:
         {"type": "http.response.start", "status": 200, "headers": [(b"transfer-encoding", b"chunked")]},
         {"type": "http.response.body", "body": b"half", "more_body": True},
     )
-    async with broken.served() as address, httpx.AsyncClient() as client:
-        with pytest.raises(httpx.RemoteProtocolError):
+    async with broken.served() as address, httpx2.AsyncClient() as client:
+        with pytest.raises(httpx2.RemoteProtocolError):
             await client.get(f"http://{address}/path")
     assert broken.told.errors[0][1] is LookupError and broken.told.errors[0][0]
     assert broken.count(RESPONSES, code="500") == 0

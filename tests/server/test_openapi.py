@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
+import httpx2
 import numpy as np
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -42,7 +42,7 @@ EXPECTED = {
 """Status of a call's example, where it is no success."""
 
 REFUSED = (400, 413, 422)
-Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
+Send = Callable[[httpx2.Request], Awaitable[httpx2.Response]]
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ class Operation:
         at: Mapping[str, str] | None = None,
         query: str | dict[str, Any] | None = None,
         **given: Any,
-    ) -> httpx.Request:
+    ) -> httpx2.Request:
         """The request of the example, or with another body.
 
-        at: path parameters that differ, as an address has them; query: in addition; given: what httpx sends.
+        at: path parameters that differ, as an address has them; query: in addition; given: what httpx2 sends.
         """
         path = self.path
         for parameter in self.fields.get("parameters", ()):
@@ -103,9 +103,9 @@ class Operation:
                 given |= {"files": [*(texts | files).items()]}
             else:
                 given |= {"content": RECORDING}
-        return httpx.Request(self.method, f"http://localhost{path}", params=query or None, **given)
+        return httpx2.Request(self.method, f"http://localhost{path}", params=query or None, **given)
 
-    def problem(self, answer: httpx.Response) -> str | None:
+    def problem(self, answer: httpx2.Response) -> str | None:
         """List the properties of an answer that the document lacks."""
         said = self.resolved(self.fields["responses"].get(str(answer.status_code)))
         if said is None:
@@ -146,7 +146,7 @@ def wrong_values(schema: Mapping[str, Any]) -> Iterator[Any]:
         yield wrong_type[schema["type"]]
 
 
-def wrong_requests(operation: Operation) -> Iterator[tuple[str, httpx.Request]]:
+def wrong_requests(operation: Operation) -> Iterator[tuple[str, httpx2.Request]]:
     """Requests with one wrong field or parameter each, and its name and value."""
     kind, media = operation.body or ("", {"schema": {}})
     for name, schema in operation.resolved(media["schema"]).get("properties", {}).items():
@@ -192,9 +192,9 @@ async def test_document_is_valid_and_lists_routes(tmp_path: Path) -> None:
 @asynccontextmanager
 async def sending(server: InProcessServer, host: str, **headers: str) -> AsyncIterator[Send]:
     """What sends requests of an operation to a server, under one of its names."""
-    async with httpx.AsyncClient(timeout=60) as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
 
-        async def send(request: httpx.Request) -> httpx.Response:
+        async def send(request: httpx2.Request) -> httpx2.Response:
             request.url = request.url.copy_with(host=host, port=server.port)
             request.headers.update({"host": f"{host}:{server.port}", **headers})
             return await client.send(request)
@@ -211,7 +211,7 @@ async def test_every_call_answers_and_refuses_as_documented(tmp_path: Path) -> N
         serving(tmp_path, LoudnessRecognizer(), **LIVEKIT) as server,
         sending(server, "localhost", authorization="Bearer public_token") as send,
     ):
-        for operation in operations((await send(httpx.Request("GET", DOCUMENT))).json()):
+        for operation in operations((await send(httpx2.Request("GET", DOCUMENT))).json()):
             answer = await send(operation.request())
             problems.append(operation.problem(answer))
             expected = EXPECTED.get(operation.name)
@@ -231,7 +231,7 @@ async def test_calls_need_a_key_where_the_document_says_so(tmp_path: Path) -> No
         serving(tmp_path, KANI_HOST="0.0.0.0", KANI_API_KEYS=KEY) as server,
         sending(server, "127.0.0.1") as send,
     ):
-        spec = (await send(httpx.Request("GET", DOCUMENT))).json()
+        spec = (await send(httpx2.Request("GET", DOCUMENT))).json()
         for operation in operations(spec):
             answer = await send(operation.request())
             security = operation.fields.get("security", spec["security"])

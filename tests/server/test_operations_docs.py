@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -34,8 +34,8 @@ def families(exposition: bytes) -> dict[str, Metric]:
 @pytest.fixture(scope="module")
 def exposition(espeak_server: ServerProcess) -> bytes:
     """Metrics of a server that has spoken."""
-    httpx.post(f"{espeak_server.http_url}/tts", json={"text": "Hola."}).raise_for_status()
-    return httpx.get(f"{espeak_server.http_url}/metrics").content
+    httpx2.post(f"{espeak_server.http_url}/tts", json={"text": "Hola."}).raise_for_status()
+    return httpx2.get(f"{espeak_server.http_url}/metrics").content
 
 
 def rows(heading: str) -> list[list[str]]:

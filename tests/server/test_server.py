@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
@@ -59,7 +59,7 @@ async def refusal(url: str, **headers: str) -> int:
     return refused.value.response.status_code
 
 
-async def request(server: InProcessServer, method: str, path: str, **headers: str) -> httpx.Response:
+async def request(server: InProcessServer, method: str, path: str, **headers: str) -> httpx2.Response:
     """Send one request, a POST with an empty JSON object as its body."""
     content = b"{}" if method == "POST" else None
     return await server.request(method, path, content=content, headers=headers)
@@ -80,7 +80,7 @@ async def raw(server: InProcessServer, *pieces: bytes) -> bytes:
 
 
 def test_health_has_the_fields_of_every_original_server(server: ServerProcess) -> None:
-    answer = httpx.get(f"{server.http_url}/health")
+    answer = httpx2.get(f"{server.http_url}/health")
     assert answer.status_code == 200
     fields = answer.json()
     assert fields["status"] == "healthy" and fields["ready"] is True and fields["tts_initialized"] is True
@@ -255,7 +255,7 @@ async def test_invalid_utf8_closes_with_1007(espeak_server: ServerProcess) -> No
 
 async def test_body_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.server.app.MAX_MESSAGE_BYTES", 2000)
-    async with serving(tmp_path) as server, httpx.AsyncClient(base_url=server.http_url) as client:
+    async with serving(tmp_path) as server, httpx2.AsyncClient(base_url=server.http_url) as client:
 
         async def pieces() -> AsyncIterator[bytes]:
             for _ in range(2):

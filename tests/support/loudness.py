@@ -119,6 +119,7 @@ class PausingRecognizer(LoudnessRecognizer):
     def __init__(self, breaks_above: float = 9.0, words: Sequence[str] = (), language: str = "en") -> None:
         super().__init__()
         self.info = RecognizerInfo("pausing", "1", RATE, frozenset({"es", "en", "ja"}))
+        self.log_probability: float | None = None
         self.languages: list[str | None] = []
         self.heard: list[list[Samples]] = []
         self._language = language
@@ -153,7 +154,9 @@ class PausingRecognizer(LoudnessRecognizer):
                         text = self._first[words]
                     # Decided once more audio has come, as by every recogniser.
                     of = language or self._language
-                    due.append(RecognizedWord(text, index * STEP_S, (index + 1) * STEP_S, of))
+                    due.append(
+                        RecognizedWord(text, index * STEP_S, (index + 1) * STEP_S, of, self.log_probability)
+                    )
                     words += 1
                 silence_s = 0.0 if level > LOUD else silence_s + STEP_S
                 likely = [float(silence_s > length_s / 2) for length_s in PAUSE_LENGTHS_S]

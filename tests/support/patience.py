@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-import httpx
+import httpx2
 import websockets.asyncio.client
 import websockets.sync.client
 
@@ -34,14 +34,14 @@ def until(condition: Callable[[], object]) -> None:
 def have_clients_wait() -> None:
     """Give the clients that tests open without a limit of their own the guard instead of the library's.
 
-    httpx reads all authorities' certificates for each client, which takes longer than most requests: clients
+    httpx2 reads all authorities' certificates for each client, which takes longer than most requests: clients
     without a choice of their own share what is read here.
     """
-    certificates = httpx.create_ssl_context()
+    certificates = httpx2.create_ssl_context()
     for function in (
-        *(httpx.Client.__init__, httpx.AsyncClient.__init__),
-        *(httpx.request, httpx.get, httpx.post, httpx.put, httpx.patch, httpx.delete),
+        *(httpx2.Client.__init__, httpx2.AsyncClient.__init__),
+        *(httpx2.request, httpx2.get, httpx2.post, httpx2.put, httpx2.patch, httpx2.delete),
     ):
-        function.__kwdefaults__.update(timeout=httpx.Timeout(WITHIN_S), verify=certificates)
+        function.__kwdefaults__.update(timeout=httpx2.Timeout(WITHIN_S), verify=certificates)
     for connect in (websockets.asyncio.client.connect.__init__, websockets.sync.client.connect):
         connect.__kwdefaults__["open_timeout"] = WITHIN_S

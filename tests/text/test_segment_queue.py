@@ -1,5 +1,7 @@
 """Segments, pauses and foreign passages of a text, however long it is and however it comes."""
 
+from contextlib import nullcontext
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from kani.core.types import Boundary
 from kani_text.foreign_passages import MAX_DETECTION_TEXT, LanguageRun, ScriptSplitter
 from kani_text.markup import MASK
+from kani_text.normalizer import NormalizerOptions
 from kani_text.segment_pipeline import Pause, SegmentPipeline
 from kani_text.segment_queue import SegmentQueue
 from kani_text.segmenter import WHOLE_SENTENCES, Growth, TextSegment
@@ -61,6 +64,26 @@ async def test_flush_behind_a_long_text_ends_a_segment() -> None:
         texts.append(part.text)
     assert "".join(texts) == first + " pero sigue."
     assert any(text.rstrip().endswith("y aquí se acaba") for text in texts)
+
+
+@pytest.mark.parametrize("word", ["[casa](/ˈmesa/)", '<phoneme ph="ˈmesa">casa</phoneme>'])
+async def test_phonemes_are_kept_until_they_are_spoken(word: str) -> None:
+    queue, options = SegmentQueue(), NormalizerOptions("es", accepts_ipa=True)
+    queue.start(WHOLE_SENTENCES, "es", {"es"}, open_segments=True)
+    found = []
+    for number in range(60):
+        # In two pieces, so that the segment is open.
+        queue.feed(f"Esta es la frase {number} de la {word} ")
+        queue.feed("y esto es lo demás. ")
+    queue.finish()
+    while (part := await queue.next()) is not None:
+        assert isinstance(part, TextSegment)
+        text = queue.begin_segment(part, nullcontext, options)
+        while text.boundary is None:
+            await queue.wait_for_more()
+        found += [text.text[each.start : each.end] + each.ipa for each in text.spoken.pronunciations]
+        assert len(queue._replacements) < 20
+    assert found == ["casaˈmesa"] * 60 and queue.has_phonemes
 
 
 def test_pipeline_masks_splits_and_segments() -> None:

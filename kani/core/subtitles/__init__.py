@@ -12,6 +12,7 @@ import numpy as np
 
 from kani.core.transcriber import TranscribedSegment
 from kani.core.types import Span
+from kani_text.markup import MASK
 from kani_text.short_forms import is_abbreviated
 from kani_text.writing import HAN_AND_KANA, ends_clause, ends_sentence, without_closers
 
@@ -27,7 +28,7 @@ _CORE = re.compile(r"\w(?:.*\w)?", re.DOTALL)
 class Word:
     """A word with its punctuation: its characters in the text, and its times in seconds of audio.
 
-    ``text``: the characters ``[start, end)`` of the text, without those that are markup.
+    ``text``: the characters ``[start, end)`` of the text, without ``MASK``.
     """
 
     text: str
@@ -56,15 +57,11 @@ class WordTimer:
         self._text = text
         self._tokens = _tokens(text)
         self._next = 0
-        self._unspoken: set[int] = set()
 
     def feed(self, spans: Iterable[Span]) -> list[Word]:
         return [word for span in spans for word in self._feed(span)]
 
     def _feed(self, span: Span) -> list[Word]:
-        if span.spoken_form == "":
-            marks = range(span.start, span.end)
-            self._unspoken.update(at for at in marks if not self._text[at].isspace())
         words: list[Word] = []
         while self._next < len(self._tokens):
             token = self._tokens[self._next]
@@ -75,13 +72,8 @@ class WordTimer:
             if token.core_end > span.end:
                 break
             self._next += 1
-            written = "".join(
-                self._text[at] for at in range(token.start, token.end) if at not in self._unspoken
-            )
-            word = Word(written, token.start, token.end, token.start_s, _time_at(span, token.core_end))
-            if written:
-                words.append(word)
-        self._unspoken = {at for at in self._unspoken if at >= span.start}
+            written = self._text[token.start : token.end].replace(MASK, "")
+            words.append(Word(written, token.start, token.end, token.start_s, _time_at(span, token.core_end)))
         return words
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from kani.core.errors import SpeechError
 from kani.core.recognizer import RecognizedWord, Step
-from kani.core.transcriber import HeardCheck, Transcriber, TranscriptionOptions
+from kani.core.transcriber import HeardCheck, TranscribedWord, Transcriber, TranscriptionOptions
 from kani.core.turns.pause_judge import PROBABLE
 from kani.core.turns.recent_audio import RecentAudio
 from kani.core.turns.speech_gate import SpeechGate
@@ -69,6 +69,7 @@ class HeardTurn:
 
     text: str
     language: str
+    words: tuple[TranscribedWord, ...] = ()
 
 
 class Hearing:
@@ -263,7 +264,8 @@ class SecondHearing:
             # Speech that is hardly heard comes out as the example at times.
             if not example or not any(sentence in text for sentence in example.split(". ")):
                 break
-        return HeardTurn(text, segments[-1].language) if text else None
+        words = tuple(word for segment in segments for word in segment.words)
+        return HeardTurn(text, segments[-1].language, words) if text else None
 
     def _place(self, at_s: float) -> int:
         return round(at_s * self._rate)

@@ -10,7 +10,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 
 from kani.core.chat_model import (
     ChatEnd,
@@ -84,7 +84,7 @@ class ChatEndpoint:
 
     def __init__(self, settings: ChatSettings) -> None:
         self._settings = settings
-        self._client: httpx.AsyncClient | None = None
+        self._client: httpx2.AsyncClient | None = None
         self._chosen = settings.model
         self._trouble = ""  # of the start, for people
         self._length_field = LENGTH_FIELDS[0]
@@ -118,15 +118,15 @@ class ChatEndpoint:
             self._trouble = str(failure)
         except TimeoutError:
             self._trouble = f"no answer in {START_S:g} s: it may be loading"
-        except (httpx.ConnectError, httpx.TimeoutException):
+        except (httpx2.ConnectError, httpx2.TimeoutException):
             self._trouble = "it cannot be reached now: is it running?"
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             self._trouble = f"its answer to the first question {error}"
         if self._trouble:
             log.warning("language model at %s: %s", self._place, self._trouble)
 
     async def _check_named(self, model: str) -> None:
-        """Look for the model of the settings. Raises ChatFailed, and httpx's errors."""
+        """Look for the model of the settings. Raises ChatFailed, and httpx2's errors."""
         try:
             listed = await self._models()
         except ChatFailed:
@@ -195,16 +195,16 @@ class ChatEndpoint:
             async with self._stream(request) as response, aclosing(self._read(response)) as events:
                 async for event in events:
                     yield event
-        except httpx.TimeoutException as error:
+        except httpx2.TimeoutException as error:
             raise self._failed("unreachable", f"cannot be reached within {CONNECT_S:g} s") from error
-        except httpx.ConnectError as error:
+        except httpx2.ConnectError as error:
             raise self._failed("unreachable", "cannot be reached: is it running?") from error
         except bounded_http.AnswerRefused as error:
             raise self._failed("broken", f"sent an answer that {error}") from error
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise self._failed("broken", "broke off in the middle") from error
 
-    async def _read(self, response: httpx.Response) -> AsyncGenerator[ChatEvent | _Progress, None]:
+    async def _read(self, response: httpx2.Response) -> AsyncGenerator[ChatEvent | _Progress, None]:
         """Yield what a response streams, up to its end or the longest answer."""
         text, calls = ReasoningFilter(leads=self._unopened), wire.CallPieces()
         left = self._settings.max_characters
@@ -262,7 +262,7 @@ class ChatEndpoint:
         yield ChatEnd(wire.finish_reason(reason), usage)
 
     @asynccontextmanager
-    async def _stream(self, request: ChatRequest) -> AsyncIterator[httpx.Response]:
+    async def _stream(self, request: ChatRequest) -> AsyncIterator[httpx2.Response]:
         """Open the stream of an answer, as soon as the server has loaded its model. Raises ChatFailed."""
         now = time.monotonic()
         self._refused = {extra: until for extra, until in self._refused.items() if until > now}
@@ -324,13 +324,13 @@ class ChatEndpoint:
         except ValueError as error:
             raise self._failed("broken", "sent what is no list of models") from error
 
-    def _open(self) -> httpx.AsyncClient:
+    def _open(self) -> httpx2.AsyncClient:
         if self._client is None:
             key = self._settings.api_key
             self._client = bounded_http.new_client(
                 headers={"Content-Type": "application/json"}
                 | ({"Authorization": f"Bearer {key}"} if key else {}),
-                timeout=httpx.Timeout(None, connect=CONNECT_S),
+                timeout=httpx2.Timeout(None, connect=CONNECT_S),
                 keepalive=8,
             )
         return self._client

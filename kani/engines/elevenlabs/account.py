@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 
 from kani.core.types import Voice
 from kani.engines.elevenlabs.failures import UpstreamFailed, from_http_response
@@ -75,9 +75,9 @@ async def fetch_voices(
         raise UpstreamFailed("other", f"the list of voices {error}") from error
     except TimeoutError as error:
         raise UpstreamFailed("stalled", f"no list of voices within {timeout_s:g} s") from error
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         raise UpstreamFailed("unreachable", redacted(f"{type(error).__name__}: {error}", key)) from error
-    if answer.status_code != httpx.codes.OK:
+    if answer.status_code != httpx2.codes.OK:
         raise from_http_response(answer.status_code, body, key)
     return read_voices(body)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from email.message import Message
 
-import httpx
+import httpx2
 
 from kani.core.audio.pcm import Pcm16Stream
 from kani.core.engine import EngineInfo
@@ -110,7 +110,7 @@ class OpenAIEngine(RelayEngine):
             request[self._settings.language_field] = segment.language
         return request
 
-    def _check_type(self, answer: httpx.Response) -> None:
+    def _check_type(self, answer: httpx2.Response) -> None:
         """Raise UpstreamFailed for an answer that is no PCM of the right rate."""
         header = Message()
         header["content-type"] = answer.headers.get("content-type", "")[:MAX_TYPE]

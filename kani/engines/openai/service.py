@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.openai.settings import OpenAIUpstreamSettings
@@ -62,7 +62,7 @@ class Upstream:
         self._place = urlsplit(self._url).netloc
         self._key = settings.api_key.get_secret_value() if settings.api_key is not None else ""
         self._silence_s = silence_s
-        self._client: httpx.AsyncClient | None = None
+        self._client: httpx2.AsyncClient | None = None
 
     def patience_s(self, audio_s: float) -> float:
         """Return the most seconds of waiting for an answer about ``audio_s`` seconds of audio."""
@@ -89,7 +89,7 @@ class Upstream:
             else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         )
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        timeout = httpx.Timeout(self._silence_s, connect=CONNECT_S)
+        timeout = httpx2.Timeout(self._silence_s, connect=CONNECT_S)
         self._client = bounded_http.new_client(timeout=timeout, headers=headers, tls=tls, keepalive=16)
 
     async def stop(self) -> None:
@@ -124,7 +124,7 @@ class Upstream:
             raise UpstreamFailed("stalled", f"no whole answer to {path} in {within_s:g} s") from error
 
     @asynccontextmanager
-    async def answer(self, method: str, path: str, **request: Any) -> AsyncGenerator[httpx.Response, None]:
+    async def answer(self, method: str, path: str, **request: Any) -> AsyncGenerator[httpx2.Response, None]:
         """Send a request; yields an answer with status 200. Raises UpstreamFailed, in the body as well.
 
         Nothing but its head has a time here: see ``whole``, and ``within_s`` of ``bounded_http.pieces``.
@@ -132,20 +132,20 @@ class Upstream:
         assert self._client is not None, "the client is made by start"
         try:
             async with self._client.stream(method, self._url + path, **request) as answer:
-                if answer.status_code != httpx.codes.OK:
+                if answer.status_code != httpx2.codes.OK:
                     body = await bounded_http.body(answer, MAX_ERROR_BYTES, within_s=LIST_S)
                     raise self._refusal(answer, body)
                 yield answer
         except bounded_http.AnswerRefused as error:
             raise UpstreamFailed("unreadable", f"its answer {error}") from error
-        except httpx.ConnectError as error:
+        except httpx2.ConnectError as error:
             raise UpstreamFailed("unreachable", redacted(f"{self._place}: {error}", self._key)) from error
-        except httpx.TimeoutException as error:
+        except httpx2.TimeoutException as error:
             raise UpstreamFailed("stalled", type(error).__name__) from error
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise UpstreamFailed("closed_early", redacted(error, self._key)) from error
 
-    def _refusal(self, answer: httpx.Response, body: bytes) -> UpstreamFailed:
+    def _refusal(self, answer: httpx2.Response, body: bytes) -> UpstreamFailed:
         status = answer.status_code
         code = _CODES.get(status, "unavailable" if status >= 500 else "refused")
         return UpstreamFailed(code, redacted(f"HTTP {status}: {body.decode(errors='replace')}", self._key))

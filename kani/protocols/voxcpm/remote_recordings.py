@@ -18,7 +18,7 @@ from kani.core.audio.pcm import MAX_RECORDING_BYTES
 from kani.core.errors import Busy, InvalidRequest
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class RemoteRecordings:
         """
         if url[:5].lower() == "data:":
             return await asyncio.to_thread(_read_data, url, self._max_bytes)
-        # Brings httpx, which a server that fetches none does without.
+        # Brings httpx2, which a server that fetches none does without.
         from kani.runtime import bounded_http
 
         target = self._target(url)
@@ -80,7 +80,7 @@ class RemoteRecordings:
         finally:
             self._running -= 1
 
-    async def _follow(self, client: httpx.AsyncClient, target: httpx.URL) -> bytes:
+    async def _follow(self, client: httpx2.AsyncClient, target: httpx2.URL) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):
             answer = await self._get(client, target)
             if isinstance(answer, bytes):
@@ -89,9 +89,9 @@ class RemoteRecordings:
             client.cookies.clear()
         raise _refused(f"redirects too often (at most {MAX_REDIRECTS} times)")
 
-    async def _get(self, client: httpx.AsyncClient, target: httpx.URL) -> bytes | str:
+    async def _get(self, client: httpx2.AsyncClient, target: httpx2.URL) -> bytes | str:
         """Return the body, or the location that the host redirects to."""
-        import httpx
+        import httpx2
 
         from kani.runtime import bounded_http
 
@@ -107,15 +107,15 @@ class RemoteRecordings:
                 return await bounded_http.body(answer, self._max_bytes)
         except bounded_http.AnswerRefused as error:
             raise _refused(f"was answered by something that {error}") from error
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
             raise _refused("could not be fetched") from error
 
-    def _target(self, text: str, base: httpx.URL | None = None) -> httpx.URL:
+    def _target(self, text: str, base: httpx2.URL | None = None) -> httpx2.URL:
         """Parse a URL of a listed host, which may be relative to ``base``. Raises InvalidRequest.
 
         It is parsed once: the checked URL and the fetched URL cannot differ.
         """
-        import httpx
+        import httpx2
 
         # Characters that URL parsers drop silently are refused: parsers could disagree about them.
         if not text.isprintable() or " " in text or "\\" in text:
@@ -123,8 +123,8 @@ class RemoteRecordings:
         if len(text) > MAX_URL_LENGTH:
             raise _refused(f"too long (at most {MAX_URL_LENGTH} characters)")
         try:
-            url = httpx.URL(text) if base is None else base.join(text)
-        except (httpx.InvalidURL, ValueError) as error:
+            url = httpx2.URL(text) if base is None else base.join(text)
+        except (httpx2.InvalidURL, ValueError) as error:
             raise _refused("is not a URL") from error
         if url.scheme not in _PORTS:
             raise _refused("must begin with http://, https:// or data:")
@@ -135,7 +135,7 @@ class RemoteRecordings:
             raise _refused("names a host that this server does not fetch from (KANI_RECORDING_HOSTS)")
         return url
 
-    def _lists(self, url: httpx.URL) -> bool:
+    def _lists(self, url: httpx2.URL) -> bool:
         host = url.raw_host.decode()
         names = {host, f"[{host}]"} if ":" in host else {host}
         port = url.port or _PORTS[url.scheme]
@@ -144,9 +144,9 @@ class RemoteRecordings:
 
 def _tls() -> ssl.SSLContext:
     """Return what certificates are checked by. Blocks."""
-    import httpx
+    import httpx2
 
-    return httpx.create_ssl_context()
+    return httpx2.create_ssl_context()
 
 
 def _read_data(url: str, largest: int) -> bytes:

@@ -14,8 +14,8 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-import httpcore
-import httpx
+import httpcore2
+import httpx2
 
 MAX_PIECES = 20_000
 """Pieces of one body, as they arrive; each costs time, however small it is."""
@@ -24,61 +24,61 @@ _PIECES_PER_YIELD = 50
 
 MAX_HEAD_BYTES, MAX_HEAD_LINES, HEAD_S = 1 << 16, 200, 120.0
 """Bytes and lines of a head, and seconds from the request to its end: informational answers (RFC 9110, 15.2),
-which httpcore skips in a loop, are counted in."""
+which httpcore2 skips in a loop, are counted in."""
 
 _HEAD_READ_BYTES = 1 << 10
 """Bytes of a head that are parsed without letting others run; each of their lines costs time."""
 
 
-class AnswerRefused(httpx.HTTPError):
+class AnswerRefused(httpx2.HTTPError):
     """An answer that is compressed, too long or in too many pieces; the message says which, for people."""
 
 
 def new_client(
     *,
-    timeout: httpx.Timeout | float,
+    timeout: httpx2.Timeout | float,
     headers: Mapping[str, str] | None = None,
     tls: ssl.SSLContext | None = None,
     keepalive: int = 0,
     anywhere: bool = False,
-) -> httpx.AsyncClient:
+) -> httpx2.AsyncClient:
     """Return a client whose answers have bounded heads.
 
     tls: what certificates are checked by, the usual authorities if None; keepalive: connections that stay
     open for the next request; anywhere: whether it follows redirects and uses the environment's proxies, as
     for files that are checked. Otherwise it asks the given addresses only.
     """
-    client = httpx.AsyncClient(
+    client = httpx2.AsyncClient(
         headers={**(headers or {}), "Accept-Encoding": "identity"},
         timeout=timeout,
         verify=tls or True,
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=keepalive),
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=keepalive),
         follow_redirects=anywhere,
         trust_env=anywhere,
     )
     for transport in (client._transport, *client._mounts.values()):
-        if isinstance(transport, httpx.AsyncHTTPTransport):
-            # httpx 0.28 hands no backend on to httpcore 1.0.
+        if isinstance(transport, httpx2.AsyncHTTPTransport):
+            # httpx2 hands no backend on to httpcore2.
             transport._pool._network_backend = _Backend()
     client.event_hooks = {"response": [_begin_body]}
     return client
 
 
-async def _begin_body(answer: httpx.Response) -> None:
+async def _begin_body(answer: httpx2.Response) -> None:
     stream = answer.extensions["network_stream"]
     if isinstance(stream, _Stream):  # it is none after a change of protocols, which has no body
         stream.in_head = False
 
 
-class _Backend(httpcore.AnyIOBackend):
+class _Backend(httpcore2.AnyIOBackend):
     async def connect_tcp(self, *args: Any, **options: Any) -> _Stream:
         return _Stream(await super().connect_tcp(*args, **options))
 
 
-class _Stream(httpcore.AsyncNetworkStream):
+class _Stream(httpcore2.AsyncNetworkStream):
     """A connection on which a head is due after each request."""
 
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+    def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
         self._stream = stream
         self._begin_head()
 
@@ -86,12 +86,12 @@ class _Stream(httpcore.AsyncNetworkStream):
         self.in_head, self._bytes, self._lines, self._until = True, 0, 0, time.monotonic() + HEAD_S
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        # Before it is written: httpcore reads on where it cannot be.
+        # Before it is written: httpcore2 reads on where it cannot be.
         self._begin_head()
         await self._stream.write(buffer, timeout)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        """Read; raises httpcore's errors, and AnswerRefused."""
+        """Read; raises httpcore2's errors, and AnswerRefused."""
         if self.in_head:
             if self._bytes > MAX_HEAD_BYTES or self._lines > MAX_HEAD_LINES:
                 raise AnswerRefused(f"begins with more than {MAX_HEAD_BYTES} bytes or {MAX_HEAD_LINES} lines")
@@ -114,7 +114,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
 
 async def pieces(
-    answer: httpx.Response,
+    answer: httpx2.Response,
     max_bytes: int,
     max_pieces: int = MAX_PIECES,
     *,
@@ -124,7 +124,7 @@ async def pieces(
     """Yield a body as it arrives.
 
     within_s: most seconds of waiting for it in all; least_rate: bytes that give it a second more. Raises
-    httpx's errors, ReadTimeout beyond this limit, and AnswerRefused beyond any other.
+    httpx2's errors, ReadTimeout beyond this limit, and AnswerRefused beyond any other.
     """
     codings = answer.headers.get_list("content-encoding", split_commas=True)
     if any(coding.lower() != "identity" for coding in codings):
@@ -138,7 +138,7 @@ async def pieces(
             async with asyncio.timeout(left_s):
                 piece = await anext(arriving, None)
         except TimeoutError as error:
-            raise httpx.ReadTimeout(f"no whole answer in {within_s:g} s") from error
+            raise httpx2.ReadTimeout(f"no whole answer in {within_s:g} s") from error
         if piece is None:
             return
         if left_s is not None:
@@ -154,6 +154,6 @@ async def pieces(
             await asyncio.sleep(0)
 
 
-async def body(answer: httpx.Response, max_bytes: int, *, within_s: float | None = None) -> bytes:
+async def body(answer: httpx2.Response, max_bytes: int, *, within_s: float | None = None) -> bytes:
     """Return a whole body. Raises as ``pieces`` does."""
     return b"".join([piece async for piece in pieces(answer, max_bytes, within_s=within_s)])

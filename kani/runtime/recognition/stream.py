@@ -8,6 +8,7 @@ only as its words are decided: so the words before a pause are known within the 
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -309,7 +310,8 @@ class RecognitionStream:
         end_s = max(min(timed.end_s, latest_s), start_s)
         self._hypothesis.decide(word, end_s, language)
         if word.normalized:
-            self.events.append(RecognizedWord(word.text, start_s, end_s, language))
+            likelihood = math.log(max(timed.probability, 1e-10))
+            self.events.append(RecognizedWord(word.text, start_s, end_s, language, likelihood))
 
     @property
     def _undecided(self) -> bool:

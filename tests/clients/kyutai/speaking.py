@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -19,7 +19,7 @@ from tests.support.servers.app_server import AppServer
 def opened(
     server: AppServer, form: str = "PcmMessagePack", max_queue: int | None = 16, **query: str
 ) -> connect:
-    url = httpx.URL(f"{server.url}/api/tts_streaming", params={"format": form, **query})
+    url = httpx2.URL(f"{server.url}/api/tts_streaming", params={"format": form, **query})
     return connect(str(url), additional_headers=KEY, max_size=None, max_queue=max_queue)
 
 
@@ -93,7 +93,7 @@ async def say(server: AppServer, words: str, **query: str) -> Heard:
 async def cloned(http_url: str, recording: bytes) -> bytes:
     """The voice of a recording, as Unmute's tts/voice_cloning.py asks for it: its bytes, and no key."""
     kind = {"Content-Type": "application/octet-stream"}
-    async with httpx.AsyncClient(timeout=None) as client:
+    async with httpx2.AsyncClient(timeout=None) as client:
         answer = await client.post(f"{http_url}/api/voice", content=recording, headers=kind)
     assert answer.status_code == 200
     return answer.content
@@ -104,7 +104,7 @@ Told = dict[str, Any]
 
 def listening(server: AppServer, **query: str) -> connect:
     """Connect to the socket that hears."""
-    url = httpx.URL(f"{server.url}/api/asr-streaming", params=query)
+    url = httpx2.URL(f"{server.url}/api/asr-streaming", params=query)
     # Any number of messages may wait to be read: a full queue would delay the end of the connection.
     return connect(str(url), additional_headers=KEY, max_size=None, max_queue=None)
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 import soxr
@@ -84,7 +84,7 @@ def test_requests_as_bazarr_sends_them(
         "headers": {"content-type": "multipart/form-data; boundary=b", "user-agent": "Subliminal/2.1"},
     }
     beside = {"encode": "false", "video_file": "/films/../a film.mkv"}
-    with httpx.Client(base_url=server.http_url, timeout=WITHIN_S) as client:
+    with httpx2.Client(base_url=server.http_url, timeout=WITHIN_S) as client:
         found = client.post("/detect-language", params=beside, **sent).json()
         assert found["language_code"] == CODES[film]
         asked = {"task": task, "language": CODES[film], "output": "srt", **beside}

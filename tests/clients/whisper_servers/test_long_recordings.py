@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
+import httpx2
 import numpy as np
 import psutil
 import pytest
@@ -63,12 +63,12 @@ class Memory:
 
 
 @pytest.fixture
-def transcribe(server: ServerProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.http_url, timeout=WITHIN_S) as client:
+def transcribe(server: ServerProcess) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=server.http_url, timeout=WITHIN_S) as client:
         yield client
 
 
-def heard(client: httpx.Client, path: Path) -> str:
+def heard(client: httpx2.Client, path: Path) -> str:
     with path.open("rb") as file:
         fields = {"model": "whisper-1", "language": "en", "response_format": "text"}
         answer = client.post("/v1/audio/transcriptions", files={"file": file}, data=fields)
@@ -77,7 +77,7 @@ def heard(client: httpx.Client, path: Path) -> str:
 
 
 def test_memory_does_not_grow_with_the_file(
-    server: ServerProcess, transcribe: httpx.Client, sentence: Samples, large: Path, tmp_path: Path
+    server: ServerProcess, transcribe: httpx2.Client, sentence: Samples, large: Path, tmp_path: Path
 ) -> None:
     short = tmp_path / "short.wav"
     with wave.open(str(short), "wb") as file:
@@ -90,7 +90,7 @@ def test_memory_does_not_grow_with_the_file(
         answer = pool.submit(heard, transcribe, large)
         answered = 0
         while not answer.done():
-            httpx.get(f"{server.http_url}/livez", timeout=5).raise_for_status()
+            httpx2.get(f"{server.http_url}/livez", timeout=5).raise_for_status()
             answered += 1
         memory.end()
     assert_understood(answer.result(), SAID)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 import websocket_config
@@ -208,7 +208,7 @@ def test_model_is_asked_early_where_that_is_free(url: str, more: dict[str, str],
 
 
 def spoken_form(server: AppServer, text: str) -> str:
-    answer = httpx.post(
+    answer = httpx2.post(
         f"{server.http_url}/v1/text-to-speech/default/with-timestamps",
         json={"text": text, "language_code": "es"},
         params={"output_format": "pcm_8000"},

@@ -229,8 +229,10 @@ async def test_fault_comes_before_any_sound(service: SpeechService, duration_s: 
         # Tags are masked as in any text, and nothing is refused.
         ("<speak>casa</p>", {"ssml": False}, WORD_S, []),
         ('<speak><phoneme ph="ˈmesa">casa</phoneme></speak>', {}, WORD_S, ["ssml.phoneme"]),
+        ("[casa](/ˈmesa/)", {}, WORD_S, ["ssml.phoneme"]),
+        ("[casa](/mesa/)", {}, WORD_S, []),
     ],
-    ids=["fills the duration", "tags are text", "no IPA is spoken"],
+    ids=["fills the duration", "tags are text", "no IPA is spoken", "nor in a link", "a link"],
 )
 async def test_document_is_spoken_as_the_request_and_the_engine_say(
     service: SpeechService, text: str, request_: dict[str, Any], length_s: float, unused: list[str]

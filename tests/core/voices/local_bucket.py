@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -123,10 +123,10 @@ def local_bucket(monkeypatch: pytest.MonkeyPatch, name: str = "voices") -> Itera
             monkeypatch.setenv(variable, value)
     try:
         with bucket.serving():
-            httpx.put(f"{bucket.url}/{name}").raise_for_status()
+            httpx2.put(f"{bucket.url}/{name}").raise_for_status()
             yield bucket
             bucket.fault = None
             # The server's state is the process'.
-            httpx.post(f"{bucket.url}/moto-api/reset").raise_for_status()
+            httpx2.post(f"{bucket.url}/moto-api/reset").raise_for_status()
     finally:
         bucket.close()

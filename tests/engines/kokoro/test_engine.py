@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from unittest.mock import AsyncMock
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 
@@ -270,9 +270,9 @@ def test_setting_is_read(tmp_path: Path, setting: str, given: str, chosen: str) 
 @pytest.mark.parametrize(("fixture", "decoder"), [("server", "litert"), ("onnx_server", "onnx")])
 def test_server_tells_its_decoder(request: pytest.FixtureRequest, fixture: str, decoder: str) -> None:
     running: ServerProcess = request.getfixturevalue(fixture)
-    assert httpx.get(f"{running.http_url}/health").json()["decoder"] == decoder
+    assert httpx2.get(f"{running.http_url}/health").json()["decoder"] == decoder
     fast = f"\nkani_fast_decoder {float(decoder == 'litert')}"
-    assert fast in httpx.get(f"{running.http_url}/metrics").text
+    assert fast in httpx2.get(f"{running.http_url}/metrics").text
     assert f"  decoder  {decoder}" in running.banner
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 
@@ -60,7 +60,7 @@ def relay(upstream: AppServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def spoken(server: AppServer, voice: str, text: str, **fields: Any) -> Samples:
     body = {"model": "tts-1", "voice": voice, "input": text, "response_format": "pcm", **fields}
     key = {"Authorization": "Bearer secret"}
-    answered = httpx.post(f"{server.http_url}/v1/audio/speech", json=body, headers=key)
+    answered = httpx2.post(f"{server.http_url}/v1/audio/speech", json=body, headers=key)
     assert answered.status_code == 200, answered.text
     return np.frombuffer(answered.content, "<i2").astype(np.float32) / 32768
 
@@ -83,10 +83,10 @@ def test_tempo_times_and_numbers_are_made_here(upstream: AppServer, relay: AppSe
     normal, fast = spoken(relay, voice, text), spoken(relay, voice, text, speed=2.0)
     assert len(fast) == pytest.approx(len(normal) / 2, rel=0.2)
     body = {"model": "tts-1", "voice": voice, "input": text}
-    timed = httpx.post(f"{relay.http_url}/dev/captioned_speech", json=body).text
+    timed = httpx2.post(f"{relay.http_url}/dev/captioned_speech", json=body).text
     words = [word["word"] for line in timed.splitlines() for word in json.loads(line)["timestamps"]]
     assert words[:3] == ["The", "21", "birds"] and len(words) >= 7
-    voices = httpx.get(f"{relay.http_url}/v1/audio/voices").json()["voices"]
+    voices = httpx2.get(f"{relay.http_url}/v1/audio/voices").json()["voices"]
     assert {"openai:espeak:en", "openai:espeak:es"} <= {one["id"] for one in voices}
 
 

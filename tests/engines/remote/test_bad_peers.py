@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
+import httpx2
 import msgspec
 import numpy as np
 import pytest
@@ -315,14 +315,14 @@ async def test_faulty_speech_ends_no_server_in_any_format(
     async with working(Worker(FaultyEngine()), tmp_path) as address:
         given = {"KANI_ENGINE_ADDRESS": f"unix:{address.path}", "KANI_ENGINE_KEY": KEY}
         server = await asyncio.to_thread(start_server, "--engine", "remote", settled=False, **given)
-        async with httpx.AsyncClient(base_url=server.http_url) as client:
+        async with httpx2.AsyncClient(base_url=server.http_url) as client:
 
             async def answer(text: str, audio_format: str) -> tuple[int, str]:
                 """Return the status, and what is said where speech breaks off after its first sound."""
                 body = {"model": "tts-1", "input": text, "language": "es", "response_format": audio_format}
                 try:
                     answered = await client.post("/v1/audio/speech", json=body)
-                except httpx.RemoteProtocolError as error:
+                except httpx2.RemoteProtocolError as error:
                     return 200, str(error)
                 return answered.status_code, "" if answered.status_code == 200 else answered.text
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import psutil
 import pytest
 from prometheus_client import CollectorRegistry
@@ -99,7 +99,7 @@ def test_server_speaks_and_recognises_by_workers(tmp_path: Path, start_server: S
     )
     assert "(espeak " in server.banner and "(whisper " in server.banner
     said = {"model": "tts-1", "voice": "alloy", "input": "The train leaves at nine."}
-    with httpx.Client(base_url=f"{server.http_url}/v1/audio") as client:
+    with httpx2.Client(base_url=f"{server.http_url}/v1/audio") as client:
         spoken = client.post("/speech", json=said).content
         form = {"model": "whisper-1", "language": "en"}
         heard = client.post("/transcriptions", files={"file": ("spoken.mp3", spoken)}, data=form)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import psutil
 import pytest
 
@@ -154,7 +154,7 @@ def test_idle_recogniser_gives_its_memory_back_and_hears_again(start_server: Sta
         processes = (front, *front.children(recursive=True))
         return float(sum(each.memory_info().rss for each in processes)) / 2**20
 
-    with httpx.Client(base_url=server.http_url, timeout=WITHIN_S) as client:
+    with httpx2.Client(base_url=server.http_url, timeout=WITHIN_S) as client:
 
         def loaded() -> bool:
             return client.get("/health").json()["recognizer"]["loaded"]
@@ -183,10 +183,10 @@ def test_idle_recogniser_gives_its_memory_back_and_hears_again(start_server: Sta
 def test_recording_is_refused_in_words_until_there_is_memory(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak")
     process = psutil.Process(server.process.pid)
-    with httpx.Client(base_url=server.http_url, timeout=WITHIN_S) as client:
+    with httpx2.Client(base_url=server.http_url, timeout=WITHIN_S) as client:
         spoken = client.post("/v1/audio/speech", json=SPEECH).content
 
-        def transcribed() -> httpx.Response:
+        def transcribed() -> httpx2.Response:
             files = {"file": ("a.wav", spoken)}
             return client.post("/v1/audio/transcriptions", files=files, data={"model": "whisper-1"})
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import av
-import httpx
+import httpx2
 import pytest
 
 from kani.protocols.books_api import audiobooks
@@ -44,13 +44,15 @@ async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 @pytest.fixture
-async def client(house: InProcessServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=house.http_url, timeout=None) as client:
+async def client(house: InProcessServer) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=house.http_url, timeout=None) as client:
         yield client
 
 
 @asynccontextmanager
-async def made(client: httpx.AsyncClient, content: bytes | str = TEXT, **query: str) -> AsyncIterator[Events]:
+async def made(
+    client: httpx2.AsyncClient, content: bytes | str = TEXT, **query: str
+) -> AsyncIterator[Events]:
     query = {"name": "Mi diario.md"} | query
     async with client.stream("POST", AUDIO_PATH, params=query, content=content) as answer:
         assert answer.status_code == 200, await answer.aread()
@@ -62,7 +64,7 @@ async def last(events: Events) -> dict[str, Any]:
     return [event async for event in events][-1]
 
 
-async def test_book_is_made_with_chapters_and_cover(client: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_book_is_made_with_chapters_and_cover(client: httpx2.AsyncClient, tmp_path: Path) -> None:
     async with made(client, epub(tmp_path / "b").read_bytes(), name="b.epub") as events:
         told = [event async for event in events]
     done = told[-1]
@@ -81,7 +83,7 @@ async def test_book_is_made_with_chapters_and_cover(client: httpx.AsyncClient, t
         assert len(file.streams.video) == 1
 
 
-async def test_what_was_spoken_is_spoken_once(client: httpx.AsyncClient, house: InProcessServer) -> None:
+async def test_what_was_spoken_is_spoken_once(client: httpx2.AsyncClient, house: InProcessServer) -> None:
     house.engine.allow = 2
     async with made(client) as events:
         await anext(events)
@@ -105,7 +107,7 @@ async def test_what_was_spoken_is_spoken_once(client: httpx.AsyncClient, house: 
 
 
 async def test_quotations_are_in_their_language_unless_that_is_not_wanted(
-    client: httpx.AsyncClient, house: InProcessServer
+    client: httpx2.AsyncClient, house: InProcessServer
 ) -> None:
     text = "# Uno\n\nNos lo dijo ayer: [we will never go back to that house]. Y no volvimos a verlo."
     ids = set()
@@ -117,7 +119,9 @@ async def test_quotations_are_in_their_language_unless_that_is_not_wanted(
     assert len(ids) == 2
 
 
-async def test_share_grows_while_a_piece_is_spoken(client: httpx.AsyncClient, house: InProcessServer) -> None:
+async def test_share_grows_while_a_piece_is_spoken(
+    client: httpx2.AsyncClient, house: InProcessServer
+) -> None:
     house.engine.allow = 3
     async with made(client, "# Uno\n\nHola y adiós. Hasta mañana. Buenas noches.") as events:
         shares = list[float]()
@@ -131,7 +135,7 @@ async def test_share_grows_while_a_piece_is_spoken(client: httpx.AsyncClient, ho
 
 
 async def test_what_cannot_be_is_refused_at_once_and_an_engine_that_fails_is_told(
-    client: httpx.AsyncClient,
+    client: httpx2.AsyncClient,
 ) -> None:
     wrong = {"format": "wav", "speed": "9", "voice": "nobody", "emotion": "bored", "language": "xx"}
     wrong |= {"quotations": "maybe"}
@@ -144,7 +148,7 @@ async def test_what_cannot_be_is_refused_at_once_and_an_engine_that_fails_is_tol
 
 
 async def test_few_are_made_at_once_and_the_same_one_once(
-    client: httpx.AsyncClient, house: InProcessServer, monkeypatch: pytest.MonkeyPatch
+    client: httpx2.AsyncClient, house: InProcessServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audiobooks, "WAIT_S", 0.05)
     house.engine.allow = 0
@@ -159,7 +163,7 @@ async def test_few_are_made_at_once_and_the_same_one_once(
 
 
 async def test_few_are_kept_and_a_long_book_is_refused(
-    client: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: httpx2.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audiobooks, "MAX_KEPT", 2)
     ids = []
@@ -174,7 +178,7 @@ async def test_few_are_kept_and_a_long_book_is_refused(
     assert answer.status_code == 400 and "more than 10 characters" in answer.json()["error"]["message"]
 
 
-async def test_server_that_stops_ends_it(client: httpx.AsyncClient, house: InProcessServer) -> None:
+async def test_server_that_stops_ends_it(client: httpx2.AsyncClient, house: InProcessServer) -> None:
     house.engine.allow = 1
     async with made(client) as events:
         await happens(lambda: house.engine.steps == 1)

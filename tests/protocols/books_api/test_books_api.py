@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from starlette.applications import Starlette
 
@@ -32,9 +32,9 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-async def client(temporary: Path, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(Starlette(routes=books_api.routes(build(tmp_path / "voices"))))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=None) as client:
+async def client(temporary: Path, tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
+    transport = httpx2.ASGITransport(Starlette(routes=books_api.routes(build(tmp_path / "voices"))))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=None) as client:
         yield client
     assert names_in(temporary) == []
 
@@ -43,11 +43,11 @@ def names_in(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-async def read(client: httpx.AsyncClient, name: str, content: Any) -> httpx.Response:
+async def read(client: httpx2.AsyncClient, name: str, content: Any) -> httpx2.Response:
     return await client.post(books_api.PATH, params={"name": name}, content=content)
 
 
-async def test_epub_has_its_chapters(client: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_epub_has_its_chapters(client: httpx2.AsyncClient, tmp_path: Path) -> None:
     answer = await read(client, "C:\\books\\río.EPUB", epub(tmp_path / "b").read_bytes())
     assert answer.status_code == 200 and answer.headers["content-type"] == "application/json"
     assert int(answer.headers["content-length"]) == len(answer.content)
@@ -65,7 +65,7 @@ async def test_epub_has_its_chapters(client: httpx.AsyncClient, tmp_path: Path) 
     }
 
 
-async def test_plain_text_is_called_as_its_file(client: httpx.AsyncClient) -> None:
+async def test_plain_text_is_called_as_its_file(client: httpx2.AsyncClient) -> None:
     for name, title in (
         ("Mi diario.txt", "Mi diario"),
         ("../../etc/passwd.txt", "passwd"),
@@ -79,7 +79,7 @@ async def test_plain_text_is_called_as_its_file(client: httpx.AsyncClient) -> No
 
 
 async def test_what_is_no_book_or_a_slow_one_is_refused(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, limit_s, fault in (
         ("b.epub", files.READ_WITHIN_S, "b.epub is no EPUB, or was cut off"),
@@ -121,7 +121,7 @@ async def test_process_that_reads_keeps_to_limits_and_says_what_is_wrong(
 
 
 async def test_folder_that_takes_no_book_is_named(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: Any
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: Any
 ) -> None:
     with monkeypatch.context() as changed:
         changed.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
@@ -131,7 +131,7 @@ async def test_folder_that_takes_no_book_is_named(
     assert "Traceback" not in caplog.text
 
 
-async def test_few_are_read_and_a_gone_client_makes_room(client: httpx.AsyncClient, temporary: Path) -> None:
+async def test_few_are_read_and_a_gone_client_makes_room(client: httpx2.AsyncClient, temporary: Path) -> None:
     complete = asyncio.Event()
 
     async def slow(begun: asyncio.Event) -> AsyncIterator[bytes]:
@@ -159,7 +159,7 @@ async def test_server_refuses_a_larger_file(tmp_path: Path) -> None:
             yield b"a" * (1 << 20)
         yield b"a"
 
-    async with serving(tmp_path) as server, httpx.AsyncClient(base_url=server.http_url) as client:
+    async with serving(tmp_path) as server, httpx2.AsyncClient(base_url=server.http_url) as client:
         answer = await read(client, "b.txt", pieces())
     assert answer.status_code == 413
     assert answer.json() == {"error": {"message": "the body is too large (at most 67108864 bytes)"}}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 
@@ -141,7 +141,7 @@ ROWS: list[Row] = [
 ]
 
 
-def detail_of(answer: httpx.Response, status: int, code: str, error_type: str) -> dict[str, Any]:
+def detail_of(answer: httpx2.Response, status: int, code: str, error_type: str) -> dict[str, Any]:
     """Return the single error of an answer; all its fields are as they should be."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
@@ -156,12 +156,12 @@ def detail_of(answer: httpx.Response, status: int, code: str, error_type: str) -
 @pytest.fixture(scope="module", autouse=True)
 def nothing_is_kept(espeak_app: AppServer) -> Iterator[None]:
     yield
-    assert not httpx.get(f"{espeak_app.http_url}/v2/voices", params={"category": "cloned"}).json()["voices"]
+    assert not httpx2.get(f"{espeak_app.http_url}/v2/voices", params={"category": "cloned"}).json()["voices"]
 
 
 @pytest.mark.parametrize(("call", "given", "status", "param", "code", "words"), ROWS, ids=shown)
 def test_fault_is_named(
-    client: httpx.Client, call: str, given: Given, status: int, param: str | None, code: str, words: str
+    client: httpx2.Client, call: str, given: Given, status: int, param: str | None, code: str, words: str
 ) -> None:
     answer = asked(client, call, given)
     if status == 422:
@@ -177,7 +177,7 @@ def test_fault_is_named(
     assert detail.get("param") == param and names(detail["message"], words) and len(detail["message"]) < 1000
 
 
-def test_type_errors_are_all_reported_and_odd_paths_are_404(client: httpx.Client) -> None:
+def test_type_errors_are_all_reported_and_odd_paths_are_404(client: httpx2.Client) -> None:
     answer = client.post(PATH, json={"text": 5, "seed": "x" * 100_000, "next_text": []})
     assert {error["loc"][1] for error in answer.json()["detail"]} == {"text", "seed", "next_text"}
     assert len(answer.content) < 2000
@@ -192,7 +192,7 @@ def test_type_errors_are_all_reported_and_odd_paths_are_404(client: httpx.Client
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_unknown_format_is_rejected_with_list(client: httpx.Client, call: str) -> None:
+def test_unknown_format_is_rejected_with_list(client: httpx2.Client, call: str) -> None:
     answer = client.post(PATH + call, json={"text": "Hola."}, params={"output_format": "x" * 5000})
     detail = detail_of(answer, 400, "invalid_output_format", "validation_error")
     listed = detail["message"].partition("must be one of ")[2].split(", ")
@@ -201,7 +201,7 @@ def test_unknown_format_is_rejected_with_list(client: httpx.Client, call: str) -
 
 def test_text_limit_is_a_setting(start_app: StartApp) -> None:
     server = start_app(KANI_MAX_TEXT="30")
-    with httpx.Client(base_url=server.http_url, timeout=300) as client:
+    with httpx2.Client(base_url=server.http_url, timeout=300) as client:
         assert client.post(PATH, json={"text": "Hola, ¿qué tal estás hoy?"}).status_code == 200
         refused = client.post(PATH, json={"text": "a" * 31})
         detail = detail_of(refused, 400, "max_character_limit_exceeded", "validation_error")
@@ -211,6 +211,6 @@ def test_text_limit_is_a_setting(start_app: StartApp) -> None:
 
 
 @pytest.mark.parametrize("name", [*MODELS, None])
-def test_every_model_is_accepted(client: httpx.Client, name: str | None) -> None:
+def test_every_model_is_accepted(client: httpx2.Client, name: str | None) -> None:
     body = {"text": "Hola."} if name is None else {"text": "Hola.", "model_id": name}
     assert client.post(PATH, json=body, params={"output_format": "pcm_8000"}).status_code == 200

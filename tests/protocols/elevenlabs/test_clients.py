@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import httpx2
 import numpy as np
 import pytest
 from elevenlabs.client import ElevenLabs
@@ -20,6 +21,7 @@ from tests.clients.elevenlabs.libraries import speak_with_livekit, speak_with_pi
 from tests.clients.elevenlabs.wire import Character, connect_client, split_tokens
 from tests.clients.pipelines import Word
 from tests.conftest import ServerProcess
+from tests.support.patience import WITHIN_S
 from tests.support.programs import example
 
 GEORGE = "JBFqnCBsd6RMkjVDRZzb"
@@ -27,7 +29,7 @@ GEORGE = "JBFqnCBsd6RMkjVDRZzb"
 
 @pytest.fixture
 def sdk(espeak_server: ServerProcess) -> Iterator[ElevenLabs]:
-    with httpx.Client() as client:
+    with httpx.Client(timeout=WITHIN_S) as client:
         yield ElevenLabs(api_key="k", base_url=espeak_server.http_url, httpx_client=client)
 
 
@@ -40,9 +42,9 @@ def test_sdk_lists_searches_and_previews_voices(sdk: ElevenLabs) -> None:
     arabic = by_id["espeak:ar"]
     assert (arabic.category, arabic.labels and arabic.labels["language"]) == ("premade", "ar")
     assert sdk.voices.get("espeak:ar") == arabic
-    preview = httpx.get(arabic.preview_url or "")
+    preview = httpx2.get(arabic.preview_url or "")
     assert (preview.status_code, preview.headers["content-type"]) == (200, "audio/mpeg")
-    part = httpx.get(arabic.preview_url or "", headers={"range": "bytes=100-"})
+    part = httpx2.get(arabic.preview_url or "", headers={"range": "bytes=100-"})
     assert (part.status_code, part.content) == (206, preview.content[100:])
     assert sdk.voices.get(GEORGE).name == "George" and sdk.voices.get(GEORGE).preview_url is None
 

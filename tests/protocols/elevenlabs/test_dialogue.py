@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import av
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -44,7 +44,7 @@ async def calls(tmp_path: Path) -> AsyncIterator[InProcessServer]:
 
 async def post(
     calls: InProcessServer, call: str = "", lines: list[tuple[str, str]] = LINES, **body: Any
-) -> httpx.Response:
+) -> httpx2.Response:
     params = {"output_format": f"pcm_{8 * RATE}"}
     inputs = [{"text": text, "voice_id": voice} for text, voice in lines]
     return await calls.post(PATH + call, json={"inputs": inputs} | body, params=params)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from starlette.applications import Starlette
 
@@ -40,7 +40,7 @@ async def calls(tmp_path: Path) -> AsyncIterator[InProcessServer]:
 
 async def post(
     calls: InProcessServer, call: str = "", output_format: str | None = None, **body: Any
-) -> httpx.Response:
+) -> httpx2.Response:
     """Request speech of ``TEXT``, or of the body's text."""
     params = {} if output_format is None else {"output_format": output_format}
     return await calls.post(PATH + call, json={"text": TEXT} | body, params=params)
@@ -190,10 +190,10 @@ async def test_normalized_alignment_has_spoken_form(
 
 
 @asynccontextmanager
-async def streaming(calls: InProcessServer, path: str, text: str) -> AsyncIterator[httpx.Response]:
+async def streaming(calls: InProcessServer, path: str, text: str) -> AsyncIterator[httpx2.Response]:
     """The answer to a call while it comes."""
     url = calls.http_url + PATH + path
-    async with httpx.AsyncClient() as client, client.stream("POST", url, json={"text": text}) as answer:
+    async with httpx2.AsyncClient() as client, client.stream("POST", url, json={"text": text}) as answer:
         assert answer.status_code == 200
         yield answer
 
@@ -225,7 +225,7 @@ async def test_client_sees_broken_stream(
     calls: InProcessServer, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     came = bytearray()
-    with pytest.raises(httpx.RemoteProtocolError):
+    with pytest.raises(httpx2.RemoteProtocolError):
         async with streaming(calls, f"{path}?output_format=pcm_8000", BREAKING) as answer:
             async for piece in answer.aiter_raw():
                 came += piece
@@ -252,7 +252,7 @@ async def test_whole_answers_share_memory_budget(
     calls.service.budgets.whole_answers.limit = 100_000
     calls.service.budgets.whole_answers.small = 0
     app = Starlette(routes=speech_routes(calls.service, ElevenLabsSettings()))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://x") as client:
         for _ in range(3):
             query = {"output_format": "pcm_48000"}
             refused = await client.post(PATH, json={"text": "uno dos tres " * 20}, params=query)

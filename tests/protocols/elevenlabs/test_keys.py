@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from websockets.asyncio.client import connect
 
@@ -23,7 +23,7 @@ INVALID_KEY = {"code": 1008, "error": "invalid_api_key", "message": "Invalid API
 @pytest.mark.parametrize("headers", [{}, {"xi-api-key": "wrong"}])
 def test_request_without_key_is_401(keyed_app: AppServer, headers: dict[str, str]) -> None:
     """``test_openapi`` asks for all calls without a key."""
-    with httpx.Client(base_url=keyed_app.http_url) as client:
+    with httpx2.Client(base_url=keyed_app.http_url) as client:
         answer = client.post("/v1/text-to-speech/ef_dora/stream", headers=headers, json={"text": "Hola."})
     detail = answer.json()["detail"]
     assert answer.status_code == 401 and detail["type"] == "authentication_error"
@@ -75,8 +75,8 @@ async def test_first_message_of_a_dialogue_contains_key(keyed_app: AppServer) ->
         assert "audio" in told if key == KEY else told["error"] == "invalid_api_key"
 
 
-def token(server: AppServer, kind: str, **headers: str) -> httpx.Response:
-    return httpx.post(f"{server.http_url}/v1/single-use-token/{kind}", headers=headers)
+def token(server: AppServer, kind: str, **headers: str) -> httpx2.Response:
+    return httpx2.post(f"{server.http_url}/v1/single-use-token/{kind}", headers=headers)
 
 
 async def test_token_opens_one_session(keyed_app: AppServer) -> None:

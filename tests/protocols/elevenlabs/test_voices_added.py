@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.protocols.elevenlabs.test_bad_input import detail_of
@@ -20,27 +20,27 @@ CONSENT = "It is me."
 
 
 @pytest.fixture
-def adding(espeak_app: AppServer) -> Iterator[httpx.Client]:
+def adding(espeak_app: AppServer) -> Iterator[httpx2.Client]:
     """A client; its voices are deleted afterwards."""
-    with httpx.Client(base_url=espeak_app.http_url) as client:
+    with httpx2.Client(base_url=espeak_app.http_url) as client:
         yield client
         for voice in stored(client):
             client.delete(f"/v1/voices/{voice['voice_id']}")
 
 
 @pytest.fixture
-def client(adding: httpx.Client) -> Iterator[httpx.Client]:
+def client(adding: httpx2.Client) -> Iterator[httpx2.Client]:
     """A client that stores no voice, whatever it does."""
     yield adding
     assert not stored(adding)
 
 
-def stored(client: httpx.Client) -> list[dict[str, Any]]:
+def stored(client: httpx2.Client) -> list[dict[str, Any]]:
     voices: list[dict[str, Any]] = client.get("/v2/voices", params={"category": "cloned"}).json()["voices"]
     return voices
 
 
-def post(client: httpx.Client, *files: bytes, headers: Any = None, **fields: str) -> httpx.Response:
+def post(client: httpx2.Client, *files: bytes, headers: Any = None, **fields: str) -> httpx2.Response:
     """Add a voice; an empty field is left out."""
     given = {"name": "ana", "consent": CONSENT} | fields
     return client.post(
@@ -51,18 +51,18 @@ def post(client: httpx.Client, *files: bytes, headers: Any = None, **fields: str
     )
 
 
-def edit(client: httpx.Client, voice: str, **given: Any) -> httpx.Response:
+def edit(client: httpx2.Client, voice: str, **given: Any) -> httpx2.Response:
     return client.post(f"/v1/voices/{voice}/edit", data={"name": "mine"} | given)
 
 
-def rejected(answer: httpx.Response, param: str, code: str = "invalid_request") -> str:
+def rejected(answer: httpx2.Response, param: str, code: str = "invalid_request") -> str:
     detail = detail_of(answer, 400, code, "validation_error")
     assert detail["param"] == param
     return str(detail["message"])
 
 
 def test_consent_has_three_places_and_the_log_none(
-    adding: httpx.Client, caplog: pytest.LogCaptureFixture
+    adding: httpx2.Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     half = json.dumps({"consent": "half a pair \ud83d"})
     assert post(adding, recording(), consent="", labels=half).json()["detail"]["param"] == "consent"
@@ -83,14 +83,14 @@ def test_consent_has_three_places_and_the_log_none(
     assert CONSENT not in caplog.text
 
 
-def test_omitted_recordings_are_reported(adding: httpx.Client) -> None:
+def test_omitted_recordings_are_reported(adding: httpx2.Client) -> None:
     answer = post(adding, *[recording()] * 20)
     assert answer.headers["x-unused"] == "files"
     [sample] = adding.get("/v1/voices/ana").json()["samples"]
     assert sample["duration_secs"] == 60.0
 
 
-def test_added_voice_is_described_with_its_recording(adding: httpx.Client) -> None:
+def test_added_voice_is_described_with_its_recording(adding: httpx2.Client) -> None:
     made = post(adding, recording(), labels='{"language": "Spanish"}').json()
     assert (made["voice_id"], made["requires_verification"]) == ("custom:ana", False)
     kept = adding.get("/v1/audio/voices/custom:ana").json()
@@ -112,14 +112,14 @@ def test_added_voice_is_described_with_its_recording(adding: httpx.Client) -> No
 
 
 @pytest.mark.parametrize("name", ["Ana María", "  ana\tmaría ", "ñandú", "声音", "a-1_b"])
-def test_name_becomes_id(adding: httpx.Client, name: str) -> None:
+def test_name_becomes_id(adding: httpx2.Client, name: str) -> None:
     made = post(adding, recording(), name=name).json()["voice_id"]
     assert made == "custom:" + "_".join(name.split())
     assert adding.get(f"/v1/voices/{made}").json()["voice_id"] == made
     assert adding.delete(f"/v1/voices/{made}").json() == {"status": "ok"}
 
 
-def test_voice_is_renamed(adding: httpx.Client) -> None:
+def test_voice_is_renamed(adding: httpx2.Client) -> None:
     post(adding, recording(), description="warm", labels='{"language": "es"}')
     for before in ("custom:ana", "Ana_dos"):
         renamed = edit(adding, before, name="Ana dos", description="warm", labels='{"language": "es"}')
@@ -139,7 +139,7 @@ def test_voice_is_renamed(adding: httpx.Client) -> None:
     ],
 )
 def test_other_edits_are_rejected_and_change_nothing(
-    adding: httpx.Client, changes: dict[str, Any], param: str, code: str
+    adding: httpx2.Client, changes: dict[str, Any], param: str, code: str
 ) -> None:
     for name in ("ana", "other"):
         post(adding, recording(), name=name, description="warm", labels='{"language": "es"}')
@@ -151,7 +151,7 @@ def test_other_edits_are_rejected_and_change_nothing(
 
 
 @pytest.mark.parametrize("voice", ["espeak:es", "default", "21m00Tcm4TlvDq8ikWAM"])
-def test_builtin_voices_cannot_be_changed(client: httpx.Client, voice: str) -> None:
+def test_builtin_voices_cannot_be_changed(client: httpx2.Client, voice: str) -> None:
     for answer in (client.delete(f"/v1/voices/{voice}"), edit(client, voice)):
         assert "only those that clients made" in rejected(answer, "voice_id")
     assert client.get(f"/v1/voices/{voice}").json()["samples"] is None

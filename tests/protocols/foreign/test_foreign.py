@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
+import httpx2
 import pytest
 from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
@@ -269,7 +269,7 @@ async def test_wyoming(house: OpenHouse) -> None:
         here.note(about, disturbed, "" if ended else f"{answer[-200:]!r}")
 
 
-def attempts(call: Operation) -> Iterator[tuple[str, httpx.Request]]:
+def attempts(call: Operation) -> Iterator[tuple[str, httpx2.Request]]:
     """Requests of a call with one bad value each, and which one."""
     kind, media = call.body or ("", {})
     parameters = call.fields.get("parameters", ())
@@ -309,9 +309,9 @@ def attempts(call: Operation) -> Iterator[tuple[str, httpx.Request]]:
 @EACH_FOURTH_OR_ALL
 async def test_calls(house: OpenHouse, step: int) -> None:
     here = await house()
-    good = httpx.Request("POST", "http://x/v1/audio/speech", json={"input": "uno", "voice": "tone_es"})
+    good = httpx2.Request("POST", "http://x/v1/audio/speech", json={"input": "uno", "voice": "tone_es"})
     async with sending(here.server, "localhost", authorization="Bearer public_token") as send:
-        spec = (await send(httpx.Request("GET", DOCUMENT))).json()
+        spec = (await send(httpx2.Request("GET", DOCUMENT))).json()
         if find_spec("aiortc") is None:
             del spec["paths"]["/v1/realtime/calls"]  # answered with 503
         for call in operations(spec):
@@ -322,7 +322,7 @@ async def test_calls(house: OpenHouse, step: int) -> None:
                     fine = answer.headers.get("content-type") != JSON or is_json(answer.text)
                     found = f"no JSON: {answer.text[:200]}" if not fine else ""
                     found = status if status == "429" or status >= "500" else found
-                except httpx.HTTPError as error:
+                except httpx2.HTTPError as error:
                     found = f"no answer: {error!r}"
                 here.note(f"{call.name}, {about}", found)
         assert (await send(good)).status_code == 200

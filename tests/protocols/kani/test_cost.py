@@ -8,7 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.types import Message
@@ -39,7 +39,7 @@ async def app(tmp_path: Path) -> AsyncIterator[Starlette]:
 async def test_websocket_and_rest_calls_share_memory_budget(app: Starlette) -> None:
     async with (
         connected(app, "/") as socket,
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client,
     ):
 
         async def ask(kind: str, text: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ import wave
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -298,7 +298,7 @@ async def test_too_long_whole_answer_is_refused(socket: ClientConnection) -> Non
     assert len(pcm(chunks)) == round(last["metadata"]["duration"] * 22050)
 
 
-def test_calls_return_a_file_and_a_length_prefixed_stream(client: httpx.Client) -> None:
+def test_calls_return_a_file_and_a_length_prefixed_stream(client: httpx2.Client) -> None:
     fields = {"temperature": 0.6, "max_tokens": 1200, "top_p": 0.95, "chunk_size": 25}
     answer = client.post("/tts", json={"text": HOLA, **fields})
     assert answer.status_code == 200 and answer.headers["content-type"] == "audio/wav"

@@ -7,7 +7,7 @@ import time
 import wave
 from itertools import pairwise
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from websockets.asyncio.client import connect
@@ -90,7 +90,7 @@ async def test_formats_carry_same_speech(espeak_app: AppServer) -> None:
     expected = (await say(espeak_app, SENTENCE)).samples
     for form in ("Pcm", "OggOpus", "OggOpusMessagePack", None):
         query = {} if form is None else {"format": form}
-        url = httpx.URL(f"{espeak_app.url}/api/tts_streaming", params=query)
+        url = httpx2.URL(f"{espeak_app.url}/api/tts_streaming", params=query)
         async with connect(str(url), additional_headers=KEY, max_size=None) as websocket:
             for word in SENTENCE.split():
                 await websocket.send(word)
@@ -144,7 +144,7 @@ def streamed(body: bytes) -> Samples:
     ],
 )
 async def test_whole_text_is_streamed_as_wav(
-    espeak_app: AppServer, client: httpx.Client, path: str, body: object
+    espeak_app: AppServer, client: httpx2.Client, path: str, body: object
 ) -> None:
     expected = await say(espeak_app, SENTENCE, voice="espeak:es")
     answer = await asyncio.to_thread(client.post, path, json=body, headers=KEY)
@@ -152,7 +152,7 @@ async def test_whole_text_is_streamed_as_wav(
     assert len(streamed(answer.content)) == pytest.approx(len(expected.samples), rel=0.1)
 
 
-def test_legacy_endpoint_returns_word_times(client: httpx.Client) -> None:
+def test_legacy_endpoint_returns_word_times(client: httpx2.Client) -> None:
     body = {"text": ["Uno dos,", "tres."], "voice": "espeak:es", "return_timestamps": True, **LEGACY}
     answer = client.post("/api/tts", json=body, headers=KEY).json()
     cut = client.post("/api/tts", json=body | {"max_seq_len": 4}, headers=KEY).json()
@@ -165,7 +165,7 @@ def test_legacy_endpoint_returns_word_times(client: httpx.Client) -> None:
         assert file.getnframes() == 4 * 1920
 
 
-async def test_server_info_needs_no_key(espeak_app: AppServer, client: httpx.Client) -> None:
+async def test_server_info_needs_no_key(espeak_app: AppServer, client: httpx2.Client) -> None:
     async with opened(espeak_app) as websocket:
         await websocket.recv()
         build, modules = [

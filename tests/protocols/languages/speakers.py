@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-import httpx
+import httpx2
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from wyoming.event import Event
@@ -75,7 +75,7 @@ def of_wav(file: bytes) -> Speech:
 
 
 async def post(url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> bytes:
-    async with httpx.AsyncClient(timeout=WITHIN_S) as client:
+    async with httpx2.AsyncClient(timeout=WITHIN_S) as client:
         answer = await client.post(url, json=body, headers=headers)
     assert answer.status_code == 200, answer.text
     return answer.content

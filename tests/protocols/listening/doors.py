@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 from websockets.asyncio.client import connect
 from wyoming.event import Event
@@ -181,7 +181,7 @@ async def wyoming(house: House, samples: Samples, words: Sequence[str]) -> str:
 
 async def elevenlabs_realtime(house: House, samples: Samples, words: Sequence[str]) -> str:
     query = {"audio_format": "pcm_24000", "commit_strategy": "vad", "keyterms": [*words]}
-    url = httpx.URL(f"{house.server.url}/v1/speech-to-text/realtime", params=query)
+    url = httpx2.URL(f"{house.server.url}/v1/speech-to-text/realtime", params=query)
     async with connect(str(url), max_queue=None) as websocket:
         for at in range(0, len(samples), PIECE):
             await websocket.send(_elevenlabs_chunk(samples[at : at + PIECE]))

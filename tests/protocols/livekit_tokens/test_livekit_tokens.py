@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import jwt
 import pytest
 from starlette.applications import Starlette
@@ -40,19 +40,19 @@ def verify() -> Verify:
     return TokenVerifier(KEY, SECRET).verify
 
 
-def client_of(server: AppServer, **headers: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=server.http_url, headers=headers)
+def client_of(server: AppServer, **headers: str) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(base_url=server.http_url, headers=headers)
 
 
 @pytest.fixture
-async def client(rooms: AppServer) -> AsyncIterator[httpx.AsyncClient]:
+async def client(rooms: AppServer) -> AsyncIterator[httpx2.AsyncClient]:
     async with client_of(rooms) as client:
         yield client
 
 
-def client_alone(settings: LiveKitSettings) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(Starlette(routes=livekit_tokens.routes(settings)))
-    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
+def client_alone(settings: LiveKitSettings) -> httpx2.AsyncClient:
+    transport = httpx2.ASGITransport(Starlette(routes=livekit_tokens.routes(settings)))
+    return httpx2.AsyncClient(transport=transport, base_url="http://localhost")
 
 
 def claims(token: str) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def claims(token: str) -> dict[str, Any]:
     return read
 
 
-async def test_relay_app_gets_token(client: httpx.AsyncClient) -> None:
+async def test_relay_app_gets_token(client: httpx2.AsyncClient) -> None:
     before = int(time.time())
     answer = await client.get("/token", params={"identity": "نور", "room": "قراءة ١"})
     assert answer.status_code == 200 and answer.headers["cache-control"] == "no-store"
@@ -76,7 +76,7 @@ async def test_relay_app_gets_token(client: httpx.AsyncClient) -> None:
     assert said == {"video": grant, "sub": "نور", "iss": KEY, "nbf": begins, "exp": begins + 7200}
 
 
-async def test_unnamed_clients_get_own_rooms(client: httpx.AsyncClient) -> None:
+async def test_unnamed_clients_get_own_rooms(client: httpx2.AsyncClient) -> None:
     answers = await asyncio.gather(*(client.get("/token?identity=&room=") for _ in range(40)))
     named = (await client.get("/token", params={"room": "kitchen"})).json()
     somebody = (await client.get("/token", params={"identity": "ana"})).json()
@@ -97,7 +97,7 @@ async def test_unnamed_clients_get_own_rooms(client: httpx.AsyncClient) -> None:
     assert len({*names}) == 3 and sorted(names) == names
 
 
-async def test_livekit_libraries_get_token(client: httpx.AsyncClient, verify: Verify) -> None:
+async def test_livekit_libraries_get_token(client: httpx2.AsyncClient, verify: Verify) -> None:
     asked = {
         "room_name": "kitchen",
         "participant_identity": "ana",
@@ -167,7 +167,7 @@ NO_OBJECT = "body: has to be a JSON object ("
         (b" " * 33000, 413, "body: too large (at most 32 KiB)"),
     ],
 )
-async def test_fault_is_named(client: httpx.AsyncClient, asked: Any, status: int, reason: str) -> None:
+async def test_fault_is_named(client: httpx2.AsyncClient, asked: Any, status: int, reason: str) -> None:
     content = asked if isinstance(asked, bytes) else json.dumps(asked)
     answer = await client.post("/token", content=content)
     detail = answer.json()["detail"]
@@ -175,7 +175,7 @@ async def test_fault_is_named(client: httpx.AsyncClient, asked: Any, status: int
     assert detail.startswith(reason) if reason == NO_OBJECT else detail == reason
 
 
-async def test_limits_of_names_and_fields(client: httpx.AsyncClient) -> None:
+async def test_limits_of_names_and_fields(client: httpx2.AsyncClient) -> None:
     for name in ("identity", "room"):
         for value in ("x" * 257, "ñ" * 129, "a\nb", "a\x00", "\x7f", " ", "\u2028"):
             answer = await client.get("/token", params={name: value})

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from starlette.requests import Request
@@ -147,7 +147,7 @@ ROWS: list[Row] = [
 ]
 
 
-def error_of(answer: httpx.Response) -> tuple[str | None, str | None, int]:
+def error_of(answer: httpx2.Response) -> tuple[str | None, str | None, int]:
     """The parameter and the code of an error, and its status; all else of it is as it should be."""
     assert answer.headers["x-request-id"] and answer.json().keys() == {"error"}, answer.text
     error: dict[str, Any] = answer.json()["error"]
@@ -160,12 +160,12 @@ def error_of(answer: httpx.Response) -> tuple[str | None, str | None, int]:
 @pytest.fixture(scope="module", autouse=True)
 def nothing_is_kept(espeak_app: AppServer) -> Iterator[None]:
     yield
-    assert not httpx.get(f"{espeak_app.http_url}{CONSENTS}").json()["data"]
+    assert not httpx2.get(f"{espeak_app.http_url}{CONSENTS}").json()["data"]
 
 
 @pytest.mark.parametrize(("call", "given", "param", "code", "words"), ROWS, ids=shown)
 def test_fault_is_named(
-    client: httpx.Client, call: str, given: Given, param: str | None, code: str | None, words: str
+    client: httpx2.Client, call: str, given: Given, param: str | None, code: str | None, words: str
 ) -> None:
     answer = asked(client, call, given)
     assert error_of(answer) == (param, code, STATUS.get(code or "", 400))
@@ -175,14 +175,14 @@ def test_fault_is_named(
     assert answer.headers.get("x-should-retry") == retry
 
 
-def test_half_a_surrogate_pair_comes_back_as_it_came(client: httpx.Client) -> None:
+def test_half_a_surrogate_pair_comes_back_as_it_came(client: httpx2.Client) -> None:
     answer = client.post(SPEECH, content=b'{"input": "a", "voice": "\\ud83d"}')
     assert error_of(answer) == ("voice", "voice_not_found", 400) and "\\ud83d" in answer.text
     for path in (SPEECH, CAPTIONS):
         assert client.post(path, content=b'{"input": "a \\ud83d b"}').status_code == 200
 
 
-def test_other_paths_keep_their_shape_and_an_empty_bearer_is_no_key(client: httpx.Client) -> None:
+def test_other_paths_keep_their_shape_and_an_empty_bearer_is_no_key(client: httpx2.Client) -> None:
     assert "detail" in client.post("/v1/text-to-dialogue", json={}).json()
     for key in ("Bearer", "Bearer null"):
         answer = client.post(SPEECH, json={"input": "Hello."}, headers={"authorization": key})
@@ -194,7 +194,7 @@ def test_limits_of_recordings_and_a_missing_recogniser(
 ) -> None:
     monkeypatch.setattr("kani.protocols.openai.transcription.routes.MAX_RECORDING_S", 0.5)
     server = start_app()
-    with httpx.Client(base_url=server.http_url) as client:
+    with httpx2.Client(base_url=server.http_url) as client:
         for path in (PATH, "/v1/speech-to-text"):
             answer = client.post(path, **form(b"a", model_id="m"))
             assert answer.status_code == 503 and "KANI_RECOGNIZER=auto" in answer.text
@@ -204,7 +204,7 @@ def test_limits_of_recordings_and_a_missing_recogniser(
     assert error_of(answer) == ("file", "invalid_value", 400) and "too long (at most 0.5 s)" in answer.text
 
 
-def test_full_disk_is_named(client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+def test_full_disk_is_named(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     def full(*_: object) -> NoReturn:
         raise OSError(28, "No space left on device")
 
@@ -221,7 +221,7 @@ def test_full_disk_is_named(client: httpx.Client, monkeypatch: pytest.MonkeyPatc
 async def test_only_small_recordings_stay_in_memory(written: bool, size: int, on_disk: bool) -> None:
     audio = {"data": base64.b64encode(bytes(size)).decode()}
     given: Any = {"json": {"input_audio": audio}} if written else {"files": {"file": ("a", bytes(size))}}
-    request = httpx.Request("POST", "http://x", **given)
+    request = httpx2.Request("POST", "http://x", **given)
 
     async def receive() -> Message:
         return {"type": "http.request", "body": request.read()}

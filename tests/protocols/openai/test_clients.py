@@ -149,10 +149,22 @@ async def test_livekit_transcribes_streams_on_one_socket(server: ServerProcess, 
     assert speech.count("start_of_speech") == 4 and speech.count("end_of_speech") == 4
 
 
+@pytest.mark.parametrize("model", ["gpt-live-transcribe", "gpt-realtime-whisper"])
+async def test_livekit_commits_what_its_voice_detector_hears(
+    server: ServerProcess, two_turns: Samples, model: str
+) -> None:
+    several = {"language": ["en", "es"], "keywords": ["umbrella"]} if model == "gpt-live-transcribe" else {}
+    heard = await transcribe_with_livekit(server.http_url, two_turns, 2, streams=1, model=model, **several)
+    check(heard, FIRST, SECOND)
+
+
+@pytest.mark.parametrize("model", ["", "gpt-live-transcribe", "gpt-transcribe"])
 @pytest.mark.parametrize("detection", [False, {"type": "server_vad"}])
-async def test_pipecat_transcribes(server: ServerProcess, spoken: list[Samples], detection: Any) -> None:
+async def test_pipecat_transcribes(
+    server: ServerProcess, spoken: list[Samples], detection: Any, model: str
+) -> None:
     silence = np.zeros(RATE, np.float32)
     samples = np.concatenate([silence, spoken[0], silence])
-    heard = await transcribe_with_pipecat(server.url, samples, detection, 1)
+    heard = await transcribe_with_pipecat(server.url, samples, detection, 1, model)
     check(heard, FIRST)
     assert "".join(heard.interim) == heard.transcripts[0]

@@ -164,6 +164,24 @@ async def test_models_without_turn_detection_end_turns_by_the_commit(app: AppSer
         assert detection["turn_detection"]["type"] == "server_vad"
 
 
+async def test_transcripts_have_log_probabilities_where_they_are_asked_for(
+    app: AppServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    include = ["item.input_audio_transcription.logprobs"]
+    for told, expected in ((None, None), (-0.25, [("w0", -0.25), (" w1", -0.25)])):
+        monkeypatch.setattr(app.service.recognition.recognizer, "log_probability", told)
+        async with realtime(app.url) as listener:
+            await listener.detect(None)
+            assert (await listener.configure(include=[*include, "other"]))["session"]["include"] == include
+            await commit(listener, quiet(0.08), loud(0.16), quiet(0.24))
+            rows = listener.of(f"{TRANSCRIPTION}.completed")[-1]["logprobs"]
+            assert (rows and [(row["token"], row["logprob"]) for row in rows]) == expected
+            assert all(bytes(row["bytes"]).decode() == row["token"] for row in rows or ())
+            assert (await listener.configure(include=None))["session"]["include"] is None
+            await commit(listener, loud(0.16), quiet(0.24))
+            assert "logprobs" not in listener.of(f"{TRANSCRIPTION}.completed")[-1]
+
+
 @BOTH
 @pytest.mark.parametrize("audio", [(), (0.02,), (1.0,)])
 async def test_commit_of_nothing_is_completed_empty(
@@ -292,7 +310,8 @@ async def test_turn_that_began_before_the_configuration_is_recognized_in_its_lan
     assert client.of("input_audio_buffer.committed")[0]["item_id"] == started["item_id"]
     # Audio that nothing was told of yet waits for the next one.
     await client.append(loud(0.08))
-    await client.detect(None, languages=["es", "en"])
+    told = (await client.detect(None, languages=["es", "en"]))["session"]["audio"]["input"]["transcription"]
+    assert (told["language"], told["languages"]) == (None, ["es", "en"])
     assert await commit(client, loud(0.08)) == "w0 w1"
     assert recognizer.languages[-1] is None and recognizer.languages.count("ja") in (1, 2)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from websockets.exceptions import ConnectionClosedError
 
@@ -225,7 +225,7 @@ async def test_ephemeral_key_opens_the_session_that_it_was_made_for(
         assert session["audio"]["output"]["voice"] == "marin"
 
 
-def test_bodies_of_keys_are_bounded_and_keys_left_for_others(client: httpx.Client) -> None:
+def test_bodies_of_keys_are_bounded_and_keys_left_for_others(client: httpx2.Client) -> None:
     answer = client.post("/v1/realtime/client_secrets", content=b"{" + b" " * 70_000)
     assert answer.status_code == 413
     made = [client.post("/v1/realtime/client_secrets", json={}) for _ in range(1001)]

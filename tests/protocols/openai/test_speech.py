@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import av
-import httpx
+import httpx2
 import numpy as np
 import pytest
 import soundfile
@@ -44,22 +44,22 @@ ENCODER_DELAY = {"aac": 2048, "mp3": 1152}
 """Most samples that a format adds to a stream."""
 
 
-def speak(client: httpx.Client, text: str = TEXT, **fields: Any) -> httpx.Response:
+def speak(client: httpx2.Client, text: str = TEXT, **fields: Any) -> httpx2.Response:
     answer = client.post(PATH, json={"model": "tts-1", "voice": "alloy", "input": text} | fields)
     assert answer.status_code == 200, answer.text
     return answer
 
 
-def samples(client: httpx.Client, text: str = TEXT, **fields: Any) -> Samples:
+def samples(client: httpx2.Client, text: str = TEXT, **fields: Any) -> Samples:
     data = speak(client, text, response_format="pcm", **fields).content
     return np.frombuffer(data, "<i2").astype(np.float32) / 32768
 
 
-def seconds(client: httpx.Client, text: str = TEXT, **fields: Any) -> float:
+def seconds(client: httpx2.Client, text: str = TEXT, **fields: Any) -> float:
     return len(samples(client, text, **fields)) / RATE
 
 
-def marked(client: httpx.Client, text: str, **fields: Any) -> float:
+def marked(client: httpx2.Client, text: str, **fields: Any) -> float:
     return seconds(client, text, allow_voice_tags=True, **fields)
 
 
@@ -78,7 +78,7 @@ def envelope(samples: Samples) -> Samples:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_format_decodes_to_the_same_speech(client: httpx.Client, kind: str) -> None:
+def test_format_decodes_to_the_same_speech(client: httpx2.Client, kind: str) -> None:
     pcm = samples(client)
     answer = speak(client, response_format=kind)
     heard = decoded(answer.content, kind)
@@ -90,7 +90,7 @@ def test_format_decodes_to_the_same_speech(client: httpx.Client, kind: str) -> N
     assert np.corrcoef(envelope(pcm), envelope(heard))[0, 1] > 0.95
 
 
-def test_mp3_is_the_default_and_unknown_fields_are_named(client: httpx.Client) -> None:
+def test_mp3_is_the_default_and_unknown_fields_are_named(client: httpx2.Client) -> None:
     plain = client.post(PATH, json={"input": TEXT})
     unknown = {"backend": "x", "normalization_options": {"normalize": False}, "a\r\nb": 1, "": 1, "ä": 1}
     odd = speak(client, model="no such model", stream=True, speed=None, **unknown)
@@ -102,7 +102,7 @@ def test_mp3_is_the_default_and_unknown_fields_are_named(client: httpx.Client) -
     assert many.split(", ") == [f"field{number}" for number in range(20)]
 
 
-def test_events_hold_the_file(client: httpx.Client) -> None:
+def test_events_hold_the_file(client: httpx2.Client) -> None:
     answer = speak(client, stream_format="sse", response_format="pcm", voice={"id": "alloy"})
     assert answer.headers["content-type"].startswith("text/event-stream")
     lines = answer.text.split("\n\n")
@@ -118,7 +118,7 @@ def test_events_hold_the_file(client: httpx.Client) -> None:
     assert audio == speak(client, response_format="pcm").content
 
 
-def test_rate_volume_and_speed_change_the_samples(client: httpx.Client) -> None:
+def test_rate_volume_and_speed_change_the_samples(client: httpx2.Client) -> None:
     plain = seconds(client)
     assert seconds(client, speed=2) == pytest.approx(plain / 2, rel=0.15)
     assert seconds(client, speed=0.25) == pytest.approx(plain * 4, rel=0.15)
@@ -141,7 +141,7 @@ def test_rate_volume_and_speed_change_the_samples(client: httpx.Client) -> None:
         ({"response_format": "opus", "sample_rate": 48_000}, None),
     ],
 )
-def test_unused_fields_are_named(client: httpx.Client, fields: dict[str, Any], unused: str | None) -> None:
+def test_unused_fields_are_named(client: httpx2.Client, fields: dict[str, Any], unused: str | None) -> None:
     assert speak(client, **fields).headers.get("x-unused") == unused
 
 
@@ -164,7 +164,7 @@ def test_instructions_are_read_by_words(text: str | None, style: Style) -> None:
 @pytest.mark.parametrize(
     ("kind", "rate"), [("wav", 16_000), ("wav", 22_050), ("wav", 48_000), ("flac", 8_000), ("mp3", 44_100)]
 )
-def test_sample_rate_is_served(client: httpx.Client, kind: str, rate: int) -> None:
+def test_sample_rate_is_served(client: httpx2.Client, kind: str, rate: int) -> None:
     answer = speak(client, response_format=kind, sample_rate=rate)
     heard, known = soundfile.read(io.BytesIO(answer.content))
     assert known == rate and "x-unused" not in answer.headers
@@ -172,7 +172,7 @@ def test_sample_rate_is_served(client: httpx.Client, kind: str, rate: int) -> No
 
 
 @pytest.mark.parametrize("kind", ["mp3", "aac", "flac", "wav", "pcm"])
-def test_answer_that_is_not_streamed_says_its_length(client: httpx.Client, kind: str) -> None:
+def test_answer_that_is_not_streamed_says_its_length(client: httpx2.Client, kind: str) -> None:
     streamed, whole = (speak(client, response_format=kind, stream=stream) for stream in (True, False))
     assert whole.headers["content-length"] == str(len(whole.content))
     assert streamed.headers["transfer-encoding"] == "chunked" and "content-length" not in streamed.headers
@@ -184,7 +184,7 @@ def test_answer_that_is_not_streamed_says_its_length(client: httpx.Client, kind:
         assert whole.content == streamed.content
 
 
-def test_flac_opens_in_libsndfile_and_a_long_one_is_sent_while_it_is_made(client: httpx.Client) -> None:
+def test_flac_opens_in_libsndfile_and_a_long_one_is_sent_while_it_is_made(client: httpx2.Client) -> None:
     """It refuses one of unknown length: "array is too big"."""
     heard, rate = soundfile.read(io.BytesIO(speak(client, response_format="flac").content), dtype="float32")
     assert rate == RATE
@@ -194,7 +194,7 @@ def test_flac_opens_in_libsndfile_and_a_long_one_is_sent_while_it_is_made(client
         assert answer.status_code == 200 and "content-length" not in answer.headers
 
 
-def test_marks_are_text_unless_they_are_allowed(client: httpx.Client) -> None:
+def test_marks_are_text_unless_they_are_allowed(client: httpx2.Client) -> None:
     text = "One. [pause:2s] Two. [voice:espeak:es] Tres. [pause:500ms]"
     plain, silent, read = seconds(client, "One. Two. Tres."), marked(client, text), seconds(client, text)
     assert silent == pytest.approx(plain + 2.5, abs=0.9)
@@ -208,7 +208,7 @@ def test_pauses_stay_in_their_place() -> None:
     assert split_turns(text, marks=True) == turns
 
 
-def test_rate_mark_scales_the_speech_until_the_next_and_is_not_read(client: httpx.Client) -> None:
+def test_rate_mark_scales_the_speech_until_the_next_and_is_not_read(client: httpx2.Client) -> None:
     for rate in (0.5, 2.0):
         assert marked(client, f"[rate:{rate}] {TEXT}") == pytest.approx(seconds(client) / rate, rel=0.15)
     text = "One two three four."
@@ -216,7 +216,7 @@ def test_rate_mark_scales_the_speech_until_the_next_and_is_not_read(client: http
     assert twice == pytest.approx(3 * seconds(client, text), rel=0.2)
 
 
-def test_alias_is_a_voice_at_a_rate_in_any_case(client: httpx.Client) -> None:
+def test_alias_is_a_voice_at_a_rate_in_any_case(client: httpx2.Client) -> None:
     named = {"voice_aliases": {"slowpoke": {"voice": "alloy", "rate": 0.8}, "plain": "alloy"}}
     plain = marked(client, TEXT, **named)
     assert marked(client, TEXT, voice="plain", **named) == plain
@@ -252,7 +252,7 @@ async def test_names_are_voices_of_the_texts_language(tmp_path: Path) -> None:
         assert chosen["es_b"].voice == "es_b"
 
 
-async def post(server: InProcessServer, **fields: Any) -> httpx.Response:
+async def post(server: InProcessServer, **fields: Any) -> httpx2.Response:
     return await server.post(PATH, json={"response_format": "pcm"} | fields)
 
 
@@ -261,7 +261,7 @@ async def test_failure_is_a_status_or_breaks_the_connection(tmp_path: Path) -> N
         answer = await post(server, input="kaputt kaputt", voice="tone_es")
         assert answer.status_code == 500 and answer.json()["error"]["type"] == "server_error"
         for kind in ("audio", "sse"):
-            with pytest.raises(httpx.RemoteProtocolError):
+            with pytest.raises(httpx2.RemoteProtocolError):
                 await post(server, input="Uno dos tres. kaputt no.", voice="tone_es", stream_format=kind)
 
 
@@ -279,7 +279,7 @@ FIRST = {"voice": "espeak:en", "text": "Who left the gate open?"}
 SECOND = {"voice_id": "espeak:es", "text": "Yo no, estaba durmiendo."}
 
 
-def said(client: httpx.Client, turns: list[dict[str, str]], **fields: Any) -> bytes:
+def said(client: httpx2.Client, turns: list[dict[str, str]], **fields: Any) -> bytes:
     body = {"model": "kokoro", "turns": turns, "response_format": "pcm"} | fields
     answer = client.post(DIALOGUE, json=body)
     assert answer.status_code == 200, answer.text
@@ -298,7 +298,7 @@ def test_turns_of_a_dialogue_are_the_marks_of_a_text() -> None:
     assert body.given.speed == 1.2 and not body.unknown_fields
 
 
-def test_turns_of_a_dialogue_are_spoken_in_order_with_pauses(client: httpx.Client) -> None:
+def test_turns_of_a_dialogue_are_spoken_in_order_with_pauses(client: httpx2.Client) -> None:
     text = f"[voice:espeak:en]{FIRST['text']}[voice:espeak:es]{SECOND['text']}"
     expected = speak(client, text, response_format="pcm", allow_voice_tags=True).content
     for stream in (True, False):

@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 
@@ -34,11 +34,11 @@ def encoded(container: str, codec: str, rate: int = 48_000) -> bytes:
     return audio_file(container, codec, wave.astype(np.float32), rate)
 
 
-def post(client: httpx.Client, path: str = PATH, file: bytes = WAV, **fields: Any) -> httpx.Response:
+def post(client: httpx2.Client, path: str = PATH, file: bytes = WAV, **fields: Any) -> httpx2.Response:
     return client.post(path, files={"file": ("speech.wav", file)}, data=MODEL | fields)
 
 
-def events_of(answer: httpx.Response) -> list[dict[str, Any]]:
+def events_of(answer: httpx2.Response) -> list[dict[str, Any]]:
     """Events of a stream that ends as OpenAI's do."""
     assert answer.headers["content-type"].startswith("text/event-stream")
     *lines, end = answer.text.removesuffix("\n\n").split("\n\n")
@@ -48,7 +48,7 @@ def events_of(answer: httpx.Response) -> list[dict[str, Any]]:
     return [event for _, event in events]
 
 
-def test_json_is_the_default_format_and_may_have_the_probabilities_of_words(client: httpx.Client) -> None:
+def test_json_is_the_default_format_and_may_have_the_probabilities_of_words(client: httpx2.Client) -> None:
     answer = post(client)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     assert answer.json() == {
@@ -69,7 +69,7 @@ VTT = "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\n¡bum, hm.\n\n00:00:02.000 --> 0
     ("response_format", "kind", "body"),
     [("text", "plain", f"{TEXT}\n"), ("srt", "plain", SRT), ("vtt", "vtt", VTT)],
 )
-def test_text_formats_are_files(client: httpx.Client, response_format: str, kind: str, body: str) -> None:
+def test_text_formats_are_files(client: httpx2.Client, response_format: str, kind: str, body: str) -> None:
     answer = post(client, response_format=response_format)
     assert (answer.headers["content-type"], answer.text) == (f"text/{kind}; charset=utf-8", body)
 
@@ -88,7 +88,7 @@ def test_text_formats_are_files(client: httpx.Client, response_format: str, kind
         ),
     ],
 )
-def test_verbose_json_has_what_is_asked(client: httpx.Client, asked: dict[str, Any], keys: set[str]) -> None:
+def test_verbose_json_has_what_is_asked(client: httpx2.Client, asked: dict[str, Any], keys: set[str]) -> None:
     answer = post(client, response_format="verbose_json", language="en-US", **asked).json()
     assert set(answer) == {"task", "language", "duration", "text", "usage"} | keys
     assert (answer["task"], answer["language"], answer["duration"]) == ("transcribe", "english", 3.0)
@@ -111,7 +111,7 @@ def test_verbose_json_has_what_is_asked(client: httpx.Client, asked: dict[str, A
 
 
 @pytest.mark.parametrize(("seconds", "billed"), [(2.5, 3), (3.0, 3), (0.2, 1)])
-def test_usage_has_whole_seconds(client: httpx.Client, seconds: float, billed: int) -> None:
+def test_usage_has_whole_seconds(client: httpx2.Client, seconds: float, billed: int) -> None:
     """A client's model of it may be a whole number: OpenAI's are."""
     file = wav(SPEECH[: round(seconds * RATE)], RATE)
     for response_format in ("json", "verbose_json"):
@@ -125,7 +125,7 @@ def test_usage_has_whole_seconds(client: httpx.Client, seconds: float, billed: i
     [("whisper-1", ["segment"]), ("gpt-4o-transcribe", ["segment"]), ("gpt-4o-mini-transcribe", ["word"])],
 )
 def test_granularities_without_times_are_named(
-    client: httpx.Client, model: str, granularities: list[str], response_format: str
+    client: httpx2.Client, model: str, granularities: list[str], response_format: str
 ) -> None:
     fields = {"model": model, "response_format": response_format, "language": "en"}
     answer = post(client, **fields, **{"timestamp_granularities[]": granularities})
@@ -134,7 +134,7 @@ def test_granularities_without_times_are_named(
 
 
 def test_options_reach_the_recogniser_and_others_are_named(
-    client: httpx.Client, espeak_app: AppServer
+    client: httpx2.Client, espeak_app: AppServer
 ) -> None:
     fields = {"chunking_strategy": "auto", "known_speaker_names[]": ["Ana"], "hotwords": "Kani", "empty": ""}
     for stream in ("false", "true"):
@@ -154,7 +154,7 @@ def test_options_reach_the_recogniser_and_others_are_named(
     assert recognizer.options == TranscriptionOptions(language="es")
 
 
-def test_translation_is_english_whole_and_streamed(client: httpx.Client) -> None:
+def test_translation_is_english_whole_and_streamed(client: httpx2.Client) -> None:
     assert post(client, TRANSLATIONS).json() == {
         "text": "¡boom, hm. ¡boom, hm.",
         "usage": {"type": "duration", "seconds": 3.0},
@@ -169,7 +169,7 @@ def test_translation_is_english_whole_and_streamed(client: httpx.Client) -> None
     assert "".join(event["delta"] for event in deltas) == done["text"] == "¡boom, hm. ¡boom, hm."
 
 
-def test_stream_sends_deltas_that_add_up_and_the_whole(client: httpx.Client) -> None:
+def test_stream_sends_deltas_that_add_up_and_the_whole(client: httpx2.Client) -> None:
     *deltas, done = events_of(post(client, stream="true"))
     assert {event["type"] for event in deltas} == {"transcript.text.delta"}
     assert "".join(event["delta"] for event in deltas) == done["text"] == TEXT
@@ -188,7 +188,7 @@ def test_stream_sends_deltas_that_add_up_and_the_whole(client: httpx.Client) -> 
     }
 
 
-def test_stream_of_verbose_json_has_the_times_of_sentences_and_words(client: httpx.Client) -> None:
+def test_stream_of_verbose_json_has_the_times_of_sentences_and_words(client: httpx2.Client) -> None:
     asked = {"response_format": "verbose_json", "timestamp_granularities[]": ["word", "segment"]}
     whole = post(client, **asked).json()
     *deltas, _ = events_of(post(client, stream="true", **asked))
@@ -208,7 +208,7 @@ def test_stream_of_verbose_json_has_the_times_of_sentences_and_words(client: htt
     ],
 )
 def test_clip_is_heard_alone_with_times_from_its_start(
-    client: httpx.Client, fields: dict[str, str], seconds: float, words: list[float]
+    client: httpx2.Client, fields: dict[str, str], seconds: float, words: list[float]
 ) -> None:
     asked = {"response_format": "verbose_json", "timestamp_granularities[]": ["word"]}
     answer = post(client, **asked, **fields)
@@ -217,7 +217,7 @@ def test_clip_is_heard_alone_with_times_from_its_start(
     assert [word["start"] for word in answer.json()["words"]] == words
 
 
-def test_clip_of_a_long_recording_crosses_its_pieces(client: httpx.Client) -> None:
+def test_clip_of_a_long_recording_crosses_its_pieces(client: httpx2.Client) -> None:
     """Which are decoded 20 s at a time."""
     file = wav(np.tile(np.concatenate([LOUD, QUIET]), 32), RATE)
     answer = post(client, file=file, response_format="verbose_json", start="17", duration="26").json()
@@ -225,7 +225,7 @@ def test_clip_of_a_long_recording_crosses_its_pieces(client: httpx.Client) -> No
     assert answer["duration"] == 26 and starts == [float(second) for second in range(1, 26, 2)]
 
 
-def test_silence_is_an_empty_text(client: httpx.Client) -> None:
+def test_silence_is_an_empty_text(client: httpx2.Client) -> None:
     silence = wav(QUIET, RATE)
     assert post(client, file=silence).json()["text"] == ""
     verbose = post(client, file=silence, response_format="verbose_json").json()
@@ -239,7 +239,7 @@ CONTAINERS = """wav pcm_s16le, wav pcm_alaw, mp3 libmp3lame, mp4 aac, ogg libopu
 
 
 @pytest.mark.parametrize(("container", "codec"), [pair.split() for pair in CONTAINERS.split(",")])
-def test_bytes_tell_the_container(client: httpx.Client, container: str, codec: str) -> None:
+def test_bytes_tell_the_container(client: httpx2.Client, container: str, codec: str) -> None:
     """The file's name and type say PDF."""
     file = {"file": ("scan.pdf", encoded(container, codec), "application/pdf")}
     answer = client.post(PATH, files=file, data=MODEL)
@@ -247,7 +247,7 @@ def test_bytes_tell_the_container(client: httpx.Client, container: str, codec: s
 
 
 @pytest.mark.parametrize("language", [None, "es"])
-def test_json_body_holds_the_file(client: httpx.Client, language: str | None) -> None:
+def test_json_body_holds_the_file(client: httpx2.Client, language: str | None) -> None:
     """As Open WebUI sends it with api_request_format=json."""
     data = base64.b64encode(encoded("mp3", "libmp3lame")).decode()
     body = {"model": "whisper-1", "language": language, "input_audio": {"data": data, "format": "mp3"}}
@@ -255,7 +255,7 @@ def test_json_body_holds_the_file(client: httpx.Client, language: str | None) ->
     assert answer.json()["text"] == TEXT, answer.text
 
 
-def test_chunked_form_needs_no_length(client: httpx.Client) -> None:
+def test_chunked_form_needs_no_length(client: httpx2.Client) -> None:
     request = client.build_request("POST", PATH, files={"file": ("a.wav", WAV)}, data=MODEL)
     whole = request.read()
     pieces = (whole[at : at + 1000] for at in range(0, len(whole), 1000))
@@ -269,7 +269,7 @@ async def test_client_that_leaves_ends_the_work(start_app: StartApp, stream: str
     server = start_app()
     recognizer = server.service.recognition.recognizer = HeldRecognizer(math.inf)
     form = {"files": {"file": ("a.wav", WAV)}, "data": MODEL | {"stream": stream}}
-    async with httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client:
+    async with httpx2.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client:
         if stream == "true":
             async with client.stream("POST", PATH, **form) as answer:
                 assert await anext(answer.aiter_lines())
@@ -280,7 +280,7 @@ async def test_client_that_leaves_ends_the_work(start_app: StartApp, stream: str
     await happens(lambda: recognizer.closed and not server.service.state().sessions)
 
 
-def test_elevenlabs_answer_has_words_and_spaces(client: httpx.Client) -> None:
+def test_elevenlabs_answer_has_words_and_spaces(client: httpx2.Client) -> None:
     answer = post(client, ELEVENLABS, model_id="scribe_v1", diarize="false", num_speakers="2")
     assert answer.headers["x-unused"] == "num_speakers"
     whole = answer.json()
@@ -294,7 +294,7 @@ def test_elevenlabs_answer_has_words_and_spaces(client: httpx.Client) -> None:
     assert whole["words"][3] == space
 
 
-def test_elevenlabs_options_shape_the_answer(espeak_app: AppServer, client: httpx.Client) -> None:
+def test_elevenlabs_options_shape_the_answer(espeak_app: AppServer, client: httpx2.Client) -> None:
     options = {
         "language_code": "eng",
         "file_format": "pcm_s16le_16",

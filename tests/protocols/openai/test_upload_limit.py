@@ -4,7 +4,7 @@ import http.client
 from collections.abc import Iterator
 from contextlib import suppress
 
-import httpx
+import httpx2
 import pytest
 
 from kani.core.session.budget import MIB, Budgets
@@ -80,7 +80,7 @@ def test_pieces_without_a_length_are_refused_while_they_come(
 
 @pytest.mark.parametrize("path", OPENAI)
 def test_a_file_above_and_one_below(small: AppServer, path: str) -> None:
-    with httpx.Client(base_url=small.http_url) as client:
+    with httpx2.Client(base_url=small.http_url) as client:
         for size, status in ((MIB + 1, 413), (MIB, 200)):
             files = {"file": ("a.wav", WAV + bytes(size - len(WAV)))}
             answer = client.post(path, files=files, data={"model": "m"})
@@ -88,7 +88,7 @@ def test_a_file_above_and_one_below(small: AppServer, path: str) -> None:
         assert client.post(path, json={"model": "m", "input_audio": AUDIO}).status_code == 200
 
 
-def test_json_has_a_limit_of_its_own(client: httpx.Client) -> None:
+def test_json_has_a_limit_of_its_own(client: httpx2.Client) -> None:
     """A form of that size is taken: see tests/clients/whisper_servers/test_long_recordings.py."""
     huge = b'{"model": "m", "input_audio": {"data": "' + b"A" * (53 * MIB) + b'"}}'
     answer = client.post(OPENAI[0], content=huge, headers={"content-type": "application/json"})

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from openai import NotFoundError, OpenAI
 
@@ -39,7 +39,7 @@ def test_voice_is_made_spoken_and_deleted(sdk: OpenAI) -> None:
     assert voice.created_at > 1_700_000_000
     how: Any = {"model": "tts-1", "voice": {"id": voice.id}, "response_format": "pcm"}
     assert len(sdk.audio.speech.create(input="Hola.", **how).content) > 4800
-    listed = sdk.get("/audio/voices", cast_to=httpx.Response).json()["voices"]
+    listed = sdk.get("/audio/voices", cast_to=httpx2.Response).json()["voices"]
     ours = next(one for one in listed if one["id"] == voice.id)
     assert ours["kept"] and ours["consent_recording"] and ours["language"] == "es-MX"
     gone = sdk.audio.voices.delete(voice.id)
@@ -55,7 +55,7 @@ def test_consents_are_listed_in_pages_and_renamed(sdk: OpenAI) -> None:
     assert {consent.id for consent in page} == made
     one = made.pop()
     deep = b'{"name": "deep", "x": ' + b"[" * 1000 + b"]" * 1000 + b"}"
-    assert httpx.post(f"{sdk.base_url}audio/voice_consents/{one}", content=deep).status_code == 400
+    assert httpx2.post(f"{sdk.base_url}audio/voice_consents/{one}", content=deep).status_code == 400
     assert sdk.audio.voice_consents.update(one, name="new").name == "new"
     assert sdk.audio.voice_consents.retrieve(one).name == "new"
     assert sdk.audio.voice_consents.delete(one).deleted
@@ -77,14 +77,14 @@ def test_invalid_voice_is_refused(sdk: OpenAI) -> None:
     ):
         audio = (None, "") if param == "type" else ("a.wav", recording(), "audio/wav")
         form = {"data": {"name": "ana"} | fields, "files": {"audio_sample": audio}}
-        answer = httpx.post(f"{sdk.base_url}audio/voices", **form)
+        answer = httpx2.post(f"{sdk.base_url}audio/voices", **form)
         error = answer.json()["error"]
         told = answer.status_code, error["param"], error["type"]
         assert told == (400, param, "invalid_request_error"), (fields, error)
 
 
-def get(server: AppServer, path: str, **headers: str) -> httpx.Response:
-    return httpx.get(server.http_url + path, headers=headers)
+def get(server: AppServer, path: str, **headers: str) -> httpx2.Response:
+    return httpx2.get(server.http_url + path, headers=headers)
 
 
 def test_models_are_openais_objects(espeak_app: AppServer) -> None:
@@ -113,7 +113,7 @@ def test_every_voice_has_id_and_name(espeak_app: AppServer, path: str) -> None:
 def test_names_need_no_key_and_stored_voices_do(start_app: StartApp) -> None:
     server = start_app(KANI_HOST="0.0.0.0", KANI_API_KEYS=KEY)
     key = {"authorization": f"Bearer {KEY}"}
-    stored = httpx.post(server.http_url + VOICES, headers=key, **form(name="ana"))
+    stored = httpx2.post(server.http_url + VOICES, headers=key, **form(name="ana"))
     assert stored.status_code == 201
     for path in (VOICES, SPEECH_VOICES):
         for headers in ({}, {"authorization": "Bearer"}):
@@ -123,5 +123,5 @@ def test_names_need_no_key_and_stored_voices_do(start_app: StartApp) -> None:
         assert get(server, path).status_code == 200
     for path in (VOICES, MODELS):
         assert get(server, path, authorization="Bearer wrong").status_code == 401
-        assert httpx.post(server.http_url + path).status_code == 401
+        assert httpx2.post(server.http_url + path).status_code == 401
     assert get(server, f"{VOICES}/custom:ana").status_code == 401

@@ -2,7 +2,7 @@
 
 import codecs
 
-import httpx
+import httpx2
 import pytest
 
 from kani.protocols.shared.calls.bodies import WrongEncoding, parse_object
@@ -28,7 +28,7 @@ def test_another_encoding_is_named(encoding: str) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/text-to-speech/espeak:es", "/tts"])
 def test_calls_say_so(espeak_app: AppServer, path: str) -> None:
-    answer = httpx.post(
+    answer = httpx2.post(
         espeak_app.http_url + path,
         content=TEXT.encode("latin-1"),
         headers={"content-type": "application/json"},

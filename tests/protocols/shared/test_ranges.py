@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,7 +19,7 @@ HEADERS = {"cache-control": "no-store"}
 
 
 @pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def client(tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
     path = tmp_path / "file"
     path.write_bytes(CONTENT)
 
@@ -31,7 +31,7 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         return file_answer(request, stack.enter_context(path.open("rb")), HEADERS, "audio/mpeg", stack)
 
     app = Starlette(routes=[Route("/memory", memory), Route("/disk", disk)])
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://server") as client:
         yield client
 
 
@@ -52,7 +52,7 @@ PLACES = pytest.mark.parametrize("place", ["/memory", "/disk"])
         ("Bytes = 5 - 9 ", 5, 10),
     ],
 )
-async def test_part_is_sent(client: httpx.AsyncClient, place: str, asked: str, first: int, end: int) -> None:
+async def test_part_is_sent(client: httpx2.AsyncClient, place: str, asked: str, first: int, end: int) -> None:
     answer = await client.get(place, headers={"range": asked})
     assert (answer.status_code, answer.content) == (206, CONTENT[first:end])
     assert answer.headers["content-range"] == f"bytes {first}-{end - 1}/{SIZE}"
@@ -64,7 +64,7 @@ async def test_part_is_sent(client: httpx.AsyncClient, place: str, asked: str, f
 @pytest.mark.parametrize(
     "asked", ["", "bytes=9-5", "bytes=-", "bytes=a-b", "items=0-5", "bytes=0-1,4-5", "bytes=0-" + "9" * 40]
 )
-async def test_whole_is_sent(client: httpx.AsyncClient, place: str, asked: str) -> None:
+async def test_whole_is_sent(client: httpx2.AsyncClient, place: str, asked: str) -> None:
     answer = await client.get(place, headers={"range": asked} if asked else {})
     assert (answer.status_code, answer.content) == (200, CONTENT)
     assert answer.headers["accept-ranges"] == "bytes" and "content-range" not in answer.headers
@@ -72,14 +72,14 @@ async def test_whole_is_sent(client: httpx.AsyncClient, place: str, asked: str) 
 
 @PLACES
 @pytest.mark.parametrize("asked", [f"bytes={SIZE}-", "bytes=900000-900001", "bytes=-0"])
-async def test_part_beyond_the_end_is_refused(client: httpx.AsyncClient, place: str, asked: str) -> None:
+async def test_part_beyond_the_end_is_refused(client: httpx2.AsyncClient, place: str, asked: str) -> None:
     answer = await client.get(place, headers={"range": asked})
     assert (answer.status_code, answer.content) == (416, b"")
     assert answer.headers["content-range"] == f"bytes */{SIZE}"
 
 
 @PLACES
-async def test_part_of_another_state_is_the_whole(client: httpx.AsyncClient, place: str) -> None:
+async def test_part_of_another_state_is_the_whole(client: httpx2.AsyncClient, place: str) -> None:
     tag = (await client.get(place)).headers["etag"]
     asked = {"range": "bytes=0-1"}
     for given, status in (
@@ -92,7 +92,7 @@ async def test_part_of_another_state_is_the_whole(client: httpx.AsyncClient, pla
 
 
 @PLACES
-async def test_head_tells_the_length_without_the_content(client: httpx.AsyncClient, place: str) -> None:
+async def test_head_tells_the_length_without_the_content(client: httpx2.AsyncClient, place: str) -> None:
     answer = await client.head(place, headers={"range": "bytes=0-1"})
     assert (answer.status_code, answer.content) == (200, b"")
     assert (answer.headers["content-length"], answer.headers["accept-ranges"]) == (str(SIZE), "bytes")

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from starlette.applications import Starlette
@@ -46,15 +46,15 @@ def form(audio: bytes | None = None, spoken: bytes | None = None, **fields: str)
 
 
 @pytest.fixture
-def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=espeak_app.http_url) as client:
+def client(espeak_app: AppServer) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=espeak_app.http_url) as client:
         yield client
         for voice in client.get(PATH).json()["voices"]:
             if voice["kept"]:
                 client.delete(f"{PATH}/{voice['id']}")
 
 
-def test_built_in_voices_are_listed_returned_and_stay(client: httpx.Client) -> None:
+def test_built_in_voices_are_listed_returned_and_stay(client: httpx2.Client) -> None:
     voices = client.get(PATH).json()["voices"]
     assert len(voices) > 10
     spanish = next(voice for voice in voices if voice["id"] == "espeak:es-419")
@@ -68,7 +68,7 @@ def test_built_in_voices_are_listed_returned_and_stay(client: httpx.Client) -> N
         assert answer.status_code == 404 and "built-in voices cannot be changed or deleted" in answer.text
 
 
-def test_voice_is_stored_listed_and_deleted(client: httpx.Client) -> None:
+def test_voice_is_stored_listed_and_deleted(client: httpx2.Client) -> None:
     answer = client.post(PATH, **form(language="spanish", description="warm"))
     assert answer.status_code == 201
     voice = answer.json()
@@ -110,7 +110,7 @@ def test_voice_is_stored_listed_and_deleted(client: httpx.Client) -> None:
     ],
 )
 def test_recording_is_served_unchanged(
-    client: httpx.Client, codec: str, container_format: str, kind: str, extension: str
+    client: httpx2.Client, codec: str, container_format: str, kind: str, extension: str
 ) -> None:
     rate = 48_000 if codec == "libopus" else 22_050
     audio = encoded(container_format, codec, decode_recording(recording(8.0)).samples, rate)
@@ -123,7 +123,7 @@ def test_recording_is_served_unchanged(
     assert answer.headers["content-disposition"] == f"inline; filename*=UTF-8''%C3%B1and%C3%BA.{extension}"
 
 
-def test_voice_is_renamed(client: httpx.Client) -> None:
+def test_voice_is_renamed(client: httpx2.Client) -> None:
     before = client.post(PATH, **form(language="es")).json()
     for voice, name in (("ana", "eva"), ("custom:eva", " María ")):
         answer = client.patch(f"{PATH}/{voice}", json={"name": name})
@@ -137,7 +137,7 @@ def test_voice_is_renamed(client: httpx.Client) -> None:
     assert client.get(f"{PATH}/custom:María/sample").content == recording()
 
 
-def test_invalid_rename_changes_nothing(client: httpx.Client) -> None:
+def test_invalid_rename_changes_nothing(client: httpx2.Client) -> None:
     for name in ("ana", "eva"):
         assert client.post(PATH, **form(name=name)).status_code == 201
     listed = client.get(PATH).json()
@@ -207,7 +207,7 @@ CONSENT_AS_TEXT = {"data": {"name": "ana", "consent_recording": "I agree."}, "fi
         (form(spoken=TOO_LARGE), 413, "consent_recording"),
     ],
 )
-def test_fault_is_named(client: httpx.Client, given: dict[str, Any], status: int, param: str | None) -> None:
+def test_fault_is_named(client: httpx2.Client, given: dict[str, Any], status: int, param: str | None) -> None:
     answer = client.post(PATH, **given)
     error = answer.json()["error"]
     assert answer.status_code == status and error["message"]
@@ -218,9 +218,9 @@ def test_fault_is_named(client: httpx.Client, given: dict[str, Any], status: int
 
 async def test_similarity_is_reported_for_each_engine(tmp_path: Path) -> None:
     async with started(tmp_path, ToneEngine(clones=True)) as service:
-        transport = httpx.ASGITransport(Starlette(routes=routes(service, ConsentStore(tmp_path))))
+        transport = httpx2.ASGITransport(Starlette(routes=routes(service, ConsentStore(tmp_path))))
         foreseen = {"before": 0.5, "now": 0.6, "measured": False}
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
             (likeness,) = (await client.post(PATH, **form(language="es"))).json()["engines"]
             assert (likeness["engine"], likeness["cloning"]) == ("tone", "nearest voice")
             assert likeness["state"] in ("refining", "ready")
@@ -239,27 +239,27 @@ def test_stored_voices_survive_restarts_and_unwritable_stores_are_reported(
 ) -> None:
     for status in (201, 409):
         with app_server(tmp_path) as server:
-            assert httpx.post(f"{server.http_url}{PATH}", **form()).status_code == status
+            assert httpx2.post(f"{server.http_url}{PATH}", **form()).status_code == status
     (tmp_path / "file").write_bytes(b"")
     server = start_app(KANI_DATA_DIR=str(tmp_path / "file"))
-    answer = httpx.post(f"{server.http_url}{PATH}", **form())
+    answer = httpx2.post(f"{server.http_url}{PATH}", **form())
     assert answer.status_code == 507
     assert str(tmp_path) not in answer.text
-    assert httpx.get(f"{server.http_url}/health").status_code == 200
+    assert httpx2.get(f"{server.http_url}/health").status_code == 200
 
 
 PROXIED = {"via": "1.1 proxy"}
 
 
-def preview(server: AppServer, voice: str, headers: Any = None, **query: str) -> httpx.Response:
-    return httpx.get(f"{server.http_url}{PATH}/{voice}/preview", params=query, headers=headers)
+def preview(server: AppServer, voice: str, headers: Any = None, **query: str) -> httpx2.Response:
+    return httpx2.get(f"{server.http_url}{PATH}/{voice}/preview", params=query, headers=headers)
 
 
 def test_voice_is_heard_in_both_formats_and_spoken_once(start_app: StartApp) -> None:
     server = start_app()
     with ThreadPoolExecutor(3) as pool:
         answers = [*pool.map(lambda _: preview(server, "espeak:de"), range(3))]
-    metrics = httpx.get(f"{server.http_url}/metrics").text
+    metrics = httpx2.get(f"{server.http_url}/metrics").text
     assert 'kani_requests_total{protocol="voices"} 1.0' in metrics
     assert {answer.content for answer in answers} == {answers[0].content}
     assert answers[0].headers["content-type"] == "audio/mpeg"
@@ -289,7 +289,7 @@ def test_client_without_a_key_hears_built_in_voices_alone(start_app: StartApp) -
         assert answer.status_code == status, (voice, query)
         assert param is None or answer.json()["error"]["param"] == param
     assert preview(server, "espeak:de", PROXIED | {"authorization": "Bearer wrong"}).status_code == 401
-    closed = httpx.get(f"{server.http_url}{PATH}/custom:ana/sample", headers=PROXIED)
+    closed = httpx2.get(f"{server.http_url}{PATH}/custom:ana/sample", headers=PROXIED)
     assert closed.status_code == 401
 
 

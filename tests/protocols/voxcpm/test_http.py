@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 
@@ -48,14 +48,14 @@ def voices(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def library(start_app: StartApp, voices: Path) -> Iterator[httpx.Client]:
+def library(start_app: StartApp, voices: Path) -> Iterator[httpx2.Client]:
     """A client of a server with a folder of voices, and a stored one."""
-    with httpx.Client(base_url=start_app(KANI_VOICE_DIR=str(voices)).http_url) as client:
+    with httpx2.Client(base_url=start_app(KANI_VOICE_DIR=str(voices)).http_url) as client:
         assert client.post("/v1/audio/voices", **form(language="french")).status_code == 201
         yield client
 
 
-def test_config_has_address_and_limits(client: httpx.Client, espeak_app: AppServer) -> None:
+def test_config_has_address_and_limits(client: httpx2.Client, espeak_app: AppServer) -> None:
     answer = client.get("/api/config")
     url = f"ws://localhost:{espeak_app.port}/tts"
     assert answer.headers["cache-control"] == "no-cache"
@@ -76,7 +76,7 @@ def test_config_has_address_and_limits(client: httpx.Client, espeak_app: AppServ
 
 
 async def test_limits_and_addresses_of_the_configuration(
-    client: httpx.Client, talk: Client, compat_server: ServerProcess
+    client: httpx2.Client, talk: Client, compat_server: ServerProcess
 ) -> None:
     told = (await asyncio.to_thread(client.get, "/api/config")).json()
     limits = told["constraints"]
@@ -103,11 +103,11 @@ def test_config_uses_forwarded_scheme_and_host(start_app: StartApp) -> None:
     server = start_app(KANI_NO_AUTH="true", KANI_ALLOWED_HOSTS="tts.example.test")
     for forwarded, scheme in (("https", "wss"), ("https, http", "wss"), ("http", "ws"), ("", "ws")):
         headers = {"x-forwarded-proto": forwarded, "host": "tts.example.test"}
-        told = httpx.get(f"{server.http_url}/api/config", headers=headers).json()
+        told = httpx2.get(f"{server.http_url}/api/config", headers=headers).json()
         assert told["wsUrl"] == f"{scheme}://tts.example.test/tts", forwarded
 
 
-def test_voices_are_listed_by_category(library: httpx.Client) -> None:
+def test_voices_are_listed_by_category(library: httpx2.Client) -> None:
     told = library.get("/api/voices").json()
     one, none = (
         library.get("/api/voices", params={"category": name}).json() for name in ("视频配音", "nothing")
@@ -160,7 +160,7 @@ def test_voices_of_best_engine_come_first(tmp_path: Path) -> None:
     ]
 
 
-def test_search_returns_one_list(library: httpx.Client) -> None:
+def test_search_returns_one_list(library: httpx2.Client) -> None:
     spanish = ["Spanish-a?b #1%2", "espeak:es", "espeak:es-419"]
     for search, category, found in (
         ("奶奶", "", ["视频配音-和蔼奶奶"]),
@@ -173,7 +173,7 @@ def test_search_returns_one_list(library: httpx.Client) -> None:
         assert sorted(voice["id"] for voice in told.json()["voices"]) == found
 
 
-def test_built_in_voices_have_samples(client: httpx.Client) -> None:
+def test_built_in_voices_have_samples(client: httpx2.Client) -> None:
     by_category = client.get("/api/voices").json()["voices"]
     listed = [voice for row in by_category.values() for voice in row]
     assert {voice["sample_text"] for voice in listed} <= {*SAMPLE_SENTENCES.values(), FALLBACK_SENTENCE}
@@ -186,7 +186,7 @@ def test_built_in_voices_have_samples(client: httpx.Client) -> None:
         assert len(samples) > 10_000 and np.abs(samples).max() > 0.05, voice
 
 
-def test_samples_are_sentences_of_their_language(library: httpx.Client, client: httpx.Client) -> None:
+def test_samples_are_sentences_of_their_language(library: httpx2.Client, client: httpx2.Client) -> None:
     alike = {"cv": "ru", "hr": "sr", "yue": "zh"}
     for language, words in SAMPLE_SENTENCES.items():
         assert detect(words, SAMPLE_SENTENCES) in (language, alike.get(language), None), language
@@ -205,7 +205,7 @@ def test_samples_are_sentences_of_their_language(library: httpx.Client, client: 
         assert voice not in names or answer.json() == {"error": "Voice not found"}
 
 
-def test_folder_recording_is_served_unchanged(library: httpx.Client, voices: Path) -> None:
+def test_folder_recording_is_served_unchanged(library: httpx2.Client, voices: Path) -> None:
     listed = library.get("/api/voices", params={"search": "-"}).json()["voices"]
     urls = {voice["id"]: voice["audio_url"] for voice in listed}
     granny, other = library.get(urls["视频配音-和蔼奶奶"]), library.get(urls["Spanish-a?b #1%2"])

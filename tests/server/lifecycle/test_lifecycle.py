@@ -8,7 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 
@@ -74,7 +74,7 @@ asyncio.run(serve(chosen, announce, build=build))
 """
 NEEDED_LATER = {
     *("torch", "transformers", "ctranslate2", "tokenizers", "huggingface_hub"),
-    *("ai_edge_litert", "onnx", "httpx", "jwt", "cryptography", "zeroconf", "soundfile", "PIL"),
+    *("ai_edge_litert", "onnx", "httpx2", "jwt", "cryptography", "zeroconf", "soundfile", "PIL"),
     *("haqumei", "pypinyin", "rjieba", "filelock", "tqdm", "obstore", "scipy", "opentelemetry"),
 }
 """Packages that models, languages, traces or requests of their own kind bring."""
@@ -116,7 +116,7 @@ def test_a_model_that_is_being_loaded_holds_up_no_end() -> None:
             "files": {"file": ("a.wav", wav(np.zeros(16_000, np.float32), 16_000))},
             "data": {"model": "m"},
         }
-        asking = pool.submit(httpx.post, url, timeout=WITHIN_S, **form)
+        asking = pool.submit(httpx2.post, url, timeout=WITHIN_S, **form)
         assert process.stdout.readline() == b"loading\n"
         process.send_signal(signal.SIGTERM)
         _, written = process.communicate(timeout=WITHIN_S)

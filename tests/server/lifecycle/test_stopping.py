@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from starlette.types import Message, Receive, Scope, Send
@@ -98,12 +98,12 @@ async def test_request_under_way_is_told(caplog: pytest.LogCaptureFixture, begun
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await connections.serve_request(slow, scope, receive, send)
 
-    async with served(application) as port, httpx.AsyncClient() as client:
+    async with served(application) as port, httpx2.AsyncClient() as client:
         asking = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/"))
         await busy.wait()
         await connections.close_all(0.01)
         if begun:
-            with pytest.raises(httpx.RemoteProtocolError):
+            with pytest.raises(httpx2.RemoteProtocolError):
                 await asking
         else:
             answer = await asking
@@ -149,12 +149,12 @@ async def test_speech_in_events_says_why_it_ends(tmp_path: Path) -> None:
     async with (
         asyncio.timeout(WITHIN_S),
         serving(tmp_path, KANI_SHUTDOWN_SECONDS="0") as server,
-        httpx.AsyncClient() as client,
+        httpx2.AsyncClient() as client,
     ):
         server.engine.allow = 4
         lines: list[str] = []
         url = f"{server.http_url}/v1/audio/speech"
-        with pytest.raises(httpx.RemoteProtocolError):
+        with pytest.raises(httpx2.RemoteProtocolError):
             async with client.stream("POST", url, json=body | {"response_format": "pcm"}) as answer:
                 async for line in answer.aiter_lines():
                     lines += [line] if line else []

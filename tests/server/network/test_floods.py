@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from kani.server.network.upload_budget import LIMIT_BYTES
@@ -79,13 +79,13 @@ def test_silent_crowd_does_not_block_other_clients(besieged: ServerProcess) -> N
             client.sendall(BEGINNINGS[number % len(BEGINNINGS)])
             crowd.append(client)
             if number % 100 == 99:
-                answer = httpx.get(f"{besieged.http_url}/health", timeout=GUARD_S)
+                answer = httpx2.get(f"{besieged.http_url}/health", timeout=GUARD_S)
                 assert answer.status_code == 200, answer.text
         assert len(list(Path(f"/proc/{besieged.process.pid}/fd").iterdir())) < FILES
-        spoken = httpx.post(f"{besieged.http_url}/tts", json={"text": "Hola."}, timeout=GUARD_S)
+        spoken = httpx2.post(f"{besieged.http_url}/tts", json={"text": "Hola."}, timeout=GUARD_S)
         assert spoken.status_code == 200
         assert all(gone(client) for client in crowd)
-    told = httpx.get(f"{besieged.http_url}/metrics", timeout=GUARD_S).text
+    told = httpx2.get(f"{besieged.http_url}/metrics", timeout=GUARD_S).text
     assert figure(told, "kani_connections_closed_total") >= CROWD
     assert figure(told, "kani_connections_closed_total", reason="crowded") > 0
     assert figure(told, "kani_connections_closed_total", reason="full") == 0
@@ -98,10 +98,10 @@ def test_silent_crowd_with_few_files_is_closed_at_once(start_server: StartServer
     with ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
-        answer = httpx.get(f"{server.http_url}/metrics", timeout=GUARD_S)
+        answer = httpx2.get(f"{server.http_url}/metrics", timeout=GUARD_S)
         assert figure(answer.text, "kani_connections_closed_total", reason="crowded") > 100
         assert figure(answer.text, "kani_connections_closed_total", reason="head") == 0
-        spoken = httpx.post(f"{server.http_url}/tts", json={"text": "Hola."}, timeout=GUARD_S)
+        spoken = httpx2.post(f"{server.http_url}/tts", json={"text": "Hola."}, timeout=GUARD_S)
         assert spoken.status_code == 200
     assert "no connection can be accepted" not in server.log
 

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
-import httpx
+import httpx2
 import pytest
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
@@ -83,7 +83,7 @@ class Served:
     async def healthy(self) -> bool:
         """Return True if a new client is answered, which may take its time."""
         self.table._timeouts = ReadTimeouts()
-        async with httpx.AsyncClient(timeout=GUARD_S) as client:
+        async with httpx2.AsyncClient(timeout=GUARD_S) as client:
             return (await client.post(f"http://127.0.0.1:{self.port}/", content=b"abc")).text == "3"
 
 
@@ -229,7 +229,7 @@ async def test_a_tls_handshake_has_a_limit(tmp_path: Path) -> None:
         # Room is made for one who does speak, before anything of theirs is read.
         idle = [await server.client() for _ in range(2)]
         server.table._timeouts = ReadTimeouts()
-        async with httpx.AsyncClient(verify=trusting, timeout=GUARD_S) as client:
+        async with httpx2.AsyncClient(verify=trusting, timeout=GUARD_S) as client:
             answer = await client.post(f"https://localhost:{server.port}/", content=b"abc")
         assert answer.text == "3" and server.cut["crowded"] + server.cut["head"] > 2
         for _, writer in (*clients, *idle):

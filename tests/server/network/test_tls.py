@@ -6,7 +6,7 @@ import wave
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from websockets.sync.client import connect
 
@@ -80,10 +80,10 @@ def test_every_port_speaks_tls_and_nothing_else(secure: ServerProcess, files: Fi
     assert len(secure.compat) == 7
     for port in (secure.port, *secure.compat.values()):
         path = "/metrics" if port == secure.compat["metrics"] else "/health"
-        answer = httpx.get(f"https://{secure.host}:{port}{path}", verify=files.trusting)
+        answer = httpx2.get(f"https://{secure.host}:{port}{path}", verify=files.trusting)
         assert answer.status_code == 200
-        with pytest.raises(httpx.HTTPError):
-            httpx.get(f"http://{secure.host}:{port}{path}")
+        with pytest.raises(httpx2.HTTPError):
+            httpx2.get(f"http://{secure.host}:{port}{path}")
 
 
 @pytest.mark.server

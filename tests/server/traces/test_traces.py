@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -131,7 +131,7 @@ async def traced_server(folder: Path, **environment: str) -> AsyncIterator[InPro
                 yield server
 
 
-async def post(server: InProcessServer, path: str, **body: Any) -> httpx.Response:
+async def post(server: InProcessServer, path: str, **body: Any) -> httpx2.Response:
     return await server.post(path, headers=traced(), **body)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import httpx
+import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 NAMES = ("", "REST_", "KYUTAI_", "RELAY_", "VOXCPM_", "WYOMING_")
@@ -33,14 +33,14 @@ class Addressed:
     def http_url(self) -> str:
         return f"http://{self.host}:{self.port}"
 
-    async def request(self, method: str, path: str, **how: Any) -> httpx.Response:
-        async with httpx.AsyncClient(base_url=self.http_url) as client:
+    async def request(self, method: str, path: str, **how: Any) -> httpx2.Response:
+        async with httpx2.AsyncClient(base_url=self.http_url) as client:
             return await client.request(method, path, **how)
 
-    async def get(self, path: str, **how: Any) -> httpx.Response:
+    async def get(self, path: str, **how: Any) -> httpx2.Response:
         return await self.request("GET", path, **how)
 
-    async def post(self, path: str, **how: Any) -> httpx.Response:
+    async def post(self, path: str, **how: Any) -> httpx2.Response:
         return await self.request("POST", path, **how)
 
     async def figure(self, name: str, **labels: str) -> float:

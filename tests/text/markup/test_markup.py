@@ -9,15 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kani_text.markup import CODE_BLOCK, MASK, MAX_HELD_BACK, PARAGRAPH_END, Break, MarkupMasker
+from kani_text.markup import CODE_BLOCK, MASK, MAX_HELD_BACK, PARAGRAPH_END, Break, MarkupMasker, Masked
 from kani_text.markup.masked_text import MAX_ADDRESS
 from kani_text.markup.tags import MAX_BREAK_S, MAX_BREAKS, MAX_TOTAL_BREAKS_S
 from tests.core.timing.test_spans import assert_tiles
 from tests.support.sessions import SPANISH, audio, collect, serving, silent, spans_of, speak
 from tests.support.tables import rows
 from tests.support.tone import LETTER_S, RATE, ToneEngine
-
-Part = str | Break
 
 WORDS = """
 Hola mundo Hola. ** * _ __ ~~ == = ` `` ``` ~~~ ## # [ ] ( ) ]( ![ [^1] [a][b] ](a(b) ](a'b < </ > /> <b> </p>
@@ -29,13 +27,24 @@ Hola mundo Hola. ** * _ __ ~~ == = ` `` ``` ~~~ ## # [ ] ( ) ]( ![ [^1] [a][b] ]
 LINES = ["\n", "\n\n", "\r\n", "| a | b |\n", "|---|---|\n", "```py\n", "\n```\n", "[id]: https://x.y\n"]
 STARTS = ["- ", "* ", "# ", "> ", "1. ", "[ ] ", "[^1]: ", "<break ", "x y z "]
 BLANKS = [" ", "  ", "\t", ". ", ", ", " " * 100, "\u2029"]
-WHOLE = ['<break time="1s"/>', '](http://a.b/c_d "t")', '<a href="x">', "<mi nombre>", "x" * 100, "a_b" * 30]
+WHOLE = [
+    "[so](/sˈoʊ/)",
+    "](/ˈa/)",
+    '<phoneme ph="a">',
+    "</phoneme>",
+    '<break time="1s"/>',
+    '](http://a.b/c_d "t")',
+    '<a href="x">',
+    "<mi nombre>",
+    "x" * 100,
+    "a_b" * 30,
+]
 FRAGMENTS = st.sampled_from([*WORDS.split(), *LINES, *STARTS, *BLANKS, *WHOLE, "-" * 20])
 TEXTS = st.lists(st.one_of(FRAGMENTS, st.text(max_size=6)), max_size=25).map("".join)
 
 
-def joined(parts: Iterable[Part]) -> list[Part]:
-    result: list[Part] = []
+def joined(parts: Iterable[Masked]) -> list[Masked]:
+    result: list[Masked] = []
     for part in parts:
         if isinstance(part, str) and result and isinstance(result[-1], str):
             result[-1] += part
@@ -44,20 +53,29 @@ def joined(parts: Iterable[Part]) -> list[Part]:
     return result
 
 
-def read(text: str, *, announce_code: bool = True) -> list[Part]:
+def read(text: str, *, announce_code: bool = True) -> list[Masked]:
     markup = MarkupMasker(announce_code=announce_code)
     return joined(markup.feed(text) + markup.flush())
 
 
-def shown(parts: Sequence[Part]) -> str:
-    """Parts to be read in a test: · and ¶ and § for the masks, a pause in angle brackets."""
-    text = "".join(part if isinstance(part, str) else f"<{part.seconds:g}>" for part in parts)
+def shown(parts: Sequence[Masked]) -> str:
+    """Parts to be read in a test: · and ¶ and § for the masks, a pause in angle brackets, IPA in slashes."""
+    text = "".join(map(_shown, parts))
     return text.replace(MASK, "·").replace(PARAGRAPH_END, "¶").replace(CODE_BLOCK, "§")
+
+
+def _shown(part: Masked) -> str:
+    match part:
+        case str():
+            return part
+        case Break():
+            return f"<{part.seconds:g}>"
+    return f"/{part.end} {part.ipa}/"
 
 
 def said(text: str) -> str:
     """Text with masks and white space folded."""
-    words = "".join(part if isinstance(part, str) else " | " for part in read(text))
+    words = "".join(" | " if isinstance(part, Break) else _shown(part) for part in read(text))
     return " ".join(words.replace(MASK, "").split())
 
 
@@ -67,6 +85,7 @@ def said(text: str) -> str:
         *rows(__file__, "markup.tsv"),
         ("said", f"[a](https://x.y/{'z' * 2000}) b", "a b"),
         ("said", f"[a](https://x.y/{'z' * 2000}", "a"),
+        ("said", f"[a](/{'ˈa' * 200}/) <phoneme ph='{'a' * 201}'>b</phoneme>", "a b"),
     ],
 )
 def test_markup_is_masked(kind: str, text: str, expected: str) -> None:
@@ -184,7 +203,7 @@ def test_breaks_of_one_text_are_bounded() -> None:
     "text",
     [
         "<break time='1s'", '<a href="x" <b', "<" + "a" * 400 + ">", f'<a href="{"x" * 400}">b',
-        "[" + "x" * 200 + "](y)",
+        "[" + "x" * 200 + "](y)", f"[{'x' * 200}](/ˈa/)",
         "[[" + "x" * 400 + "]]", "%%" + "x" * 400 + "%%", "{{c1::" + "x" * 400 + "}}",
     ],
 )  # fmt: skip
@@ -204,7 +223,7 @@ def test_pieces_do_not_change_the_output(text: str, data: st.DataObject) -> None
         st.one_of(st.just(range(len(text))), st.lists(st.integers(0, len(text)), max_size=12).map(sorted))
     )
     markup = MarkupMasker()
-    parts: list[Part] = []
+    parts: list[Masked] = []
     given_out = begin = 0
     for end in [*cuts, len(text)]:
         new = markup.feed(text[begin:end])

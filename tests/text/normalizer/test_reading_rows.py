@@ -15,7 +15,7 @@ from kani_text.normalizer.tables.lazy_pattern import LazyPattern
 from kani_text.normalizer.tables.load import parse_table
 from kani_text.normalizer.tables.readings import KINDS
 from kani_text.normalizer.unspaced import table as unspaced
-from kani_text.ssml import Replacement
+from kani_text.types import Replacement
 
 ENGLISH = NormalizerOptions("en")
 

@@ -16,6 +16,7 @@ from kani_text.ssml import PLAIN_STYLE, Mark, SsmlDocument, SsmlGate, Style, par
 from kani_text.ssml.document import MAX_DEPTH, MAX_ELEMENTS, MAX_MARKS, MAX_REPLACEMENT
 from kani_text.ssml.gate import MAX_PROLOG
 from kani_text.ssml.scanner import MAX_ATTRIBUTES
+from kani_text.types import Replacement
 from tests.text.ssml.examples import SOURCES, Example
 
 WHOLE = """<?xml version="1.0"?>
@@ -48,7 +49,9 @@ def test_text_keeps_its_length_and_places() -> None:
     assert text[WHOLE.index("&#65;")] == "A" and "\ue001" not in text
     assert document.marks == (Mark("a", 100 + WHOLE.index("two")),)
     assert document.unused == ("ssml.audio",)
-    assert list(document.replacements) == [100 + WHOLE.rindex("W3C")]
+    [replaced] = [at for at, part in enumerate(document.parts) if isinstance(part, Replacement)]
+    assert document.parts[replaced] == Replacement(3, "World Wide Web")
+    assert str(document.parts[replaced + 1]).startswith("W3C")
     pauses = [part for part in document.parts if isinstance(part, Break)]
     rates = [part.rate for part in document.parts if isinstance(part, Style)]
     assert pauses == [Break(0.5)]

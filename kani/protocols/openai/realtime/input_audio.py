@@ -350,7 +350,8 @@ class InputAudio:
             await transcript.hear_again(answered=answered)
         self._events.settled(transcript, known=known)
         if self._config.transcription is not None:
-            await self._events.completed(transcript)
+            told = self._config.log_probabilities
+            await self._events.completed(transcript, log_probabilities=told)
 
     async def _answer_live_words(self, transcript: Transcript) -> bool:
         """Begin the answer to the words that were heard live, while their turn is heard as a whole.

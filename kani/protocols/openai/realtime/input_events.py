@@ -13,6 +13,7 @@ from kani.protocols.openai.realtime.client_events import EventError, unsupported
 from kani.protocols.openai.realtime.conversation import Conversation, send_item
 from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.transcript import Transcript
+from kani.protocols.openai.transcription.answers import log_probability
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +70,12 @@ class InputEvents:
         """Send the text that was added to a transcript; start_s: of its word, in the session's audio."""
         await self._sender.send(f"{_TRANSCRIPTION}.delta", **_place(transcript), delta=delta)
 
-    async def completed(self, transcript: Transcript) -> None:
+    async def completed(self, transcript: Transcript, *, log_probabilities: bool = False) -> None:
+        """Send a transcript, with the log probabilities of its words, null where one of them is unknown."""
         further: dict[str, Any] = {}
+        if log_probabilities:
+            rows = [log_probability(text, value) for text, value in transcript.log_probabilities]
+            further["logprobs"] = None if any(row["logprob"] is None for row in rows) else rows
         if transcript.language:
             further["languages"] = [{"code": transcript.language}]
         elif transcript.stopped and not transcript.text:

@@ -137,6 +137,9 @@ class ItemAudio:
                 async for segment in segments:
                     delta = segment.text if transcript.text else segment.text.lstrip()
                     transcript.text += delta
+                    transcript.log_probabilities += [
+                        (each.text, each.log_probability) for each in segment.words
+                    ]
                     transcript.language = segment.language or transcript.language
                     if told and delta:
                         await self._events.grown(transcript, delta, segment.start_s)
@@ -144,7 +147,7 @@ class ItemAudio:
         parts[index] = replace(parts[index], text=transcript.text)
         self._conversation.set_parts(message, tuple(parts))
         if told:
-            await self._events.completed(transcript)
+            await self._events.completed(transcript, log_probabilities=config.log_probabilities)
 
     def close(self, sounds: Sounds) -> None:
         """Give back the memory of sounds, heard or not. May be called again."""

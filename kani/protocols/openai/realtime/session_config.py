@@ -75,6 +75,9 @@ class TurnDetection:
         }
 
 
+LOG_PROBABILITIES = "item.input_audio_transcription.logprobs"
+"""What a session's ``include`` may name."""
+
 NOT_ASKED = TurnDetection()
 """The turn detection of a session until its client names one; known by its identity."""
 
@@ -87,6 +90,7 @@ class Transcription:
     language: str | None = None  # as of ``spoken_language``; None is detected from the speech
     prompt: str = ""  # text that may precede the speech, for its names
     keywords: tuple[str, ...] = ()  # words to expect
+    languages: tuple[str, ...] = ()  # as ``language``, of several that may be spoken: one is detected
 
     @property
     def expected(self) -> str:
@@ -94,8 +98,9 @@ class Transcription:
         return as_prompt(self.keywords, self.prompt)
 
     def as_json(self) -> dict[str, Any]:
-        keywords = {"keywords": [*self.keywords]} if self.keywords else {}
-        return {"model": self.model, "language": self.language, "prompt": self.prompt, **keywords}
+        lists = {"keywords": [*self.keywords], "languages": [*self.languages]}
+        given = {name: values for name, values in lists.items() if values}
+        return {"model": self.model, "language": self.language, "prompt": self.prompt, **given}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,7 @@ class SessionConfig:
     written: bool = False  # answers in writing, without audio
     parallel_tool_calls: bool | None = None  # these two are None where the client does not say
     reasoning_effort: str | None = None
+    log_probabilities: bool = False  # whether transcripts have those of their words
 
     @property
     def turn_detection(self) -> TurnDetection | None:
@@ -158,6 +164,10 @@ class SessionConfig:
         transcription = self.transcription
         return (None, "") if transcription is None else (transcription.language, transcription.expected)
 
+    @property
+    def _include(self) -> list[str] | None:
+        return [LOG_PROBABILITIES] if self.log_probabilities else None
+
     def as_json(self, session_id: str, expires_at: int) -> dict[str, Any]:
         audio_input = {
             "format": _format_json(self.input_format),
@@ -172,7 +182,7 @@ class SessionConfig:
                 "id": session_id,
                 "expires_at": expires_at,
                 "audio": {"input": audio_input},
-                "include": None,
+                "include": self._include,
             }
         output = {"format": _format_json(self.output_format), "voice": self.voice, "speed": self.speed}
         return {
@@ -191,7 +201,7 @@ class SessionConfig:
             "tracing": None,
             "prompt": None,
             "audio": {"input": audio_input, "output": output},
-            "include": None,
+            "include": self._include,
         }
 
     def as_beta_json(self, session_id: str, expires_at: int) -> dict[str, Any]:
@@ -204,7 +214,7 @@ class SessionConfig:
             "turn_detection": self.turn_detection and self.turn_detection.as_json(),
         }
         if self.kind == "transcription":
-            return {"object": "realtime.transcription_session", **common, "include": None}
+            return {"object": "realtime.transcription_session", **common, "include": self._include}
         return {
             "object": "realtime.session",
             "model": self.model,

@@ -27,6 +27,7 @@ from kani.protocols.openai.realtime.session_config import (
     DEFAULT_TRANSCRIPTION_MODEL,
     DEFAULT_VOICE,
     FORMATS,
+    LOG_PROBABILITIES,
     PCM,
     Eagerness,
     SessionConfig,
@@ -102,6 +103,7 @@ class _Session(ModelFields):
     audio: _Audio | UnsetType | None = UNSET
     voice: Name | _VoiceId | UnsetType | None = UNSET
     speed: Speed | UnsetType | None = UNSET
+    include: list[Name] | UnsetType | None = UNSET
     input_audio_format: Literal["pcm16", "g711_ulaw", "g711_alaw"] | UnsetType | None = UNSET
     output_audio_format: Literal["pcm16", "g711_ulaw", "g711_alaw"] | UnsetType | None = UNSET
     input_audio_transcription: _Transcription | UnsetType | None = UNSET
@@ -137,6 +139,8 @@ def updated_config(
         config = replace(config, kind=given.type)
     if isinstance(given.model, str):
         config = replace(config, model=given.model)
+    if given.include is not UNSET:
+        config = replace(config, log_probabilities=LOG_PROBABILITIES in (given.include or ()))
     audio = given.audio if isinstance(given.audio, _Audio) else _Audio()
     beta = _beta_audio(given)
     for part, transcription in (
@@ -272,8 +276,9 @@ def _read_transcription(
     spoken = [code for name in named if (code := _read_language(name, known, param))]
     # If several languages may be spoken, the recogniser detects the one that is.
     language = spoken[0] if len(spoken) == 1 else None
+    several = tuple(spoken) if language is None else ()
     keywords = tuple(stripped for word in given.keywords or () if (stripped := word.strip()))
-    return Transcription(model, language, given.prompt or "", keywords)
+    return Transcription(model, language, given.prompt or "", keywords, several)
 
 
 def _read_language(name: str, known: Collection[str], param: str) -> str | None:

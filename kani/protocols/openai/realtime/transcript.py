@@ -31,6 +31,8 @@ class Transcript:
     started: bool = False  # True once the client knows that its turn has started
     committed: bool = False  # True once the client knows the item
     to_be_answered: bool = False
+    log_probabilities: list[tuple[str, float | None]] = field(default_factory=list)
+    """Its words, each with the log probability that the recogniser tells of it."""
     again: Hearing | None = None  # the work on its turn as a whole, once it has ended
     stopped_at: float = 0.0
     """Time at which its turn was found to have ended, on the clock of ``time.perf_counter``."""
@@ -47,6 +49,7 @@ class Transcript:
         self.words_end_s = offset_s + word.end_s
         delta = space_between(self.text, word.text) + word.text
         self.text += delta
+        self.log_probabilities.append((delta, word.log_probability))
         return delta
 
     @property
@@ -62,3 +65,4 @@ class Transcript:
         heard = None if self.hearing is None else await self.hearing.in_time(answered=answered)
         if heard is not None:
             self.text, self.language = heard.text, heard.language
+            self.log_probabilities = [(word.text, word.log_probability) for word in heard.words]

@@ -28,6 +28,7 @@ from kani.protocols.shared.cloning_report import NEAREST_VOICE_NOTE
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.passages import Passage, SpokenPassages
 from kani_text.foreign import header_value
+from kani_text.markup import without_markup
 from kani_text.ssml import without_tags
 from kani_text.writing import ends_sentence
 
@@ -95,8 +96,8 @@ class Utterance(SpokenPassages):
         """texts: of the passages. Raises InvalidRequest or Busy."""
         super().__init__(passages)
         self.text = "".join(texts)  # all that is spoken; the spans of the chunks point into it
-        self.shown = without_tags(self.text) if body.given.is_document else self.text
-        """The same with spaces for an SSML document's tags."""
+        self.shown = (without_tags if body.given.is_document else without_markup)(self.text)
+        """The same without its markup, as long as that."""
         self._starts = [0, *accumulate(map(len, texts))]
         self._volume = body.given.volume_multiplier
         self._unused = body.unused_fields

@@ -113,11 +113,14 @@ def _diarized(transcript: Transcript, params: TranscriptionParams) -> dict[str, 
 
 def log_probabilities(segments: Sequence[TranscribedSegment]) -> list[dict[str, Any]]:
     """Return the log probability of each word, in the form that the API has for tokens."""
-    return [
-        {"token": word.text, "bytes": list(word.text.encode()), "logprob": round(word.log_probability, 4)}
-        for segment in segments
-        for word in segment.words
-    ]
+    words = (word for segment in segments for word in segment.words)
+    return [log_probability(word.text, word.log_probability) for word in words]
+
+
+def log_probability(text: str, value: float | None) -> dict[str, Any]:
+    """Return the log probability of a word, in the form that the API has for a token."""
+    logprob = None if value is None else round(value, 4)
+    return {"token": text, "bytes": list(text.encode()), "logprob": logprob}
 
 
 def _verbose(transcript: Transcript, params: TranscriptionParams) -> dict[str, Any]:

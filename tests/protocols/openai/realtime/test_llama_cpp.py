@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from kani.engines.chat import endpoint as chat
@@ -57,7 +57,7 @@ async def talking(folder: Path, **environment: str) -> AsyncIterator[tuple[Clien
 
 
 async def get(url: str) -> Any:
-    async with httpx.AsyncClient(headers={"authorization": f"Bearer {KEY}"}) as http:
+    async with httpx2.AsyncClient(headers={"authorization": f"Bearer {KEY}"}) as http:
         return (await http.get(url)).raise_for_status().json()
 
 

@@ -5,7 +5,7 @@ import io
 from collections.abc import AsyncIterator
 
 import av
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from starlette.applications import Starlette
@@ -20,15 +20,15 @@ TONE = np.rint(9000 * np.sin(np.arange(31_337) / 17)).astype("<i2")
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+async def client() -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an application that only makes files."""
     route = Route(audio_file.PATH, endpoint(audio_file.AudioFiles().create), methods=["POST"])
-    transport = httpx.ASGITransport(Starlette(routes=[route]))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=None) as client:
+    transport = httpx2.ASGITransport(Starlette(routes=[route]))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=None) as client:
         yield client
 
 
-async def make(client: httpx.AsyncClient, content: object, **params: str) -> httpx.Response:
+async def make(client: httpx2.AsyncClient, content: object, **params: str) -> httpx2.Response:
     return await client.post(audio_file.PATH, params=params, content=content)  # type: ignore[arg-type]
 
 
@@ -40,7 +40,7 @@ def decoded(file: bytes) -> tuple[np.ndarray, int]:
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "pcm"])
-async def test_a_file_is_as_long_as_its_samples(client: httpx.AsyncClient, name: str) -> None:
+async def test_a_file_is_as_long_as_its_samples(client: httpx2.AsyncClient, name: str) -> None:
     answer = await make(client, TONE.tobytes(), response_format=name, sample_rate=str(RATE))
     assert answer.status_code == 200 and answer.headers["content-type"] == FORMATS[name].content_type
     samples, rate = decoded(answer.content)
@@ -49,7 +49,7 @@ async def test_a_file_is_as_long_as_its_samples(client: httpx.AsyncClient, name:
     assert abs(len(samples) * RATE / rate - len(TONE)) <= most
 
 
-async def test_samples_are_those_that_came_in_any_pieces(client: httpx.AsyncClient) -> None:
+async def test_samples_are_those_that_came_in_any_pieces(client: httpx2.AsyncClient) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         data = TONE.tobytes()
         for start in range(0, len(data), 4095):
@@ -62,7 +62,7 @@ async def test_samples_are_those_that_came_in_any_pieces(client: httpx.AsyncClie
     assert np.array_equal(samples, TONE)
 
 
-async def test_a_place_is_free_again_after_a_fault(client: httpx.AsyncClient) -> None:
+async def test_a_place_is_free_again_after_a_fault(client: httpx2.AsyncClient) -> None:
     for _ in range(2 * audio_file.MAX_AT_ONCE):
         assert (await make(client, b"1")).status_code == 400
     assert (await make(client, TONE.tobytes())).status_code == 200

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from kani.protocols.openai.speech.ssml_marks import ELEMENTS, IGNORED, RATES, with_marks
@@ -47,7 +47,7 @@ def test_document_becomes_text_with_marks(inside: str, marked: str) -> None:
     assert with_marks(f"<speak>{inside}</speak>", SSML_VOICE) == marked
 
 
-def test_comments_and_pauses_of_ssml_are_marked(client: httpx.Client) -> None:
+def test_comments_and_pauses_of_ssml_are_marked(client: httpx2.Client) -> None:
     text = 'a <voice name="am_adam">b</voice><break time="1s"/><prosody rate="slow">c</prosody>'
     assert with_marks(f"<speak>{text}</speak>", "") == "a b [pause:1.0s] c"
     for before in ("<!-- a note -->", '<?xml version="1.0"?>\n<!-- one -->\n<!-- two -->\n'):
@@ -81,11 +81,11 @@ def test_only_the_content_of_other_elements_is_left(name: str) -> None:
     assert with_marks(document, SSML_VOICE) == "a x b"
 
 
-def translate(client: httpx.Client, **body: Any) -> httpx.Response:
+def translate(client: httpx2.Client, **body: Any) -> httpx2.Response:
     return client.post(SSML_PATH, json=body)
 
 
-def test_list_of_ssml_names_what_is_translated(client: httpx.Client) -> None:
+def test_list_of_ssml_names_what_is_translated(client: httpx2.Client) -> None:
     listed = client.get(SSML_PATH).json()
     assert listed["elements"] == ELEMENTS and listed["ignored"] == [*IGNORED]
     assert listed["prosody_rates"]["x-slow"] == 0.5 and listed["break_strengths"]["weak"] == 0.25

@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 
@@ -17,16 +17,16 @@ LINES = "¡bum, hm.\n¡bum, hm.\n"
 TSV = "start\tend\ttext\n0\t1000\t¡bum, hm.\n2000\t3000\t¡bum, hm.\n"
 
 
-def asr(client: httpx.Client, file: bytes = pcm16(SPEECH), **query: Any) -> httpx.Response:
+def asr(client: httpx2.Client, file: bytes = pcm16(SPEECH), **query: Any) -> httpx2.Response:
     return client.post("/asr", params=BARE | query, files={"audio_file": ("audio_file", file)})
 
 
-def inference(client: httpx.Client, **fields: Any) -> httpx.Response:
+def inference(client: httpx2.Client, **fields: Any) -> httpx2.Response:
     return client.post("/inference", files={"file": ("../../a.wav", WAV)}, data=fields)
 
 
 @pytest.mark.parametrize(("output", "text"), [("txt", LINES), ("srt", SRT), ("vtt", VTT), ("tsv", TSV)])
-def test_asr_answers_in_each_form(client: httpx.Client, output: str, text: str) -> None:
+def test_asr_answers_in_each_form(client: httpx2.Client, output: str, text: str) -> None:
     answer = asr(client, output=output, language="es")
     assert (answer.status_code, answer.text) == (200, text)
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
@@ -34,7 +34,7 @@ def test_asr_answers_in_each_form(client: httpx.Client, output: str, text: str) 
     assert answer.headers["content-disposition"] == f'attachment; filename="transcript.{output}"'
 
 
-def test_asr_answers_with_whispers_result(client: httpx.Client) -> None:
+def test_asr_answers_with_whispers_result(client: httpx2.Client) -> None:
     answer = asr(client, output="json", word_timestamps="true", video_file="/films/a.mkv", vad_filter="true")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     # Of a path nothing is read.
@@ -51,7 +51,7 @@ def test_asr_answers_with_whispers_result(client: httpx.Client) -> None:
 
 
 def test_asr_takes_a_container_translates_and_reads_its_fields_from_the_form_too(
-    client: httpx.Client,
+    client: httpx2.Client,
 ) -> None:
     files, fields = {"audio_file": ("a.wav", WAV)}, {"task": "translate", "output": "srt"}
     answer = client.post("/asr", files=files, data=fields)
@@ -60,7 +60,7 @@ def test_asr_takes_a_container_translates_and_reads_its_fields_from_the_form_too
     assert client.post("/asr", params={"output": "txt"}, files=files, data=fields).text.count("boom") == 2
 
 
-def test_language_is_that_of_the_speech_after_any_silence(client: httpx.Client) -> None:
+def test_language_is_that_of_the_speech_after_any_silence(client: httpx2.Client) -> None:
     def detected(samples: Any, **query: str) -> Any:
         files = {"audio_file": ("audio_file", pcm16(samples))}
         return client.post("/detect-language", params=BARE | query, files=files).json()
@@ -75,7 +75,7 @@ def test_detection_hears_no_more_than_it_needs(start_app: StartApp) -> None:
     server = start_app()
     server.service.recognition.recognizer = LoudnessRecognizer()
     hour = pcm16(np.tile(np.concatenate([LOUD, QUIET]), 1800))
-    with httpx.Client(base_url=server.http_url) as client:
+    with httpx2.Client(base_url=server.http_url) as client:
         answer = client.post("/detect-language", params=BARE, files={"audio_file": ("audio_file", hour)})
         assert answer.json()["language_code"] == "es"
         (heard,) = [
@@ -115,7 +115,7 @@ def test_detection_hears_no_more_than_it_needs(start_app: StartApp) -> None:
     ],
 )
 def test_faults_are_named(
-    client: httpx.Client, call: str, file: bytes | None, query: dict[str, str], words: str
+    client: httpx2.Client, call: str, file: bytes | None, query: dict[str, str], words: str
 ) -> None:
     name = ("file" if call == "/inference" else "audio_file") if file is not None else "other"
     answer = client.post(call, params=query, files={name: ("a.wav", file or b"")})
@@ -124,7 +124,7 @@ def test_faults_are_named(
     assert message.startswith(words)
 
 
-def test_inference_answers_as_whisper_cpp_does(client: httpx.Client) -> None:
+def test_inference_answers_as_whisper_cpp_does(client: httpx2.Client) -> None:
     assert inference(client).json() == {"text": " ¡bum, hm.\n ¡bum, hm.\n"}
     for output, kind, text in (
         ("text", "text/plain; charset=utf-8", " ¡bum, hm.\n ¡bum, hm.\n"),
@@ -142,7 +142,7 @@ def test_inference_answers_as_whisper_cpp_does(client: httpx.Client) -> None:
     assert [word["word"] for word in segment["words"]] == [" ¡boom,", " hm."]
 
 
-def test_models_of_speaches_are_there_and_stay(client: httpx.Client) -> None:
+def test_models_of_speaches_are_there_and_stay(client: httpx2.Client) -> None:
     name = "Systran/faster-whisper-small"
     answer = client.post(f"/v1/models/{name}")
     assert (answer.status_code, answer.text) == (201, f"Model '{name}' already exists")
@@ -154,14 +154,14 @@ def test_models_of_speaches_are_there_and_stay(client: httpx.Client) -> None:
 def test_key_may_be_the_password_of_the_address(start_app: StartApp) -> None:
     server = start_app(KANI_API_KEYS=KEY, KANI_ALLOWED_HOSTS="example.org")
     server.service.recognition.recognizer = LoudnessRecognizer()
-    with httpx.Client(base_url=server.http_url, headers={"host": "example.org"}) as client:
+    with httpx2.Client(base_url=server.http_url, headers={"host": "example.org"}) as client:
         assert client.get("/status").json()["version"].startswith("Kani-TTS server ")
         refused = asr(client)
         assert refused.status_code == 401 and "a key is needed" in refused.json()["detail"]
         for user, password, status in (("x", "wrong", 401), ("x", KEY, 200), ("", KEY, 200), (KEY, "", 401)):
             client.auth = (user, password)
             assert asr(client).status_code == status
-    with httpx.Client(base_url=server.http_url, headers={"host": "example.org"}) as client:
+    with httpx2.Client(base_url=server.http_url, headers={"host": "example.org"}) as client:
         for broken in ("Basic", "Basic %%%", "Basic " + base64.b64encode(b"\xff:\xff").decode()):
             client.headers["authorization"] = broken
             assert asr(client).status_code == 401

@@ -79,9 +79,9 @@ class UnmuteEvents(InputEvents):
         await self._sender.send(TRANSCRIPTION_DELTA, delta=delta.strip(), start_time=round(start_s, 3))
 
     @override
-    async def completed(self, transcript: Transcript) -> None:
+    async def completed(self, transcript: Transcript, *, log_probabilities: bool = False) -> None:
         """Warn of a turn without words: no other event of the dialect tells why nothing follows."""
-        await super().completed(transcript)
+        await super().completed(transcript, log_probabilities=log_probabilities)
         if transcript.stopped and not transcript.text:
             await warn(self._sender, NO_WORDS)
 
