@@ -14,7 +14,7 @@ import { quiet } from "./player.js";
 import { inWords, server } from "./server.js";
 import { openChannel } from "./storage.js";
 import { isNatural, learnVoices } from "./voices.js";
-import { withoutMarks } from "./words.js";
+import { TAG, withoutMarks } from "./words.js";
 
 /** Buttons that save a file of the kind that is their value. */
 const files = queryAll("#files .list button");
@@ -23,7 +23,6 @@ const WHOLE = ["mp3", "opus", "square", "wide"];
 
 /** What can be sounded at all: letters, digits, and signs that have a name. */
 const SPEAKABLE = /[\p{L}\p{N}\p{Sc}\p{Sm}]/u;
-const TAG = /<\/?\p{L}[^<>]*>/gu;
 
 /** Refusals that stay until the server's operator changes something. */
 const REFUSED = ["host", "origin", "proxy"];

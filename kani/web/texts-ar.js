@@ -68,6 +68,7 @@ export const texts = {
   "problem.empty": "لا يوجد نص لقراءته بعد.",
   "problem.player": "هذا الجهاز لا يُصدر صوتًا. يمكنك مع ذلك تنزيل الصوت.",
   "problem.offline": "تعذّر الوصول إلى الخادم. النص محفوظ، والصفحة تعيد المحاولة بنفسها.",
+  "problem.away": "تعذّر الوصول إلى الخادم.",
   "problem.busy": "الخادم مشغول. الصفحة تعيد المحاولة بنفسها.",
   "problem.refused": "رفض الخادم هذه الصفحة: {message}",
   "problem.failed": "حدث خطأ: {message}",

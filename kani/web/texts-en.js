@@ -69,6 +69,7 @@ export const texts = {
   "problem.empty": "There is no text to speak yet.",
   "problem.player": "This device cannot play sound. You can still download the audio.",
   "problem.offline": "The server cannot be reached. The text is kept, and the page tries again by itself.",
+  "problem.away": "The server cannot be reached.",
   "problem.busy": "The server is busy. The page tries again by itself.",
   "problem.refused": "The server refuses this page: {message}",
   "problem.failed": "Something went wrong: {message}",

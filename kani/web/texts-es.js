@@ -68,6 +68,7 @@ export const texts = {
   "problem.empty": "Todavía no hay texto que decir.",
   "problem.player": "Este dispositivo no da sonido. Aun así puedes descargar el audio.",
   "problem.offline": "No se alcanza el servidor. El texto se conserva y la página vuelve a intentarlo sola.",
+  "problem.away": "No se alcanza el servidor.",
   "problem.busy": "El servidor está ocupado. La página vuelve a intentarlo sola.",
   "problem.refused": "El servidor rechaza esta página: {message}",
   "problem.failed": "Algo salió mal: {message}",

@@ -68,6 +68,7 @@ export const texts = {
   "problem.empty": "Il n’y a pas encore de texte à lire.",
   "problem.player": "Cet appareil ne donne aucun son. Vous pouvez quand même télécharger l’audio.",
   "problem.offline": "Le serveur est injoignable. Le texte est conservé, et la page réessaie d’elle-même.",
+  "problem.away": "Le serveur est injoignable.",
   "problem.busy": "Le serveur est occupé. La page réessaie d’elle-même.",
   "problem.refused": "Le serveur refuse cette page : {message}",
   "problem.failed": "Une erreur s’est produite : {message}",

@@ -68,6 +68,7 @@ export const texts = {
   "problem.empty": "読み上げるテキストがまだありません。",
   "problem.player": "この端末では音が出ません。音声のダウンロードはできます。",
   "problem.offline": "サーバーに接続できません。テキストは残っており、自動で再試行します。",
+  "problem.away": "サーバーに接続できません。",
   "problem.busy": "サーバーが混雑しています。自動で再試行します。",
   "problem.refused": "サーバーがこのページを拒否しました：{message}",
   "problem.failed": "問題が起きました：{message}",

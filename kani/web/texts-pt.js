@@ -68,6 +68,7 @@ export const texts = {
   "problem.empty": "Ainda não há texto para falar.",
   "problem.player": "Este aparelho não dá som. Ainda assim pode baixar o áudio.",
   "problem.offline": "Não é possível alcançar o servidor. O texto fica guardado, e a página tenta de novo sozinha.",
+  "problem.away": "Não é possível alcançar o servidor.",
   "problem.busy": "O servidor está ocupado. A página tenta de novo sozinha.",
   "problem.refused": "O servidor recusa esta página: {message}",
   "problem.failed": "Algo deu errado: {message}",

@@ -68,6 +68,7 @@ export const texts = {
   "problem.empty": "还没有可以合成的文本。",
   "problem.player": "此设备无法播放声音。收到的音频仍可下载。",
   "problem.offline": "无法连接服务器。文本已保留，页面会自动重试。",
+  "problem.away": "无法连接服务器。",
   "problem.busy": "服务器繁忙，页面会自动重试。",
   "problem.refused": "服务器拒绝了此页面：{message}",
   "problem.failed": "出错了：{message}",

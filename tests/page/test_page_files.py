@@ -157,7 +157,7 @@ def test_all_words_that_the_page_asks_for_are_there_and_all_are_asked_for() -> N
         starts = re.findall(r"`([a-z]+\.(?:need-)?)\$\{", source)
         asked.update(name for name in english if name.startswith(tuple(starts)))
     # Words of parts that are loaded later.
-    later = (WEB / f"texts-{name}.js" for name in ("book", "features", "talk"))
+    later = (WEB / f"texts-{name}.js" for name in ("book", "features", "listen", "talk"))
     known = [
         name
         for file in later
