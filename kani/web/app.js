@@ -168,11 +168,7 @@ function showServer({ version, engines, light = [], languages, recognizer, count
   find("server-line").hidden = false;
 }
 
-find("spoken").addEventListener("toggle", async () => {
-  if (!find("spoken").open) return;
-  const { showSpokenText } = await import("./spoken-text.js");
-  await showSpokenText(find("spoken-text"), playback.shown);
-});
+find("spoken").addEventListener("toggle", () => find("spoken").open && tell(find("spoken-text"), playback.shown.spoken));
 find("stop").addEventListener("click", () => quiet());
 // A fault of one text is not said of another.
 find("text").addEventListener("input", () => find("problem").dataset.line || complain(""));

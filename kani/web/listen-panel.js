@@ -72,9 +72,9 @@ export class ListenPanel {
       if (this.#state === "recording" || this.#state === "transcribing") this.finish();
       else if (!(this.#state in ROUND)) this.#record();
     });
-    find("listen-file").addEventListener("change", () => [...find("listen-file").files].forEach((file) => this.#take(file)));
+    find("listen-file").addEventListener("change", () => [...find("listen-file").files].forEach((file) => this.take(file)));
     find("listen-sample").addEventListener("click", () => this.#trySample());
-    takeDrops(find("listen-drop"), (file) => this.#take(file));
+    takeDrops(find("listen-drop"), (file) => this.take(file));
     find("listen-use").addEventListener("click", () => use(this.#transcript.text));
     find("listen-copy").addEventListener("click", async () => this.#say(t(`code.${await copied(find("transcript"), this.#transcript.dialogue)}`)));
     find("listen-clear").addEventListener("click", () => this.#show(new Transcript()));
@@ -265,12 +265,12 @@ export class ListenPanel {
     const asked = { model: "tts-1", input: t("text.first"), voice: "alloy", language: locale };
     const failed = inWords((words) => this.#become("failed", "", words));
     const sample = await server.post("v1/audio/speech", asked).then((answer) => answer.blob()).catch(failed);
-    if (sample && !upload.signal.aborted) this.#take(new File([sample], "sample.mp3"));
+    if (sample && !upload.signal.aborted) this.take(new File([sample], "sample.mp3"));
     else if (sample && this.#upload === upload) this.#become("empty", "");
   }
 
   /** Take a file to be transcribed, after those before it; it is kept from now on. */
-  async #take(file) {
+  async take(file) {
     const transcript = Object.assign(new Transcript(), { name: file.name ?? "", recording: file, cut: 0 });
     history.putSound(transcript.id, file);
     history.add({ ...transcript.entry, recording: null });
@@ -279,7 +279,7 @@ export class ListenPanel {
 
   /** Transcribe a recording anew; what was heard of it before stays in the history. */
   async #takeAgain({ id, rows, recording }) {
-    const taken = this.#take(recording);
+    const taken = this.take(recording);
     if (!rows.length) await history.delete(id);
     await taken;
   }
