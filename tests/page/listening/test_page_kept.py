@@ -137,7 +137,7 @@ def test_a_page_that_crashes_keeps_what_was_heard_by_then(visitor: Visitor, line
 
 
 def test_each_file_has_an_outcome_of_its_own(visit: Visit, recording: Path) -> None:
-    page = visit().page
+    page = visit(network_may_fail=True).page
     page.click("#tab-listen")
     page.wait_for_selector("#listen:enabled")
     answer = events(ENGLISH)
