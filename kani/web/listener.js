@@ -16,15 +16,17 @@ const PAUSE_FROM = 0.6;
 /** After the last word the recogniser needs silence. */
 const TAIL_S = 3;
 const LAST_WORDS_WITHIN_MS = 10_000;
-/** Messages that are kept to be sent again, once a lost line is back: 16 s. */
-const KEPT = 400;
+/** Messages that are kept to be sent again, once a lost line is back: a minute. */
+const KEPT = 1500;
 /** Before a line is opened again, at first and at most. */
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10_000;
 /** Refusals that stay as they are. */
 const FINAL = ["key", "refused", "host", "origin", "proxy"];
-/** Whether a line holds back so much that it is too slow for live audio: 17 s of samples (30 s as Base64), or 20 s before it is open. */
-export const isSlow = (socket, waiting) => socket?.bufferedAmount > 2 * 2 ** 20 || waiting?.length > 500;
+/** Bytes that a line holds back which is too slow for live audio: 17 s of samples, 30 s as Base64. */
+const MOST_WAITING = 2 * 2 ** 20;
+/** Whether a line is too slow, also if it is not open after 20 s. */
+export const isSlow = (socket, waiting) => socket?.bufferedAmount > MOST_WAITING || waiting?.length > 500;
 
 export class Listener {
   /** While true silence is sent instead of what is said: the page's own voice is not recognised. */
@@ -41,6 +43,8 @@ export class Listener {
   /** Whether the socket takes audio, and the seconds before what it was sent. */
   #ready = false;
   #offset = 0;
+  /** Bytes that waited on the line once what was kept was sent again. */
+  #again = 0;
   #failures = 0;
   #finishes = false;
   #word = null;
@@ -127,7 +131,7 @@ export class Listener {
     }
     if (!this.#ready) return;
     this.#socket.send(message);
-    if (isSlow(this.#socket)) this.#broke(() => new ServerError("slow", ""));
+    if (this.#socket.bufferedAmount > this.#again + MOST_WAITING) this.#broke(() => new ServerError("slow", ""));
   }
 
   #drop() {
@@ -142,6 +146,7 @@ export class Listener {
       this.#failures = 0;
       this.#offset = (this.#before * PIECE) / RATE;
       for (const each of this.#unheard) this.#socket.send(each);
+      this.#again = this.#socket.bufferedAmount;
       this.#heard.back?.();
     } else if (type === "Word") {
       this.#word = message;

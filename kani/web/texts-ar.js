@@ -16,6 +16,7 @@ export const texts = {
   "text.hint": "‏Control وEnter للقراءة، وEscape للإيقاف.",
   "text.signs": "\\p{sc=Arab}",
   "text.example": "مثال",
+  "text.count": "{n} حرفًا · ~{time}",
   "book.open": "كتاب",
   "language.label": "اللغة",
   "language.auto": "اكتشاف تلقائي",

@@ -16,6 +16,7 @@ export const texts = {
   "text.hint": "Control e Intro habla, Escape detiene.",
   "text.signs": "[¿¡ñ]|(?<!\\p{gc=L})(el|los|las|unos|muy|más|pero|qué|quién|cómo|cuándo|dónde|cuál|yo|tú|él|ustedes?|nosotros|ellos|mis|tus|sus|esto|eso|hasta|soy|eres|estoy|está|hay|tengo|tiene|hago|hace|voy|puedo|puede|quiero|quiere|dime|hola|adiós|gracias|perdón|buen[oa]s?|días|tardes|noches?|hoy|ayer|mañana|ahora|luego|después|siempre|aquí|también|mejor|agua|hombre|mujer|niño|calle|ciudad|año|nuevo|día|amigo|habla)(?!\\p{gc=L})",
   "text.example": "Ejemplo",
+  "text.count": "{n} caracteres · ~{time}",
   "book.open": "Libro",
   "language.label": "Idioma",
   "language.auto": "Detectar",

@@ -16,6 +16,7 @@ export const texts = {
   "text.hint": "Contrôle et Entrée pour lire, Échap pour arrêter.",
   "text.signs": "(?<!\\p{gc=L})(les?|des|et|est|je|vous|nous|dans|pas|pour|bonjour|une|du|avec|mais|qui|où|comment|pourquoi|quand|oui|elle|ils|mon|mes|ton|ses|notre|votre|cette?|cela|ça|au|aux|sans|sur|suis|êtes|sont|était|avez|ont|fait|faut|veux|peut|sais|dis|viens|bonsoir|salut|merci|demain|hier|hui|maintenant|bientôt|toujours|jamais|encore|ici|très|trop|plus|beaucoup|peu|tout|rien|bien|jour|soir|matin|nuit|ami|maison|eau|homme|femme|enfant)(?!\\p{gc=L})",
   "text.example": "Exemple",
+  "text.count": "{n} caractères · ~{time}",
   "book.open": "Livre",
   "language.label": "Langue",
   "language.auto": "Détecter",

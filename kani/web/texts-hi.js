@@ -16,6 +16,7 @@ export const texts = {
   "text.hint": "Control और Enter से बोलना, Escape से रुकना।",
   "text.signs": "\\p{sc=Deva}",
   "text.example": "उदाहरण",
+  "text.count": "{n} वर्ण · ~{time}",
   "book.open": "किताब",
   "language.label": "भाषा",
   "language.auto": "पहचानें",

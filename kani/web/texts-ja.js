@@ -16,6 +16,7 @@ export const texts = {
   "text.hint": "Control＋Enter で読み上げ、Escape で停止します。",
   "text.signs": "[ぁ-ヶ]",
   "text.example": "例文",
+  "text.count": "{n}文字・約{time}",
   "book.open": "本",
   "language.label": "言語",
   "language.auto": "自動検出",

@@ -16,6 +16,7 @@ export const texts = {
   "text.hint": "Control e Enter falam, Escape para.",
   "text.signs": "(?<!\\p{gc=L})(não|uma?s?|os|em|d[oa]s?|ao|aos|você|bom|boa|quem|onde|qual|sim|nós|ela|isto|isso|esse|este|minha|meu|seu|nosso|sem|pelo|até|depois|sou|são|estou|está|tenho|tem|faço|faz|vou|vai|pode|quero|quer|olá|oi|obrigad[oa]|desculpe|hoje|ontem|amanhã|agora|logo|aqui|muit[oa]|tudo|bem|também|ainda|dias?|noite|tchau|água|homem|mulher|rua|cidade|ano|novo|amigo|fala)(?!\\p{gc=L})",
   "text.example": "Exemplo",
+  "text.count": "{n} caracteres · ~{time}",
   "book.open": "Livro",
   "language.label": "Idioma",
   "language.auto": "Detectar",

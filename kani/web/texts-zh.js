@@ -16,6 +16,7 @@ export const texts = {
   "text.hint": "按 Control 加回车开始合成，按 Esc 停止。",
   "text.signs": "^[^ぁ-ヶ]*\\p{sc=Han}",
   "text.example": "示例",
+  "text.count": "{n} 个字符 · 约 {time}",
   "book.open": "书籍",
   "language.label": "语言",
   "language.auto": "自动检测",

@@ -243,13 +243,21 @@ def test_another_tempo_keeps_pitch_loudness_and_places(tempo: float) -> None:
 
 SAYING = {"text": 'It\'s "one" $HOME `x` é 😀\n\\ two.', "language": "en", "voice": "espeak:en-us"}
 FELT = SAYING | {"emotion": "happy", "strength": 0.5, "speed": 1.5}
-SET = SAYING | {"emotion": "happy", "blend": "happy:0.50,sad:0.50", "strength": 1, "speed": 1, "duration": 4.5}
+SET = SAYING | {
+    "emotion": "happy",
+    "blend": "happy:0.50,sad:0.50",
+    "strength": 1,
+    "speed": 1,
+    "duration": 4.5,
+}
 SET |= {"normalize": False, "lexicon": {"one": "strawberry"}, "seed": 7}
 
 
 @pytest.mark.parametrize("choice", [FELT, SET], ids=["felt", "set"])
 @pytest.mark.parametrize("code", ["curl", "python", "javascript"])
-def test_code_of_a_request_speaks_it(code: str, choice: dict[str, Any], espeak_server: ServerProcess, tmp_path: Path) -> None:
+def test_code_of_a_request_speaks_it(
+    code: str, choice: dict[str, Any], espeak_server: ServerProcess, tmp_path: Path
+) -> None:
     body = "return a[2].map((name) => m.codeSample(a[0], a[1], name, a[3], false));"
     names = ["openai", "elevenlabs", "kani"]
     for name, sample in zip(
