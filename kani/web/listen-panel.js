@@ -24,8 +24,9 @@ import { TranscriptView } from "./transcript-view.js";
 import "./texts-listen.js";
 import { saveFile } from "./wav.js";
 
-/** How long something goes on before the time is told that the rest will take. */
+/** How long something goes on, and how much of it is done, before the time is told that the rest will take. */
 const TELLING_S = 3;
+const TELLING_SHARE = 0.02;
 
 /** What the round button does while something is under way: a microphone opens, the last words still come. The other states are "empty", "done" and "failed". */
 const ROUND = { opening: "listen.start", recording: "listen.stop", finishing: "listen.stop", transcribing: "stop" };
@@ -356,7 +357,7 @@ export class ListenPanel {
   /** Show how much is done, 0 to 1, here and in the browser's tab; and how long the rest takes, once that can be told. @param {number} began when, on performance.now()'s clock */
   #progress(share, told, began) {
     const passed = (performance.now() - began) / 1000;
-    const left = passed > TELLING_S && share < 1 ? ` · ${t("line.left", { time: clock((passed * (1 - share)) / share) })}` : "";
+    const left = passed > TELLING_S && share > TELLING_SHARE && share < 1 ? ` · ${t("line.left", { time: clock((passed * (1 - share)) / share) })}` : "";
     find("listen-progress").value = String(share);
     find("listen-elapsed").textContent = told + left;
     document.title = `${percent(share)} · ${t("title")}`;
