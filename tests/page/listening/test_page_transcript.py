@@ -208,7 +208,8 @@ ENDLESS = """(body) => {
         }
         send(given) {
             if (!this.hears) return super.send(given);
-            Object.defineProperties(this, { readyState: value(2), status: value(200), responseText: value(body) });
+            const answer = { readyState: value(2), status: value(200), responseText: value(body) };
+            Object.defineProperties(this, answer);
             this.onreadystatechange();
             this.onprogress();
         }
