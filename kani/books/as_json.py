@@ -80,13 +80,15 @@ class _Book(msgspec.Struct):
     cover: _Cover | None
     chapters: list[_Chapter]
     start: int = 0
+    left_out: dict[str, int] = {}
 
 
 def as_json(book: Book) -> bytes:
     """Return what a book holds; the text of a chapter is its paragraphs, with an empty line between two."""
     chapters = [_Chapter(each.title, "\n\n".join(each.paragraphs)) for each in book.chapters]
     cover = _Cover(_TYPES[book.cover.codec], book.cover.data) if book.cover else None
-    return msgspec.json.encode(_Book(book.title, book.author, book.language, cover, chapters, book.start))
+    facts = (book.title, book.author, book.language, cover, chapters, book.start, dict(book.left_out))
+    return msgspec.json.encode(_Book(*facts))
 
 
 def from_json(content: bytes) -> Book:
@@ -94,7 +96,7 @@ def from_json(content: bytes) -> Book:
     book = msgspec.json.decode(content, type=_Book)
     chapters = tuple(Chapter(each.title, tuple(each.text.split("\n\n"))) for each in book.chapters)
     cover = read_cover(book.cover.data) if book.cover else None
-    return Book(book.title, book.author, book.language, chapters, cover, book.start)
+    return Book(book.title, book.author, book.language, chapters, cover, book.start, book.left_out)
 
 
 if __name__ == "__main__":

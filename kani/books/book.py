@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 
 from kani_text.language_detection import detect
 
-ENDINGS = (".epub", ".txt", ".md", ".html", ".htm", ".xhtml")
+ENDINGS = (".epub", ".pdf", ".docx", ".txt", ".md", ".html", ".htm", ".xhtml")
 """Endings of the files that can be read."""
 
 SUBTITLES = ("srt", "vtt")
@@ -69,6 +69,8 @@ class Book:
     cover: Cover | None = None
     start: int = 0
     """Index of the chapter that the text begins with, after a title page and the like."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Number of what is not read, by its kind: pages (without text), pictures, notes."""
 
     @property
     def text(self) -> str:
@@ -79,6 +81,10 @@ class Book:
     def characters(self) -> int:
         """Characters of all paragraphs."""
         return sum(len(paragraph) for chapter in self.chapters for paragraph in chapter.paragraphs)
+
+    def divided(self, blocks: Sequence[Block]) -> Book:
+        """Return the book with the chapters of a document."""
+        return replace(self, chapters=chapters_by_headings(blocks, self.title))
 
 
 _READ = re.compile(r"｜([^\s|｜《》]{1,30})《[\u3041-\u3096\u30a1-\u30fcー・]{1,40}》")

@@ -1,4 +1,4 @@
-"""Reads a book from a file: EPUB, HTML, Markdown or plain text, by the ending of its name."""
+"""Reads a book from a file: EPUB, PDF, DOCX, HTML, Markdown or plain text, by the ending of its name."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from kani.books.book import ENDINGS, Block, Book, UnreadableBook, chapters_by_headings, checked, line
+from kani.books.book import ENDINGS, Block, Book, UnreadableBook, checked, line
 from kani.books.epub import read_epub
 from kani.books.lines import atx, may_be_underlined
 from kani.books.markup import decode, read_html
+from kani.books.office import read_docx, read_pdf
 from kani.books.plain_text import read_plain
 from kani_text.markup import MASK, PARAGRAPH_END, without_markup
 
 MAX_TEXT_BYTES = 64 << 20
+
+_READERS = {".epub": read_epub, ".pdf": read_pdf, ".docx": read_docx}
 
 # Facts of a book before its text, as YAML, which is read as far as these facts need it.
 _FRONT = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*$\n?", re.DOTALL | re.MULTILINE)
@@ -44,8 +47,8 @@ def read_book(path: Path) -> Book:
 
 def _read(path: Path) -> Book:
     ending = path.suffix.lower()
-    if ending == ".epub":
-        return read_epub(path)
+    if reader := _READERS.get(ending):
+        return reader(path)
     if ending not in ENDINGS:
         raise UnreadableBook(f"is no book: its name has to end with one of {', '.join(ENDINGS)}")
     with path.open("rb") as file:
@@ -69,7 +72,7 @@ def _read(path: Path) -> Book:
             facts = {"title": title, "author": author}
         title, author, language = (line(facts.get(name, "")) for name in ("title", "author", "language"))
         book = Book(title or path.stem, author, language, ())
-    return replace(book, chapters=chapters_by_headings(blocks, book.title))
+    return book.divided(blocks)
 
 
 def _without_front(text: str) -> tuple[str, dict[str, str]]:

@@ -14,7 +14,7 @@ import { quiet } from "./player.js";
 import { inWords, server } from "./server.js";
 import { openChannel } from "./storage.js";
 import { isNatural, learnVoices } from "./voices.js";
-import { withoutMarks } from "./words.js";
+import { TAG, withoutMarks } from "./words.js";
 
 /** Buttons that save a file of the kind that is their value. */
 const files = queryAll("#files .list button");
@@ -23,7 +23,6 @@ const WHOLE = ["mp3", "opus", "square", "wide"];
 
 /** What can be sounded at all: letters, digits, and signs that have a name. */
 const SPEAKABLE = /[\p{L}\p{N}\p{Sc}\p{Sm}]/u;
-const TAG = /<\/?\p{L}[^<>]*>/gu;
 
 /** Refusals that stay until the server's operator changes something. */
 const REFUSED = ["host", "origin", "proxy"];
@@ -169,11 +168,7 @@ function showServer({ version, engines, light = [], languages, recognizer, count
   find("server-line").hidden = false;
 }
 
-find("spoken").addEventListener("toggle", async () => {
-  if (!find("spoken").open) return;
-  const { showSpokenText } = await import("./spoken-text.js");
-  await showSpokenText(find("spoken-text"), playback.shown);
-});
+find("spoken").addEventListener("toggle", () => find("spoken").open && tell(find("spoken-text"), playback.shown.spoken));
 find("stop").addEventListener("click", () => quiet());
 // A fault of one text is not said of another.
 find("text").addEventListener("input", () => find("problem").dataset.line || complain(""));

@@ -80,6 +80,8 @@ export class Book {
     if (!read || this.#file !== file) return;
     const entry = { ...read, kind: "book", id: `book:${file.name}:${file.size}`, time: Date.now(), file };
     this.show(entry);
+    const what = Object.entries(read.left_out ?? {}).map(([kind, n]) => t(`book.${kind}`, { n: number(n) })).join(", ");
+    tell(find("book-state"), what && t("book.left_out", { what }));
     await history.add(entry);
   }
 

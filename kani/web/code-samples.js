@@ -5,6 +5,7 @@ import { quote } from "./curl.js";
 import { find } from "./element.js";
 import { t } from "./i18n.js";
 import { isMarked } from "./words.js";
+import "./texts-features.js";
 
 /** Speeds that ElevenLabs' interface takes. */
 const ELEVENLABS_SPEEDS = [0.7, 1.2];
@@ -14,38 +15,46 @@ const given = (fields) => Object.fromEntries(Object.entries(fields).filter(([, v
 
 /** Path, body and file of a request, by the id of the interface. */
 const REQUESTS = {
-  openai: ({ text, language, voice, emotion, speed }) => ({
+  openai: ({ text, language, voice, emotion, blend, speed }) => ({
     path: "v1/audio/speech",
     file: "speech.mp3",
     body: given({
       model: "tts-1", input: text, voice: voice || "alloy", language,
-      speed: speed === 1 ? undefined : speed, instructions: emotion === "neutral" ? "" : `Sound ${emotion}.`,
+      speed: speed === 1 ? undefined : speed, instructions: blend ? `Sound ${blend.replaceAll(/:[\d.]+/g, "").replace(",", " and ")}.` : emotion === "neutral" ? "" : `Sound ${emotion}.`,
       allow_voice_tags: isMarked(text) || undefined,
     }),
   }),
-  elevenlabs: ({ text, language, voice, speed }) => {
+  elevenlabs: ({ text, language, voice, speed, normalize, seed }) => {
     const [low, high] = ELEVENLABS_SPEEDS;
     const settings = speed === 1 ? undefined : { speed: Math.min(Math.max(speed, low), high) };
     return {
       path: `v1/text-to-speech/${encodeURIComponent(voice || "default")}?output_format=mp3_44100_128`,
       file: "speech.mp3",
-      body: given({ text, language_code: language, voice_settings: settings }),
+      body: given({ text, language_code: language, voice_settings: settings, apply_text_normalization: normalize === false ? "off" : "", seed }),
     };
   },
-  kani: ({ text, language, voice, emotion, strength, speed }) => ({
+  kani: ({ text, language, voice, emotion, blend, strength, speed, duration, normalize, lexicon, seed }) => ({
     path: "tts",
     file: "speech.wav",
     body: given({
       text, language, voice_id: voice,
-      emotion: emotion === "neutral" ? "" : emotion,
+      emotion: blend ?? (emotion === "neutral" ? "" : emotion),
       emotion_strength: emotion === "neutral" || strength === 1 ? undefined : strength,
       speed: speed === 1 ? undefined : speed,
+      duration, normalize, lexicon, seed,
     }),
   }),
 };
 
+/** Settings that an interface has no field for, by the names of their labels. */
+const LACKS = {
+  openai: { duration: "parameters.duration", normalize: "parameters.normalize", lexicon: "parameters.lexicon", seed: "parameters.seed" },
+  elevenlabs: { duration: "parameters.duration", lexicon: "parameters.lexicon", felt: "emotion.label" },
+  kani: {},
+};
+
 /** Python's name of true, where a value is it; a line that ends in true ends in no text. */
-const pythonLiteral = (value, indent = 0) => JSON.stringify(value, null, indent).replace(/(^|: )true(,?)$/gm, "$1True$2");
+const pythonLiteral = (value, indent = 0) => JSON.stringify(value, null, indent).replace(/(^|: )(true|false)(,?)$/gm, (_, before, word, after) => `${before}${word === "true" ? "True" : "False"}${after}`);
 
 /** Arguments of a call in Python, a line each. */
 const pythonArguments = (fields) => Object.entries(fields).map(([name, value]) => `    ${name}=${pythonLiteral(value)},\n`).join("");
@@ -69,9 +78,9 @@ ${pythonArguments(own)}${extra.length ? `    extra_body={${extra.join(", ")}},\n
     answer.stream_to_file("${file}")
 `;
   },
-  elevenlabs: (url, { text, language_code: language, voice_settings: settings }, file, key) => {
+  elevenlabs: (url, { text, language_code: language, voice_settings: settings, ...more }, file, key) => {
     const [base, path] = url.split("/v1/text-to-speech/");
-    const fields = given({ voice_id: decodeURIComponent(path.split("?")[0]), text, language_code: language, output_format: "mp3_44100_128" });
+    const fields = given({ voice_id: decodeURIComponent(path.split("?")[0]), text, language_code: language, output_format: "mp3_44100_128", ...more });
     return `${key ? "import os\n\n" : ""}from elevenlabs import ElevenLabs${settings ? ", VoiceSettings" : ""}  # pip install elevenlabs
 
 client = ElevenLabs(base_url=${JSON.stringify(base)}, api_key=${pythonKey(key)})
@@ -117,14 +126,20 @@ export function codeSample(base, choice, name, code, key) {
   return write(new URL(path, base).href, body, file, key);
 }
 
-/** Fill the panel, and write the code anew whenever something else is chosen. @param {() => {choice: Record<string, any>, key: boolean}} request what is chosen now, and whether a key is needed */
+/** Labels of what was set and the interface of a name has no field for. */
+const lackingIn = (name, choice) => Object.entries(LACKS[name]).filter(([field]) => choice[field] !== undefined).map(([, label]) => t(label));
+
+/** Fill the panel, and write the code anew whenever something else is chosen. @param {() => {choice: Record<string, any>, params: Record<string, any>, key: boolean}} request what is chosen now, as the protocol's parameters too, and whether a key is needed */
 export function codePanel(request) {
   const write = () => {
     if (!find("code").open) return;
-    const { choice, key } = request();
+    const { choice: chosen, params: { emotion, duration, normalize, lexicon, seed }, key } = request();
+    const choice = { ...chosen, blend: emotion?.includes(":") ? emotion : undefined, felt: emotion, duration, normalize, lexicon, seed };
+    const name = find("code-interface").value;
     const base = new URL(".", document.baseURI).href;
-    find("code-text").textContent = codeSample(base, choice, find("code-interface").value, find("code-language").value, key);
-    find("code-state").textContent = "";
+    find("code-text").textContent = codeSample(base, choice, name, find("code-language").value, key);
+    const lacking = lackingIn(name, choice);
+    find("code-state").textContent = lacking.length ? t("code.lacks", { names: lacking.join(", ") }) : "";
   };
   for (const id of ["code-interface", "code-language"]) find(id).addEventListener("change", write);
   find("code").addEventListener("toggle", write);

@@ -2,8 +2,9 @@
 
 import { part } from "./connection.js";
 import { Emotions, SpeedSlider } from "./delivery.js";
-import { fillIn, find, type } from "./element.js";
-import { isChosen, locale, number, percent, t } from "./i18n.js";
+import { fillIn, find, tell, type } from "./element.js";
+import { clock, isChosen, locale, number, percent, t } from "./i18n.js";
+import { usualPace } from "./stage.js";
 import { Draft, Memory } from "./storage.js";
 import { fill, languageGroups, languageName, nameOf, primary, shortName, voiceGroups } from "./voices.js";
 import { direction, isMarked } from "./words.js";
@@ -78,6 +79,7 @@ class Compose {
     this.#text.addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && speaks(event));
     // The first text is there to be written over.
     this.#text.addEventListener("click", () => this.#text.value === t("text.first") && this.#text.select(), { once: true });
+    find("clear").addEventListener("click", () => this.give(""));
     find("example").addEventListener("click", async () => {
       const { example } = await import("./examples.js");
       this.give(this.#exampleOf(example));
@@ -314,6 +316,9 @@ class Compose {
     // The first text is that of the page's language, which may be another one next time.
     const first = text === t("text.first");
     const given = text.trim() === this.#given.trim();
+    find("clear").hidden = !text || first;
+    const time = clock(text.length / (usualPace(text) * this.#speed.value));
+    tell(find("count"), text && !first ? t("text.count", { n: number(text.length), time }) : "");
     const beginning = text.slice(0, SIZES.middle + 1);
     const width = beginning.length + (beginning.match(WIDE)?.length ?? 0);
     find("page-of-text").dataset.letters = Object.keys(SIZES).find((size) => width <= SIZES[size]) ?? "small";

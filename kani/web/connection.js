@@ -21,6 +21,8 @@ class Connection {
   #starting = false;
   #retry = 0;
   #silence = 0;
+  /** Called once it is open. */
+  #waiting = [];
 
   constructor() {
     window.addEventListener("online", () => this.open());
@@ -48,6 +50,7 @@ class Connection {
       this.#failures = 0;
       this.#starting = false;
       this.told("open", "");
+      for (const resolve of this.#waiting.splice(0)) resolve();
       for (const { message } of this.#requests.values()) this.#socket.send(message);
     };
     socket.onmessage = ({ data }) => this.#received(data);
@@ -83,6 +86,13 @@ class Connection {
   get ready() {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
+
+  /** Resolve once a request would be sent at once; signal: gives up. */
+  opened = (signal = undefined) => new Promise((/** @type {(none?: any) => void} */ resolve) => {
+    if (this.ready || signal?.aborted) return resolve();
+    this.#waiting.push(resolve);
+    signal?.addEventListener("abort", resolve);
+  });
 
   #received(data) {
     clearTimeout(this.#silence);

@@ -28,10 +28,11 @@ export class Dictation {
   async #begin(language) {
     complain("");
     if (!Microphone.possible) return complain(t("clone.insecure"));
-    const lost = (error) => {
+    const lost = (error, again) => {
       complain(error.words);
-      this.#listens(null);
+      if (!again) this.stop();
     };
+    const back = () => complain("");
     const word = ({ text }) => {
       const { value, selectionStart, selectionEnd } = this.#field;
       const after = /^\S/u.test(value.slice(selectionEnd)) ? " " : "";
@@ -39,7 +40,7 @@ export class Dictation {
       // A field follows the cursor of keys only.
       if (selectionEnd === value.length) this.#field.scrollTop = this.#field.scrollHeight;
     };
-    await Listener.begin(language, { word, lost }).then((listener) => this.#listens(listener), expected([DOMException], () => complain(t("clone.microphone"))));
+    await Listener.begin(language, { word, lost, back }).then((listener) => this.#listens(listener), expected([DOMException], () => complain(t("clone.microphone"))));
   }
 
   /** Have a listener, or none (null), and say what the button does then. */

@@ -47,10 +47,10 @@ export class Features {
     find("sleep").addEventListener("change", () => part(() => import("./sleep.js")).then(({ sleep }) => sleep(), told));
     find("book").addEventListener("click", () => find("book-file").click());
     find("book-file").addEventListener("change", () => this.#readBook(find("book-file").files[0]));
-    for (const zone of ["compose", "talk-panel"]) takeDrops(find(zone), (file) => this.#readBook(file));
+    for (const zone of ["compose", "talk-panel"]) takeDrops(find(zone), (file) => (isSound(file) ? this.#hear(file) : this.#readBook(file)).catch(told));
     if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen(), told);
     whenOpened("parameters", () => compose.showParameters());
-    whenOpened("code", async () => (await part(() => import("./code-samples.js"))).codePanel(() => ({ choice: compose.choice, key: server.key !== "" })));
+    whenOpened("code", async () => (await part(() => import("./code-samples.js"))).codePanel(() => ({ choice: compose.choice, params: compose.params(compose.choice), key: server.key !== "" })));
     whenOpened("mix", async () => (await part(() => import("./several-voices.js"))).showMix());
     whenOpened("speakers", async () => (await part(() => Promise.all([import("./several-voices.js"), fillIn(find("speakers-fields"))])))[0].showSpeakers());
     // The page's own files come first.
@@ -158,6 +158,12 @@ export class Features {
     return (this.book ??= new Book());
   }
 
+  /** Transcribe a file that was dropped elsewhere. */
+  async #hear(file) {
+    await this.#showTab("listen-panel");
+    this.#listenPanel?.take(file);
+  }
+
   /** Read a book's file, if there is one. */
   async #readBook(file) {
     if (!file) return;
@@ -179,6 +185,9 @@ export class Features {
 }
 
 const told = inWords(complain);
+
+/** Whether a file is a recording; not every system knows the kind of each. */
+const isSound = ({ type, name }) => /^(audio|video)\//.test(type) || /\.(mp3|m4a|wav|ogg|oga|opus|flac|aac|wma|mp4|webm|mov|mkv)$/i.test(name);
 
 /** What shows the history: it is loaded while the server is there. */
 export const historyList = () => import("./history-list.js");

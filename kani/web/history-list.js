@@ -122,7 +122,7 @@ export class HistoryList {
 function textIn({ kind, choice, rows, lines, title, author, name }) {
   if (choice) return choice.text;
   if (kind === "book") return [title, author].filter(Boolean).join(", ");
-  return kind === "talk" ? dialogueOf(lines) : textOf(...rows) || name;
+  return kind === "talk" ? dialogueOf(lines) : textOf(...rows) || name || t("listen.recording");
 }
 
 /** When an entry was made, how long it is, and of which kind. */

@@ -6,6 +6,7 @@
 
 import { expected } from "./failures.js";
 import { Memory } from "./storage.js";
+import { wavFile } from "./wav.js";
 
 const NAME = "kani";
 const STORE = "history";
@@ -20,8 +21,14 @@ const WORTH = ["microphone", "talk", "file", "speech", "book", "chapter"];
 /** The sort of an entry, one of WORTH. */
 const sortOf = ({ kind, choice, name }) => kind === "transcript" ? (name ? "file" : "microphone") : (kind ?? (choice.chapter ? "chapter" : "speech"));
 
-/** Id of the recording that an entry has meanwhile. */
-const soundOf = (id) => `${id}:sound`;
+/** What the ids of the parts of a recording begin with, that an entry has meanwhile; they end before that with ";". */
+const soundOf = (id) => `${id}:sound:`;
+
+/** A recording of its parts, null for none. */
+function joined(parts) {
+  const blobs = parts.sort((one, next) => one.part - next.part).map(({ recording }) => recording);
+  return parts[0]?.rate ? wavFile(blobs, parts[0].rate) : (blobs[0] ?? null);
+}
 
 /** The answer to an IndexedDB request. */
 const answer = (request) => new Promise((resolve, reject) => {
@@ -47,7 +54,8 @@ export class History {
     const stored = (await this.#ask("readonly", (store) => store.getAll())) ?? [];
     const all = new Map([...stored.map((entry) => [entry.id, entry]), ...this.#memory]);
     const entries = [...all.values()].filter(({ kind }) => kind !== "sound");
-    for (const entry of entries) entry.recording ??= all.get(soundOf(entry.id))?.recording;
+    const sounds = [...all.values()].filter(({ kind }) => kind === "sound");
+    for (const entry of entries) entry.recording ??= joined(sounds.filter(({ id }) => id.startsWith(soundOf(entry.id))));
     return entries.sort((one, other) => other.time - one.time);
   }
 
@@ -60,8 +68,8 @@ export class History {
     await this.changed();
   }
 
-  /** Keep the recording of an entry, as far as it has come, until the entry is kept with all of it. */
-  putSound = (id, recording) => this.#write({ kind: "sound", id: soundOf(id), recording });
+  /** Keep the recording of an entry until the entry is kept with it: a file, or a part of it, the samples at a rate. */
+  putSound = (id, recording, part = 0, rate = 0) => this.#write({ kind: "sound", id: soundOf(id) + part, recording, part, rate });
 
   /** Keep an utterance with some audio; lost: more was to come. */
   keep({ id, choice, pieces, spans, sampleRate, seconds, result, stopped }, lost) {
@@ -71,7 +79,7 @@ export class History {
   /** Keep an entry; it replaces one with its id. Beyond the limits the last sorts of WORTH are deleted first, the oldest of each first. */
   async put(entry) {
     await this.#write(entry);
-    if (entry.recording) await this.#erase(soundOf(entry.id));
+    if (entry.recording) await this.#eraseSound(entry.id);
     const counts = {};
     let bytes = 0;
     const worth = (other) => (other.id === entry.id ? -1 : WORTH.indexOf(sortOf(other)));
@@ -91,8 +99,14 @@ export class History {
 
   /** Forget one. */
   async delete(id) {
-    await this.#erase(soundOf(id));
+    await this.#eraseSound(id);
     await this.#erase(id);
+  }
+
+  async #eraseSound(id) {
+    const beginning = soundOf(id);
+    await this.#ask("readwrite", (store) => store.delete(IDBKeyRange.bound(beginning, `${beginning.slice(0, -1)};`)));
+    for (const key of this.#memory.keys()) if (key.startsWith(beginning)) this.#memory.delete(key);
   }
 
   async #erase(id) {

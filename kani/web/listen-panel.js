@@ -1,27 +1,32 @@
 /** The second tab: what is said into the microphone, or recorded in a file, as text. */
 
 import { copied } from "./clipboard.js";
+import { connection } from "./connection.js";
 import { find, style, takeDrops, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { offerHeard } from "./heard-languages.js";
 import { history } from "./history.js";
-import { clock, locale, t, translate } from "./i18n.js";
+import { clock, locale, percent, t, translate } from "./i18n.js";
 import { handleRepeat } from "./listen-repeat.js";
-import { Listener, RATE } from "./listener.js";
+import { FileQueue } from "./listen-queue.js";
+import { Listener } from "./listener.js";
 import { meterOf } from "./meter.js";
 import { Microphone } from "./microphone.js";
 import { quiet } from "./player.js";
+import { Recording } from "./recording.js";
 import { lengthOf, RecordingPlayer } from "./recording-player.js";
 import { inWords, server, ServerError } from "./server.js";
-import { Draft, Growth, KEPT_WITHIN_MS } from "./storage.js";
+import { Draft, KEPT_WITHIN_MS } from "./storage.js";
 import { timesFile } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
 import { reachOf, Transcript } from "./transcript.js";
 import { TranscriptView } from "./transcript-view.js";
-import { saveFile, wavFile } from "./wav.js";
+import "./texts-listen.js";
+import { saveFile } from "./wav.js";
 
-/** What is said is kept for this long, to be heard again: 173 MB. */
-const KEPT_S = 3600;
+/** How long something goes on, and how much of it is done, before the time is told that the rest will take. */
+const TELLING_S = 3;
+const TELLING_SHARE = 0.02;
 
 /** What the round button does while something is under way: a microphone opens, the last words still come. The other states are "empty", "done" and "failed". */
 const ROUND = { opening: "listen.start", recording: "listen.stop", finishing: "listen.stop", transcribing: "stop" };
@@ -48,19 +53,16 @@ export class ListenPanel {
   /** What is under way: a Listener while it records, an AbortController while it transcribes. */
   #listener = null;
   #upload = null;
-  /** What was heard live, at RATE. */
-  #samples = [];
+  /** What is heard live; null for nothing. */
+  #recording = null;
   #meter = meterOf(find("listen"));
   #player = new RecordingPlayer((at) => this.#view.lightAt(at));
   #repeat;
   /** Id of the transcript that is shown, the number of a row that is corrected, and its text; for a reload. */
   #draft = new Draft("kani.listen");
-  /** Timer of when it is kept next; and when its recording is to be. */
+  /** Timer of when it is kept next. */
   #keeping = 0;
-  #growth = new Growth();
-  /** The transcript of the file that is heard, and of those that wait for it; done when the first one is. */
-  #files = [];
-  #work = null;
+  #queue = new FileQueue((transcript) => this.#transcribe(transcript), ({ id }) => history.find(id).then((entry) => entry && this.open(entry)));
 
   /** @param {(text: string) => void} use takes a text as the one to speak @param {() => void} own chooses the user's own voice */
   constructor(use, own) {
@@ -71,9 +73,9 @@ export class ListenPanel {
       if (this.#state === "recording" || this.#state === "transcribing") this.finish();
       else if (!(this.#state in ROUND)) this.#record();
     });
-    find("listen-file").addEventListener("change", () => [...find("listen-file").files].forEach((file) => this.#take(file)));
+    find("listen-file").addEventListener("change", () => [...find("listen-file").files].forEach((file) => this.take(file)));
     find("listen-sample").addEventListener("click", () => this.#trySample());
-    takeDrops(find("listen-drop"), (file) => this.#take(file));
+    takeDrops(find("listen-drop"), (file) => this.take(file));
     find("listen-use").addEventListener("click", () => use(this.#transcript.text));
     find("listen-copy").addEventListener("click", async () => this.#say(t(`code.${await copied(find("transcript"), this.#transcript.dialogue)}`)));
     find("listen-clear").addEventListener("click", () => this.#show(new Transcript()));
@@ -86,6 +88,12 @@ export class ListenPanel {
       if (!Number.isNaN(at) && this.#player.ready) this.#player.playFrom(at);
     });
     for (const kind of ["srt", "vtt", "json", "txt"]) find(`listen-${kind}`).addEventListener("click", () => this.#save(kind));
+    find("listen-audio").addEventListener("click", () => {
+      const { recording } = this.#transcript;
+      saveFile(recording, recording.name || "kani-recording.wav");
+    });
+    window.addEventListener("pagehide", () => this.#recording?.keep());
+    Microphone.prepare();
     this.#become("empty");
     // What cannot be is no error.
     this.#say(t(Microphone.possible ? "listen.first" : "clone.insecure"));
@@ -104,11 +112,8 @@ export class ListenPanel {
     this.#player.stop();
     if (this.#state === "opening") this.#become("empty");
     if (this.#state === "transcribing") {
-      const files = this.#work ? [...this.#files] : [];
-      this.#files.splice(1);
-      this.#upload.abort();
-      await this.#work;
-      const names = files.map(({ name }) => name).join(", ");
+      const files = await this.#queue.end(() => this.#upload.abort());
+      const names = files.map(({ name }) => name || t("listen.recording")).join(", ");
       if (names) offerUndo(t("listen.ended", { names }), () => files.forEach((file) => this.#takeAgain(file)), "listen");
     }
     if (this.#state !== "recording") return;
@@ -136,9 +141,9 @@ export class ListenPanel {
   }
 
   /** Show another transcript. The one that was shown stays in the history, and can be brought back. */
-  #show(transcript, state = transcript.rows.length ? "done" : "empty", told = state === "empty" && transcript.cut === null ? t("listen.first") : undefined) {
+  #show(transcript, state = transcript.rows.length || transcript.recording ? "done" : "empty", told = state === "empty" && transcript.cut === null ? t("listen.first") : undefined) {
     const before = this.#transcript;
-    if (before.rows.length && before.id !== transcript.id) {
+    if ((before.rows.length || before.recording) && before.id !== transcript.id) {
       offerUndo(t("listen.cleared"), () => this.open(before.entry), "listen-copy");
       if (state === "empty") find("toast-undo").focus();
     }
@@ -153,23 +158,27 @@ export class ListenPanel {
     this.#state = state;
     const some = this.#transcript.rows.length > 0;
     const busy = state in ROUND;
-    const whole = some && !busy;
     const { cut, recording } = this.#transcript;
+    const whole = !busy && (some || recording !== null);
     const stops = state === "recording" || state === "transcribing";
     find("listen-drop").dataset.state = state;
     find("listen").disabled = state === "finishing" || !(stops || Microphone.possible);
     find("listen").ariaPressed = stops ? "true" : null;
-    find("listen-text").textContent = find("listen-invitation").textContent = t(ROUND[state] ?? (some ? "listen.again" : "listen.start"));
-    for (const id of ["listen-results", "listen-head"]) find(id).hidden = !whole;
-    find("listen-sample").hidden = some || busy;
-    find("listen-rest").hidden = busy || cut === null || !recording;
+    find("listen-text").textContent = find("listen-invitation").textContent = t(ROUND[state] ?? (whole ? "listen.again" : "listen.start"));
+    find("listen-results").hidden = !whole;
+    for (const id of ["listen-head", "listen-copy", "listen-use"]) find(id).hidden = !whole || !some;
+    for (const id of ["srt", "vtt", "json", "txt"]) find(`listen-${id}`).hidden = !some;
+    find("listen-audio").hidden = !recording;
+    find("listen-sample").hidden = whole || busy;
+    find("listen-rest").hidden = busy || !recording || (some && cut === null);
     find("listen-progress").hidden = state !== "transcribing";
     if (!busy) {
+      document.title = t("title");
       find("listen-elapsed").textContent = "";
       this.#meter.rest();
       this.#view.light(null);
     }
-    if (whole && recording) this.#player.take(recording, this.#view.words.at(-1).end);
+    if (whole && recording) this.#player.take(recording, this.#view.words.at(-1)?.end ?? cut ?? 0);
     else if (!whole || this.#player.ready) this.#player.drop();
     const ended = cut === null ? t(some ? "listen.done" : "listen.nothing") : t("history.stopped", { length: reachOf(this.#transcript) });
     this.#say(told ?? ended, told === undefined && some && cut === null);
@@ -179,43 +188,46 @@ export class ListenPanel {
   async #record() {
     quiet();
     this.#become("opening", "");
-    const transcript = new Transcript();
-    this.#samples = [];
-    this.#growth = new Growth();
-    let heard = 0;
+    const transcript = Object.assign(new Transcript(), { cut: 0 });
+    const recording = new Recording(transcript.id);
     const listener = await Listener.begin(find("listen-language").value, {
       word: (word) => this.#add(transcript, word),
       pause: () => this.#paused(transcript),
       level: (level) => this.#meter.show(level),
       sent: (piece) => {
-        heard += piece.length / RATE;
-        if (heard < KEPT_S) this.#samples.push(Int16Array.from(piece, (sample) => 32767 * sample));
+        if (recording.take(piece)) this.#keep(transcript, null);
         // A screen reader, which would say each second, does not read it.
-        tell(find("listen-elapsed"), this.#state === "recording" ? clock(Math.floor(heard)) : "");
-        if (transcript.rows.length && this.#growth.isDue(heard)) history.putSound(transcript.id, wavFile(this.#samples, RATE));
+        tell(find("listen-elapsed"), this.#state === "recording" ? clock(Math.floor(recording.seconds)) : "");
       },
-      lost: (error) => this.#recorded(error.words),
+      lost: ({ kind, words }, again) => tell(find("listen-problem"), again && ["offline", "busy"].includes(kind) ? t("listen.away") : `${words} ${t("listen.goes")}`),
+      back: () => tell(find("listen-problem"), ""),
     }).catch(expected([DOMException], () => this.#become("failed", "", t("clone.microphone"))));
     if (!listener) return;
     if (this.#state !== "opening") return listener.finish();
     this.#listener = listener;
     this.#show(transcript, "recording", t("listen.listening"));
+    this.#recording = recording;
   }
 
-  /** All was recorded, or what came before something went wrong. */
-  #recorded(problem = "") {
-    this.#transcript.recording = wavFile(this.#samples, RATE);
-    this.#listener = null;
-    this.#ended(this.#transcript, problem);
-    this.#samples = [];
+  /** All was recorded; what the recogniser missed of it can still be transcribed. */
+  #recorded() {
+    const { missed } = this.#listener;
+    const recording = this.#recording;
+    this.#listener = this.#recording = null;
+    const { rows } = this.#transcript;
+    if (recording.kept || rows.length) this.#transcript.recording = recording.file;
+    this.#transcript.cut = missed ? recording.seconds : null;
+    this.#transcript.stopped = missed;
+    this.#ended(this.#transcript, missed ? t("listen.missed", { again: t("listen.rest") }) : "");
   }
 
-  /** What was under way has ended; told: what is said of that, if it is not that all was heard. */
+  /** What was under way has ended, with a transcript or none (null); told: what is said of that, if it is not that all was heard. */
   #ended(transcript, problem = "", told = problem ? "" : undefined) {
-    this.#keep(transcript);
+    if (transcript) this.#keep(transcript);
     this.#draft.object = { id: this.#transcript.id };
-    if (!this.#samples.length) find("transcript").scrollTop = 0;
-    this.#become(problem ? "failed" : this.#transcript.rows.length ? "done" : "empty", told, problem);
+    const { name, rows, recording } = this.#transcript;
+    if (name) find("transcript").scrollTop = 0;
+    this.#become(problem ? "failed" : rows.length || recording ? "done" : "empty", told, problem);
   }
 
   /** Show one more word, or a sentence of some: {word, start, end}. */
@@ -231,7 +243,8 @@ export class ListenPanel {
   #keep(transcript, recording = transcript.recording) {
     clearTimeout(this.#keeping);
     this.#keeping = 0;
-    if (transcript.rows.length) history.add({ ...transcript.entry, recording });
+    // A recording in parts has no words yet.
+    if (transcript.rows.length || transcript.recording || this.#recording?.kept) history.add({ ...transcript.entry, recording });
   }
 
   async #paused(transcript) {
@@ -253,43 +266,75 @@ export class ListenPanel {
     const asked = { model: "tts-1", input: t("text.first"), voice: "alloy", language: locale };
     const failed = inWords((words) => this.#become("failed", "", words));
     const sample = await server.post("v1/audio/speech", asked).then((answer) => answer.blob()).catch(failed);
-    if (sample && !upload.signal.aborted) this.#take(new File([sample], "sample.mp3"));
+    if (sample && !upload.signal.aborted) this.take(new File([sample], "sample.mp3"));
     else if (sample && this.#upload === upload) this.#become("empty", "");
   }
 
   /** Take a file to be transcribed, after those before it; it is kept from now on. */
-  async #take(file) {
-    const transcript = Object.assign(new Transcript(), { name: file.name, recording: file, cut: 0 });
+  async take(file) {
+    const transcript = Object.assign(new Transcript(), { name: file.name ?? "", recording: file, cut: 0 });
     history.putSound(transcript.id, file);
     history.add({ ...transcript.entry, recording: null });
-    if (this.#files.push(transcript) > 1) return;
-    await this.finish();
-    for (; this.#files.length; this.#files.shift()) await (this.#work = this.#transcribe(this.#files[0]));
-    this.#work = null;
+    await this.#queue.add(transcript, () => this.finish());
   }
 
   /** Transcribe a recording anew; what was heard of it before stays in the history. */
   async #takeAgain({ id, rows, recording }) {
-    if (!rows.length) history.delete(id);
-    await this.#take(recording);
+    const taken = this.take(recording);
+    if (!rows.length) await history.delete(id);
+    await taken;
   }
 
-  /** Transcribe the file of a transcript, sentence by sentence. What is shown stays until the first one has come. */
+  /** Transcribe the file of a transcript, sentence by sentence. What is shown stays until the first one has come. Returns what the queue tells of it, {told, gone}. */
   async #transcribe(transcript) {
     const { name, recording: file } = transcript;
-    const upload = (this.#upload = new AbortController());
-    const told = t("listen.transcribing", { name });
+    const { signal } = (this.#upload = new AbortController());
+    const told = t("listen.transcribing", { name: name || t("listen.recording") });
     this.#draft.object = { id: transcript.id };
-    find("listen-progress").removeAttribute("value");
-    this.#become("transcribing", told);
     const length = await lengthOf(file);
     if (length > 0 && Number.isFinite(length)) transcript.cut = length;
-    let failure = null;
+    let failure;
+    do {
+      this.#become("transcribing", connection.ready ? told : t("status.waiting"));
+      await connection.opened(signal);
+      this.#say(told);
+      failure = await this.#hear(transcript, signal, told, length).then(() => null, expected([ServerError], (error) => error));
+      // Nothing came of it, and the line is gone: it begins anew with that.
+    } while (failure?.kind === "offline" && !connection.ready && !transcript.rows.length && !signal.aborted);
+    const some = transcript.rows.length > 0;
+    transcript.stopped = failure !== null || signal.aborted;
+    if (!transcript.stopped) {
+      transcript.cut = null;
+      // Nothing was said in it: that is what is shown.
+      if (!some) this.#show(transcript, "transcribing", told);
+    }
+    // What was stopped at once can be brought back; what is no recording cannot.
+    const gone = !some && name !== "" && (signal.aborted || failure?.param === "file" || failure?.reason?.code === "too_large");
+    if (gone) await history.delete(transcript.id).then(history.changed);
+    else if (failure && !some) this.#show(transcript, "transcribing", told);
+    find("listen-file").value = "";
+    const named = this.#transcript.id !== transcript.id && this.#transcript.rows.length ? `${name}: ` : "";
+    this.#ended(gone ? null : transcript, failure ? named + failure.words : "", signal.aborted && !some ? "" : undefined);
+    const ended = t(signal.aborted ? "status.stopped" : some ? "listen.done" : "listen.nothing");
+    return { told: failure?.words ?? ended, gone };
+  }
+
+  /** Have the server transcribe a file of some length, and show each sentence as it comes. Throws ServerError. */
+  async #hear(transcript, signal, told, length) {
+    this.#unmeasured();
+    const [language, speakers] = [find("listen-language").value, find("listen-speakers").checked];
+    const name = transcript.name || t("listen.recording");
+    const heard = [];
+    let began = performance.now();
+    let named = false;
+    const sent = (share) => {
+      this.#say(share < 1 ? t("listen.sending", { name }) : told);
+      if (share < 1) return this.#progress(share, percent(share), began);
+      began = performance.now();
+      this.#unmeasured();
+    };
     try {
-      const [language, speakers] = [find("listen-language").value, find("listen-speakers").checked];
-      const heard = [];
-      let named = false;
-      for await (const sentence of server.transcribe(file, language, speakers, upload.signal)) {
+      for await (const sentence of server.transcribe(transcript.recording, language, speakers, signal, sent)) {
         // The speakers are known once all was heard.
         if (sentence.speaker && !named) {
           transcript.empty();
@@ -302,22 +347,27 @@ export class ListenPanel {
         const text = sentence.text.trim();
         if (text && this.#transcript !== transcript) this.#show(transcript, "transcribing", told);
         if (text) this.#add(transcript, { ...sentence, text }, words);
-        if (length > 0) {
-          find("listen-progress").value = String(Math.min(1, sentence.end / length));
-          find("listen-elapsed").textContent = `${clock(Math.min(sentence.end, length))} / ${clock(length)}`;
-        }
+        if (length > 0) this.#progress(Math.min(1, sentence.end / length), `${clock(Math.min(sentence.end, length))} / ${clock(length)}`, began);
       }
-      transcript.cut = null;
-      // Nothing was said in it: that is what is shown.
-      if (!transcript.rows.length) this.#show(transcript, "transcribing", told);
     } catch (error) {
-      transcript.stopped = true;
-      if (error instanceof ServerError) failure = error;
-      else if (!upload.signal.aborted) throw error;
+      if (error instanceof ServerError || !signal.aborted) throw error;
     }
-    if (!transcript.rows.length && failure?.kind !== "offline") history.delete(transcript.id).then(history.changed);
-    find("listen-file").value = "";
-    this.#ended(transcript, failure?.words, upload.signal.aborted && !transcript.rows.length ? "" : undefined);
+  }
+
+  /** Show how much is done, 0 to 1, here and in the browser's tab; and how long the rest takes, once that can be told. @param {number} began when, on performance.now()'s clock */
+  #progress(share, told, began) {
+    const passed = (performance.now() - began) / 1000;
+    const left = passed > TELLING_S && share > TELLING_SHARE && share < 1 ? ` · ${t("line.left", { time: clock((passed * (1 - share)) / share) })}` : "";
+    find("listen-progress").value = String(share);
+    find("listen-elapsed").textContent = told + left;
+    document.title = `${percent(share)} · ${t("title")}`;
+  }
+
+  /** Nothing tells how much is done. */
+  #unmeasured() {
+    find("listen-progress").removeAttribute("value");
+    find("listen-elapsed").textContent = "";
+    document.title = t("title");
   }
 
   /** Have the words and the speakers' names be corrected, or played by a click. */

@@ -1,5 +1,8 @@
 /** The microphone, as samples. */
 
+import { expected } from "./failures.js";
+
+const RECORDER = new URL("recorder-worklet.js", import.meta.url);
 export class Microphone {
   #stream = null;
   #context = null;
@@ -7,6 +10,11 @@ export class Microphone {
   /** True if this browser lets this page record: only over https, or on this machine itself. */
   static get possible() {
     return Boolean(navigator.mediaDevices?.getUserMedia) && typeof AudioWorkletNode === "function";
+  }
+
+  /** Have what it needs of the server, while that is there: a recording may begin without it. */
+  static prepare() {
+    if (Microphone.possible) new OfflineAudioContext(1, 1, 8000).audioWorklet.addModule(RECORDER).catch(expected([DOMException], () => {}));
   }
 
   /**
@@ -20,7 +28,7 @@ export class Microphone {
     microphone.#stream = await navigator.mediaDevices.getUserMedia({ audio });
     try {
       const context = (microphone.#context = new AudioContext());
-      await context.audioWorklet.addModule(new URL("recorder-worklet.js", import.meta.url));
+      await context.audioWorklet.addModule(RECORDER);
       const node = new AudioWorkletNode(context, "recorder", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
       node.port.onmessage = ({ data }) => take(data, context.sampleRate);
       context.createMediaStreamSource(microphone.#stream).connect(node);

@@ -9,7 +9,7 @@ import { Player, quiet, sounds } from "./player.js";
 import { Stage } from "./stage.js";
 import { Draft, Growth, newId } from "./storage.js";
 import { Utterance } from "./utterance.js";
-import { isLong, isMarked } from "./words.js";
+import { isLong, isMarked, TAG } from "./words.js";
 
 /** A wait for more audio that is longer is told. */
 const LONG_WAIT_MS = 1000;
@@ -72,9 +72,9 @@ class Playback {
     return this.place < 0 ? before.length : this.#sentenceAt(before + text, before.length + Math.min(heard.length, text.length - 1));
   }
 
-  /** What of a text is still to be heard, from its sentence on, and what is before that; neither of a short one, which is heard anew, or one with marks. */
+  /** What of a text is still to be heard, from its sentence on, and what is before that; neither of a short one, which is heard anew, or one with marks or tags. */
   rest(text, from = this.sentence) {
-    if (!isLong(text) || isMarked(text) || text.includes("<")) return {};
+    if (!isLong(text) || isMarked(text) || text.search(TAG) >= 0) return {};
     return { text: text.slice(from), before: text.slice(0, from) };
   }
 
@@ -226,7 +226,7 @@ class Playback {
   async #askInParts(utterance, params) {
     const module = await import("./text-parts.js").catch(expected([TypeError], () => null));
     if (this.shown !== utterance || !this.asked) return;
-    if (module === null) return this.#fails(t("problem.offline"));
+    if (module === null) return this.#fails(t("problem.away"));
     const { MarkError, speechParts } = module;
     try {
       const parts = speechParts(params.text, compose.longest, params.speed ?? 1, compose.speaks);

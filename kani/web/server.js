@@ -17,7 +17,7 @@ const WORDS = {
   limited: "problem.RATE_LIMITED",
   missing: "problem.VOICE_NOT_FOUND",
   late: "problem.TIMEOUT",
-  offline: "problem.offline",
+  offline: "problem.away",
   taken: "clone.taken",
   string_above_max_length: "problem.TEXT_TOO_LONG",
   voice_not_found: "problem.VOICE_NOT_FOUND",
@@ -97,9 +97,9 @@ class Server {
 
   /**
    * Transcribe a recording: yields {text, start, end, words: [{word, start, end}]} for each sentence; with ``speakers`` all of them again at the end, each with its speaker's name. Throws ServerError.
-   * @param {string} language that is spoken, "" to detect it @param {AbortSignal} signal ends it
+   * @param {string} language that is spoken, "" to detect it @param {AbortSignal} signal ends it @param {(share: number) => void} sent called with the share of the recording that was sent, 0 to 1
    */
-  async *transcribe(file, language, speakers, signal) {
+  async *transcribe(file, language, speakers, signal, sent) {
     const mebibytes = (await this.health()).max_upload_mib;
     const reason = { code: "too_large", values: { mebibytes } };
     if (file.size > mebibytes * 2 ** 20) throw new ServerError("refused", "", { reason });
@@ -107,8 +107,9 @@ class Server {
     const fields = { model: speakers ? "whisper-diarize" : "whisper-1", response_format: "verbose_json", stream: "true", ...(language && { language }) };
     for (const [name, value] of Object.entries(fields)) body.append(name, value);
     for (const kind of ["word", "segment"]) body.append("timestamp_granularities[]", kind);
-    body.append("file", file);
-    const answer = await this.#answer("v1/audio/transcriptions", { method: "POST", body, signal }, 0);
+    body.append("file", file, file.name || "recording.wav");
+    const { send } = await import("./upload.js");
+    const answer = await this.#answer("v1/audio/transcriptions", { method: "POST", body, signal }, 0, (url, asked) => send(url, asked, sent));
     for await (const event of serverEvents(answer)) {
       if (event.segment) yield { ...event.segment, words: event.words };
       else if (event.speaker) yield event;
@@ -191,11 +192,11 @@ class Server {
 
   #ask = async (path, options) => (await this.#answer(path, options)).json();
 
-  async #answer(path, options = {}, patience = options.method ? UPLOAD_PATIENCE_MS : PATIENCE_MS) {
+  async #answer(path, options = {}, patience = options.method ? UPLOAD_PATIENCE_MS : PATIENCE_MS, ask = fetch) {
     const headers = { ...options.headers, ...(TOKEN.test(this.key) && { authorization: `Bearer ${this.key}` }) };
     const signal = patience ? AbortSignal.timeout(patience) : undefined;
-    const answer = await fetch(this.#url(path), { cache: "no-store", signal, ...options, headers }).catch((error) => {
-      throw options.signal?.aborted ? error : new ServerError("offline", String(error));
+    const answer = await ask(this.#url(path), { cache: "no-store", signal, ...options, headers }).catch((error) => {
+      throw options.signal?.aborted ? error : new ServerError(signal?.aborted ? "late" : "offline", String(error));
     });
     if (answer.ok) return answer;
     // ElevenLabs' interface calls its error a detail.

@@ -17,6 +17,7 @@ const PARTS = ["stage", "edit", "share", "rest", "code", "details"];
 /** Characters of a second of speech, before its own pace is known, and in a script without spaces. */
 const USUAL_PACE = 15;
 const UNSPACED_PACE = 6;
+export const usualPace = (text) => (UNSPACED.test(text) ? UNSPACED_PACE : USUAL_PACE);
 /** Characters that have to be heard to change the pace halfway: that of a voice which was heard before, and a usual one. */
 const TELLING = 600;
 const TELLING_FIRST = 100;
@@ -99,7 +100,7 @@ export class Stage {
   begin(utterance, still = false) {
     const { text, language, before, chapter, title } = utterance.choice;
     const kept = this.#paces.object[pacer(utterance.choice)];
-    this.#known = kept > 0 ? { pace: kept, telling: TELLING } : { pace: UNSPACED.test(text) ? UNSPACED_PACE : USUAL_PACE, telling: TELLING_FIRST };
+    this.#known = kept > 0 ? { pace: kept, telling: TELLING } : { pace: usualPace(text), telling: TELLING_FIRST };
     this.#pace = this.#known.pace;
     const earlier = this.#earlierTo(utterance.choice);
     this.#utterance = utterance;

@@ -1,7 +1,13 @@
-/** A text in parts, each of one request: `[voice:NAME]` changes the voice, `[pause:1.5s]` makes a pause, as in the server's interface for OpenAI's clients. */
+/** A text in parts, each of one request: `[voice:NAME]` changes the voice, `[pause:1.5s]` makes a pause, as in the server's interface for OpenAI's clients. A part of an SSML document is one, too: what is open where it is cut is closed there, and opened again. */
 
 /** Ends of parts, the best first: of a paragraph, a sentence, a word. */
-const ENDS = [/\n\s*/gu, /[.!?…]["'»”’)]*\s+|[。！？।؟]["'»”’)」』]*\s*/gu, /\s+/gu];
+const ENDS = [/<\/p>\s*|\n\s*/gu, /<\/s>\s*/gu, /[.!?…]["'»”’)]*\s+|[。！？।؟]["'»”’)」』]*\s*/gu, /\s+/gu];
+/** A comment or a tag: what closes, its name, and what has no end of its own. */
+const TAG = /<!--.*?-->|<([/?!]?)(\p{L}[\w:.-]*)(?:"[^"]*"|'[^']*'|[^<>"'])*?(\/?)>/gsu;
+/** How a document begins. */
+const DOCUMENT = /^\s*(<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE speak[^>]*>|\s)*<speak[\s/>]/su;
+/** Elements that are read as one thing. */
+const WHOLE = ["say-as", "sub", "phoneme", "w", "token", "audio", "desc", "metadata", "lexicon"];
 const MARK = /\[(voice|pause):([^[\]\n]{1,200})\]/giu;
 const LENGTH = /^(\d{1,6}(?:\.\d{1,6})?)\s*(ms|s)?$/i;
 const LONGEST_PAUSE_S = 10;
@@ -20,21 +26,19 @@ export class MarkError extends Error {
 
 /**
  * The parts of a text, each at most ``most`` code points long; known: whether there is a voice. Raises MarkError.
- * @return {{text: string, start: number, voice: string, pause: number}[]} start: code points before it in the text; voice: "" for the request's; pause: seconds of silence before it
+ * @return {{text: string, start: number, voice: string, pause: number}[]} start: code points before it in the text, less those that were opened again; voice: "" for the request's; pause: seconds of silence before it
  */
 export function speechParts(text, most, speed, known) {
   const parts = [];
+  const tags = tagsOf(text);
   let voice = "";
   let pause = 0;
   let at = 0;
   const add = (end) => {
-    const written = text.slice(at, end);
-    let start = [...text.slice(0, at)].length;
-    if (!written.trim()) return;
+    if (!withoutTags(text.slice(at, end)).trim()) return;
     if (parts.length && parts.at(-1).voice !== voice) pause += TURN_S / speed;
-    for (const part of textParts(written, most)) {
-      parts.push({ text: part, start, voice, pause });
-      start += [...part].length;
+    for (const part of textParts(text, most, at, end, tags)) {
+      parts.push({ ...part, voice, pause });
       pause = 0;
     }
   };
@@ -57,17 +61,42 @@ function seconds(value) {
   return length;
 }
 
-/** Cut a text into parts of at most ``most`` code points: each ends, in its second half, with a paragraph, else a sentence, else a word, else where it is full. */
-export function textParts(text, most) {
+const points = (text) => [...text].length;
+const withoutTags = (text) => text.replace(TAG, "");
+
+/** The tags of a text, in order: {from, to, open: opening tags of the elements that are open after it, [name, tag]}; open only in a document. */
+function tagsOf(text) {
+  const isDocument = DOCUMENT.test(text);
+  let open = [];
+  return [...text.matchAll(TAG)].map(({ 0: tag, 1: kind, 2: name, 3: empty, index }) => {
+    if (kind === "/") open = open.slice(0, open.findLastIndex((one) => one[0] === name));
+    else if (isDocument && name && !kind && !empty) open = [...open, [name, tag]];
+    return { from: index, to: index + tag.length, open };
+  });
+}
+
+const closing = (open) => open.map(([name]) => `</${name}>`).reverse().join("");
+
+/**
+ * Cut a text, between two places of it, into parts of at most ``most`` code points: each ends, in its second half, with a paragraph, else a sentence, else a word, else where it is full; never within a tag.
+ * @return {{text: string, start: number}[]} start as speechParts has it
+ */
+export function textParts(text, most, from = 0, to = text.length, tags = tagsOf(text)) {
   const parts = [];
-  let rest = [...text];
-  while (rest.length > most) {
-    const part = rest.slice(0, most).join("");
-    const lastEnd = (pattern) => [...part.matchAll(pattern)].reduce((_, { 0: mark, index }) => index + mark.length, 0);
-    const end = ENDS.map(lastEnd).find((at) => at >= part.length / 2) ?? part.length;
-    const cut = part.slice(0, end);
-    parts.push(cut);
-    rest = rest.slice([...cut].length);
+  const reserve = Math.max(0, ...tags.map(({ open }) => closing(open).length));
+  const openAt = (place) => tags.findLast((tag) => tag.to <= place)?.open ?? [];
+  const fits = (place) => !tags.some((tag) => tag.from < place && place < tag.to) && !openAt(place).some(([name]) => WHOLE.includes(name));
+  for (let at = from; at < to; ) {
+    const before = openAt(at).map(([, tag]) => tag).join("");
+    const room = Math.max(Math.floor(most / 2), most - points(before) - reserve);
+    const full = [...text.slice(at, Math.min(to, at + 2 * room))].slice(0, room).join("");
+    const lastEnd = (pattern) => [...full.matchAll(pattern)].map(({ 0: mark, index }) => index + mark.length).findLast((end) => fits(at + end)) ?? 0;
+    const good = ENDS.map(lastEnd).find((end) => end >= full.length / 2);
+    const any = tags.findLast((tag) => tag.from > at && tag.from < at + full.length && fits(tag.from))?.from;
+    const end = at + full.length === to ? to : good ? at + good : fits(at + full.length) ? at + full.length : (any ?? at + full.length);
+    const part = text.slice(at, end);
+    if (!before || withoutTags(part).trim()) parts.push({ text: before + part + closing(openAt(end)), start: points(text.slice(0, at)) - points(before) });
+    at = end;
   }
-  return [...parts, rest.join("")];
+  return parts;
 }

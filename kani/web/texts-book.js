@@ -26,6 +26,10 @@ export const texts = {
     "book.none": "لا يوجد.",
     "book.jumped": "انتقلت إلى موضع آخر.",
     "book.shelf": "كتبك",
+    "book.left_out": "لم يُقرأ: {what}",
+    "book.pages": "صفحات بلا نص: {n}",
+    "book.pictures": "صور: {n}",
+    "book.notes": "حواشٍ: {n}",
   },
   en: {
     "book.chapters": "Chapters of “{title}”",
@@ -50,6 +54,10 @@ export const texts = {
     "book.none": "Not found.",
     "book.jumped": "You are at another place.",
     "book.shelf": "Your books",
+    "book.left_out": "Left out: {what}",
+    "book.pages": "pages without text: {n}",
+    "book.pictures": "pictures: {n}",
+    "book.notes": "notes: {n}",
   },
   es: {
     "book.chapters": "Capítulos de «{title}»",
@@ -74,6 +82,10 @@ export const texts = {
     "book.none": "No se encuentra.",
     "book.jumped": "Estás en otro lugar.",
     "book.shelf": "Tus libros",
+    "book.left_out": "Omitido: {what}",
+    "book.pages": "páginas sin texto: {n}",
+    "book.pictures": "imágenes: {n}",
+    "book.notes": "notas: {n}",
   },
   fr: {
     "book.chapters": "Chapitres de « {title} »",
@@ -98,6 +110,10 @@ export const texts = {
     "book.none": "Introuvable.",
     "book.jumped": "Vous êtes à un autre endroit.",
     "book.shelf": "Vos livres",
+    "book.left_out": "Laissé de côté : {what}",
+    "book.pages": "pages sans texte : {n}",
+    "book.pictures": "images : {n}",
+    "book.notes": "notes : {n}",
   },
   hi: {
     "book.chapters": "“{title}” के अध्याय",
@@ -122,6 +138,10 @@ export const texts = {
     "book.none": "नहीं मिला।",
     "book.jumped": "आप दूसरी जगह पर हैं।",
     "book.shelf": "आपकी किताबें",
+    "book.left_out": "छोड़ा गया: {what}",
+    "book.pages": "बिना पाठ के पृष्ठ: {n}",
+    "book.pictures": "चित्र: {n}",
+    "book.notes": "टिप्पणियाँ: {n}",
   },
   ja: {
     "book.chapters": "「{title}」の章",
@@ -146,6 +166,10 @@ export const texts = {
     "book.none": "見つかりません。",
     "book.jumped": "別の場所に移りました。",
     "book.shelf": "あなたの本",
+    "book.left_out": "省いたもの：{what}",
+    "book.pages": "文字のないページ {n}",
+    "book.pictures": "図 {n}",
+    "book.notes": "注 {n}",
   },
   pt: {
     "book.chapters": "Capítulos de “{title}”",
@@ -170,6 +194,10 @@ export const texts = {
     "book.none": "Não encontrado.",
     "book.jumped": "Você está em outro lugar.",
     "book.shelf": "Seus livros",
+    "book.left_out": "Omitido: {what}",
+    "book.pages": "páginas sem texto: {n}",
+    "book.pictures": "imagens: {n}",
+    "book.notes": "notas: {n}",
   },
   zh: {
     "book.chapters": "《{title}》的章节",
@@ -194,6 +222,10 @@ export const texts = {
     "book.none": "没有找到。",
     "book.jumped": "已跳到另一处。",
     "book.shelf": "你的书",
+    "book.left_out": "未读入：{what}",
+    "book.pages": "无文字的页：{n}",
+    "book.pictures": "图片：{n}",
+    "book.notes": "注释：{n}",
   },
 };
 

@@ -17,6 +17,7 @@ export const texts = {
   // A text that has this is taken for one in the page's language until the server says which it is.
   "text.signs": "(?<!\\p{gc=L})(the|and|but|are|of|yes|your?|she|they|them|it|its|our|their|th(?:is|at|ese|ere|ose)|here|my|with|for|from|to|what|who|when|where|why|how|which|not|never|have|be|were|could?|should|did|get|got|going|come|give|take|make|said|tell|call|know|think|wants?|need|like|love|look|wait|open|close|stop|turn|hello|hi|hey|bye|welcome|please|thanks?|okay|good|great|nice|happy|new|old|little|more|very|well|now|then|soon|today|tomorrow|morning|night|day|one|two|three|time|house|world|life|thing|friend|up|down|out|off|again|read)(?!\\p{gc=L})",
   "text.example": "Example",
+  "text.count": "{n} characters · ~{time}",
   "book.open": "Book",
   "language.label": "Language",
   "language.auto": "Detect",
@@ -69,6 +70,7 @@ export const texts = {
   "problem.empty": "There is no text to speak yet.",
   "problem.player": "This device cannot play sound. You can still download the audio.",
   "problem.offline": "The server cannot be reached. The text is kept, and the page tries again by itself.",
+  "problem.away": "The server cannot be reached.",
   "problem.busy": "The server is busy. The page tries again by itself.",
   "problem.refused": "The server refuses this page: {message}",
   "problem.failed": "Something went wrong: {message}",

@@ -16,7 +16,6 @@ export const texts = {
     "parameters.denoise": "إزالة الضوضاء من التسجيل",
     "parameters.retry_badcase": "إعادة المحاولة عند نتيجة رديئة",
     "parameters.ignored": "بلا أثر مع المحرك الحالي ({engine}): {names}.",
-    "spoken.asking": "لحظة…",
     "advice.little_speech": "فيه {seconds} ث من الكلام فقط: قل المزيد، عشر ثوانٍ مناسبة.",
     "advice.silence": "{percent}٪ منه صمت: احذفه.",
     "advice.quiet": "الصوت خافت جدًا ({decibels} د.ب دون الحد الأقصى): اقترب من الميكروفون أو ارفع مستواه.",
@@ -51,6 +50,7 @@ export const texts = {
     "clone.need-consent": "لا يمكن حفظ صوت دون موافقة صاحبه.",
     "clone.short": "كانت المدة {length}. يلزم 3 ثوانٍ على الأقل.",
     "clone.stays": "يبقى التسجيل السابق.",
+    "code.lacks": "لا حقل في هذه الواجهة لـ: {names}",
   },
   en: {
     "speakers.voice": "Insert voice",
@@ -65,7 +65,6 @@ export const texts = {
     "parameters.denoise": "Remove noise from the recording",
     "parameters.retry_badcase": "Try bad results again",
     "parameters.ignored": "Ignored by the present engine ({engine}): {names}.",
-    "spoken.asking": "One moment…",
     "advice.little_speech": "It has only {seconds} s of speech. Say more: 10 s are good.",
     "advice.silence": "{percent}% of it is silence. Cut that out.",
     "advice.quiet": "It is very quiet ({decibels} dB below full scale). Move closer to the microphone, or raise its level.",
@@ -100,6 +99,7 @@ export const texts = {
     "clone.need-consent": "Without the consent of the person who speaks no voice can be kept.",
     "clone.short": "That was {length}. At least 3 seconds are needed.",
     "clone.stays": "The recording before it stays.",
+    "code.lacks": "This interface has no field for: {names}",
   },
   es: {
     "speakers.voice": "Insertar voz",
@@ -114,7 +114,6 @@ export const texts = {
     "parameters.denoise": "Quitar el ruido de la grabación",
     "parameters.retry_badcase": "Repetir los malos resultados",
     "parameters.ignored": "El motor actual ({engine}) no usa: {names}.",
-    "spoken.asking": "Un momento…",
     "advice.little_speech": "Solo hay {seconds} s de voz. Di más: 10 s están bien.",
     "advice.silence": "El {percent} % es silencio. Recórtalo.",
     "advice.quiet": "Se oye muy bajo ({decibels} dB por debajo del máximo). Acércate al micrófono o sube su nivel.",
@@ -149,6 +148,7 @@ export const texts = {
     "clone.need-consent": "Sin el consentimiento de quien habla no se puede guardar ninguna voz.",
     "clone.short": "Fueron {length}. Hacen falta al menos 3 segundos.",
     "clone.stays": "Se conserva la grabación anterior.",
+    "code.lacks": "Esta interfaz no tiene campo para: {names}",
   },
   fr: {
     "speakers.voice": "Insérer la voix",
@@ -163,7 +163,6 @@ export const texts = {
     "parameters.denoise": "Débruiter l’enregistrement",
     "parameters.retry_badcase": "Recommencer les mauvais résultats",
     "parameters.ignored": "Sans effet avec le moteur actuel ({engine}) : {names}.",
-    "spoken.asking": "Un instant…",
     "advice.little_speech": "Il n’y a que {seconds} s de parole. Dites-en plus : 10 s conviennent.",
     "advice.silence": "{percent} % est du silence. Coupez-le.",
     "advice.quiet": "Le son est très faible ({decibels} dB sous le maximum). Rapprochez-vous du microphone ou augmentez son niveau.",
@@ -198,6 +197,7 @@ export const texts = {
     "clone.need-consent": "Sans l’accord de la personne enregistrée, aucune voix ne peut être gardée.",
     "clone.short": "Cela a duré {length}. Il faut au moins 3 secondes.",
     "clone.stays": "L’enregistrement précédent est gardé.",
+    "code.lacks": "Cette interface n’a pas de champ pour : {names}",
   },
   hi: {
     "speakers.voice": "आवाज़ डालें",
@@ -212,7 +212,6 @@ export const texts = {
     "parameters.denoise": "रिकॉर्डिंग से शोर हटाएँ",
     "parameters.retry_badcase": "खराब नतीजे फिर बनाएँ",
     "parameters.ignored": "मौजूदा इंजन ({engine}) में बेअसर: {names}।",
-    "spoken.asking": "एक क्षण…",
     "advice.little_speech": "इसमें केवल {seconds} से॰ बोल हैं। और बोलें: 10 से॰ अच्छे हैं।",
     "advice.silence": "इसका {percent}% मौन है। उसे काट दें।",
     "advice.quiet": "आवाज़ बहुत धीमी है (अधिकतम से {decibels} dB नीचे)। माइक्रोफ़ोन के पास जाएँ या उसका स्तर बढ़ाएँ।",
@@ -247,6 +246,7 @@ export const texts = {
     "clone.need-consent": "रिकॉर्ड किए गए व्यक्ति की सहमति के बिना कोई आवाज़ नहीं रखी जा सकती।",
     "clone.short": "यह {length} था। कम से कम 3 सेकंड चाहिए।",
     "clone.stays": "इससे पहले की रिकॉर्डिंग बनी रहती है।",
+    "code.lacks": "इस इंटरफ़ेस में इनके लिए फ़ील्ड नहीं है: {names}",
   },
   ja: {
     "speakers.voice": "声を挿入",
@@ -261,7 +261,6 @@ export const texts = {
     "parameters.denoise": "録音のノイズを除去",
     "parameters.retry_badcase": "不良な結果を再生成",
     "parameters.ignored": "現在のエンジン（{engine}）では使われない項目：{names}。",
-    "spoken.asking": "お待ちください…",
     "advice.little_speech": "話し声が {seconds} 秒しかありません。10 秒ほど話してください。",
     "advice.silence": "{percent}% が無音です。無音を切り取ってください。",
     "advice.quiet": "音が小さすぎます（最大より {decibels} dB 下）。マイクに近づくか、音量を上げてください。",
@@ -296,6 +295,7 @@ export const texts = {
     "clone.need-consent": "録音された人の同意がなければ、声は保存できません。",
     "clone.short": "{length} でした。3 秒以上必要です。",
     "clone.stays": "前の録音を残します。",
+    "code.lacks": "この形式には次の項目がありません：{names}",
   },
   pt: {
     "speakers.voice": "Inserir voz",
@@ -310,7 +310,6 @@ export const texts = {
     "parameters.denoise": "Remover o ruído da gravação",
     "parameters.retry_badcase": "Refazer resultados ruins",
     "parameters.ignored": "O motor atual ({engine}) não usa: {names}.",
-    "spoken.asking": "Um momento…",
     "advice.little_speech": "Só há {seconds} s de fala. Diga mais: 10 s são bons.",
     "advice.silence": "{percent}% é silêncio. Corte essa parte.",
     "advice.quiet": "O som está muito baixo ({decibels} dB abaixo do máximo). Aproxime-se do microfone ou aumente o nível.",
@@ -345,6 +344,7 @@ export const texts = {
     "clone.need-consent": "Sem o consentimento da pessoa gravada, nenhuma voz pode ser guardada.",
     "clone.short": "Foram {length}. São precisos pelo menos 3 segundos.",
     "clone.stays": "A gravação anterior é mantida.",
+    "code.lacks": "Esta interface não tem campo para: {names}",
   },
   zh: {
     "speakers.voice": "插入声音",
@@ -359,7 +359,6 @@ export const texts = {
     "parameters.denoise": "去除录音噪声",
     "parameters.retry_badcase": "结果不佳时重试",
     "parameters.ignored": "当前引擎（{engine}）未使用：{names}。",
-    "spoken.asking": "请稍候……",
     "advice.little_speech": "其中只有 {seconds} 秒说话声。请多说一些，10 秒为宜。",
     "advice.silence": "其中 {percent}% 是静音，请剪掉。",
     "advice.quiet": "声音太小（比满刻度低 {decibels} dB）。请靠近麦克风，或调高音量。",
@@ -394,6 +393,7 @@ export const texts = {
     "clone.need-consent": "没有说话者的同意，就不能保存声音。",
     "clone.short": "只有 {length}，至少需要 3 秒。",
     "clone.stays": "保留之前的录音。",
+    "code.lacks": "此接口没有以下字段：{names}",
   },
 };
 

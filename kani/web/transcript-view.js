@@ -1,6 +1,6 @@
 /** The rows of a transcript: a time and a sentence each, whose words are lit, played, found and corrected. */
 
-import { find, make, queryAll } from "./element.js";
+import { find, make, query, queryAll } from "./element.js";
 import { clock, t } from "./i18n.js";
 import { unlessRefused } from "./storage.js";
 import { copyOf, textOf } from "./transcript.js";
@@ -18,6 +18,8 @@ export class TranscriptView {
   /** Every word that is shown, {element, start, end}; null where that is to be looked up. */
   #words = null;
   #editing = false;
+  /** Who says the row that is being corrected. */
+  #who = make("select", { ariaLabel: t("listen.speaker"), className: "who" });
 
   /** @param {Record<string, any>} acts play(second); changed(): something was corrected; typed(number, text): of a row, before that; lost(transcript, before, told): something of its rows, in words */
   constructor(acts) {
@@ -25,6 +27,7 @@ export class TranscriptView {
     this.#acts = acts;
     box.addEventListener("click", ({ target }) => this.#clicked(target));
     box.addEventListener("keydown", (event) => this.#pressed(event));
+    box.addEventListener("focusin", ({ target }) => this.#entered(target));
     box.addEventListener("focusout", ({ target }) => this.#left(target));
     box.addEventListener("input", ({ target }) => {
       const line = /** @type {HTMLElement} */ (target);
@@ -37,8 +40,9 @@ export class TranscriptView {
   show(transcript, editing) {
     this.#transcript = transcript;
     this.#editing = editing;
-    this.#box.replaceChildren();
+    // First: a line that is left then is none of these.
     this.#elements = [];
+    this.#box.replaceChildren();
     this.refresh();
   }
 
@@ -54,6 +58,8 @@ export class TranscriptView {
     this.#box.append(...this.#elements.slice(first));
     this.#box.hidden = rows.length === 0;
     this.#words = null;
+    // The keyboard stops at one of the times.
+    if (first === 0 && rows.length) query("time", this.#box).tabIndex = 0;
   }
 
   /** Every word that is shown: {element, start, end}. */
@@ -75,7 +81,7 @@ export class TranscriptView {
     const name = turn && !this.#editing ? [make("b", { dir: "auto", textContent: `${row.speaker}:` }), " "] : [];
     line.append(...name, ...spans(row));
     const field = turn && this.#editing ? [make("input", { value: row.speaker, ariaLabel: t("listen.speaker"), dir: "auto" })] : [];
-    return make("div", { className: "sentence" }, make("time", { textContent: at }), ...field, line);
+    return make("div", { className: "sentence" }, make("time", { textContent: at, role: "button", tabIndex: -1, ariaLabel: `${t("history.play")} ${at}` }), ...field, line);
   }
 
   /** Light a word, which ends another's light; null for none. */
@@ -113,14 +119,78 @@ export class TranscriptView {
     this.#acts.play(word.start);
   }
 
-  /** A row has no second line, and Enter leads to the next one. */
   #pressed(event) {
-    if (!this.#editing || event.key !== "Enter" || event.isComposing) return;
+    const { key, target } = event;
+    const n = this.#elements.indexOf(target.parentElement);
+    if (event.isComposing || n < 0) return;
+    const act = target.localName === "time" ? this.#onTime(key, n) : target.isContentEditable && this.#onLine(key, n);
+    if (!act) return;
     event.preventDefault();
-    const lines = queryAll("[contenteditable]", this.#box);
-    const next = lines[lines.indexOf(event.target) + 1];
-    if (next) next.focus();
-    else event.target.blur();
+    act();
+  }
+
+  /** What a key does on the time of a row: it is played, or another one reached. */
+  #onTime(key, n) {
+    if (key === "Enter" || key === " ") return () => this.#clicked(this.#elements[n]);
+    const next = { ArrowDown: this.#elements.slice(n + 1), ArrowUp: this.#elements.slice(0, n).reverse() }[key]?.find(({ hidden }) => !hidden);
+    return next && (() => {
+      const [time, other] = [this.#elements[n], next].map((element) => query("time", element));
+      time.tabIndex = -1;
+      other.tabIndex = 0;
+      other.focus();
+    });
+  }
+
+  /** What a key does in the text of a row: Enter divides it, and at its end leads to the next one; Backspace at its start joins it to the one before. */
+  #onLine(key, n) {
+    const line = query("[contenteditable]", this.#elements[n]);
+    const [before, after] = sidesOf(line);
+    if (key === "Backspace" && before === "" && n > 0 && window.getSelection().isCollapsed) return () => this.#change(n, (row) => {
+      const { length } = textOf(this.#transcript.rows[n - 1]);
+      return [this.#transcript.join(row), length];
+    });
+    if (key !== "Enter") return null;
+    if (before.trim() && after.trim()) return () => this.#change(n, (row) => [this.#transcript.split(row, before.length) ?? row, 0]);
+    const next = this.#elements[n + 1];
+    return () => (next ? query("[contenteditable]", next).focus() : line.blur());
+  }
+
+  /** Change the rows by one of them, as it is written now; act(row) returns the one where the cursor goes, and the character of it. */
+  #change(n, act) {
+    const row = this.#transcript.rows[n];
+    const { textContent } = query("[contenteditable]", this.#elements[n]);
+    if (textContent.trim() !== textOf(row)) this.#transcript.correct(row, textContent);
+    if (!row.words.length) return;
+    const [reached, at] = act(row);
+    this.#redraw();
+    const line = query("[contenteditable]", this.#elements[this.#transcript.rows.indexOf(reached)]);
+    line.focus();
+    const range = new Range();
+    const texts = document.createTreeWalker(line, NodeFilter.SHOW_TEXT);
+    let left = at;
+    while (texts.nextNode() && left > texts.currentNode.textContent.length) left -= texts.currentNode.textContent.length;
+    range.setStart(texts.currentNode, left);
+    window.getSelection().removeAllRanges();
+    window.getSelection().addRange(range);
+  }
+
+  /** Show changed rows, and keep them. */
+  #redraw() {
+    const { scrollTop } = this.#box;
+    this.show(this.#transcript, this.#editing);
+    this.#box.scrollTop = scrollTop;
+    this.#acts.changed();
+  }
+
+  /** Offer the speakers in the row that is reached. */
+  #entered(target) {
+    const row = this.#transcript?.rows[this.#elements.indexOf(target.parentElement)];
+    if (!this.#editing || !row || target === this.#who) return;
+    const { speakers } = this.#transcript;
+    const next = "ABCDEFGHIJKLMNOPQRSTUVWXYZ".split("").find((letter) => !speakers.includes(letter)) ?? "";
+    const choices = [...(row.speaker ? [] : [["", "–"]]), ...speakers.map((name) => [name, name]), [next, t("listen.other", { name: next })]];
+    this.#who.replaceChildren(...choices.map(([value, text]) => new Option(text, value, false, value === row.speaker)));
+    if (this.#who.parentElement !== target.parentElement) target.parentElement.append(this.#who);
   }
 
   /** A row was left: what it says now is what was said. */
@@ -140,6 +210,10 @@ export class TranscriptView {
   }
 
   #renamed(field) {
+    if (field === this.#who) {
+      this.#transcript.give(this.#transcript.rows[this.#elements.indexOf(field.parentElement)], field.value);
+      return this.#redraw();
+    }
     if (field.localName !== "input") return;
     const row = this.#transcript.rows[this.#elements.indexOf(field.parentElement)];
     const before = row.speaker;
@@ -155,3 +229,14 @@ export class TranscriptView {
 
 /** The words of a row as elements, with the spaces between them. */
 const spans = ({ words }) => words.flatMap(({ text, glued }, n) => [...(glued || n === 0 ? [] : [" "]), make("span", { textContent: text })]);
+
+/** What stands in a line before the cursor, and after it. */
+function sidesOf(line) {
+  const selected = window.getSelection().getRangeAt(0);
+  const [before, after] = [new Range(), new Range()];
+  before.selectNodeContents(line);
+  before.setEnd(selected.startContainer, selected.startOffset);
+  after.selectNodeContents(line);
+  after.setStart(selected.endContainer, selected.endOffset);
+  return [before.toString(), after.toString()];
+}

@@ -94,6 +94,39 @@ export class Transcript {
     for (const row of this.rows) if (row.speaker === before) row.speaker = after;
   }
 
+  /** Divide a row before the word that begins at a character of its text, or after it. Returns the new row, null where there is none. */
+  split(row, at) {
+    const first = row.words.findIndex((_, n) => textOf({ words: row.words.slice(0, n + 1) }).length > at);
+    if (first < 1) return null;
+    const made = { ...row, paragraph: false, words: row.words.splice(first) };
+    this.rows.splice(this.rows.indexOf(row) + 1, 0, made);
+    return made;
+  }
+
+  /** Have a row be the end of the one before it, which is returned. */
+  join(row) {
+    const at = this.rows.indexOf(row);
+    const before = this.rows[at - 1];
+    row.words[0].glued = between(before.words.at(-1).text, row.words[0].text) === "";
+    before.words.push(...row.words);
+    this.rows.splice(at, 1);
+    return before;
+  }
+
+  /** Have a row be said by another speaker. */
+  give(row, speaker) {
+    row.speaker = speaker;
+    const at = this.rows.indexOf(row);
+    const turns = (n) => this.rows[n - 1]?.speaker !== this.rows[n].speaker;
+    row.paragraph = turns(at);
+    if (at + 1 < this.rows.length) this.rows[at + 1].paragraph ||= turns(at + 1);
+  }
+
+  /** The speakers, in the order in which they speak. */
+  get speakers() {
+    return [...new Set(this.rows.map(({ speaker }) => speaker))].filter(Boolean);
+  }
+
   /** Replace the text of a row: words that stay keep their times. A row without a word is gone. */
   correct(row, text) {
     row.words = aligned(row.words, text.trim(), row.words[0].start);

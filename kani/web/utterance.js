@@ -7,6 +7,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 
 export class Utterance {
   pieces = [];
+  /** As the protocol has them, each with the words that were spoken. */
   spans = [];
   arrivals = [];
   sampleRate = 0;
@@ -65,7 +66,7 @@ export class Utterance {
     this.#keep(samples);
     this.arrivals.push([(now - this.askedAt) / 1000, this.seconds]);
     const { characters, seconds } = this.#before;
-    const spans = (metadata.spans ?? []).map(([start, end, from, to]) => [start + characters, end + characters, from + seconds, to + seconds]);
+    const spans = (metadata.spans ?? []).map(([start, end, from, to], n) => [start + characters, end + characters, from + seconds, to + seconds, metadata.spoken?.[n]]);
     this.spans.push(...spans);
     return { samples, spans };
   }
@@ -99,6 +100,11 @@ export class Utterance {
     const joined = new Int16Array(silence + samples.length);
     joined.set(samples, silence);
     return joined;
+  }
+
+  /** The words that were spoken, as far as they have come. */
+  get spoken() {
+    return this.spans.map(([start, , , , said], n) => (n > 0 && start > this.spans[n - 1][1] ? " " : "") + (said ?? "")).join("");
   }
 
   /** How much of the text was spoken, 0 to 1. */

@@ -15,9 +15,9 @@ export function fileName(text, kind) {
   return `${[...name].slice(0, LONGEST).join("") || "speech"}.${kind}`;
 }
 
-/** A mono WAV file of 16 bits. @param {Int16Array<ArrayBuffer>[]} pieces the samples, in order @param {number} sampleRate hertz @returns {Blob} */
+/** A mono WAV file of 16 bits. @param {any[]} pieces the samples in order, each an Int16Array or a Blob of them @param {number} sampleRate hertz @returns {Blob} */
 export function wavFile(pieces, sampleRate) {
-  const size = pieces.reduce((sum, piece) => sum + piece.byteLength, 0);
+  const size = pieces.reduce((sum, piece) => sum + (piece.byteLength ?? piece.size), 0);
   const [riff, wave, format, data] = new Int32Array(Uint8Array.from("RIFFWAVEfmt data", (letter) => letter.charCodeAt(0)).buffer);
   // Every browser's processor is little-endian, as the file is: 1 and 1, and 2 and 16, are numbers of two bytes.
   const head = [riff, HEAD - 8 + size, wave, format, 16, 0x10001, sampleRate, 2 * sampleRate, 0x100002, data, size];

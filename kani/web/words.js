@@ -7,6 +7,9 @@ import { nameOf } from "./voices.js";
 const RIGHT_TO_LEFT = new Set(["ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"]);
 /** Characters of the text that are searched for the next word. */
 const AHEAD = 100;
+/** Pieces of a line: of about so many characters, up to the end of a word. */
+const PIECE = 500;
+const PIECES = new RegExp(`.{1,${PIECE}}\\S{0,40}\\s*`, "gsu");
 /** Milliseconds for which a scroll goes on. */
 const SETTLES_MS = 1000;
 /** What a voice says. */
@@ -17,6 +20,8 @@ const SPACED_WORD = /^(\s*)([\p{Sc}\p{Ps}\p{Pi}¿¡"'#@+-]*[\p{L}\p{N}](?:[^\s<>
 export const UNSPACED = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}\p{scx=Tibt}\u3000-\u303f\uff00-\uffef]/u;
 /** A mark of the page: the id of the voice that speaks from there on, or a pause. */
 export const MARK = /\[(?:voice:([^[\]\n]*)|pause:[^[\]\n]*)\]/giu;
+/** A tag, which is not said: none is "<3" or "x < y". */
+export const TAG = /<\/?\p{L}[^<>]*>/gu;
 /** Whether a text is more than a sentence or two. */
 export const isLong = (text) => text.length > 400;
 /** Whether a text has such marks. */
@@ -37,9 +42,10 @@ export class Words {
   #gap = make("i");
   #next = make("span");
   #rest = make("i");
-  /** What was said of a line, and the lines after the rest. */
+  /** What was said of a line, the lines after the rest, and the code points that lines end at, this one's first. */
   #line;
   #later = [];
+  #ends = [];
   /** The text by its code points, how many have been shown with their times, and where later lines begin. */
   #points = [];
   #passed = 0;
@@ -69,7 +75,9 @@ export class Words {
     this.#before.replaceChildren(...(whole ? [make("div", { textContent: before.slice(0, whole) })] : []), before.slice(whole));
     this.#line = make(whole === before.length ? "div" : "span", { className: "begun" });
     this.#later = linesOf(text);
-    this.#box.replaceChildren(this.#before, this.#line, this.#gap, this.#next, this.#rest, ...this.#later.map((line) => write(make("div"), line)));
+    let end = 0;
+    this.#ends = this.#later.map((line) => (end += [...line].length));
+    this.#box.replaceChildren(this.#before, this.#line, this.#gap, this.#next, this.#rest, ...this.#later.map((line, n, all) => write(make(line.endsWith("\n") && (all[n - 1] ?? "\n").endsWith("\n") ? "div" : "i"), line)));
     this.#box.dir = direction(language);
     if (language) this.#box.lang = language;
     else this.#box.removeAttribute("lang");
@@ -88,16 +96,9 @@ export class Words {
 
   /** Take more of the text's times. @param {number[][]} spans [start, end, start_s, end_s]: code points of the text, seconds of its audio, in order */
   add(spans) {
-    const take = (end) => {
-      const from = this.#passed;
-      this.#passed = Math.max(from, end);
-      return this.#points.slice(from, this.#passed).join("");
-    };
     for (const [start, end, from, to] of spans) {
-      this.#append(take(start), from, from);
-      const said = take(end);
-      // What is between two words has been said with the first, and is never lit by itself.
-      this.#append(said, from, SPEAKABLE.test(said) ? to : from);
+      this.#append(start, from, from);
+      this.#append(end, from, to);
       this.#known = to;
     }
     if (spans.length) this.#foresee();
@@ -132,15 +133,21 @@ export class Words {
     }
   }
 
-  #append(text, from, to) {
-    for (const part of linesOf(text)) {
+  /** Show the text up to a code point, which is said from one second to another. */
+  #append(until, from, to) {
+    while (this.#passed < until) {
+      const end = Math.min(until, this.#ends[0] ?? until);
+      const part = this.#points.slice(this.#passed, end).join("");
       const word = write(make("span"), part);
       this.#line.append(word);
-      this.#words.push({ word, from, to });
-      from = to;
-      if (!part.endsWith("\n")) continue;
-      this.#line.className = "";
-      this.#line = make("div", { className: "begun" });
+      // What is between two words has been said with the first, and is never lit by itself.
+      this.#words.push({ word, from, to: SPEAKABLE.test(part) ? to : from });
+      this.#passed = end;
+      if (end !== this.#ends[0]) continue;
+      this.#ends.shift();
+      // The pieces of a long line run on.
+      if (part.endsWith("\n")) this.#line.classList.remove("begun");
+      this.#line = make(part.endsWith("\n") ? "div" : "span", { className: "begun" });
       this.#gap.before(this.#line);
     }
   }
@@ -201,8 +208,8 @@ function reveal(box, word, above = 1) {
 /** Whether a word is in sight in a box, and the line after it. */
 const isSeen = (box, { offsetTop: top, offsetHeight: height }) => top >= box.scrollTop && top + 2 * height <= box.scrollTop + box.clientHeight;
 
-/** Lines, each with the empty ones after it. */
-const linesOf = (text) => text.split(/(?<=\n)(?!\n)/u).filter(Boolean);
+/** Lines, each with the empty ones after it; long ones in pieces, as the one that is spoken is written anew with each of its words. */
+const linesOf = (text) => text.split(/(?<=\n)(?!\n)/u).flatMap((line) => line.match(PIECES) ?? []);
 
 /** A text without its marks of voices and pauses, which are not said. */
 export const withoutMarks = (text) => text.replaceAll(MARK, "").trim();

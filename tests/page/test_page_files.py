@@ -18,7 +18,7 @@ WEB = page.FOLDER
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / "tools" / "web"
 
-MOST_LINES = 8_700
+MOST_LINES = 9_140
 """Of all modules but those of texts. It is raised only in a commit that says what a user gets for it."""
 LANGUAGES = re.findall(r'\b(\w\w): "', (WEB / "i18n.js").read_text("utf-8"))
 """Those that are offered on the page."""
@@ -157,7 +157,7 @@ def test_all_words_that_the_page_asks_for_are_there_and_all_are_asked_for() -> N
         starts = re.findall(r"`([a-z]+\.(?:need-)?)\$\{", source)
         asked.update(name for name in english if name.startswith(tuple(starts)))
     # Words of parts that are loaded later.
-    later = (WEB / f"texts-{name}.js" for name in ("book", "features", "talk"))
+    later = (WEB / f"texts-{name}.js" for name in ("book", "features", "listen", "talk"))
     known = [
         name
         for file in later

@@ -296,29 +296,28 @@ def test_several_voices_speak_one_text(visitor: Visitor, page: Page) -> None:
     assert len(visitor.requests) == 2
 
 
-LATE_ANSWER = """
-  async () => {
-    const { showSpokenText } = await import("/static/spoken-text.js");
-    const box = document.createElement("p");
-    const answers = [];
-    (await import("/static/server.js")).server.post = () => new Promise((answer) => answers.push(answer));
-    const shown = ["old", "new"].map((text) => showSpokenText(box, { choice: { text } }));
-    for (const text of ["new", "old"]) {
-      const answer = { normalized_alignment: { characters: [...text] } };
-      answers[text === "new" ? 1 : 0]({ json: async () => answer });
-    }
-    await Promise.all(shown);
-    return box.textContent;
-  }
-"""
-"""Shows two texts; the first one's answer comes last."""
-
-
 def test_text_is_shown_as_it_is_spoken(visitor: Visitor) -> None:
     visitor.say("It costs $5.", "en")
     visitor.unfold("#spoken")
     expect(visitor.page.locator("#spoken-text")).to_have_text("It costs five dollars.")
-    assert visitor.page.evaluate(LATE_ANSWER) == "new"
+
+
+def test_what_is_shown_as_spoken_is_what_was_spoken(visitor: Visitor, page: Page) -> None:
+    """With the pronunciations and digits that were chosen; nothing is asked for again."""
+    visitor.unfold("#parameter-lexicon")
+    page.fill("#parameter-lexicon", "Kani = strawberry")
+    page.select_option("#parameter-normalize", "no")
+    visitor.say("Kani costs $5.", "en")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    visitor.unfold("#spoken")
+    expect(page.locator("#spoken-text")).to_have_text(re.compile(r"^strawberry costs \$?5"))
+    page.reload()
+    visitor.wait_for("#line[data-state=open]")
+    page.click("#history li >> nth=0 >> button >> nth=0")
+    visitor.unfold("#spoken")
+    expect(page.locator("#spoken-text")).to_have_text(re.compile(r"^strawberry costs \$?5"))
+    assert not any("text-to-speech" in url for url in asked)
 
 
 @in_both

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import wave
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -74,7 +75,7 @@ SPEECH_END = """
 """
 REFUSAL = 'return new m.ServerError("odd", "is damaged", { param: a[0] }).words.slice(0, 31);'
 FRAGMENT = "const shared = m.sharedChoice(a[0]); return shared && [shared.speed, shared.strength];"
-PARTS = "return m.textParts(a[0], 10);"
+PARTS = "return m.textParts(a[0], 10).map(({ text }) => text);"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ PARTS = "return m.textParts(a[0], 10);"
         ),
         pytest.param("server.js", REFUSAL, [""], "is damaged", id="the server's words"),
         pytest.param("server.js", REFUSAL, ["file"], "This file cannot be transcribed", id="a sentence"),
-        pytest.param("text-parts.js", PARTS, [""], [""], id="no text"),
+        pytest.param("text-parts.js", PARTS, [""], [], id="no text"),
         pytest.param("text-parts.js", PARTS, ["0123456789"], ["0123456789"], id="one part"),
         pytest.param("text-parts.js", PARTS, ["One. Two.\nAnd"], ["One. Two.\n", "And"], id="a line"),
         pytest.param("text-parts.js", PARTS, ["One. Two. three"], ["One. Two. ", "three"], id="a sentence"),
@@ -242,14 +243,25 @@ def test_another_tempo_keeps_pitch_loudness_and_places(tempo: float) -> None:
 
 SAYING = {"text": 'It\'s "one" $HOME `x` é 😀\n\\ two.', "language": "en", "voice": "espeak:en-us"}
 FELT = SAYING | {"emotion": "happy", "strength": 0.5, "speed": 1.5}
+SET = SAYING | {
+    "emotion": "happy",
+    "blend": "happy:0.50,sad:0.50",
+    "strength": 1,
+    "speed": 1,
+    "duration": 4.5,
+}
+SET |= {"normalize": False, "lexicon": {"one": "strawberry"}, "seed": 7}
 
 
+@pytest.mark.parametrize("choice", [FELT, SET], ids=["felt", "set"])
 @pytest.mark.parametrize("code", ["curl", "python", "javascript"])
-def test_code_of_a_request_speaks_it(code: str, espeak_server: ServerProcess, tmp_path: Path) -> None:
+def test_code_of_a_request_speaks_it(
+    code: str, choice: dict[str, Any], espeak_server: ServerProcess, tmp_path: Path
+) -> None:
     body = "return a[2].map((name) => m.codeSample(a[0], a[1], name, a[3], false));"
     names = ["openai", "elevenlabs", "kani"]
     for name, sample in zip(
-        names, run("code-samples.js", body, f"{espeak_server.http_url}/", FELT, names, code), strict=True
+        names, run("code-samples.js", body, f"{espeak_server.http_url}/", choice, names, code), strict=True
     ):
         folder = tmp_path / name
         folder.mkdir()
@@ -267,6 +279,22 @@ def test_code_of_a_request_speaks_it(code: str, espeak_server: ServerProcess, tm
         (audio,) = folder.iterdir()
         head = b"RIFF" if name == "kani" else (b"ID3", b"\xff")
         assert audio.read_bytes().startswith(head), name
+        if choice is SET and name == "kani":
+            assert length_of_wav(audio) == pytest.approx(4.5, abs=0.3)
+
+
+def length_of_wav(path: Path) -> float:
+    with wave.open(str(path)) as file:
+        return file.getnframes() / file.getframerate()
+
+
+def test_code_has_all_that_was_set() -> None:
+    body = "return a[1].map((name) => m.codeSample('http://localhost/', a[0], name, 'curl', false));"
+    openai, elevenlabs, kani = run("code-samples.js", body, SET, ["openai", "elevenlabs", "kani"])
+    assert "Sound happy and sad." in openai
+    assert '"apply_text_normalization":"off"' in elevenlabs and '"seed":7' in elevenlabs
+    for part in ('"emotion":"happy:0.50,sad:0.50"', '"duration":4.5', '"normalize":false', "strawberry"):
+        assert part in kani
 
 
 def test_code_of_a_text_with_marks_has_them_read_and_a_key_is_of_the_environment() -> None:

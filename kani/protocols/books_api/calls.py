@@ -46,6 +46,8 @@ def call_group() -> CallGroup:
     chapter = fields("", title=text(), text=text("Paragraphs, with an empty line between two."))
     cover = nullable(fields("", type=text("image/png or image/jpeg."), data=text("Base64.")))
     read = {"chapters": items(chapter), "start": whole("Of the chapter that the text begins with.")}
+    kinds = ("pages", "pictures", "notes")
+    read["left_out"] = fields("Number of what is not read.", **{kind: whole() for kind in kinds})
     book = fields("", title=text(), author=text(), language=text("BCP 47."), cover=cover, **read)
     manner = query(
         format=choice([ending[1:] for ending in audio_file.ENDINGS], "Of the audiobook.", default="m4b"),

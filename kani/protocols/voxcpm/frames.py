@@ -9,13 +9,13 @@ an array of 16-bit numbers onto the payload, which JavaScript refuses at an odd 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from kani.core.audio.pcm import pcm16
 from kani.core.timing.spans import span_rows
-from kani.core.types import SpeechChunk
+from kani.core.types import Span, SpeechChunk
 
 STREAMING_CHUNK = 1
 NON_STREAMING = 2
@@ -51,21 +51,27 @@ class FrameWriter:
     def write(self, chunk: SpeechChunk, *, final: bool) -> bytes:
         """Encode the next chunk; final: it is the last."""
         is_final = b'true,"spans":' if final else b'false,"spans":'
-        spans = msgspec.json.encode(span_rows(chunk.spans))
         speaker = b"" if self.frames else self._speaker
+        spans = _encode_spans(chunk.spans)
         metadata = b"%b%d%b%b%b%b}" % (self._start, self.frames, self._middle, is_final, spans, speaker)
         self.frames += 1
         return encode_frame(STREAMING_CHUNK, metadata, pcm16(chunk.samples))
 
 
 def encode_whole_answer(
-    request_id: str, sample_rate: int, spans: list[list[float]], pcm: bytes | bytearray
+    request_id: str, sample_rate: int, spans: Sequence[Span], pcm: bytes | bytearray
 ) -> bytes:
-    """Encode an answer that is sent in one frame; spans: as ``span_rows`` returns them."""
+    """Encode an answer that is sent in one frame."""
     metadata = b'{"request_id":%b,"sample_rate":%d,"duration":%b,"spans":%b}' % (
         json.dumps(request_id).encode(),
         sample_rate,
         msgspec.json.encode(len(pcm) / 2 / sample_rate),
-        msgspec.json.encode(spans),
+        _encode_spans(spans),
     )
     return encode_frame(NON_STREAMING, metadata, pcm)
+
+
+def _encode_spans(spans: Sequence[Span]) -> bytes:
+    """Encode spans as the rest of a metadata object after ``"spans":``, with what was spoken in each."""
+    spoken = [span.spoken_form for span in spans]
+    return b'%b,"spoken":%b' % (msgspec.json.encode(span_rows(spans)), msgspec.json.encode(spoken))

@@ -16,7 +16,6 @@ from kani.core.service import SpeechService
 from kani.core.session.context import Prepare
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
-from kani.core.timing.spans import span_rows
 from kani.core.types import Recording, SpeechChunk, SpeechRequest
 from kani.protocols.shared.cloning_report import cloning_fields
 from kani.protocols.shared.whole_answer import WholeAnswer
@@ -194,7 +193,7 @@ class RequestRunner:
             rate = session.resolved_voice.engine.info.sample_rate
 
             def encode() -> bytes:
-                return frames.encode_whole_answer(self._id, rate, span_rows(whole.spans), whole.finish())
+                return frames.encode_whole_answer(self._id, rate, whole.spans, whole.finish())
 
             answer = await asyncio.to_thread(encode) if whole.is_large else encode()
             # The samples are freed by now: one copy waits on the line, not two.

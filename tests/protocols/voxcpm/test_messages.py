@@ -160,9 +160,10 @@ def test_frames_and_whole_answers_have_their_bytes() -> None:
         b'\xaa\x55\x01\x00\x00\x00\x00\x08{"a":1} \x00\x00\x00\x04\x01\x02\x03\x04'
     )
     assert encode_frame(NON_STREAMING, b"{}", b"") == b"\xaa\x55\x02\x00\x00\x00\x00\x04{}  \x00\x00\x00\x00"
-    assert read_frame(encode_whole_answer("r", RATE, [[0, 4, 0.0, 0.5]], bytes(RATE))) == read_frame(
-        b"\xaa\x55\x02\x00\x00\x00\x00\x50"
-        b'{"request_id":"r","sample_rate":16000,"duration":0.5,"spans":[[0,4,0.0,0.5]]}   '
+    spans = [Span(0, 4, 0.0, 0.5, (), "five")]
+    assert read_frame(encode_whole_answer("r", RATE, spans, bytes(RATE))) == read_frame(
+        b"\xaa\x55\x02\x00\x00\x00\x00\x60"
+        b'{"request_id":"r","sample_rate":16000,"duration":0.5,"spans":[[0,4,0.0,0.5]],"spoken":["five"]} '
         b"\x00\x00\x3e\x80" + bytes(RATE)
     )
 
@@ -171,13 +172,13 @@ def test_stream_frame_bytes() -> None:
     """The metadata has the original's keys, then ours; samples are signed 16 bits, little endian."""
     writer = FrameWriter("r", RATE, {"voice": "ñ"})
     samples = np.array([0.5, -1.0], np.float32)
-    chunk = SpeechChunk(samples, RATE, 0.0, (Span(0, 4, 0.0, 0.31249),))
+    chunk = SpeechChunk(samples, RATE, 0.0, (Span(0, 4, 0.0, 0.31249, (), "4"),))
     metadata = (
         b'{"request_id":"r","sequence":0,"sample_rate":16000,"is_final":false,"spans":[[0,4,0.0,0.3125]],'
-        b'"speaker":{"voice":"\xc3\xb1"}}'
+        b'"spoken":["4"],"speaker":{"voice":"\xc3\xb1"}}'
     )
     assert writer.write(chunk, final=False) == (
-        b"\xaa\x55\x01\x00\x00\x00\x00\x78" + metadata + b"\x00\x00\x00\x04\x00\x40\x00\x80"
+        b"\xaa\x55\x01\x00\x00\x00\x00\x88" + metadata + b" \x00\x00\x00\x04\x00\x40\x00\x80"
     )
     assert read_frame(writer.write(SpeechChunk(samples, RATE, 0.1), final=True)).metadata == {
         "request_id": "r",
@@ -185,6 +186,7 @@ def test_stream_frame_bytes() -> None:
         "sample_rate": RATE,
         "is_final": True,
         "spans": [],
+        "spoken": [],
     }
 
 

@@ -54,7 +54,7 @@ async def test_stream_has_order_of_original(talk: Client) -> None:
     assert [frame.metadata["sequence"] for frame in frames] == list(range(len(frames)))
     assert [frame.metadata["is_final"] for frame in frames] == [False] * (len(frames) - 1) + [True]
     assert all(frame.kind == STREAMING_CHUNK and 0 < len(frame.pcm) <= 4096 for frame in frames)
-    fields = {"request_id", "sequence", "sample_rate", "is_final", "spans"}
+    fields = {"request_id", "sequence", "sample_rate", "is_final", "spans", "spoken"}
     assert [set(frame.metadata) - fields for frame in frames] == [{"speaker"}, *[set()] * (len(frames) - 1)]
     result = answer.last["result"]
     speaker = {name: result[name] for name in ("engine", "voice", "language", "cloning")}
@@ -72,7 +72,7 @@ async def test_whole_answer_has_order_of_original(talk: Client) -> None:
     assert shares(answer)[2:] == told
     (frame,) = answer.frames
     assert frame.kind == NON_STREAMING
-    assert set(frame.metadata) == {"request_id", "sample_rate", "duration", "spans"}
+    assert set(frame.metadata) == {"request_id", "sample_rate", "duration", "spans", "spoken"}
     result = answer.last["result"]
     assert (result["chunks"], result["samples"]) == (1, len(answer.samples))
     assert frame.metadata["duration"] == result["duration"] == len(answer.samples) / 22_050
