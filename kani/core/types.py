@@ -115,9 +115,10 @@ NEUTRAL = Prosody()
 """The voice's own style."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+# Not frozen: that would take four times as long to make, and a second of a stream makes some 50.
+@dataclass(slots=True, eq=False)
 class SpeechChunk:
-    """Audio, and the spans of the text that begin in it."""
+    """Audio, and the spans of the text that begin in it. Not to be changed."""
 
     samples: Samples
     sample_rate: int

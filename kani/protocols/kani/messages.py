@@ -278,8 +278,8 @@ def stream_chunk(chunk: SpeechChunk) -> str:
         "channels": 1,
         "spans": span_rows(chunk.spans),
     }
-    audio = base64.b64encode(pcm).decode()
-    return _message("tts_stream_chunk", {"audio": audio, "status": "streaming", "metadata": metadata})
+    # Bytes are written in base64.
+    return _message("tts_stream_chunk", {"audio": pcm, "status": "streaming", "metadata": metadata})
 
 
 def stream_complete(message: str, metadata: dict[str, Any]) -> str:
