@@ -193,6 +193,8 @@ class SpeechRequest:
     ssml: bool | None = None
     """True if the text is SSML, with or without ``<speak>``; False if none of it is; None where a text that
     begins with ``<speak>`` is."""
+    timed: bool = True
+    """True if the times of words and marks are wanted. Otherwise they are only what the engine reports."""
 
 
 @dataclass(frozen=True, slots=True)

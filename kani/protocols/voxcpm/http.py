@@ -171,7 +171,7 @@ def _query(request: Request, name: str) -> str:
 
 async def _speak(service: SpeechService, voice: Voice, text: str, client: str) -> bytes:
     """Return ``text`` spoken by ``voice``, a WAV file. Raises SpeechError."""
-    request = SpeechRequest(voice=voice.id, language=voice.language or None)
+    request = SpeechRequest(voice=voice.id, language=voice.language or None, timed=False)
     session = service.open(request, protocol=PROTOCOL, client=client, low_latency=False)
     async with session:
         session.feed(text)
