@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from kani.core.emotions import prosody_of
 from kani.core.engine import EngineInfo
 from kani.core.errors import InvalidRequest, Reason
-from kani.core.types import SpeechRequest
+from kani.core.types import Sampling, SpeechRequest
 from kani_text.lexicon import Lexicon, parse_entry
 
 TOKENS_PER_SECOND = 50
@@ -57,17 +57,10 @@ def validate(request: SpeechRequest) -> None:
 
     Raises InvalidRequest with the field's name and its limit.
     """
-    numbers = {
-        "speed": request.speed,
-        "pitch": request.pitch,
-        "melody": request.melody,
-        "duration_s": request.duration_s,
-        "max_tokens": request.max_tokens,
-        **asdict(request.sampling),
-    }
-    for field, value in numbers.items():
+    for field, allowed in RANGES.items():
+        value = getattr(request.sampling if field in Sampling.__slots__ else request, field)
         if value is not None:
-            RANGES[field].check(field, value)
+            allowed.check(field, value)
     # Clients send a speed of 1 by default, with a duration too.
     if request.duration_s is not None and request.speed not in (None, 1.0):
         raise InvalidRequest(
