@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from kani.core.emotions import prosody_of
 from kani.core.engine import EngineInfo
 from kani.core.errors import InvalidRequest, Reason
+from kani.core.types import Range as Range
 from kani.core.types import Sampling, SpeechRequest
 from kani_text.lexicon import Lexicon, parse_entry
 
@@ -17,25 +18,6 @@ DEFAULT_MAX_TOKENS = 1200
 
 MAX_TEXT = 10_000
 """Characters of one session, unless another limit is set."""
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A closed range of numbers."""
-
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        """Return the range in plain numbers, as "between 0.25 and 4"."""
-        low, high = (int(limit) if limit == int(limit) else limit for limit in (self.low, self.high))
-        return f"between {low} and {high}"
-
-    def check(self, field: str, value: float) -> None:
-        """Raise InvalidRequest unless ``value`` is within the range; NaN is not."""
-        if not self.low <= value <= self.high:
-            limits = {"low": self.low, "high": self.high}
-            raise InvalidRequest(field, f"must be {self}", Reason("out_of_range", limits))
 
 
 RANGES = {

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from kani.core.errors import InvalidRequest, Reason
 from kani_text.types import Boundary as Boundary
 from kani_text.types import Emphasis as Emphasis
 from kani_text.types import Pronunciation as Pronunciation
@@ -147,6 +148,35 @@ class Sampling:
     top_k: int | None = None
     repetition_penalty: float | None = None
     seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A closed range of numbers."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """Return the range in plain numbers, as "between 0.25 and 4"."""
+        low, high = (int(limit) if limit == int(limit) else limit for limit in (self.low, self.high))
+        return f"between {low} and {high}"
+
+    def check(self, field: str, value: float) -> None:
+        """Raise InvalidRequest unless ``value`` is within the range; NaN is not."""
+        if not self.low <= value <= self.high:
+            limits = {"low": self.low, "high": self.high}
+            raise InvalidRequest(field, f"must be {self}", Reason("out_of_range", limits))
+
+
+OPTION_RANGES = {
+    "cfg_value": Range(0.1, 10.0),
+    "inference_timesteps": Range(1, 50),
+    "retry_badcase_max_times": Range(0, 10),
+    "retry_badcase_ratio_threshold": Range(1.0, 20.0),
+    "cfg_alpha": Range(0.0, 10.0),
+}
+"""Ranges of the numbers among ``SpeechRequest.options``: VoxCPM's, and Kyutai's guidance."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,12 @@ def wav(audio: Samples | bytes, sample_rate: int, info: bytes = b"") -> bytes:
     sample_rate: hertz; info: chunks that stand before the samples.
     """
     pcm = audio if isinstance(audio, bytes) else pcm16(audio)
-    return _wav_header(sample_rate, 36 + len(info) + len(pcm), info, len(pcm)) + pcm
+    return wav_header(sample_rate, len(pcm), info) + pcm
+
+
+def wav_header(sample_rate: int, data_bytes: int, info: bytes = b"") -> bytes:
+    """Make the header of a WAV file with so many bytes of samples."""
+    return _wav_header(sample_rate, 36 + len(info) + data_bytes, info, data_bytes)
 
 
 def open_wav_header(sample_rate: int, info: bytes = b"") -> bytes:
