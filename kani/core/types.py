@@ -6,7 +6,7 @@ process or on another machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -116,6 +116,11 @@ NEUTRAL = Prosody()
 """The voice's own style."""
 
 
+JOINED_S = 0.4
+"""Most seconds of audio that wait for a reader and are given to it as one chunk: five frames of the Kani
+model. A chunk costs the server and the network the same, however short it is."""
+
+
 # Not frozen: that would take four times as long to make, and a second of a stream makes some 50.
 @dataclass(slots=True, eq=False)
 class SpeechChunk:
@@ -137,6 +142,16 @@ class SpeechChunk:
     def end_s(self) -> float:
         """Time at which the last sample ends, in seconds."""
         return self.start_s + self.duration_s
+
+    @staticmethod
+    def joined(pieces: Sequence[SpeechChunk]) -> SpeechChunk:
+        """Return consecutive chunks, at least one, as one."""
+        first = pieces[0]
+        if len(pieces) == 1:
+            return first
+        spans = tuple(span for piece in pieces for span in piece.spans)
+        samples = np.concatenate([piece.samples for piece in pieces])
+        return SpeechChunk(samples, first.sample_rate, first.start_s, spans)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,15 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from itertools import chain
 
 import numpy as np
 
 from kani.core.errors import SpeechError
 from kani.core.session.report import SessionReport
 from kani.core.timing.spans import SpanTiler
-from kani.core.types import Samples, Span, SpeechChunk
+from kani.core.types import JOINED_S, Samples, Span, SpeechChunk
 from kani_text.incremental_text import IncrementalText
 from kani_text.normalizer import SpokenText
-
-JOINED_S = 0.4
-"""Seconds of audio that wait for the reader and are given to it at once: five frames of the Kani model."""
 
 
 class PlayoutBuffer:
@@ -87,8 +83,7 @@ class PlayoutBuffer:
     ) -> SpeechChunk | None:
         """Return the next audio, or None at the end. Raises the error that the buffer was closed with.
 
-        Chunks that wait already are given as one, of ``JOINED_S`` at most: a message costs the server and the
-        network the same, however short it is. waiting: makes the context of a wait, if there is one.
+        Chunks that wait already are given as one. waiting: makes the context of a wait, if there is one.
         """
         while not self._chunks:
             if self._closed:
@@ -99,14 +94,10 @@ class PlayoutBuffer:
             with waiting():
                 await self._readable.wait()
         chunk = self._chunks.popleft()
-        joined, length = [chunk], len(chunk.samples)
-        while self._chunks and length + len(self._chunks[0].samples) <= JOINED_S * chunk.sample_rate:
-            joined.append(self._chunks.popleft())
-            length += len(joined[-1].samples)
-        if len(joined) > 1:
-            samples = np.concatenate([each.samples for each in joined])
-            spans = tuple(chain.from_iterable(each.spans for each in joined))
-            chunk = SpeechChunk(samples, chunk.sample_rate, chunk.start_s, spans)
+        pieces, left = [chunk], JOINED_S * chunk.sample_rate - len(chunk.samples)
+        while self._chunks and (left := left - len(self._chunks[0].samples)) >= 0:
+            pieces.append(self._chunks.popleft())
+        chunk = SpeechChunk.joined(pieces)
         self._buffered_s = max(0.0, self._buffered_s - chunk.duration_s)
         if self._buffered_s <= self._high_water_s / 2:
             self._writable.set()
