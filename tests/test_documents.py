@@ -155,9 +155,9 @@ CONTRIBUTING = (ROOT / "docs" / "CONTRIBUTING.md").read_text(encoding="utf-8")
 LISTS = re.findall(r"^## Add an? (\w+)\n(.*?)(?=^## )", CONTRIBUTING, re.M | re.S)
 
 
-def test_contributing_says_how_to_add_the_seven_parts() -> None:
+def test_contributing_says_how_to_add_the_eight_parts() -> None:
     kinds = [kind for kind, _ in LISTS]
-    assert kinds == ["language", "voice", "engine", "protocol", "format", "metric", "setting"]
+    assert kinds == ["language", "voice", "engine", "protocol", "format", "option", "metric", "setting"]
 
 
 @pytest.mark.parametrize(("kind", "section"), LISTS, ids=[kind for kind, _ in LISTS])

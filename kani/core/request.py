@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from kani.core.emotions import prosody_of
 from kani.core.engine import EngineInfo
 from kani.core.errors import InvalidRequest, Reason
-from kani.core.types import SpeechRequest
+from kani.core.types import Range as Range
+from kani.core.types import Sampling, SpeechRequest
 from kani_text.lexicon import Lexicon, parse_entry
 
 TOKENS_PER_SECOND = 50
@@ -17,25 +18,6 @@ DEFAULT_MAX_TOKENS = 1200
 
 MAX_TEXT = 10_000
 """Characters of one session, unless another limit is set."""
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A closed range of numbers."""
-
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        """Return the range in plain numbers, as "between 0.25 and 4"."""
-        low, high = (int(limit) if limit == int(limit) else limit for limit in (self.low, self.high))
-        return f"between {low} and {high}"
-
-    def check(self, field: str, value: float) -> None:
-        """Raise InvalidRequest unless ``value`` is within the range; NaN is not."""
-        if not self.low <= value <= self.high:
-            limits = {"low": self.low, "high": self.high}
-            raise InvalidRequest(field, f"must be {self}", Reason("out_of_range", limits))
 
 
 RANGES = {
@@ -57,17 +39,10 @@ def validate(request: SpeechRequest) -> None:
 
     Raises InvalidRequest with the field's name and its limit.
     """
-    numbers = {
-        "speed": request.speed,
-        "pitch": request.pitch,
-        "melody": request.melody,
-        "duration_s": request.duration_s,
-        "max_tokens": request.max_tokens,
-        **asdict(request.sampling),
-    }
-    for field, value in numbers.items():
+    for field, allowed in RANGES.items():
+        value = getattr(request.sampling if field in Sampling.__slots__ else request, field)
         if value is not None:
-            RANGES[field].check(field, value)
+            allowed.check(field, value)
     # Clients send a speed of 1 by default, with a duration too.
     if request.duration_s is not None and request.speed not in (None, 1.0):
         raise InvalidRequest(

@@ -6,12 +6,13 @@ process or on another machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from kani.core.errors import InvalidRequest, Reason
 from kani_text.types import Boundary as Boundary
 from kani_text.types import Emphasis as Emphasis
 from kani_text.types import Pronunciation as Pronunciation
@@ -115,9 +116,15 @@ NEUTRAL = Prosody()
 """The voice's own style."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+JOINED_S = 0.4
+"""Most seconds of audio that wait for a reader and are given to it as one chunk: five frames of the Kani
+model. A chunk costs the server and the network the same, however short it is."""
+
+
+# Not frozen: that would take four times as long to make, and a second of a stream makes some 50.
+@dataclass(slots=True, eq=False)
 class SpeechChunk:
-    """Audio, and the spans of the text that begin in it."""
+    """Audio, and the spans of the text that begin in it. Not to be changed."""
 
     samples: Samples
     sample_rate: int
@@ -136,6 +143,16 @@ class SpeechChunk:
         """Time at which the last sample ends, in seconds."""
         return self.start_s + self.duration_s
 
+    @staticmethod
+    def joined(pieces: Sequence[SpeechChunk]) -> SpeechChunk:
+        """Return consecutive chunks, at least one, as one."""
+        first = pieces[0]
+        if len(pieces) == 1:
+            return first
+        spans = tuple(span for piece in pieces for span in piece.spans)
+        samples = np.concatenate([piece.samples for piece in pieces])
+        return SpeechChunk(samples, first.sample_rate, first.start_s, spans)
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -146,6 +163,35 @@ class Sampling:
     top_k: int | None = None
     repetition_penalty: float | None = None
     seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A closed range of numbers."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """Return the range in plain numbers, as "between 0.25 and 4"."""
+        low, high = (int(limit) if limit == int(limit) else limit for limit in (self.low, self.high))
+        return f"between {low} and {high}"
+
+    def check(self, field: str, value: float) -> None:
+        """Raise InvalidRequest unless ``value`` is within the range; NaN is not."""
+        if not self.low <= value <= self.high:
+            limits = {"low": self.low, "high": self.high}
+            raise InvalidRequest(field, f"must be {self}", Reason("out_of_range", limits))
+
+
+OPTION_RANGES = {
+    "cfg_value": Range(0.1, 10.0),
+    "inference_timesteps": Range(1, 50),
+    "retry_badcase_max_times": Range(0, 10),
+    "retry_badcase_ratio_threshold": Range(1.0, 20.0),
+    "cfg_alpha": Range(0.0, 10.0),
+}
+"""Ranges of the numbers among ``SpeechRequest.options``: VoxCPM's, and Kyutai's guidance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +238,8 @@ class SpeechRequest:
     ssml: bool | None = None
     """True if the text is SSML, with or without ``<speak>``; False if none of it is; None where a text that
     begins with ``<speak>`` is."""
+    timed: bool = True
+    """True if the times of words and marks are wanted. Otherwise they are only what the engine reports."""
 
 
 @dataclass(frozen=True, slots=True)

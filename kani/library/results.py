@@ -12,14 +12,14 @@ from operator import attrgetter
 from pathlib import Path
 
 from kani.core.audio import synthetic_mark
-from kani.core.audio.encoding import AudioFormat, Codec, FileEncoder
+from kani.core.audio.encoding import AudioFormat, FileEncoder
 from kani.core.audio.pcm import wav
 from kani.core.subtitles import Cue, speaker_name, srt, vtt
 from kani.core.transcriber import TranscribedSegment
 from kani.core.types import Samples, Span
 from kani_text.writing import is_unspaced
 
-_CODECS: dict[str, tuple[Codec, int | None]] = {
+_CODECS: dict[str, tuple[str, int | None]] = {
     ".wav": ("wav", None),
     ".mp3": ("mp3", 128_000),
     ".flac": ("flac", None),
@@ -44,7 +44,7 @@ def ending_of(path: Path, endings: Iterable[str]) -> str:
     return ending
 
 
-def codec_of(path: Path) -> tuple[Codec, int | None]:
+def codec_of(path: Path) -> tuple[str, int | None]:
     """Return the codec, and bits per second, of a file by its name. Raises ValueError for other endings."""
     return _CODECS[ending_of(path, _CODECS)]
 

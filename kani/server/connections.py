@@ -22,7 +22,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from kani.core.errors import Busy
 from kani.core.session.budget import Budget, Share
-from kani.protocols.shared.protocol import break_off
+from kani.protocols.shared.protocol import STRAIGHT_SEND, break_off
 from kani.server.network.upload_budget import FREE_BYTES
 
 log = logging.getLogger("server")
@@ -53,11 +53,15 @@ class Phase(Enum):
 class _Connection:
     """One WebSocket, between uvicorn and its protocol."""
 
-    __slots__ = ("_close_sent", "_disconnects", "_receive", "_send", "accepted", "closed", "told")
+    __slots__ = (
+        *("_close_sent", "_disconnects", "_receive", "_send", "_send_straight", "accepted", "closed", "told"),
+    )
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, send_straight: Send) -> None:
+        """send_straight: see ``STRAIGHT_SEND``."""
         self._receive = receive
         self._send = send
+        self._send_straight = send_straight
         self._disconnects = 0
         self._close_sent = False
         self.accepted = False
@@ -74,16 +78,15 @@ class _Connection:
     async def send(self, message: Message) -> None:
         if self.closed:
             raise WebSocketDisconnect(ABNORMAL_CLOSURE)
-        if message["type"] == "websocket.accept":
-            self.accepted = True
-        elif message["type"] == "websocket.close":
-            self.closed = True
-        try:
+        if message["type"] != "websocket.send":
+            self.accepted |= message["type"] == "websocket.accept"
+            self.closed = message["type"] == "websocket.close"
             await self._send(message)
             self._close_sent = self.closed
+            return
+        try:
+            await self._send_straight(message)
         except (OSError, RuntimeError) as error:
-            if message["type"] != "websocket.send":
-                raise
             # Starlette raises it once and then RuntimeError, but several tasks of a protocol may send. And
             # uvicorn has a RuntimeError if the client left while it was accepted.
             self.told = True
@@ -135,10 +138,10 @@ class Connections:
         So does ``scope["state"][LOST]``, to be called when its connection is lost, if ``app`` neither reads
         nor writes.
         """
-        connection = _Connection(receive, send)
+        loop, state = asyncio.get_running_loop(), scope.get("state", {})
+        connection = _Connection(receive, send, state.get(STRAIGHT_SEND, send))
         self._open.add(connection)
         self._changed(len(self._open))
-        loop, state = asyncio.get_running_loop(), scope.get("state", {})
         try:
             async with self._serving() as served:
 
@@ -146,12 +149,14 @@ class Connections:
                     if served in self._served and not (connection.told or served.expired()):
                         served.reschedule(0.0)
 
-                state[LOST] = partial(loop.call_later, LOST_S, end)
+                state |= {LOST: partial(loop.call_later, LOST_S, end), STRAIGHT_SEND: connection.send}
                 await app(scope, connection.receive, connection.send)
                 if self.phase is Phase.DRAINING and connection.closed:
                     await connection.wait_closed()
         finally:
-            state.pop(LOST, None)  # a cycle: it refers to the connection, and that to the scope
+            # Cycles: they refer to the connection, and that to the scope.
+            state.pop(LOST, None)
+            state.pop(STRAIGHT_SEND, None)
             self._open.discard(connection)
             self._changed(len(self._open))
 

@@ -19,6 +19,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from kani.core import request_ids
 from kani.core.audio import synthetic_mark
+from kani.protocols.shared.protocol import STRAIGHT_SEND
 from kani.server.access import AccessRules
 from kani.server.health import METRICS_PATH
 
@@ -115,6 +116,8 @@ class HttpMetricsMiddleware:
                 open_socket = False
             await send(message)
 
+        if kind == "websocket":
+            scope.setdefault("state", {})[STRAIGHT_SEND] = counted_send
         try:
             await self._app(scope, counted_receive, counted_send)
         finally:

@@ -73,6 +73,7 @@ WITHOUT_KOKORO: dict[str, Part] = {
     ),
     "server.load": lambda module: module.streams(2, 1),
     "server.own_share": main_with(ROUNDS=1, CLIENTS=2, SECONDS=1),
+    "server.stream_second": main_with("--only", "kani", ROUNDS=1, CLIENTS=2, WARM=1, TEXT_CHARACTERS=20),
     "text.language_detection": lambda module: module.clients(),
     "text.long_book": short_book,
     "text.normalizer": normalizer,

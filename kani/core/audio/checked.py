@@ -116,7 +116,8 @@ def in_range(samples: Samples) -> Samples:
     """Return samples for an encoder, some of which end the process on others: clipped to [-1, 1], with 0 for
     NaN.
     """
-    if not len(samples) or (samples.min() >= -1.0 and samples.max() <= 1.0):
+    # Of values with NaN among them the least is NaN.
+    if not len(samples) or (np.minimum.reduce(samples) >= -1.0 and np.maximum.reduce(samples) <= 1.0):
         return samples
     return np.nan_to_num(samples).clip(-1.0, 1.0)
 

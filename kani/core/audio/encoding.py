@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,9 @@ import numpy.typing as npt
 from kani.core.audio import ogg_opus, synthetic_mark
 from kani.core.audio.framed import AacEncoder, FlacEncoder, Mp3Encoder
 from kani.core.audio.ogg_opus import OggOpusEncoder
-from kani.core.audio.pcm import open_wav_header, pcm16, wav
-from kani.core.audio.resampling import Resampler
+from kani.core.audio.pcm import open_wav_header, pcm16, wav_header
+from kani.core.audio.resampling import NO_SAMPLES, Resampler
 from kani.core.types import Samples
-
-Codec = Literal["pcm", "wav", "ulaw", "alaw", "mp3", "opus", "aac", "flac"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,7 +26,7 @@ class AudioFormat:
     """An output format. PCM is 16 bits, signed, little-endian; all formats are mono."""
 
     name: str  # as the protocol calls it
-    codec: Codec
+    codec: str  # of ``CODECS``
     sample_rate: int  # hertz
     bit_rate: int | None  # bits per second, of mp3, opus and aac
     content_type: str  # of an HTTP response
@@ -37,12 +35,12 @@ class AudioFormat:
     @property
     def slow(self) -> bool:
         """True for a compressed format: it blocks too long for the event loop, and fills frames first."""
-        return self.codec in ("mp3", "opus", "aac", "flac")
+        return CODECS[self.codec].slow
 
     @property
     def encoded_rate(self) -> int:
         """Hertz of the samples that its codec takes: Opus decodes to 48 kHz whatever goes in."""
-        return ogg_opus.ENCODED_RATE if self.codec == "opus" else self.sample_rate
+        return CODECS[self.codec].rate or self.sample_rate
 
 
 class Encoder(Protocol):
@@ -64,37 +62,7 @@ def create_encoder(audio_format: AudioFormat, source_rate: int) -> Encoder:
 
     A WAV's header leaves its length open; for one that states it use ``FileEncoder``.
     """
-    return _Resampled(source_rate, audio_format.encoded_rate, _codec(audio_format))
-
-
-def _codec(audio_format: AudioFormat) -> Encoder:
-    """Create an encoder of samples at the format's ``encoded_rate``."""
-    rate, bit_rate = audio_format.sample_rate, audio_format.bit_rate
-    match audio_format.codec:
-        case "pcm":
-            return _Pcm16()
-        case "wav":
-            return _Headed(open_wav_header(rate, _wav_info(audio_format)), _Pcm16())
-        case "flac":
-            return FlacEncoder(rate)
-        case "ulaw":
-            return _G711(_ULAW)
-        case "alaw":
-            return _G711(_ALAW)
-    if bit_rate is None:
-        raise ValueError(f"{audio_format.codec} needs a bit rate")
-    match audio_format.codec:
-        case "aac":
-            return AacEncoder(rate, bit_rate)
-        case "mp3":
-            return Mp3Encoder(rate, bit_rate, synthetic_mark.id3() if audio_format.marked else b"")
-        case "opus":
-            opus = OggOpusEncoder(bit_rate)
-            return _Headed(opus.header, opus)
-
-
-def _wav_info(audio_format: AudioFormat) -> bytes:
-    return synthetic_mark.riff_info() if audio_format.marked else b""
+    return _Resampled(source_rate, audio_format.encoded_rate, CODECS[audio_format.codec].make(audio_format))
 
 
 async def run_encoding(
@@ -104,6 +72,14 @@ async def run_encoding(
     if audio_format.slow:
         return await asyncio.to_thread(call, *args, **kwargs)
     return call(*args, **kwargs)
+
+
+@runtime_checkable
+class _Headed(Encoder, Protocol):
+    """An encoder of files with a header that is known at their end only."""
+
+    def final_header(self) -> bytes:
+        """Return the header that replaces the first one, byte for byte, once ``finish`` has returned."""
 
 
 class AsyncEncoder:
@@ -131,9 +107,8 @@ class FileEncoder:
     """
 
     def __init__(self, audio_format: AudioFormat, source_rate: int) -> None:
-        self._format = audio_format
-        codec = _Pcm16() if audio_format.codec == "wav" else _codec(audio_format)
-        self._headed = codec if isinstance(codec, Mp3Encoder | FlacEncoder) else None
+        codec = CODECS[audio_format.codec].make(audio_format)
+        self._headed = codec if isinstance(codec, _Headed) else None
         self._encoder = _Resampled(source_rate, audio_format.encoded_rate, codec)
         self._bytes = bytearray()
 
@@ -144,8 +119,6 @@ class FileEncoder:
     def finish(self) -> bytes:
         """Return the file; nothing can be added afterwards."""
         self._grow(self._encoder.finish())
-        if self._format.codec == "wav":
-            return wav(bytes(self._bytes), self._format.sample_rate, _wav_info(self._format))
         if self._headed is not None:
             header = self._headed.final_header()
             self._bytes[: len(header)] = header
@@ -178,18 +151,37 @@ class _Pcm16:
         return b""
 
 
-class _Headed:
-    """Puts a stream's header before the first bytes of ``codec``."""
-
-    def __init__(self, header: bytes, codec: Encoder) -> None:
-        self._header = header
-        self._codec = codec
+class _Wav:
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self._rate = audio_format.sample_rate
+        self._info = synthetic_mark.riff_info() if audio_format.marked else b""
+        self._bytes: int | None = None
 
     def feed(self, samples: Samples) -> bytes:
-        return self._take_header() + self._codec.feed(samples)
+        pcm = pcm16(samples)
+        header = open_wav_header(self._rate, self._info) if self._bytes is None else b""
+        self._bytes = (self._bytes or 0) + len(pcm)
+        return header + pcm
 
     def finish(self) -> bytes:
-        return self._take_header() + self._codec.finish()
+        return self.feed(NO_SAMPLES)
+
+    def final_header(self) -> bytes:
+        return wav_header(self._rate, self._bytes or 0, self._info)
+
+
+class _OggOpus:
+    """Puts a stream's header before its first bytes."""
+
+    def __init__(self, bit_rate: int) -> None:
+        self._opus = OggOpusEncoder(bit_rate)
+        self._header = self._opus.header
+
+    def feed(self, samples: Samples) -> bytes:
+        return self._take_header() + self._opus.feed(samples)
+
+    def finish(self) -> bytes:
+        return self._take_header() + self._opus.finish()
 
     def _take_header(self) -> bytes:
         header, self._header = self._header, b""
@@ -209,7 +201,8 @@ class _G711:
         return b""
 
 
-def decode_g711(data: bytes, codec: Literal["ulaw", "alaw"]) -> Samples:
+def decode_g711(data: bytes, codec: str) -> Samples:
+    """Decode "ulaw" or "alaw"."""
     levels = _ULAW_LEVELS if codec == "ulaw" else _ALAW_LEVELS
     return levels[np.frombuffer(data, np.uint8)]
 
@@ -241,3 +234,34 @@ _ULAW = _nearest_codes(_ulaw_levels())
 _ALAW = _nearest_codes(_alaw_levels())
 _ULAW_LEVELS = (_ulaw_levels() / 32768).astype(np.float32)
 _ALAW_LEVELS = (_alaw_levels() / 32768).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    make: Callable[[AudioFormat], Encoder]  # of samples at the format's ``encoded_rate``
+    slow: bool = False  # see ``AudioFormat``
+    rate: int | None = None  # hertz of the samples that it takes, if not the format's
+
+
+def _bit_rate(audio_format: AudioFormat) -> int:
+    if audio_format.bit_rate is None:
+        raise ValueError(f"{audio_format.codec} needs a bit rate")
+    return audio_format.bit_rate
+
+
+def _mp3(audio_format: AudioFormat) -> Encoder:
+    tag = synthetic_mark.id3() if audio_format.marked else b""
+    return Mp3Encoder(audio_format.sample_rate, _bit_rate(audio_format), tag)
+
+
+CODECS = {
+    "pcm": _Kind(lambda _: _Pcm16()),
+    "wav": _Kind(_Wav),
+    "ulaw": _Kind(lambda _: _G711(_ULAW)),
+    "alaw": _Kind(lambda _: _G711(_ALAW)),
+    "mp3": _Kind(_mp3, slow=True),
+    "opus": _Kind(lambda form: _OggOpus(_bit_rate(form)), slow=True, rate=ogg_opus.ENCODED_RATE),
+    "aac": _Kind(lambda form: AacEncoder(form.sample_rate, _bit_rate(form)), slow=True),
+    "flac": _Kind(lambda form: FlacEncoder(form.sample_rate), slow=True),
+}
+"""All codecs, by name."""

@@ -47,6 +47,7 @@ MEDIA_TYPES = {
 
 _KNOWN_FORMATS = "WAV, MP3, Ogg, FLAC or M4A"
 _UNREADABLE = Reason("unreadable")
+_FULL_SCALE = np.float32(32768)
 
 
 Refused = Callable[[str], InvalidRequest]
@@ -55,14 +56,15 @@ Refused = Callable[[str], InvalidRequest]
 
 def pcm16(samples: Samples) -> bytes:
     """Convert samples to signed 16-bit little-endian PCM, as ``in_range`` gives them."""
-    scaled = np.rint(in_range(samples) * np.float32(32768))
-    return bytes(np.minimum(scaled, 32767).astype("<i2").tobytes())
+    scaled = in_range(samples) * _FULL_SCALE
+    np.rint(scaled, out=scaled)
+    return bytes(np.minimum(scaled, _FULL_SCALE - 1, out=scaled).astype("<i2").tobytes())
 
 
 def from_pcm16(pcm: bytes | npt.NDArray[np.int16]) -> Samples:
     """Convert samples, little-endian ones where they are bytes, to [-1, 1)."""
     values = np.frombuffer(pcm, "<i2") if isinstance(pcm, bytes) else pcm
-    return values.astype(np.float32) / np.float32(32768)
+    return values.astype(np.float32) / _FULL_SCALE
 
 
 class Pcm16Stream:
@@ -85,7 +87,12 @@ def wav(audio: Samples | bytes, sample_rate: int, info: bytes = b"") -> bytes:
     sample_rate: hertz; info: chunks that stand before the samples.
     """
     pcm = audio if isinstance(audio, bytes) else pcm16(audio)
-    return _wav_header(sample_rate, 36 + len(info) + len(pcm), info, len(pcm)) + pcm
+    return wav_header(sample_rate, len(pcm), info) + pcm
+
+
+def wav_header(sample_rate: int, data_bytes: int, info: bytes = b"") -> bytes:
+    """Make the header of a WAV file with so many bytes of samples."""
+    return _wav_header(sample_rate, 36 + len(info) + data_bytes, info, data_bytes)
 
 
 def open_wav_header(sample_rate: int, info: bytes = b"") -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from kani.core.errors import SpeechError
 from kani.core.session.report import SessionReport
 from kani.core.timing.spans import SpanTiler
-from kani.core.types import Samples, Span, SpeechChunk
+from kani.core.types import JOINED_S, Samples, Span, SpeechChunk
 from kani_text.incremental_text import IncrementalText
 from kani_text.normalizer import SpokenText
 
@@ -78,20 +78,34 @@ class PlayoutBuffer:
         """Return once there is the first chunk, or the end."""
         await self._readable.wait()
 
-    async def get(self) -> SpeechChunk | None:
-        """Return the next chunk, or None at the end. Raises the error that the buffer was closed with."""
+    async def get(
+        self, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> SpeechChunk | None:
+        """Return the next audio, or None at the end. Raises the error that the buffer was closed with.
+
+        Chunks that wait already are given as one. waiting: makes the context of a wait, if there is one.
+        """
         while not self._chunks:
             if self._closed:
                 if self._error is not None:
                     raise self._error
                 return None
             self._readable.clear()
-            await self._readable.wait()
+            with waiting():
+                await self._readable.wait()
         chunk = self._chunks.popleft()
+        pieces, left = [chunk], JOINED_S * chunk.sample_rate - len(chunk.samples)
+        while self._chunks and (left := left - len(self._chunks[0].samples)) >= 0:
+            pieces.append(self._chunks.popleft())
+        chunk = SpeechChunk.joined(pieces)
         self._buffered_s = max(0.0, self._buffered_s - chunk.duration_s)
         if self._buffered_s <= self._high_water_s / 2:
             self._writable.set()
         return chunk
+
+
+CLOCK_STEP_S = 0.001
+"""Resolution of the event loop's alarms: one may ring so much early."""
 
 
 class WaitTimeout:
@@ -107,52 +121,61 @@ class WaitTimeout:
         self._started = False
         self._waiting = False
         self._suspended = False
-        self._since = 0.0  # time on the loop's clock at which the alarm was set
+        self._since: float | None = None  # time on the loop's clock at which it began to count
         self._alarm: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Count from now on, the rest of a wait that is under way included."""
         self._started = self._left_s > 0
-        self._set_alarm()
+        self._count()
 
     def stop(self) -> None:
         """Stop for good, and drop the reference to the session, which may hold a recording."""
         self._started = False
-        self._set_alarm()
+        self._count()
         self._expired = lambda: None
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Count the time for which the body runs."""
         self._waiting = True
-        self._set_alarm()
+        self._count()
         try:
             yield
         finally:
             self._waiting = False
-            self._set_alarm()
+            self._count()
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
         """Do not count while the body runs: other speech of the same client goes first."""
         self._suspended = True
-        self._set_alarm()
+        self._count()
         try:
             yield
         finally:
             self._suspended = False
-            self._set_alarm()
+            self._count()
 
-    def _set_alarm(self) -> None:
-        """Take off what has passed, and set the alarm for the rest while it counts."""
+    def _count(self) -> None:
+        """Take off what has passed, and go on if it counts; one alarm lasts for many short waits."""
         loop = asyncio.get_running_loop()
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        if self._since is not None:
             self._left_s -= loop.time() - self._since
-        if self._started and self._waiting and not self._suspended:
-            self._since = loop.time()
-            self._alarm = loop.call_later(max(self._left_s, 0.0), self._expired)
+        counts = self._started and self._waiting and not self._suspended
+        self._since = loop.time() if counts else None
+        if counts and self._alarm is None:
+            self._alarm = loop.call_later(max(self._left_s, 0.0), self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        waited_s = 0.0 if self._since is None else asyncio.get_running_loop().time() - self._since
+        if self._since is not None and waited_s >= self._left_s - CLOCK_STEP_S:
+            self._expired()
+        else:
+            self._count()
 
 
 EMPTY_TEXT_SILENCE_S = 0.2

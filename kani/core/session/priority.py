@@ -25,7 +25,7 @@ class SessionPriorities:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.ranks = count()  # of the sessions that are lowered
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None  # awaited by sessions that look again
         self.members: set[SessionPriority] = set()  # priorities of the sessions that are open
 
     def add(self) -> SessionPriority:
@@ -36,14 +36,16 @@ class SessionPriorities:
 
     def notify(self) -> None:
         """Wake the waiting sessions, which look again."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
     async def wait_for_change(self, timeout_s: float) -> None:
         """Return after the next ``notify``, or after ``timeout_s`` seconds (∞: no limit)."""
+        changed = self._changed = self._changed or asyncio.Event()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s if math.isfinite(timeout_s) else None):
-                await self._changed.wait()
+                await changed.wait()
 
 
 class SessionPriority:

@@ -198,11 +198,7 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
 
     async def __aiter__(self) -> AsyncIterator[SpeechChunk]:
         try:
-            while True:
-                with self._timeout.waiting():
-                    chunk = await self._buffer.get()
-                if chunk is None:
-                    break
+            while (chunk := await self._buffer.get(self._timeout.waiting)) is not None:
                 self._report.trace.chunk_given()
                 if self._segments.marks:
                     self._marks.add(chunk.spans)

@@ -165,7 +165,7 @@ class Synthesis:
         )
         speech = SegmentFilter(audio, info.sample_rate, factor, round(max_s * info.sample_rate), filtered)
         chunks = speech.chunks()
-        if not info.times_words and self.context.reference_voice is not None:
+        if request.timed and not info.times_words and self.context.reference_voice is not None:
             # After the filter: the words are aligned with the audio as the client gets it.
             chunks = add_word_times(
                 chunks,

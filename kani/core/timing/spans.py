@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,12 +11,12 @@ from kani.core.types import Span, TimedMark
 from kani_text.ssml import Mark
 
 
-def with_character_starts(span: Span, marks: Iterable[float]) -> Span:
-    """Set ``character_starts``, adjusted to begin with the span, never fall, and stay within its end."""
+def _within(start_s: float, end_s: float, marks: Iterable[float]) -> tuple[float, ...]:
+    """Adjust a span's ``character_starts`` to begin with it, never fall, and stay within its end."""
     adjusted: list[float] = []
     for mark in marks:
-        adjusted.append(min(max(mark, adjusted[-1]), span.end_s) if adjusted else span.start_s)
-    return replace(span, character_starts=tuple(adjusted))
+        adjusted.append(min(max(mark, adjusted[-1]), end_s) if adjusted else start_s)
+    return tuple(adjusted)
 
 
 def spread(count: int, edges: Sequence[float]) -> tuple[float, ...]:
@@ -68,9 +68,8 @@ class SpanTiler:
         self._spoken_between += spoken_between
         start = max(span.start, self._cursor)
         if span.end > start:
-            self._pending = replace(
-                span, start=start, character_starts=span.character_starts[start - span.start :]
-            )
+            starts = span.character_starts[start - span.start :]
+            self._pending = Span(start, span.end, span.start_s, span.end_s, starts, span.spoken_form)
         else:
             self._spoken_between += span.spoken_form or ""
         return done
@@ -81,17 +80,15 @@ class SpanTiler:
         if pending is None:
             return []
         spoken_between, self._spoken_between = self._spoken_between, ""
-        done = []
+        done, said = [], pending.spoken_form or ""
         start_s = max(pending.start_s, self._time_s)
         if pending.start > self._cursor:
             done.append(Span(self._cursor, pending.start, self._time_s, start_s, spoken_form=spoken_between))
         else:
-            start_s = self._time_s
-            pending = replace(pending, spoken_form=spoken_between + (pending.spoken_form or ""))
+            start_s, said = self._time_s, spoken_between + said
         end_s = max(pending.end_s, start_s)
-        done.append(
-            with_character_starts(replace(pending, start_s=start_s, end_s=end_s), pending.character_starts)
-        )
+        starts = _within(start_s, end_s, pending.character_starts)
+        done.append(Span(pending.start, pending.end, start_s, end_s, starts, said))
         self._cursor, self._time_s = pending.end, end_s
         return done
 

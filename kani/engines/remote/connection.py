@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 
 from kani.core.errors import EngineUnavailable
-from kani.core.types import SpeechChunk
+from kani.core.types import JOINED_S, SpeechChunk
 from kani.engines.remote.channel import MAX_FRAME_BYTES, Channel, ProtocolError
 from kani.engines.remote.checks import MAX_NAME_CHARACTERS, check, log_text, one_line
 from kani.engines.remote.handshake import greet
@@ -123,7 +123,7 @@ class Exchange:
         return len(self._replies)
 
     async def get(self, check: Callable[[], None] | None = None) -> Reply | None:
-        """Return the next reply, None at the end.
+        """Return the next reply, chunks that wait as one; None at the end.
 
         check: called after each ``wake``; may raise. Raises the worker's error after the replies before it,
         WorkerFull and WorkerLost.
@@ -141,6 +141,18 @@ class Exchange:
                 check()
             self._changed.clear()
             await self._changed.wait()
+        reply = self._take()
+        if not isinstance(reply, SpeechChunk):
+            return reply
+        pieces, left_s = [reply], JOINED_S - reply.duration_s
+        while self._replies and isinstance(following := self._replies[0][0], SpeechChunk):
+            if (left_s := left_s - following.duration_s) < 0:
+                break
+            pieces.append(following)
+            self._take()
+        return SpeechChunk.joined(pieces)
+
+    def _take(self) -> Reply:
         reply, size = self._replies.popleft()
         self._unread_bytes -= size
         return reply

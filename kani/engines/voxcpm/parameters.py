@@ -9,22 +9,27 @@ import msgspec
 from msgspec import Meta
 
 from kani.core.errors import InvalidRequest
-from kani.core.types import OptionValue
+from kani.core.types import OPTION_RANGES, OptionValue
 from kani_text import foreign
 
 
+def _limits(name: str) -> Meta:
+    allowed = OPTION_RANGES[name]
+    return Meta(ge=allowed.low, le=allowed.high)
+
+
 class Parameters(msgspec.Struct, frozen=True):
-    cfg_value: Annotated[float, Meta(ge=0.1, le=10.0)] = 2.0
+    cfg_value: Annotated[float, _limits("cfg_value")] = 2.0
     """Weight of the text and of the voice against free generation."""
-    inference_timesteps: Annotated[int, Meta(ge=1, le=50)] = 10
+    inference_timesteps: Annotated[int, _limits("inference_timesteps")] = 10
     """Steps of the diffusion for each patch of audio."""
     denoise: bool = False  # True if the recording's latents are to be those made after the denoiser
     retry_badcase: bool | None = None
     """True if a segment that is too long for its text is made again. True and False both have it decoded and
     sent once it is complete; None streams it."""
-    retry_badcase_max_times: Annotated[int, Meta(ge=0, le=10)] = 3
+    retry_badcase_max_times: Annotated[int, _limits("retry_badcase_max_times")] = 3
     """Attempts, the first included; 0 is one attempt, too."""
-    retry_badcase_ratio_threshold: Annotated[float, Meta(ge=1.0, le=20.0)] = 6.0
+    retry_badcase_ratio_threshold: Annotated[float, _limits("retry_badcase_ratio_threshold")] = 6.0
     """Patches of audio for each token of the text from which on a segment is too long; it ends there."""
     prompt_text: str = ""  # transcript of the recording, which the speech then continues
 

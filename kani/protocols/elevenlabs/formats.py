@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from kani.core.audio.encoding import AudioFormat, Codec
+from kani.core.audio.encoding import AudioFormat
 from kani.core.errors import InvalidRequest
 
 DEFAULT_FORMAT = "mp3_44100_128"
 
-_CONTENT_TYPES: dict[Codec, str] = {
+_CONTENT_TYPES: dict[str, str] = {
     "mp3": "audio/mpeg",
     "pcm": "audio/pcm",
     "wav": "audio/wav",
@@ -19,7 +19,7 @@ _LINEAR_RATES = (8000, 16000, 22050, 24000, 32000, 44100, 48000)
 _KBITS = (32, 64, 96, 128, 192)
 
 
-_ROWS: tuple[tuple[Codec, int, int | None], ...] = (
+_ROWS: tuple[tuple[str, int, int | None], ...] = (
     ("mp3", 22050, 32),
     ("mp3", 24000, 48),
     *(("mp3", 44100, kbits) for kbits in _KBITS),
@@ -31,7 +31,7 @@ _ROWS: tuple[tuple[Codec, int, int | None], ...] = (
 )
 
 
-def _format(codec: Codec, rate: int, kbits: int | None) -> AudioFormat:
+def _format(codec: str, rate: int, kbits: int | None) -> AudioFormat:
     name = f"{codec}_{rate}" if kbits is None else f"{codec}_{rate}_{kbits}"
     return AudioFormat(name, codec, rate, None if kbits is None else kbits * 1000, _CONTENT_TYPES[codec])
 

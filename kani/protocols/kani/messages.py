@@ -124,6 +124,7 @@ class SpeakRequest:
     reference: str | None  # base64
     wants_chunks: bool  # send the audio while it is made
     wants_whole: bool  # end the answer with all of the audio
+    timed: bool  # the answer has the times of its words
     unused: tuple[str, ...]  # given keys without effect where they stand, as "data.speed" beside the text
 
     @property
@@ -159,6 +160,7 @@ class SpeakRequest:
                 config.temperature, config.top_p, config.top_k, config.repetition_penalty, config.seed
             ),
             reference=reference,
+            timed=self.timed,
         )
 
 
@@ -184,7 +186,7 @@ def read_body(body: bytes) -> SpeakRequest:
     """Parse the body of a REST call: the config's fields beside ``text``. Raises BadMessage."""
     parsed = object_of(body, "Invalid JSON format", BadMessage)
     data = {key: parsed.pop(key) for key in ("text", "reference_audio") if key in parsed}
-    return _speak({"data": {**data, "config": parsed}}, streaming=False)
+    return replace(_speak({"data": {**data, "config": parsed}}, streaming=False), timed=False)
 
 
 def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:
@@ -209,6 +211,7 @@ def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:
         reference=data.reference_audio or None,
         wants_chunks=streaming or bool(data.stream),
         wants_whole=not streaming,
+        timed=True,
         unused=tuple(unused[:MAX_UNUSED_NAMES]),
     )
 
@@ -278,8 +281,8 @@ def stream_chunk(chunk: SpeechChunk) -> str:
         "channels": 1,
         "spans": span_rows(chunk.spans),
     }
-    audio = base64.b64encode(pcm).decode()
-    return _message("tts_stream_chunk", {"audio": audio, "status": "streaming", "metadata": metadata})
+    # Bytes are written in base64.
+    return _message("tts_stream_chunk", {"audio": pcm, "status": "streaming", "metadata": metadata})
 
 
 def stream_complete(message: str, metadata: dict[str, Any]) -> str:

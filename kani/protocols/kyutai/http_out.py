@@ -20,11 +20,11 @@ from kani.core.audio.pcm import open_wav_header, pcm16
 from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
-from kani.core.types import Samples, Sampling, SpeechChunk, SpeechRequest
+from kani.core.types import OPTION_RANGES, Samples, Sampling, SpeechChunk, SpeechRequest
 from kani.protocols.kyutai.connection import endpoint
 from kani.protocols.kyutai.messages import SAMPLE_RATE
 from kani.protocols.kyutai.output import Frames
-from kani.protocols.kyutai.query import CFG_ALPHA_RANGE, MAX_SEQ_LEN_RANGE, build_request
+from kani.protocols.kyutai.query import MAX_SEQ_LEN_RANGE, build_request
 from kani.protocols.kyutai.speech_out import PROTOCOL
 from kani.protocols.kyutai.words import TextFeeder
 from kani.protocols.shared.calls.bodies import Seed, Temperature, TopK, about, object_of, read, within
@@ -46,7 +46,7 @@ _WAV = AudioFormat("wav", "wav", SAMPLE_RATE, None, "audio/wav", marked=False)
 
 
 MaxSeqLen = Annotated[int, within(MAX_SEQ_LEN_RANGE)]
-CfgAlpha = Annotated[float, within(CFG_ALPHA_RANGE)]
+CfgAlpha = Annotated[float, within(OPTION_RANGES["cfg_alpha"])]
 _VOICE = about("Name of a voice of Kyutai's or of this server; empty for the default one.")
 
 

@@ -14,12 +14,11 @@ from kani.core.expected_words import MAX_TEXT
 from kani.core.recognition_service import RecognitionService
 from kani.core.request import Range, validate
 from kani.core.service import SpeechService
-from kani.core.types import OptionValue, Sampling, SpeechRequest
+from kani.core.types import OPTION_RANGES, OptionValue, Sampling, SpeechRequest
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.query_flag import read_flag
 from kani_text import languages
 
-CFG_ALPHA_RANGE = Range(0.0, 10.0)
 MAX_SEQ_LEN_RANGE = Range(1, 100_000)
 
 KNOWN_VOICES = {
@@ -74,7 +73,7 @@ def read_speech_query(query: QueryParams, service: SpeechService) -> SpeechQuery
         known = ", ".join(each.value for each in AudioFormat)
         raise BadMessage(f"format: has to be one of {known}") from error
     max_frames = _number(query, "max_seq_len", int, MAX_SEQ_LEN_RANGE)
-    cfg_alpha = _number(query, "cfg_alpha", float, CFG_ALPHA_RANGE)
+    cfg_alpha = _number(query, "cfg_alpha", float, OPTION_RANGES["cfg_alpha"])
     sampling = Sampling(
         temperature=_number(query, "temperature", float),
         top_k=_number(query, "top_k", int),

@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from kani.protocols.shared.client_languages import accept_languages
+from kani.protocols.shared.protocol import STRAIGHT_SEND
 from kani.protocols.shared.tasks import run_until_first
 
 NORMAL, GOING_AWAY, BAD_DATA, POLICY_VIOLATION, TOO_BIG = 1000, 1001, 1007, 1008, 1009
@@ -35,6 +36,7 @@ class Client:
         self.languages = accept_languages(websocket.headers)
         """BCP 47 tags of its ``Accept-Language``."""
         self.websocket = websocket
+        self._send = websocket.scope.get("state", {}).get(STRAIGHT_SEND, websocket.send)
         self._sending = asyncio.Lock()
 
     async def receive(self) -> str | bytes | None:
@@ -51,10 +53,8 @@ class Client:
             # Starlette has a RuntimeError for what is sent after that.
             if self.websocket.application_state is not WebSocketState.CONNECTED:
                 raise WebSocketDisconnect
-            if isinstance(message, str):
-                await self.websocket.send_text(message)
-            else:
-                await self.websocket.send_bytes(message)
+            kind = "text" if isinstance(message, str) else "bytes"
+            await self._send({"type": "websocket.send", kind: message})
 
     async def close(self, code: int = NORMAL, reason: str = "", *, last: str | bytes = "") -> None:
         """Close the connection, after a ``last`` message if there is one; do nothing if it is closed."""

@@ -66,6 +66,10 @@ def is_anonymous(scope: Mapping[str, Any]) -> bool:
 BREAK_OFF = "kani.break_off"
 """Entry of ``scope["extensions"]`` of HTTP; its ``call`` ends the connection; see ``break_off``."""
 
+STRAIGHT_SEND = "straight_send"
+"""Entry of a WebSocket's ``scope["state"]``: ``send`` for the messages between its accept and its close, past
+all middleware that has nothing to do for these."""
+
 
 def break_off(scope: Mapping[str, Any]) -> None:
     """End a response that has begun without its last chunk, so that its client sees that it is incomplete."""

@@ -139,7 +139,7 @@ def _changes(service: SpeechService, voice: Voice | StoredVoice) -> tuple[str, .
 async def _speak(
     service: SpeechService, voice: str, language: str, audio_format: AudioFormat, client: str
 ) -> bytes:
-    request = SpeechRequest(voice=voice, language=language)
+    request = SpeechRequest(voice=voice, language=language, timed=False)
     async with service.open(request, protocol=_PROTOCOL, client=client, low_latency=False) as session:
         session.feed(sentence(language))
         session.finish()

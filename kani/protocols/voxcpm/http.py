@@ -18,12 +18,12 @@ from kani.core import errors
 from kani.core.audio import synthetic_mark
 from kani.core.audio.pcm import wav
 from kani.core.service import SpeechService
-from kani.core.types import SpeechRequest, Voice
+from kani.core.types import OPTION_RANGES, SpeechRequest, Voice
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
 from kani.protocols.shared.ranges import bytes_answer, file_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
-from kani.protocols.voxcpm.params import RANGES
+from kani.protocols.voxcpm.params import Options
 from kani.protocols.voxcpm.request import PROTOCOL
 from kani.protocols.voxcpm.voice_folder import FolderVoice, VoiceFolder
 from kani.protocols.voxcpm.voice_list import ListedVoice, list_voices
@@ -138,7 +138,11 @@ def _config(request: Request, max_text: int, ports: Collection[int]) -> dict[str
         "voxcpm_port": server is not None and server[1] in ports,
         "constraints": {
             "max_text_length": max_text,
-            **{f"{name}_range": [allowed.low, allowed.high] for name, allowed in RANGES.items()},
+            **{
+                f"{name}_range": [allowed.low, allowed.high]
+                for name, allowed in OPTION_RANGES.items()
+                if name in Options.__struct_fields__
+            },
         },
     }
 
@@ -171,7 +175,7 @@ def _query(request: Request, name: str) -> str:
 
 async def _speak(service: SpeechService, voice: Voice, text: str, client: str) -> bytes:
     """Return ``text`` spoken by ``voice``, a WAV file. Raises SpeechError."""
-    request = SpeechRequest(voice=voice.id, language=voice.language or None)
+    request = SpeechRequest(voice=voice.id, language=voice.language or None, timed=False)
     session = service.open(request, protocol=PROTOCOL, client=client, low_latency=False)
     async with session:
         session.feed(text)

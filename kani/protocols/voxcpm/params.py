@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from kani.core.request import Range
-from kani.core.types import OptionValue, Recording, Sampling, SpeechRequest
+from kani.core.types import OPTION_RANGES, OptionValue, Recording, Sampling, SpeechRequest
 from kani.protocols.shared.calls.bodies import FILLED, Fault, WrongFields, read, within
 from kani.protocols.shared.client_languages import Languages, known_languages
 from kani.protocols.voxcpm.messages import RejectedMessage, validation_failure
@@ -24,14 +23,6 @@ RECORDING_PARAMS = ("prompt_wav_url", "prompt_wav_path")
 MAX_UNUSED_NAMES = 32
 MAX_UNUSED_LENGTH = 64
 """Unknown parameters that an answer names, and characters of each name."""
-
-RANGES: Mapping[str, Range] = {
-    "cfg_value": Range(0.1, 10.0),
-    "inference_timesteps": Range(1, 50),
-    "retry_badcase_max_times": Range(0, 10),
-    "retry_badcase_ratio_threshold": Range(1.0, 20.0),
-}
-"""Ranges of VoxCPM's own numbers."""
 
 RETRY = "retry_badcase"
 RETRIES = (RETRY, "retry_badcase_max_times")
@@ -49,11 +40,11 @@ class Options(Struct, kw_only=True):
     prompt_text: str | None = None
     denoise: bool | None = None
     retry_badcase: bool | None = None
-    cfg_value: Annotated[float, within(RANGES["cfg_value"])] | None = None
-    inference_timesteps: Annotated[int, within(RANGES["inference_timesteps"])] | None = None
-    retry_badcase_max_times: Annotated[int, within(RANGES["retry_badcase_max_times"])] | None = None
+    cfg_value: Annotated[float, within(OPTION_RANGES["cfg_value"])] | None = None
+    inference_timesteps: Annotated[int, within(OPTION_RANGES["inference_timesteps"])] | None = None
+    retry_badcase_max_times: Annotated[int, within(OPTION_RANGES["retry_badcase_max_times"])] | None = None
     retry_badcase_ratio_threshold: (
-        Annotated[float, within(RANGES["retry_badcase_ratio_threshold"])] | None
+        Annotated[float, within(OPTION_RANGES["retry_badcase_ratio_threshold"])] | None
     ) = None
 
 
@@ -162,7 +153,7 @@ _REASONS = {
 
 def _reason(fault: Fault) -> str:
     """Return what is wrong in the words of VoxCPM's own server, which its clients show."""
-    allowed = RANGES.get(fault.path)
+    allowed = OPTION_RANGES.get(fault.path)
     if fault.kind == "value" and allowed is not None:
         return f"must be between {allowed.low} and {allowed.high}"
     return _REASONS.get(fault.reason, fault.reason)

@@ -228,7 +228,7 @@ class Connection:
         streamed: bool,
         ssml: bool | None = None,
     ) -> Speech:
-        how = SpeechRequest(ssml=ssml, quotations=given.quotations)
+        how = SpeechRequest(ssml=ssml, quotations=given.quotations, timed=False)
         session = open_speech(self._service, given.voice, self._stream.client, self._memory, how)
         speech = Speech(session, streamed=streamed)
         self._begin(speech)

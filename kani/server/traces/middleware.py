@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kani.core import request_ids, tracing
+from kani.protocols.shared.protocol import STRAIGHT_SEND
 from kani.server.traces.tracer import Tracer
 
 METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS".split())
@@ -56,6 +57,7 @@ class TracingMiddleware:
             await send(message)
             steps.sent(message)
 
+        scope.get("state", {}).pop(STRAIGHT_SEND, None)  # the first message is a step
         with span, tracing.bind(span):
             try:
                 await self._app(scope, traced_receive, traced_send)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 
-from kani.core.audio.encoding import AudioFormat, Codec
+from kani.core.audio.encoding import AudioFormat
 from kani.core.audio.ogg_pages import write_page
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
@@ -210,7 +210,7 @@ def test_characters_of_buffered_audio_are_sent_together() -> None:
     ],
 )
 def test_times_of_dialogues_count_from_the_audio_before(
-    name: str, codec: Codec, bit_rate: int | None, data: bytes, starts_ms: int
+    name: str, codec: str, bit_rate: int | None, data: bytes, starts_ms: int
 ) -> None:
     times = AudioClock(AudioFormat(name, codec, RATE, bit_rate, ""))
     first = times.take(TimedForms(TimedCharacters("ab", (0.0, 0.1, 0.3))), data)

@@ -11,11 +11,12 @@ import pytest
 from websockets.asyncio.client import connect
 
 from kani.core.errors import InvalidRequest
-from kani.core.types import Sampling, Span, SpeechChunk, SpeechRequest
+from kani.core.request import RANGES
+from kani.core.types import Range, Sampling, Span, SpeechChunk, SpeechRequest
 from kani.protocols.kani import messages
 from kani.protocols.kani.messages import Config, SpeakRequest, read_body, read_message
 from kani.protocols.shared.errors import BadMessage
-from tests.conftest import ServerProcess
+from tests.conftest import ROOT, ServerProcess
 
 LEXICON = Path(__file__).parents[3] / "docs" / "lexicon.md"
 
@@ -187,3 +188,15 @@ async def test_example_is_answered_as_documented(server: ServerProcess, example:
             assert isinstance(message, str)
             received.append(message)
     assert merged(received) == merged(expected)
+
+
+def test_readme_has_each_field_of_a_request() -> None:
+    table = (ROOT / "WEBSOCKET_README.md").read_text("utf-8").partition("| key | type and range |")[2]
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*)", table.partition("\n\n")[0], re.MULTILINE)
+    told = dict(rows)
+    assert len(rows) == len(told) and told.keys() == {*Config.__struct_fields__}
+    for name, allowed in (RANGES | {"chunk_size": Range(1, 1000)}).items():
+        key = {"duration_s": "duration"}.get(name, name)
+        numbers = [float(each) for each in re.findall(r"\d+(?:\.\d+)?", told.get(key, ""))]
+        if key not in ("pitch", "seed"):
+            assert numbers[:2] == [allowed.low, allowed.high], key

@@ -144,7 +144,7 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
         """Answer with the audio file, or with JSON that has its times too."""
         async with AsyncExitStack() as stack:
             memory = stack.enter_context(service.budgets.whole_answers.share("ask for /stream"))
-            async with await _open_speech(service, settings, request, streamed=False) as speech:
+            async with await _open_speech(service, settings, request, streamed=False, timed=timed) as speech:
                 data, spoken = await cancel_on_disconnect(request, _encode_whole(speech, memory))
                 headers = speech.headers
             length, blocks, media_type = len(data), in_blocks(data), speech.audio_format.content_type
@@ -158,7 +158,7 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
     async def streamed(request: Request, *, timed: bool) -> Response:
         """Start the answer with the first audio, so that earlier errors have a status."""
         async with AsyncExitStack() as stack:
-            speech = await _open_speech(service, settings, request, streamed=True)
+            speech = await _open_speech(service, settings, request, streamed=True, timed=timed)
             await stack.enter_async_context(speech)
             return await begun_answer(
                 request,
@@ -182,7 +182,7 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
 
 
 async def _open_speech(
-    service: SpeechService, settings: ElevenLabsSettings, request: Request, *, streamed: bool
+    service: SpeechService, settings: ElevenLabsSettings, request: Request, *, streamed: bool, timed: bool
 ) -> LinesSpeech:
     """Parse a request and open its speech. Raises SpeechError and Unprocessable."""
     data, voice_id = await request.body(), request.path_params.get("voice_id")
@@ -205,6 +205,7 @@ async def _open_speech(
                 speed=body.settings.speed,
                 normalize=body.normalize,
                 sampling=body.settings.sampling(body.seed),
+                timed=timed,
             ),
             protocol=PROTOCOL,
             client=client_address(request),

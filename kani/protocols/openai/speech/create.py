@@ -43,7 +43,8 @@ def create_endpoint(
     async def create(request: Request) -> Response:
         body = parse(read_object(await request.body()), max_text)
         async with AsyncExitStack() as stack:
-            utterance = await stack.enter_async_context(await open_utterance(service, request, body))
+            opened = await open_utterance(service, request, body, timed=False)
+            utterance = await stack.enter_async_context(opened)
             if body.whole:
                 memory = stack.enter_context(service.budgets.whole_answers.share("ask for it as a stream"))
                 collected = WholeAnswer(memory, body.audio_format, max_s=None).collect(utterance.chunks())

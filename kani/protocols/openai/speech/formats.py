@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kani.core.audio.encoding import AudioFormat, Codec
+from kani.core.audio.encoding import AudioFormat
 from kani.core.request import Range
 from kani.protocols.openai.errors import ApiError
 
@@ -15,7 +15,7 @@ SAMPLE_RATES = Range(8_000, 48_000)
 OPUS_RATE = 48_000
 """Hertz at which every Opus stream is decoded."""
 
-_RATES: dict[Codec, tuple[int, ...]] = {
+_RATES: dict[str, tuple[int, ...]] = {
     "mp3": (16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
     "aac": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
 }
@@ -23,7 +23,7 @@ _RATES: dict[Codec, tuple[int, ...]] = {
 
 DEFAULT_FORMAT = "mp3"
 
-_ROWS: tuple[tuple[Codec, int | None, str], ...] = (
+_ROWS: tuple[tuple[str, int | None, str], ...] = (
     ("mp3", 128_000, "audio/mpeg"),
     ("opus", 64_000, "audio/opus"),
     ("aac", 96_000, "audio/aac"),

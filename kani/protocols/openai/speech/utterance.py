@@ -37,8 +37,13 @@ USUAL_TEXT = 10_000
 """Characters of a text that the server's time limit is meant for; a longer one gets more in proportion."""
 
 
-async def open_utterance(service: SpeechService, request: Request, body: SpeechBody[Any]) -> Utterance:
-    """Open the first session of a request, with all voices of the request resolved. Raises SpeechError."""
+async def open_utterance(
+    service: SpeechService, request: Request, body: SpeechBody[Any], *, timed: bool = True
+) -> Utterance:
+    """Open the first session of a request, with all voices of the request resolved. Raises SpeechError.
+
+    timed: see ``SpeechRequest``.
+    """
     turns = list(body.turns) or split_turns(
         body.given.input, marks=body.given.allow_voice_tags and not body.given.is_document
     )
@@ -59,6 +64,7 @@ async def open_utterance(service: SpeechService, request: Request, body: SpeechB
                 emotion=body.style.emotion,
                 ssml=body.given.ssml,
                 pitch=body.style.pitch,
+                timed=timed,
             ),
             protocol=PROTOCOL,
             client=client,
