@@ -168,7 +168,7 @@ class ServerProcess(Addressed):
         self._terminal.close()
 
 
-STARTING = frozenset({"server", "onnx_server", "compat_server", "espeak_server", "start_server", "browser"})
+STARTING = frozenset({"server", "compat_server", "espeak_server", "start_server", "browser"})
 """Fixtures that start a process; tests that use one, also through others, are of the tier ``server``.
 
 Nothing else has such a name: a parameter of a test is a fixture, too.
@@ -324,19 +324,9 @@ def server_process(folder: Path, *options: str, **environment: str) -> Iterator[
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server with every setting at its default, for the whole run: engine auto, decoder auto.
-
-    Its decoder is LiteRT's wherever that runs.
-    """
+    """A server with every setting at its default, for the whole run."""
     with server_process(tmp_path_factory.mktemp("server")) as running:
         running.wait_until_settled()
-        yield running
-
-
-@pytest.fixture(scope="session")
-def onnx_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server with Kokoro on the published graph's decoder; for the whole run."""
-    with server_process(tmp_path_factory.mktemp("onnx_server"), "--kokoro-decoder", "onnx") as running:
         yield running
 
 
