@@ -173,6 +173,7 @@ STARTING = frozenset({"server", "compat_server", "espeak_server", "start_server"
 
 Nothing else has such a name: a parameter of a test is a fixture, too.
 """
+LOADING_KOKORO = "engines/kokoro", "tools/kokoro_pack"
 KOKORO = frozenset({"engine", "onnx_engine", "part"})
 """Fixtures of tests/engines/conftest.py that load Kokoro; tests that use one are of the tier ``heard``."""
 
@@ -207,7 +208,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path in smoke and item.get_closest_marker("full") is None:
             item.add_marker(pytest.mark.smoke)
         fixtures = set(getattr(item, "fixturenames", ()))
-        own_conftest = item.path.is_relative_to(ROOT / "tests" / "engines" / "kokoro")
+        own_conftest = any(item.path.is_relative_to(ROOT / "tests" / each) for each in LOADING_KOKORO)
         if item.get_closest_marker("slow") is not None or (own_conftest and KOKORO & fixtures):
             item.add_marker(pytest.mark.heard)
         elif item.get_closest_marker("heard") is None and STARTING & fixtures:

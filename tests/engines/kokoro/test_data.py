@@ -84,11 +84,10 @@ def test_broken_data_or_that_of_other_voices_is_refused(
 ) -> None:
     with pytest.raises(EngineUnavailable, match=f"{module.DATA_FILE} and voices.json do not match"):
         load(IDS[:-1])
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "package" / "module.py"))
-    (tmp_path / "data").mkdir()
+    monkeypatch.setattr(module, "DATA", tmp_path)
     for content in (None, b"", b"PK\3\4 broken", b"no archive"):
         if content is not None:
-            (tmp_path / "data" / module.DATA_FILE).write_bytes(content)
+            (tmp_path / module.DATA_FILE).write_bytes(content)
         with pytest.raises(EngineUnavailable, match=f"missing or broken.*{module.DATA_FILE}"):
             load(IDS)
 

@@ -1,6 +1,6 @@
 """The split network: an utterance's prosody first, then its audio window by window.
 
-``graph_surgery`` documents the parts and their shapes.
+``tools.kokoro_pack.graph_surgery`` documents the parts and their shapes.
 """
 
 from __future__ import annotations
