@@ -1,6 +1,6 @@
 """Divides the server's wheel in two, for a registry that takes files of 100 MB at most.
 
-    pip wheel . --no-deps -w whole                            # some 130 MB, 84 of them Kokoro's network
+    pip wheel . --no-deps -w whole                            # 125 MB, 64 of them Kokoro's network
     python deploy/divide_wheel.py whole/*.whl parts           # the rest, which requires it
     pip wheel ./deploy/kani-network --no-deps -w parts        # the network
 
