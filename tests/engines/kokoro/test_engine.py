@@ -254,15 +254,11 @@ def test_fresh_home_speaks_without_a_network_in_the_cache_and_an_upgrade_clears_
         files = (path for path in cache.rglob("*") if path.is_file() and path.name != "start-seconds.json")
         return {path.name for path in files}
 
-    kokoro = ("--engine", "kokoro", "--recognizer", "none")
     cache.mkdir()
     earlier = ("kokoro-litert-prosody-0c7a.zip", "kokoro-parts.lock", "kokoro-v1.0.int8.onnx")
     for name in (*earlier, "kokoro.txt"):
         (cache / name).write_bytes(b"made by an earlier version")
-    fetching = start_server(*kokoro, "--fetch", KANI_CACHE_DIR=str(cache), ready=False)
-    assert fetching.process.wait(WITHIN_S) == 0, fetching.terminal
-    assert kept() == {"kokoro.txt"}
-    server = start_server(*kokoro, KANI_CACHE_DIR=str(cache))
+    server = start_server("--engine", "kokoro", "--recognizer", "none", KANI_CACHE_DIR=str(cache))
     spoken = httpx.post(
         f"{server.http_url}/v1/audio/speech", json={"input": "Hola.", "voice": "ef_dora"}, timeout=WITHIN_S
     )
