@@ -145,7 +145,7 @@ class Server:
             report.note(f"decoder {self.decoder()} of `{shlex.join(self._arguments) or 'all defaults'}`")
 
     def decoder(self) -> str | None:
-        """Kokoro's decoder, ``"litert"`` or ``"onnx"``; None without Kokoro."""
+        """Kokoro's decoder, ``"litert"``; None without Kokoro."""
         with closing(HTTPConnection(HOST, self.port, timeout=READY_WITHIN_S)) as connection:
             connection.request("GET", "/health")
             found: str | None = json.load(connection.getresponse())["decoder"]

@@ -168,11 +168,12 @@ class ServerProcess(Addressed):
         self._terminal.close()
 
 
-STARTING = frozenset({"server", "onnx_server", "compat_server", "espeak_server", "start_server", "browser"})
+STARTING = frozenset({"server", "compat_server", "espeak_server", "start_server", "browser"})
 """Fixtures that start a process; tests that use one, also through others, are of the tier ``server``.
 
 Nothing else has such a name: a parameter of a test is a fixture, too.
 """
+LOADING_KOKORO = "engines/kokoro", "tools/kokoro_pack"
 KOKORO = frozenset({"engine", "onnx_engine", "part"})
 """Fixtures of tests/engines/conftest.py that load Kokoro; tests that use one are of the tier ``heard``."""
 
@@ -212,7 +213,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path in smoke and item.get_closest_marker("full") is None:
             item.add_marker(pytest.mark.smoke)
         fixtures = set(getattr(item, "fixturenames", ()))
-        own_conftest = item.path.is_relative_to(ROOT / "tests" / "engines" / "kokoro")
+        own_conftest = any(item.path.is_relative_to(ROOT / "tests" / each) for each in LOADING_KOKORO)
         if item.get_closest_marker("slow") is not None or (own_conftest and KOKORO & fixtures):
             item.add_marker(pytest.mark.heard)
         elif item.get_closest_marker("heard") is None and STARTING & fixtures:
@@ -329,19 +330,9 @@ def server_process(folder: Path, *options: str, **environment: str) -> Iterator[
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server with every setting at its default, for the whole run: engine auto, decoder auto.
-
-    Its decoder is LiteRT's wherever that runs.
-    """
+    """A server with every setting at its default, for the whole run."""
     with server_process(tmp_path_factory.mktemp("server")) as running:
         running.wait_until_settled()
-        yield running
-
-
-@pytest.fixture(scope="session")
-def onnx_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server with Kokoro on the published graph's decoder; for the whole run."""
-    with server_process(tmp_path_factory.mktemp("onnx_server"), "--kokoro-decoder", "onnx") as running:
         yield running
 
 

@@ -31,7 +31,7 @@ def test_licences_page_says_how_to_install_without_the_packages_of_the_weights()
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pinned = [line for line in lines if line and not line.startswith("#")]
     left_out = {line for line in pinned if any(pattern in line for pattern in patterns)}
-    weight_files = (weights.KOKORO, *weights.WHISPER_BASE)
+    weight_files = weights.WHISPER_BASE
     assert left_out == {name for weight in weight_files for name in weight.requirement.split()}
     assert all(weight.url for weight in weight_files)
 

@@ -1,4 +1,4 @@
-"""Kokoro's decoder on LiteRT beside the one on ONNX Runtime, and beside kokoro-onnx.
+"""Kokoro's decoder on LiteRT beside the published graph on ONNX Runtime, and beside kokoro-onnx.
 
 generator: cost of a frame by window length, just the generator, one thread and all of them.
 rival: whole sentences through the socket, by Kokoro and its students, beside kokoro-onnx on the same model.
@@ -16,7 +16,7 @@ import subprocess
 
 from benchmarks.kokoro_decoder import cost, streams
 from benchmarks.kokoro_decoder.rival import print_table
-from benchmarks.kokoro_decoder.servers import LITERT, decoder_server, student_server, wait_until_loaded
+from benchmarks.kokoro_decoder.servers import decoder_server, student_server, wait_until_loaded
 from benchmarks.report import JUDGE_VARIABLE, measure
 from benchmarks.server_process import ROOT
 
@@ -27,8 +27,8 @@ def rival() -> None:
     if not python:
         print(f"Beside kokoro-onnx: not measured ({JUDGE_VARIABLE} names no environment)\n", flush=True)
         return
-    with decoder_server(LITERT) as kokoro, student_server() as students:
-        wait_until_loaded(kokoro, LITERT)
+    with decoder_server() as kokoro, student_server() as students:
+        wait_until_loaded(kokoro)
         command = [python, "-m", "benchmarks.kokoro_decoder.rival", kokoro.url, students.url]
         done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     print_table(json.loads(done.stdout.splitlines()[-1]))

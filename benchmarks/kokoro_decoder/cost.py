@@ -5,19 +5,21 @@ from __future__ import annotations
 import time
 
 from benchmarks import single_engine
-from benchmarks.kokoro_decoder.servers import LITERT, ONNX
+from benchmarks.kokoro_decoder.servers import LITERT
 from benchmarks.report import median, percentile, table
 from benchmarks.sentences import ABOUT_7_S
-from kani.composition import settings
 from kani.engines.kokoro.litert.decoder import load_litert_decoder
-from kani.engines.kokoro.litert.packing.store import load_packed
-from kani.engines.kokoro.network import parts_cache
+from kani.engines.kokoro.litert.packed import NETWORK, PackedNetwork
 from kani.engines.kokoro.network.decoder import Generator, Window
 from kani.engines.kokoro.network.onnx_model import Stop
-from kani.engines.kokoro.network.parts import LoadPart, SplitModel
+from kani.engines.kokoro.network.parts import LoadPart
 from kani.engines.kokoro.voices import DEFAULT_VOICES
-from kani.runtime import weights
 from tools.kokoro_data.calibrate import GeneratorInputs
+from tools.kokoro_pack.onnx_generator import OnnxGenerator
+from tools.kokoro_pack.published import published_parts
+
+ONNX = "onnx"
+"""The name of the published graph."""
 
 LENGTHS = (10, 16, 24, 64)
 """Frames of a window that are heard."""
@@ -33,27 +35,24 @@ def cut(window: Window, frames: int, context: int) -> Window:
     return Window(features, spectra, window.scale, window.shift, context, context)
 
 
-def generators(parts: LoadPart, model: bytes, cores: int) -> dict[str, Generator]:
+def generators(parts: LoadPart, cores: int) -> dict[str, Generator]:
     """Load both; raises DecoderUnavailable where LiteRT does not run."""
-    packed = load_packed(weights.KOKORO.sha256, lambda: model, settings.load({}).cache_dir)
     return {
-        ONNX: SplitModel.on_onnxruntime(parts, cores).decoder.generator,
-        LITERT: load_litert_decoder(packed, cores).generator,
+        ONNX: OnnxGenerator(parts("generator"), cores),
+        LITERT: load_litert_decoder(PackedNetwork.open(NETWORK), cores).generator,
     }
 
 
 def generator() -> None:
     """Print the tables."""
-    chosen = settings.load({})
-    model = weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
-    parts = parts_cache.load(model, chosen.cache_dir)
+    parts = published_parts()
     spoken = GeneratorInputs(parts).of(DEFAULT_VOICES["es"], max(ABOUT_7_S["es"], key=len))
     head = (
         *("frames heard", "times each", f"{ONNX}, ms a frame", f"{LITERT}, ms a frame"),
         *(f"{ONNX} ÷ {LITERT}, median", "p10–p90"),
     )
     for cores in sorted({1, single_engine.THREADS}):
-        own, rows = generators(parts, model, cores), []
+        own, rows = generators(parts, cores), []
         for length in LENGTHS:
             windows = {name: cut(spoken, length, one.context) for name, one in own.items()}
             found = _in_turn(own, windows, length)

@@ -28,7 +28,7 @@ from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, Sentences, mi
 from kani.composition import settings
 from kani.engines.kokoro import voices as kokoro_voices
 from kani.engines.kokoro.voices import DEFAULT_VOICES
-from kani.runtime import weights
+from tools.kokoro_pack.published import published_graph
 
 RIVAL, KOKORO, STUDENTS = "kokoro-onnx", "this server", "its students"
 GROUPS: dict[str, Sentences] = {"about 4 s": ABOUT_4_S, "about 7 s": ABOUT_7_S, "about 15 s": ABOUT_15_S}
@@ -54,7 +54,7 @@ def rival(folder: Path) -> Any:
 
     chosen = settings.load({})
     model = folder / "model.onnx"
-    model.write_bytes(weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir))
+    model.write_bytes(published_graph(chosen.cache_dir))
     data = Path(kokoro_voices.__file__).parent / "data"
     index = json.loads((data / kokoro_voices.INDEX_FILE).read_text(encoding="utf-8"))["voices"]
     styles = np.load(data / kokoro_voices.STYLES_FILE, mmap_mode="r")

@@ -1,4 +1,4 @@
-"""Servers with one of Kokoro's decoders each, LiteRT's or ONNX Runtime's, or with its students."""
+"""Servers with Kokoro or only its students."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ import time
 from benchmarks import single_engine
 from benchmarks.server_process import Server, ServerFailed
 
-ONNX, LITERT = "onnx", "litert"
+LITERT = "litert"
+"""The name of Kokoro's decoder."""
 
 _LOADED_WITHIN_S = 120.0
 _ASK_AGAIN_S = 0.05
 
 
-def decoder_server(decoder: str) -> Server:
-    """A server with Kokoro and this decoder, or the one that it begins with until ``decoder`` is loaded.
-
-    Its students, which have decoders of their own, speak nothing.
-    """
+def decoder_server() -> Server:
+    """A server with Kokoro; its students, which have decoders of their own, speak nothing."""
     own = {"KANI_THREADS": str(single_engine.THREADS), "KANI_KOKORO_STUDENT": "never"}
-    return Server(*("--engine", "kokoro", "--kokoro-decoder", decoder), **own)
+    return Server("--engine", "kokoro", **own)
 
 
-def wait_until_loaded(server: Server, decoder: str) -> float:
-    """Wait until /health names ``decoder``; returns the seconds. Raises ServerFailed if it never does."""
+def wait_until_loaded(server: Server) -> float:
+    """Wait until /health names Kokoro's decoder; returns the seconds. Raises ServerFailed if it does not."""
     begun = time.perf_counter()
-    while (speaks := server.decoder()) != decoder:
+    while (speaks := server.decoder()) != LITERT:
         if time.perf_counter() > begun + _LOADED_WITHIN_S:
-            raise ServerFailed(f"the server still uses {speaks!r}, not {decoder!r}")
+            raise ServerFailed(f"the server still uses {speaks!r}, not {LITERT!r}")
         # From outside nothing tells when it is there.
         time.sleep(_ASK_AGAIN_S)
     return time.perf_counter() - begun

@@ -1,4 +1,4 @@
-"""Number of streams played without a pause, by each decoder, and the processor time they take.
+"""Number of streams played without a pause, and the processor time they take.
 
 A client plays audio on arrival, requests pieces of 0.4 s, and takes one when the piece before it begins to
 play (``benchmarks.server.load.play``): its only buffer is the first piece. Streams begin at the same moment,
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from benchmarks.kokoro_decoder.servers import LITERT, ONNX, decoder_server, wait_until_loaded
+from benchmarks.kokoro_decoder.servers import LITERT, decoder_server, wait_until_loaded
 from benchmarks.report import median, ms, table
 from benchmarks.sentences import ABOUT_7_S
 from benchmarks.server.load import Playback, play
@@ -30,9 +30,8 @@ _TOO_MANY = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A number of streams with one decoder: what all of them met, and the server's processor seconds."""
+    """A number of streams: what all of them met, and the server's processor seconds."""
 
-    decoder: str
     begun: str
     streams: int
     played: Playback
@@ -54,7 +53,7 @@ def streams() -> None:
     rows = [
         [
             *(
-                one.decoder,
+                LITERT,
                 one.begun,
                 str(one.streams),
                 ms(median(one.played.first)),
@@ -71,32 +70,30 @@ def streams() -> None:
     print(f"Streams of {_SENTENCES_EACH} sentences of about 7 s, played as they come:\n")
     print(table(head, rows) + "\n")
     most = {
-        (decoder, begun): max((one.streams for one in own if not one.played.lateness), default=0)
-        for decoder in (ONNX, LITERT)
+        begun: max((one.streams for one in own if not one.played.lateness), default=0)
         for begun in _BEGIN_WITHIN_S
-        if (own := [one for one in found if (one.decoder, one.begun) == (decoder, begun)])
+        if (own := [one for one in found if one.begun == begun])
     }
-    summary = [[decoder, begun, str(count)] for (decoder, begun), count in most.items()]
+    summary = [[LITERT, begun, str(count)] for begun, count in most.items()]
     print(table(("decoder", "begun", "most streams without a late piece"), summary) + "\n", flush=True)
 
 
 def rounds() -> list[Round]:
-    """Increasing numbers of streams with each decoder."""
+    """Increasing numbers of streams."""
     found: list[Round] = []
-    for decoder in (ONNX, LITERT):
-        with decoder_server(decoder) as server:
-            wait_until_loaded(server, decoder)
-            asyncio.run(_round(server, 1, TOGETHER))
-            for begun in _BEGIN_WITHIN_S:
-                found += _climb(server, decoder, begun)
+    with decoder_server() as server:
+        wait_until_loaded(server)
+        asyncio.run(_round(server, 1, TOGETHER))
+        for begun in _BEGIN_WITHIN_S:
+            found += _climb(server, begun)
     return found
 
 
-def _climb(server: Server, decoder: str, begun: str) -> Iterator[Round]:
+def _climb(server: Server, begun: str) -> Iterator[Round]:
     for count in COUNTS:
         before_s = _processor_s()
         played = asyncio.run(_round(server, count, begun))
-        yield Round(decoder, begun, count, played, _processor_s() - before_s)
+        yield Round(begun, count, played, _processor_s() - before_s)
         if len(played.lateness) > _TOO_MANY * played.pieces:
             return
 

@@ -117,7 +117,7 @@ def _kept(words: int, voices: Voices, by_language: Texts) -> Path:
 
 async def _made(words: int, voices: Voices, by_language: Texts, kept: Path) -> list[Clip]:
     cache_dir = settings.Settings().cache_dir
-    engine = KokoroEngine(KokoroSettings(decoder="onnx"), Resources(cache_dir))
+    engine = KokoroEngine(KokoroSettings(), Resources(cache_dir))
     await engine.start()
     made = []
     for language in LANGUAGES:

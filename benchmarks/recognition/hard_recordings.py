@@ -82,7 +82,7 @@ async def speaker() -> AsyncIterator[Speaker]:
     cache_dir = settings.Settings().cache_dir
     folder = cache_dir / "benchmark-utterances"
     folder.mkdir(parents=True, exist_ok=True)
-    engine = KokoroEngine(KokoroSettings(decoder="onnx"), Resources(cache_dir))
+    engine = KokoroEngine(KokoroSettings(), Resources(cache_dir))
     await engine.start()
     try:
         yield Speaker(engine, folder)

@@ -98,7 +98,7 @@ async def speaker() -> AsyncIterator[Speak]:
     # In the user's own folder, as unpickling foreign files is unsafe.
     folder = cache_dir / "benchmark-turns"
     folder.mkdir(parents=True, exist_ok=True)
-    engine = KokoroEngine(KokoroSettings(decoder="onnx"), Resources(cache_dir))
+    engine = KokoroEngine(KokoroSettings(), Resources(cache_dir))
     async with AsyncExitStack() as started:
 
         async def speak_or_load(language: str, voice: str, text: str) -> Spoken:

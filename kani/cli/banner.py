@@ -10,7 +10,6 @@ from kani.composition.host_names import is_loopback
 from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
 
 if TYPE_CHECKING:
-    from kani.core.engine import EngineInfo
     from kani.core.recognizer import RecognizerInfo
     from kani.server.lifecycle import RunningServer
 
@@ -54,7 +53,7 @@ def banner(running: RunningServer, log_file: Path | None = None) -> str:
             named = " ".join(f"{language}={name}" for language, name in engine.networks.items())
             lines.append(f"  models   {named}")
         if engine.decoder:
-            lines.append(f"  decoder  {_decoder(engine)}")
+            lines.append(f"  decoder  {engine.decoder}")
         if engine.light is not None:
             named = " ".join(engine.light.languages)
             lines.append(f"  light    a small, fast network speaks {named} {engine.light.when}")
@@ -87,12 +86,6 @@ def _heard(info: RecognizerInfo) -> str:
     if info.recordings_only:
         return f"{said}; only recordings: {info.recordings_only}"
     return said if info.live_delay_s is None else f"{said}; words after about {info.live_delay_s:.1f} s"
-
-
-def _decoder(engine: EngineInfo) -> str:
-    """Return the decoder that speaks, and the remedy if another one would be faster."""
-    name = "onnxruntime" if engine.decoder == "onnx" else engine.decoder
-    return f"{name}; {engine.slow_decoder_reason}" if engine.slow_decoder_reason else name
 
 
 def _stream_lines(running: RunningServer, host: str) -> list[str]:

@@ -101,8 +101,6 @@ class EngineInfo:
     """Voices with a light network, if it has any."""
     decoder: str = ""
     """Name of the decoder of the next segment, where it has several."""
-    slow_decoder_reason: str = ""
-    """Reason why that is not its fastest decoder, and the remedy if there is one; empty if it is."""
 
     def network_of(self, voice: Voice) -> str:
         """Return the name of a voice's network; "" for the first one."""

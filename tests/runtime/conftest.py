@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypeVar
 
-from tests.engines.conftest import onnx_engine
+from tests.engines.conftest import onnx_engine, part, published
 
-__all__ = ["onnx_engine"]
+__all__ = ["onnx_engine", "part", "published"]
 
 Server = TypeVar("Server", bound=ThreadingHTTPServer)
 

@@ -138,11 +138,10 @@ def test_taken_port_ends_the_start_with_the_remedy(run: Run) -> None:
 def test_server_that_cannot_start_prints_one_line(run: Run, tmp_path: Path) -> None:
     import torch  # noqa: F401 - without it another line comes
 
-    (tmp_path / "kokoro-v1.0.int8.onnx").write_bytes(b"not a model")
-    models = {"KANI_MODELS_DIR": str(tmp_path)}
+    models = {"KANI_KOKORO_MODELS": f"de={tmp_path}"}
     for engine, environment, complaint in (
         (("kani", "--model", "nowhere"), {}, "the Kani engine cannot start: 'nowhere' is neither"),
-        (("kokoro",), models, "kokoro-v1.0.int8.onnx in the models folder has a wrong size or SHA-256"),
+        (("kokoro",), models, "KANI_KOKORO_MODELS: the checkpoint in "),
         (
             ("espeak",),
             {"KANI_ELEVENLABS_VOICES": "a=nobody"},

@@ -143,7 +143,7 @@ def test_no_key_is_ever_written(start_server: StartServer) -> None:
 
 
 def test_no_text_is_written_unasked(start_server: StartServer) -> None:
-    server = start_server("--log-level", "DEBUG", "--log-json", "--kokoro-decoder", "onnx")
+    server = start_server("--log-level", "DEBUG", "--log-json")
     heard = asyncio.run(speak_in_every_way(server))
     everything = written(server).lower()
     protocols = {line["protocol"] for line in lines(server) if "outcome" in line}

@@ -2,9 +2,9 @@
 
     python -m tools.kokoro_data.calibrate
 
-Fourteen voices speak a sentence each, as the server does; ``litert.calibration`` computes the generator in
-float32 and finds the scales. The same model, voices and sentences give the same scales on the same kind of
-processor.
+Fourteen voices speak a sentence each, as the server does; ``kokoro_pack.calibration`` computes the
+generator in float32 and finds the scales. The same model, voices and sentences give the same scales on the
+same kind of processor.
 """
 
 from __future__ import annotations
@@ -22,22 +22,21 @@ import onnxruntime
 
 from kani.core.types import Segment
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.kokoro.litert.calibration.scales import find_scales
-from kani.engines.kokoro.litert.packing.generator import SCALES_ORIGIN_FILE
-from kani.engines.kokoro.litert.packing.graph_layers import read_layers
-from kani.engines.kokoro.litert.packing.weights import DATA, SCALES_FILE
-from kani.engines.kokoro.network import parts_cache
 from kani.engines.kokoro.network.decoder import Window
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import Stop
-from kani.engines.kokoro.network.parts import LoadPart, SplitModel
+from kani.engines.kokoro.network.parts import LoadPart
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.voices import Voices
-from kani.runtime import weights
 from kani_text.languages import primary
 from tools.kokoro_data.sentences import SENTENCES
+from tools.kokoro_pack.calibration.scales import find_scales
+from tools.kokoro_pack.onnx_generator import on_onnxruntime
+from tools.kokoro_pack.packing.generator import SCALES
+from tools.kokoro_pack.packing.graph_layers import read_layers
+from tools.kokoro_pack.published import CACHE, KOKORO, published_parts
 
 CALIBRATION_SENTENCES = {
     "ef_dora": 6,
@@ -62,10 +61,10 @@ class GeneratorInputs:
     """Computes the generator's inputs for sentences with the graph's own parts."""
 
     def __init__(self, parts: LoadPart) -> None:
-        """parts: from ``parts_cache.load``."""
+        """parts: of ``published_parts``."""
         self._voices = {voice.id: voice for voice in Voices().all}
         statistics = StatisticsTable.shipped(list(self._voices))
-        self._speaker = WindowedSynthesizer(SplitModel.on_onnxruntime(parts, threads=2), Voices(), statistics)
+        self._speaker = WindowedSynthesizer(on_onnxruntime(parts, threads=2), Voices(), statistics)
 
     def of(self, voice: str, text: str) -> Window:
         """Compute the inputs of the sounding frames of ``text``, one sentence."""
@@ -101,23 +100,21 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.kokoro_data.calibrate")
     parser.add_argument(
-        "--cache-dir", type=Path, default=Path("kokoro-cache"), help="where the model and its parts are kept"
+        "--cache-dir", type=Path, default=CACHE, help="where the model is kept if it has to be fetched"
     )
     cache = parser.parse_args().cache_dir
-    model = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache)
-    arrays = calibrate(parts_cache.load(model, cache))
-    folder = DATA
-    np.savez_compressed(folder / SCALES_FILE, allow_pickle=False, **arrays)
+    arrays = calibrate(published_parts(cache))
+    np.savez_compressed(SCALES, allow_pickle=False, **arrays)
     origin = {
         "made_by": "python -m tools.kokoro_data.calibrate",
         "onnxruntime": onnxruntime.__version__,
         "numpy": np.__version__,
-        "model_sha256": weights.KOKORO.sha256,
+        "model_sha256": KOKORO.sha256,
         "sentences_sha256": hashlib.sha256(json.dumps(SENTENCES).encode()).hexdigest(),
         "sayings": CALIBRATION_SENTENCES,
         "sha256": hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest(),
     }
-    (folder / SCALES_ORIGIN_FILE).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+    SCALES.with_suffix(".json").write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

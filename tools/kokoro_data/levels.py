@@ -17,8 +17,7 @@ import numpy as np
 from kani import Speech
 from kani.core.audio.pcm import LEVEL_LUFS
 from kani.core.types import Voice
-from kani.engines.kokoro.litert.packing.weights import DATA
-from kani.engines.kokoro.voices import LEVELS_FILE, Voices
+from kani.engines.kokoro.voices import DATA, LEVELS_FILE, Voices
 from kani_text.languages import primary
 from tools.kokoro_data.sentences import LATER_SENTENCES, SENTENCES
 from tools.loudness import Loudness, loudness

@@ -26,8 +26,7 @@ import soxr
 from kani import Speech
 from kani.core.types import Voice
 from kani.engines.kokoro.cloning.pitch import SAMPLE_RATE, measure_pitch
-from kani.engines.kokoro.litert.packing.weights import DATA
-from kani.engines.kokoro.voices import PITCHES_FILE, Voices
+from kani.engines.kokoro.voices import DATA, PITCHES_FILE, Voices
 from kani_text.languages import primary
 from tools.kokoro_data.sentences import LATER_SENTENCES, SENTENCES
 

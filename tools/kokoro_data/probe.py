@@ -16,22 +16,20 @@ import numpy.typing as npt
 
 from kani.core.types import Segment
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.kokoro.litert.calibration.float_generator import FloatGenerator
-from kani.engines.kokoro.litert.packing.graph_layers import read_layers
-from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES
-from kani.engines.kokoro.litert.packing.weights import DATA
-from kani.engines.kokoro.network import parts_cache
+from kani.engines.kokoro.litert.packed import CONTEXT_FRAMES
 from kani.engines.kokoro.network.decoder import Window
 from kani.engines.kokoro.network.decoder_checks import PROBE_FILE
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
-from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.timing import voiced_frame_range
-from kani.engines.kokoro.voices import Voices
-from kani.runtime import weights
+from kani.engines.kokoro.voices import DATA, Voices
+from tools.kokoro_pack.calibration.float_generator import FloatGenerator
+from tools.kokoro_pack.onnx_generator import on_onnxruntime
+from tools.kokoro_pack.packing.graph_layers import read_layers
+from tools.kokoro_pack.published import CACHE, published_parts
 
 _TEXT, _VOICE, _LANGUAGE = "Mañana", "ef_dora", "es"
 _FRAMES = 8
@@ -41,10 +39,10 @@ _SKIPPED = 14
 
 def probe(cache_dir: Path) -> dict[str, npt.NDArray[np.float16]]:
     """Compute the generator's input and its output in float32."""
-    parts = parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir), cache_dir)
+    parts = published_parts(cache_dir)
     voices = Voices()
     statistics = StatisticsTable.shipped([voice.id for voice in voices.all])
-    speaker = WindowedSynthesizer(SplitModel.on_onnxruntime(parts, threads=2), voices, statistics)
+    speaker = WindowedSynthesizer(on_onnxruntime(parts, threads=2), voices, statistics)
     say = phonemizer_for(EspeakClient.shared(), _LANGUAGE)
     assert say is not None
     (utterance,) = split_utterances(_TEXT, say, ending=".")
@@ -70,7 +68,7 @@ def probe(cache_dir: Path) -> dict[str, npt.NDArray[np.float16]]:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.kokoro_data.probe", description=__doc__)
-    parser.add_argument("--cache-dir", type=Path, default=Path("kokoro-cache"))
+    parser.add_argument("--cache-dir", type=Path, default=CACHE)
     given = parser.parse_args()
     arrays = probe(given.cache_dir)
     np.savez_compressed(DATA / PROBE_FILE, allow_pickle=False, **arrays)

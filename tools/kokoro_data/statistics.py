@@ -26,25 +26,22 @@ import onnxruntime
 
 from kani.core.types import Voice
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.kokoro.litert.packing.weights import DATA
-from kani.engines.kokoro.network import parts_cache
-from kani.engines.kokoro.network.graph_surgery import Surgery
 from kani.engines.kokoro.network.norm_statistics import (
     DATA_FILE,
     ORIGIN_FILE,
     VARIANCE_FLOOR,
-    StatisticsRecorder,
     describe_utterance,
 )
 from kani.engines.kokoro.network.onnx_model import Array, Stop
-from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.text.readers import reader_for
 from kani.engines.kokoro.timing import speech_level
-from kani.engines.kokoro.voices import Voices
-from kani.runtime import weights
+from kani.engines.kokoro.voices import DATA, Voices
 from kani_text.languages import primary
 from tools.kokoro_data.sentences import LATER_SENTENCES, SENTENCES
+from tools.kokoro_pack.onnx_generator import on_onnxruntime
+from tools.kokoro_pack.published import KOKORO, published_parts
+from tools.kokoro_pack.statistics import StatisticsRecorder
 
 RANK = 48
 ROWS = ("mean", "log_variance", "sentence", "level", "tone")
@@ -72,10 +69,10 @@ class Recorder:
     """Lets voices speak and records the norms' statistics."""
 
     def __init__(self, cache_dir: Path) -> None:
-        """cache_dir: where the network's parts are kept, and the model if it has to be fetched."""
-        onnx = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir)
-        self._model = SplitModel.on_onnxruntime(parts_cache.load(onnx, cache_dir), threads=2)
-        self._recorder = StatisticsRecorder(Surgery(onnx).recorder(), threads=2)
+        """cache_dir: where the model is kept if it has to be fetched."""
+        parts = published_parts(cache_dir)
+        self._model = on_onnxruntime(parts, threads=2)
+        self._recorder = StatisticsRecorder(parts("recorder"), threads=2)
         self._espeak = EspeakClient.shared()
         self._cache_dir = cache_dir
         self.voices = Voices()
@@ -190,7 +187,7 @@ def save(arrays: Mapping[str, Array], later_sentences: int) -> None:
     origin = {
         "made_by": "python -m tools.kokoro_data.statistics",
         "onnxruntime": onnxruntime.__version__,
-        "model_sha256": weights.KOKORO.sha256,
+        "model_sha256": KOKORO.sha256,
         "voices_sha256": json.loads((folder / "voices.json").read_text(encoding="utf-8"))["sha256"],
         "sentences_sha256": hashlib.sha256(json.dumps(SENTENCES).encode()).hexdigest(),
         "later_sentences_sha256": hashlib.sha256(json.dumps(LATER_SENTENCES).encode()).hexdigest(),

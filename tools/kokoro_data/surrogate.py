@@ -31,21 +31,19 @@ from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.cloning.pitch import measure_pitch
 from kani.engines.kokoro.cloning.surrogate import DATA_FILE, MIDDLE, OCTAVE, ORIGIN_FILE
 from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES, embedding_from_mixes
-from kani.engines.kokoro.litert.packing.weights import DATA
-from kani.engines.kokoro.network import parts_cache
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, Array, Stop
-from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.voice_mix import MAX_WEIGHT, MIN_WEIGHT, PITCH_RANGE_LIMITS, VoiceMix
-from kani.engines.kokoro.voices import INDEX_FILE, Voices
-from kani.runtime import weights
+from kani.engines.kokoro.voices import DATA, INDEX_FILE, Voices
 from kani.runtime.speaker_encoder import encoder as speaker_encoder
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 from kani_text.languages import primary
 from tools.kokoro_data.sentences import SENTENCES
+from tools.kokoro_pack.onnx_generator import on_onnxruntime
+from tools.kokoro_pack.published import KOKORO, published_parts
 
 Values = npt.NDArray[np.float64]
 
@@ -76,11 +74,10 @@ class Recorder:
     """Synthesises sentences of voices and mixes."""
 
     def __init__(self, cache_dir: Path) -> None:
-        """cache_dir: where the network's parts are kept, and the model if it has to be fetched."""
-        onnx = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir)
+        """cache_dir: where the model is kept if it has to be fetched."""
         self.voices = Voices()
         self.statistics = StatisticsTable.shipped([voice.id for voice in self.voices.all])
-        model = SplitModel.on_onnxruntime(parts_cache.load(onnx, cache_dir), threads=1)
+        model = on_onnxruntime(published_parts(cache_dir), threads=1)
         self._speaker = WindowedSynthesizer(model, self.voices, self.statistics)
         self._espeak = EspeakClient.shared()
 
@@ -287,7 +284,7 @@ def write(corpus: Corpus, folder: Path) -> None:
     origin = {
         "made_by": "python -m tools.kokoro_data.surrogate",
         "onnxruntime": onnxruntime.__version__,
-        "model_sha256": weights.KOKORO.sha256,
+        "model_sha256": KOKORO.sha256,
         "voices_sha256": json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["sha256"],
         "encoder_sha256": json.loads(encoder.read_text(encoding="utf-8"))["sha256"],
         "sentences_sha256": hashlib.sha256(json.dumps(SENTENCES).encode()).hexdigest(),

@@ -18,8 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kani.engines.kokoro.litert.packing.weights import DATA
-from kani.engines.kokoro.voices import INDEX_FILE, STYLES_FILE, STYLES_SHAPE
+from kani.engines.kokoro.voices import DATA, INDEX_FILE, STYLES_FILE, STYLES_SHAPE
 
 ORIGIN = "https://pypi.org/project/kokoro/0.9.4/ (kokoro.js/voices), by hexgrad"
 LICENCE = "Apache-2.0"

@@ -15,7 +15,6 @@ import numpy.typing as npt
 import onnx
 
 from kani.core.types import Samples
-from kani.engines.kokoro.network.graph_surgery import spread_durations
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import Network, Stop, frame_counts
 from kani.engines.kokoro.student.files import LICENCE_FILE, MAX_GAIN, NOTICE_FILE, ORIGIN_FILE, StudentFiles
@@ -23,8 +22,9 @@ from kani.engines.kokoro.student.model import StudentModel
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.timing import speech_level
 from kani.engines.kokoro.voices import Voices
-from kani.runtime import weights
 from kani_text.languages import primary
+from tools.kokoro_pack.graph_surgery import spread_durations
+from tools.kokoro_pack.published import KOKORO
 from tools.student.graph_weights import lengthened
 from tools.student.targets import Target
 
@@ -69,7 +69,7 @@ def save_student(
         f"Kokoro-82M's {origin.voice}, by hexgrad",
         "licence": "Apache-2.0",
         "training": origin.training,
-        "teacher_sha256": weights.KOKORO.sha256,
+        "teacher_sha256": KOKORO.sha256,
         "voice": origin.voice,
         "language": primary(origin.language),
         "log_f0": round(statistics.log_f0(origin.voice), 4),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from tqdm import tqdm
 
 from kani.core.types import Segment
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.kokoro.network.decoder_choice import load_split_model
+from kani.engines.kokoro.litert.decoder import load_model
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import Array, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
@@ -22,7 +21,6 @@ from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.text.readers import reader_for
 from kani.engines.kokoro.text.vocabulary import PAD, VOCABULARY
 from kani.engines.kokoro.voices import Voices
-from kani.runtime import weights
 from kani_text.normalizer import NormalizerOptions, normalize
 
 SHARD = 50
@@ -47,10 +45,9 @@ class Teacher:
 
     def __init__(self, voice: str, language: str, cache_dir: Path, threads: int) -> None:
         """Raises ValueError for a language that cannot be read here."""
-        read_model = partial(weights.load, weights.KOKORO, models_dir=None, cache_dir=cache_dir)
         voices = Voices()
         self._kokoro = WindowedSynthesizer(
-            load_split_model(read_model, "auto", cache_dir, threads),
+            load_model(threads),
             voices,
             StatisticsTable.shipped([one.id for one in voices.all]),
         )

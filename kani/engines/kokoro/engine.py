@@ -20,14 +20,14 @@ from kani.core.engine import Described, EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
 from kani.core.types import Boundary, Embedding, Recording, Segment, SpeechChunk, Voice
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.kokoro.checkpoints.files import find_places, with_checkpoints
+from kani.engines.kokoro.checkpoints.files import with_checkpoints
 from kani.engines.kokoro.checkpoints.loading import Checkpoints, Kokoro, load_checkpoints
 from kani.engines.kokoro.cloning.placement import VoicePlacer
 from kani.engines.kokoro.cloning.refinement import Refiner
 from kani.engines.kokoro.cloning.surrogate import Surrogate
 from kani.engines.kokoro.cloning.voice_embedding import embedding_model, mix_language
 from kani.engines.kokoro.incremental import IncrementalSentence, PieceTiming, has_enough_words
-from kani.engines.kokoro.network.decoder_choice import load_split_model
+from kani.engines.kokoro.litert.packed import remove_earlier
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, Stopped
 from kani.engines.kokoro.network.parts import SplitModel
@@ -49,7 +49,6 @@ from kani.engines.kokoro.text.readers import reader_for, spoken_languages
 from kani.engines.kokoro.timing import SILENCE_BETWEEN_UTTERANCES_S, TRAILING_SILENCE_S, speech_chunk
 from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES, ENGINE, Voices
 from kani.engines.plugin import Resources
-from kani.runtime import weights
 from kani.runtime.cancelling import wait_until_done
 from kani.runtime.extras import install_command
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
@@ -98,7 +97,7 @@ class KokoroEngine(Described):
         self._cost = SpeechCost(self._scheduler, self._step, self._concurrency, self._set_slots)
 
     async def start(self) -> None:
-        """Load voices, espeak-ng and the network: 2 s; the first start packs the network, 2 s, or fetches it.
+        """Load voices, espeak-ng and the network: 2 s.
 
         Raises EngineUnavailable.
         """
@@ -124,30 +123,18 @@ class KokoroEngine(Described):
         espeak = self._pool.submit(EspeakClient.shared, "phonemes")
         self._voices = Voices()
         spoken = spoken_languages()
-        student, resources = self._settings.student, self._resources
-        read_model = partial(
-            weights.load,
-            weights.KOKORO,
-            models_dir=resources.models_dir,
-            cache_dir=resources.cache_dir,
-            may_fetch=resources.may_fetch,
-        )
+        student, cache_dir = self._settings.student, self._resources.cache_dir
+        remove_earlier(cache_dir)
         try:
             self._students = None if student == "never" else self._load_students()
             if student == "only":
                 self._espeak = espeak.result()
                 return
-            if resources.models_dir is not None:
-                # A wrong file of the user's is an error, also where the packed network is in the cache.
-                read_model()
-            places = find_places(
-                dict(self._settings.models), resources.cache_dir / ENGINE, may_fetch=resources.may_fetch
-            )
-            model = load_split_model(read_model, self._settings.decoder, resources.cache_dir, self._threads)
+            model = _load_model(self._threads)
             self._espeak = espeak.result()
             self._checkpoints = load_checkpoints(
-                places,
-                Kokoro(self._espeak, self._voices, model, read_model, resources.cache_dir, self._threads),
+                dict(self._settings.models),
+                Kokoro(self._espeak, self._voices.all, model, cache_dir, self._threads),
                 imitated={*DEFAULT_VOICES, *self._settings.accented},
             )
         except ModelFailed as error:
@@ -169,14 +156,13 @@ class KokoroEngine(Described):
                 {language: DEFAULT_VOICES[language] for language in spoken}
                 | {language: voices[0] for language, voices in accented.items()},
                 max(_LEAST_STREAMS, _STREAMS_A_STEP * self._concurrency),
-                model.decoder.name,
+                "litert",
             ),
             accented=accented,
             mixes_voices=True,
             cloning="nearest voice",
             embedding_model=embedding_model(self._voices),
             light=light_voices(self._students.facts, always=student == "always") if self._students else None,
-            slow_decoder_reason=model.decoder.slow_reason,
         )
         self._info = with_checkpoints(info, [each.files for each in self._checkpoints.all])
 
@@ -204,8 +190,6 @@ class KokoroEngine(Described):
         return self._voices.gain(self._synthesizer_of(segment).voice_of(segment))
 
     async def stop(self) -> None:
-        for calibration in self._checkpoints.calibrations:
-            calibration.end()
         await self._cost.stop()
         await asyncio.to_thread(self._pool.shutdown)
         if self._model is not None:
@@ -339,6 +323,19 @@ class KokoroEngine(Described):
         if reader is None:
             raise UnsupportedLanguage(language, ", ".join(self.info.default_voices))
         return reader
+
+
+def _load_model(threads: int) -> SplitModel:
+    """Load Kokoro's own network. Raises EngineUnavailable and ModelFailed."""
+    try:
+        # Imported here: the students run without LiteRT.
+        from kani.engines.kokoro.litert.decoder import load_model
+    except ImportError as error:
+        raise EngineUnavailable(
+            "the package ai-edge-litert cannot be imported; "
+            f"{install_command('', 'requirements.txt')} brings it where it runs"
+        ) from error
+    return load_model(threads)
 
 
 def _described(

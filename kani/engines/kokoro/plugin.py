@@ -21,8 +21,8 @@ def build(settings: KokoroSettings, resources: Resources) -> KokoroEngine:
     return KokoroEngine(settings, replace(resources, cache_dir=resources.cache_dir.parent))
 
 
-def known_voices(settings: KokoroSettings) -> KnownVoices | None:
-    """List its voices and languages, without those of missing packages; None where a hub has some of them.
+def known_voices(settings: KokoroSettings) -> KnownVoices:
+    """List its voices and languages, without those of missing packages.
 
     Raises EngineUnavailable.
     """
@@ -36,17 +36,14 @@ def known_voices(settings: KokoroSettings) -> KnownVoices | None:
         return KnownVoices(
             frozenset(each.voice for each in students), frozenset(each.language for each in students)
         )
-    from kani.engines.kokoro.checkpoints.files import local_places, read_checkpoints
+    from kani.engines.kokoro.checkpoints.files import read_checkpoints
     from kani.engines.kokoro.text.readers import missing_packages
     from kani_text.languages import primary
 
     models, voices = dict(settings.models), Voices().all
-    places = local_places(models)
-    if len(places) < len(models):
-        return None
     spoken = {language for language in DEFAULT_VOICES if not missing_packages(language)}
     ids = {voice.id for voice in voices if primary(voice.language) in spoken.difference(models)}
-    ids |= {voice.id for files in read_checkpoints(places, voices) for voice in files.voices}
+    ids |= {voice.id for files in read_checkpoints(models, voices) for voice in files.voices}
     return KnownVoices(frozenset(ids), frozenset(spoken.union(settings.accented, models)))
 
 

@@ -14,7 +14,7 @@ from kani.engines.plugin_settings import LOWER, PluginSettings, choices, listed,
 SPEECH = "Speech"
 """The group of the server's own settings."""
 
-MODELS = "a list such as de=FOLDER,sv=OWNER/NAME"
+MODELS = "a list such as de=FOLDER,sv=FOLDER"
 
 ACCENTED = f"none, or {choices(sorted(ACCENTED_SYMBOLS))}"
 
@@ -26,11 +26,6 @@ def _accented(value: Any) -> Any:
     if not set(languages) <= ACCENTED_SYMBOLS.keys():
         raise ValueError(f"has to be {ACCENTED}")
     return languages
-
-
-def _decoder(value: Any) -> Any:
-    # "fast" was the name of the decoder that LiteRT's replaced.
-    return "litert" if lower(value) == "fast" else lower(value)
 
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
@@ -51,18 +46,11 @@ class KokoroSettings(PluginSettings):
             raise ValueError("KANI_KOKORO_MODELS needs a KANI_KOKORO_STUDENT other than only")
         return self
 
-    decoder: Annotated[Literal["auto", "onnx", "litert"], BeforeValidator(_decoder)] = setting(
-        "auto",
-        "KANI_KOKORO_DECODER",
-        group=SPEECH,
-        after="threads",
-        about="Decoder of Kokoro: `litert` (int8 on LiteRT; without it the server does not start), "
-        "`onnx` (onnxruntime), or `auto` (`litert` where it runs, else `onnx`). `fast` is an old name of "
-        "`litert`.",
-    )
     student: Annotated[Literal["auto", "always", "never", "only"], LOWER] = setting(
         "auto",
         "KANI_KOKORO_STUDENT",
+        group=SPEECH,
+        after="threads",
         about="Use of the students, small networks that speak English as af_heart, Spanish as ef_dora, "
         "French as ff_siwis, Italian as if_sara and Portuguese as pf_dora for a twentieth of the processor "
         "time: `auto` (in sessions that begin while Kokoro's slots are taken, and in all on a machine where "
@@ -89,6 +77,5 @@ class KokoroSettings(PluginSettings):
         "KANI_KOKORO_MODELS",
         accepts=MODELS,
         about="[Checkpoints of Kokoro's network](kokoro.md#other-checkpoints) that speak these languages, "
-        "each a folder, or a name on a model hub (`OWNER/NAME`, `OWNER/NAME@REVISION`), which `--fetch` or "
-        "`--engine kokoro` fetches; without a revision the one that was fetched first is kept.",
+        "each a folder that `python -m tools.kokoro_pack` made.",
     )

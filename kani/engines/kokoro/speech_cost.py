@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from kani.core.errors import EngineFailed
@@ -74,7 +73,7 @@ class SpeechCost:
     _measuring_again: asyncio.Task[None] | None = None
 
     def start(self, synthesizer: WindowedSynthesizer, checkpoints: Checkpoints) -> None:
-        """Measure in the background, and prepare the checkpoints meanwhile."""
+        """Measure in the background, the checkpoints as well."""
         self._measuring = asyncio.create_task(self._measure(synthesizer, checkpoints))
 
     async def wait(self) -> None:
@@ -103,11 +102,6 @@ class SpeechCost:
         # The lesser one: what else the process computes meanwhile is counted too.
         self._cost = min([await self._sample(synthesizer) for _ in range(2)])
         self._report(self._cost, self._checkpoint_cost)
-        voices = chain.from_iterable(each.measure() for each in checkpoints.all)
-        while await self._run_step(partial(next, voices, None), stop, self._scheduler.slot()):
-            pass
-        for calibration in checkpoints.calibrations:
-            await asyncio.to_thread(calibration.make)
         for checkpoint in checkpoints.all:
             costs = [await self._sample(checkpoint.synthesizer) for _ in range(2)]
             self._checkpoint_cost = max(self._checkpoint_cost, min(costs))

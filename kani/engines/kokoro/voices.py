@@ -23,6 +23,9 @@ from kani.engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
 from kani.engines.kokoro.voice_mix import VoiceOrMix
 
 ENGINE = "kokoro"
+DATA = Path(__file__).parent / "data"
+"""Folder of the files that ship with Kokoro."""
+
 INDEX_FILE = "voices.json"
 STYLES_FILE = "voices.npy"
 PITCHES_FILE = "pitches.json"
@@ -85,15 +88,14 @@ class Voices(StyleTables):
 
     def __init__(self) -> None:
         """Raises EngineUnavailable when a data file is missing or the two do not match."""
-        folder = Path(__file__).parent / "data"
         try:
-            facts = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+            facts = json.loads((DATA / INDEX_FILE).read_text(encoding="utf-8"))
             index, mixed = facts["voices"], int(facts["mixed"])
-            pitches = json.loads((folder / PITCHES_FILE).read_text(encoding="utf-8"))
-            levels = json.loads((folder / LEVELS_FILE).read_text(encoding="utf-8"))
+            pitches = json.loads((DATA / PITCHES_FILE).read_text(encoding="utf-8"))
+            levels = json.loads((DATA / LEVELS_FILE).read_text(encoding="utf-8"))
             self._gains_db = {voice: LEVEL_LUFS - float(lufs) for voice, lufs in levels.items()}
             self.mixed_sha256 = str(facts["mixed_sha256"])
-            styles = np.load(folder / STYLES_FILE, mmap_mode="r")
+            styles = np.load(DATA / STYLES_FILE, mmap_mode="r")
         except (OSError, ValueError, KeyError) as error:
             raise EngineUnavailable(
                 "Kokoro's voice files are missing or broken: restore them from the repository "

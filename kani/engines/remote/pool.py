@@ -251,7 +251,7 @@ def _identity(served: Served) -> Served:
         return replace(heard, hears_again=False)  # older workers do not tell
     light = replace(served.light, slots=0, always=False) if served.light is not None else None
     same = replace(served, version="", max_concurrency=1, light=light)
-    return replace(same, decoder="", slow_decoder_reason="")
+    return replace(same, decoder="")
 
 
 def _load(connection: Connection) -> float:

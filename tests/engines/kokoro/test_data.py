@@ -14,17 +14,18 @@ import pytest
 from kani.core.errors import EngineUnavailable, UnknownVoice
 from kani.engines.kokoro.cloning import surrogate
 from kani.engines.kokoro.cloning.surrogate import Surrogate
-from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES
+from kani.engines.kokoro.litert.packed import CONTEXT_FRAMES
 from kani.engines.kokoro.network import norm_statistics
 from kani.engines.kokoro.network.decoder_checks import PROBE_FILE
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES
 from kani.engines.kokoro.voices import DEFAULT_VOICES, INDEX_FILE, STYLES_FILE, STYLES_SHAPE, Voices
-from kani.runtime import weights
 from kani.runtime.speaker_encoder import encoder as speaker_encoder
 from tests.support.kokoro import CHANNELS, DATA
 from tools.kokoro_data.calibrate import CALIBRATION_SENTENCES
 from tools.kokoro_data.sentences import SENTENCES
+from tools.kokoro_pack.packing.generator import SCALES
+from tools.kokoro_pack.published import KOKORO
 from tools.published import kokoro_voices as build_voices
 
 IDS = [voice.id for voice in Voices().all]
@@ -55,15 +56,16 @@ def test_styles_match_their_index_and_the_probe_is_small() -> None:
     ("name", "max_bytes"), [("statistics", 5_000_000), ("surrogate", 500_000), ("scales", 300_000)]
 )
 def test_arrays_match_their_origin(name: str, max_bytes: int) -> None:
-    origin = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
-    with np.load(DATA / f"{name}.npz") as data:
+    folder = SCALES.parent if name == "scales" else DATA
+    origin = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    with np.load(folder / f"{name}.npz") as data:
         arrays = {key: data[key] for key in data.files}
     content = b"".join(array.tobytes() for array in arrays.values())
     assert hashlib.sha256(content).hexdigest() == origin["sha256"]
-    assert origin["model_sha256"] == weights.KOKORO.sha256
+    assert origin["model_sha256"] == KOKORO.sha256
     assert origin["sentences_sha256"] == hashlib.sha256(json.dumps(SENTENCES).encode()).hexdigest()
     assert all(np.isfinite(array).all() for array in arrays.values())
-    assert (DATA / f"{name}.npz").stat().st_size < max_bytes
+    assert (folder / f"{name}.npz").stat().st_size < max_bytes
     if name == "scales":
         assert origin["sayings"] == CALIBRATION_SENTENCES
     else:
@@ -82,11 +84,10 @@ def test_broken_data_or_that_of_other_voices_is_refused(
 ) -> None:
     with pytest.raises(EngineUnavailable, match=f"{module.DATA_FILE} and voices.json do not match"):
         load(IDS[:-1])
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "package" / "module.py"))
-    (tmp_path / "data").mkdir()
+    monkeypatch.setattr(module, "DATA", tmp_path)
     for content in (None, b"", b"PK\3\4 broken", b"no archive"):
         if content is not None:
-            (tmp_path / "data" / module.DATA_FILE).write_bytes(content)
+            (tmp_path / module.DATA_FILE).write_bytes(content)
         with pytest.raises(EngineUnavailable, match=f"missing or broken.*{module.DATA_FILE}"):
             load(IDS)
 

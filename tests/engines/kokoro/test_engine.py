@@ -1,8 +1,8 @@
-"""The Kokoro engine with its real model, and the choice of its decoder."""
+"""The Kokoro engine with its real model."""
 
 import asyncio
+import shutil
 import sys
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import accumulate, pairwise
@@ -18,8 +18,7 @@ from kani.composition.settings import SettingsError, load
 from kani.core.errors import EngineUnavailable, UnknownVoice, UnsupportedLanguage
 from kani.core.types import Boundary, Samples, Segment, Span
 from kani.engines.kokoro.engine import SPEED_RANGE, KokoroEngine
-from kani.engines.kokoro.network import decoder_choice
-from kani.engines.kokoro.network.decoder import DecoderUnavailable
+from kani.engines.kokoro.litert.packed import NETWORK
 from kani.engines.kokoro.network.onnx_model import ModelFailed, Network
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speech_cost import SpeechCost, real_time_streams
@@ -28,7 +27,6 @@ from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES
 from kani.engines.plugin import Resources
 from kani_text.normalizer import NormalizerOptions, normalize
 from tests.conftest import ServerProcess, StartServer
-from tests.engines.packages import life
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import chunks_of, joined
 from tests.support.patience import WITHIN_S
@@ -54,7 +52,7 @@ async def test_info_describes_the_engine(engine: KokoroEngine) -> None:
     assert info.default_voices == DEFAULT_VOICES | dict.fromkeys(("de", "nl", "pl", "ru"), "if_sara")
     assert info.times_words
     assert info.streams_inside_segment and info.pausable and info.accepts_partial_text
-    assert info.decoder in ("litert", "onnx")
+    assert info.decoder == "litert"
     assert info.supported_fields == frozenset()
     assert info.native_prosody == {"pitch", "pitch_range", "pauses", "melody"}
 
@@ -202,60 +200,33 @@ async def test_long_text_is_spoken_in_utterances(each: KokoroEngine, monkeypatch
     assert word_error_rate(text, heard, "es") <= 0.1, heard
 
 
-async def test_broken_model_is_named(tmp_path: Path) -> None:
-    (tmp_path / "kokoro-v1.0.int8.onnx").write_bytes(b"not a model")
-    broken = KokoroEngine(KokoroSettings(), Resources(Path("no-such-folder"), tmp_path))
-    with pytest.raises(EngineUnavailable, match=r"kokoro-v1\.0\.int8\.onnx in the models folder"):
+@pytest.mark.parametrize("spoilt", ["generator.zip", "prosody.zip"])
+async def test_broken_network_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: str) -> None:
+    folder = tmp_path / "network"
+    shutil.copytree(NETWORK, folder)
+    with (folder / spoilt).open("r+b") as file:
+        file.seek(1_000_000)
+        file.write(b"spoilt")
+    monkeypatch.setattr("kani.engines.kokoro.litert.decoder.NETWORK", folder)
+    broken = KokoroEngine(KokoroSettings(student="never"), Resources(tmp_path / "cache"))
+    with pytest.raises(EngineUnavailable, match=r"network is missing or broken \(Bad CRC.*restore"):
         await broken.start()
     await broken.stop()
     with pytest.raises(ModelFailed):
         Network(b"not a model", 1)
 
 
-HELLO = Segment("Hola.", "ef_dora", "es")
-
-
-@pytest.mark.heard
-@pytest.mark.parametrize("imported", [False, True])
-async def test_auto_falls_back_and_litert_refuses(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, imported: bool
-) -> None:
-    def started(decoder: str) -> AbstractAsyncContextManager[KokoroEngine]:
-        return life.started(KokoroEngine(KokoroSettings(decoder=decoder), Resources(cache)))
-
-    reason = "its speech is 3 dB from float32's, not 10"
-
-    def unfit(*_: object) -> None:
-        raise DecoderUnavailable(reason)
-
-    if imported:
-        monkeypatch.setattr("kani.engines.kokoro.litert.decoder.load_litert_decoder", unfit)
-    else:
-        reason = "the package ai-edge-litert cannot be imported"
-        monkeypatch.setitem(sys.modules, "kani.engines.kokoro.litert.decoder", None)
-    async with started("auto") as engine:
-        assert engine.info.decoder == "onnx"
-        assert engine.info.slow_decoder_reason.startswith(f"LiteRT's is unavailable: {reason}")
-        lines = [record.getMessage() for record in caplog.records if record.name == decoder_choice.__name__]
-        assert lines == [f"Kokoro decoder: onnxruntime, {engine.info.slow_decoder_reason}"]
-        assert sum(chunk.duration_s for chunk in await chunks_of(engine, HELLO)) > 0.3
-    with pytest.raises(EngineUnavailable, match=rf"{reason}.*set KANI_KOKORO_DECODER=auto"):
-        async with started("litert"):
-            pass
-    monkeypatch.undo()
-    async with started("onnx") as onnx, started("litert") as litert:
-        assert (onnx.info.decoder, litert.info.decoder) == ("onnx", "litert")
-        assert onnx.info.slow_decoder_reason.startswith("set by KANI_KOKORO_DECODER")
-        assert litert.info.slow_decoder_reason == ""
-        one, other = [await chunks_of(engine, HELLO) for engine in (onnx, litert)]
-    assert not np.array_equal(one[0].samples, other[0].samples)
+async def test_machine_without_litert_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    without = KokoroEngine(KokoroSettings(student="never"), Resources(tmp_path))
+    monkeypatch.setitem(sys.modules, "kani.engines.kokoro.litert.decoder", None)
+    with pytest.raises(EngineUnavailable, match="the package ai-edge-litert cannot be imported"):
+        await without.start()
+    await without.stop()
 
 
 @pytest.mark.parametrize(
     ("setting", "given", "chosen"),
     [
-        ("decoder", "fast", "litert"),
-        ("decoder", "onnx", "onnx"),
         ("student", "ALWAYS", "always"),
         ("student", "only", "only"),
     ],
@@ -267,27 +238,30 @@ def test_setting_is_read(tmp_path: Path, setting: str, given: str, chosen: str) 
         load({}, {f"KANI_KOKORO_{setting.upper()}": "sometimes"}, tmp_path / "none")
 
 
-@pytest.mark.parametrize(("fixture", "decoder"), [("server", "litert"), ("onnx_server", "onnx")])
-def test_server_tells_its_decoder(request: pytest.FixtureRequest, fixture: str, decoder: str) -> None:
-    running: ServerProcess = request.getfixturevalue(fixture)
-    assert httpx2.get(f"{running.http_url}/health").json()["decoder"] == decoder
-    fast = f"\nkani_fast_decoder {float(decoder == 'litert')}"
-    assert fast in httpx2.get(f"{running.http_url}/metrics").text
-    assert f"  decoder  {decoder}" in running.banner
+def test_server_tells_its_decoder(server: ServerProcess) -> None:
+    assert httpx2.get(f"{server.http_url}/health").json()["decoder"] == "litert"
+    assert "\nkani_fast_decoder 1.0" in httpx2.get(f"{server.http_url}/metrics").text
+    assert "  decoder  litert" in server.banner
 
 
-def test_fetch_packs_all_that_a_start_needs(start_server: StartServer, tmp_path: Path) -> None:
+def test_fresh_home_speaks_without_a_network_in_the_cache_and_an_upgrade_clears_it(
+    start_server: StartServer, tmp_path: Path
+) -> None:
     cache = tmp_path / "cache"
 
-    def kept() -> dict[Path, int]:
+    def kept() -> set[str]:
         # A start notes how long it took.
         files = (path for path in cache.rglob("*") if path.is_file() and path.name != "start-seconds.json")
-        return {path: path.stat().st_mtime_ns for path in files}
+        return {path.name for path in files}
 
-    kokoro = ("--engine", "kokoro", "--recognizer", "none")
-    fetching = start_server(*kokoro, "--fetch", KANI_CACHE_DIR=str(cache), ready=False)
-    assert fetching.process.wait(WITHIN_S) == 0, fetching.terminal
-    made = kept()
-    assert {path.name[:14] for path in made if path.suffix == ".zip"} == {"kokoro-litert-"}
-    start_server(*kokoro, KANI_CACHE_DIR=str(cache)).stop()
-    assert kept() == made
+    cache.mkdir()
+    earlier = ("kokoro-litert-prosody-0c7a.zip", "kokoro-parts.lock", "kokoro-v1.0.int8.onnx")
+    for name in (*earlier, "kokoro.txt"):
+        (cache / name).write_bytes(b"made by an earlier version")
+    server = start_server("--engine", "kokoro", "--recognizer", "none", KANI_CACHE_DIR=str(cache))
+    spoken = httpx2.post(
+        f"{server.http_url}/v1/audio/speech", json={"input": "Hola.", "voice": "ef_dora"}, timeout=WITHIN_S
+    )
+    assert spoken.status_code == 200 and len(spoken.content) > 2_000
+    server.stop()
+    assert kept() == {"kokoro.txt"}

@@ -9,7 +9,6 @@ voice in its own language.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
@@ -18,6 +17,7 @@ from kani.core.errors import EngineUnavailable
 from kani.engines.kokoro.cloning.pitch import PitchProfile
 from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES
 from kani.engines.kokoro.cloning.weight_solver import Array
+from kani.engines.kokoro.voices import DATA
 from kani.runtime.speaker_encoder.encoder import EMBEDDING_SIZE
 
 DATA_FILE = "surrogate.npz"
@@ -35,7 +35,7 @@ class Surrogate:
         """voices: ids in the order of the data file's rows. Raises EngineUnavailable if they don't match."""
         try:
             # Opened here: np.load leaves a file open that is not an archive.
-            with (Path(__file__).parents[1] / "data" / DATA_FILE).open("rb") as file, np.load(file) as data:
+            with (DATA / DATA_FILE).open("rb") as file, np.load(file) as data:
                 self._tables, self._slopes, self._bend, self.single_voices = (
                     data[name].astype(np.float64) for name in ("tables", "slopes", "bend", "alone")
                 )

@@ -1,21 +1,24 @@
-"""Assembles the decoder from its packed weights, and checks it on this machine."""
+"""Assembles the network from its packed weights, and checks its decoder on this machine."""
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
+import time
 
 import numpy as np
 
+from kani.core.errors import EngineUnavailable
 from kani.engines.kokoro.litert.generator import LiteRtGenerator
 from kani.engines.kokoro.litert.harmonic_source import HarmonicSource, harmonic_phase
 from kani.engines.kokoro.litert.model import Model
-from kani.engines.kokoro.litert.packing.store import PackedArchive, PackedNetwork
-from kani.engines.kokoro.litert.packing.weights import CURVES
+from kani.engines.kokoro.litert.packed import BROKEN, CURVES, NETWORK, PackedArchive, PackedNetwork
 from kani.engines.kokoro.network.cores import CorePool, SharedTask
 from kani.engines.kokoro.network.decoder import Curves, DecodedFeatures, Decoder, DecoderUnavailable
-from kani.engines.kokoro.network.decoder_checks import check_source, check_speech, load_probe
+from kani.engines.kokoro.network.decoder_checks import check_speech, is_exact_source, load_probe
 from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Network, Stop, Stopped
+from kani.engines.kokoro.network.parts import SplitModel
 
 _MOST_THREADS = 2
 """Threads of one call."""
@@ -121,11 +124,12 @@ class LazySource:
 def load_litert_decoder(packed: PackedNetwork, cores: int) -> Decoder:
     """Load and check the decoder: 0.3 s.
 
-    cores: for all windows together. Raises DecoderUnavailable.
+    cores: for all windows together. Raises DecoderUnavailable, and ``packed.BROKEN``.
     """
     pool, harmonics = CorePool(cores), HarmonicSource()
+    if not is_exact_source(harmonics.spectra):
+        logger.warning("Kokoro: this machine rounds otherwise, so the noise in its speech differs a little")
     try:
-        check_source(harmonics.spectra)
         feature_decoder = LiteRtFeatureDecoder(packed.prosody, harmonics, pool, cores)
         generator = LiteRtGenerator(packed.generator, pool)
         # Loads the model that most windows use, too.
@@ -133,4 +137,22 @@ def load_litert_decoder(packed: PackedNetwork, cores: int) -> Decoder:
     except ModelFailed as error:
         raise DecoderUnavailable(f"it failed its check ({error})") from error
     logger.debug("Kokoro's LiteRT decoder: %.0f dB signal-to-error ratio against float32", agreement)
-    return Decoder("litert", feature_decoder, generator)
+    return Decoder(feature_decoder, generator)
+
+
+def load_model(threads: int) -> SplitModel:
+    """Load Kokoro's own network. threads: of one step. Raises EngineUnavailable and ModelFailed."""
+    begun = time.monotonic()
+    try:
+        packed = PackedNetwork.open(NETWORK)
+        decoder = load_litert_decoder(packed, os.cpu_count() or 1)
+        model = SplitModel(packed.prosody.content("encoder.onnx"), decoder, threads)
+    except DecoderUnavailable as error:
+        raise EngineUnavailable(f"Kokoro's decoder does not run here: {error}") from error
+    except BROKEN as error:
+        raise EngineUnavailable(
+            f"Kokoro's network is missing or broken ({error}): "
+            "restore kani/engines/kokoro/data/network/ from the repository"
+        ) from error
+    logger.info("Kokoro decoder: litert (int8), loaded in %.1f s", time.monotonic() - begun)
+    return model

@@ -8,7 +8,7 @@ import numpy as np
 
 from kani.core.types import Samples
 from kani.engines.kokoro.litert.model import Model
-from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES, PackedArchive
+from kani.engines.kokoro.litert.packed import CONTEXT_FRAMES, PackedArchive
 from kani.engines.kokoro.network.cores import CorePool
 from kani.engines.kokoro.network.decoder import Window
 from kani.engines.kokoro.network.onnx_model import Array, Stop, Stopped
@@ -85,7 +85,7 @@ class _Coefficients:
     """Factors and summands of all snakes, folded with the norms and the quantisation."""
 
     def __init__(self, archive: PackedArchive) -> None:
-        """archive: with the arrays of ``generator_graph.norm_coefficients``."""
+        """archive: with the arrays of ``norm_coefficients``."""
         self._double_alpha = archive.array("double_alpha")
         self._per_step, self._offset = archive.array("per_step"), archive.array("offset")
 

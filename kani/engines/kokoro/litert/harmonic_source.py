@@ -60,7 +60,7 @@ _TANH_BOTTOM = (_F(1.1982583947e-6), _F(1.1853470569e-4), _F(2.2684346324e-3), _
 
 
 class HarmonicSource:
-    """The source of ``graph_surgery``'s part of that name; several threads may use it at once."""
+    """The source, one of the parts of the published graph; several threads may use it at once."""
 
     def __init__(self) -> None:
         self._transform = ChirpTransform()
@@ -68,7 +68,7 @@ class HarmonicSource:
     def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
         """Compute the spectra of frames [first, end) of an utterance [1, 22, 120 (end − first) + 1].
 
-        phase [1, 2F, 9] and pitch [1, 2F]: of all F frames, as in ``graph_surgery``.
+        phase [1, 2F, 9] and pitch [1, 2F]: of all F frames, as in ``tools.kokoro_pack.graph_surgery``.
         """
         length = FRAME_SAMPLES * phase.shape[1] // 2
         begin, until = FRAME_SAMPLES * first - _MARGIN, FRAME_SAMPLES * end + _MARGIN

@@ -1,4 +1,4 @@
-"""Runs LiteRT models of layers on rows [1, 1, T, C] (``packing.graph``)."""
+"""Runs LiteRT models of layers on rows [1, 1, T, C] (``tools.kokoro_pack.packing.graph``)."""
 
 from __future__ import annotations
 

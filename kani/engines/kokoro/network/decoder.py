@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from kani.core.types import Samples
 from kani.engines.kokoro.network.onnx_model import Array, Stop
-
-DecoderName = Literal["onnx", "litert"]
-"""``onnx``: the published graph on onnxruntime; ``litert``: its layers in int8 as LiteRT graphs."""
 
 
 class DecoderUnavailable(Exception):
@@ -84,7 +81,5 @@ class Generator(Protocol):
 class Decoder:
     """A feature decoder and a generator that belong together."""
 
-    name: DecoderName
     feature_decoder: FeatureDecoder
     generator: Generator
-    slow_reason: str = ""  # reason why it is not the fastest one

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
 from kani.engines.kokoro.network.decoder import DecoderUnavailable, Generator, Window
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop
+from kani.engines.kokoro.voices import DATA
 
 PROBE_FILE = "probe.npz"
 """Kokoro's own window of speech with its float32 samples; ``tools/kokoro_data/probe.py`` makes it."""
@@ -41,19 +41,18 @@ def magnitudes_digest(spectra: Array) -> str:
     return hashlib.sha256(magnitudes.tobytes()).hexdigest()
 
 
-def check_source(spectra: Callable[[Array, Array, int, int], Array]) -> None:
-    """Compare the magnitudes of voiced and unvoiced frames with the published graph's, to the last bit.
+def is_exact_source(spectra: Callable[[Array, Array, int, int], Array]) -> bool:
+    """True if the magnitudes of voiced and unvoiced frames are the published graph's to the last bit.
 
-    Detects a NumPy that rounds otherwise. spectra: ``HarmonicSource.spectra``. Raises DecoderUnavailable.
+    They are not where NumPy rounds otherwise. spectra: ``HarmonicSource.spectra``.
     """
     phase, pitch = source_sample()
-    if magnitudes_digest(spectra(phase, pitch, 0, _SOURCE_FRAMES)) != _SOURCE_DIGEST:
-        raise DecoderUnavailable("the source is rounded otherwise than the published graph's")
+    return magnitudes_digest(spectra(phase, pitch, 0, _SOURCE_FRAMES)) == _SOURCE_DIGEST
 
 
 def load_probe() -> tuple[Window, Array]:
     """Load the generator's input for 8 frames of speech, and their samples [4800] computed in float32."""
-    with (Path(__file__).parent.parent / "data" / PROBE_FILE).open("rb") as file, np.load(file) as data:
+    with (DATA / PROBE_FILE).open("rb") as file, np.load(file) as data:
         names = ("features", "spectra", "scale", "shift", "audio")
         features, spectra, scale, shift, audio = (data[name].astype(np.float32) for name in names)
     context = (features.shape[2] // 2 - len(audio) // FRAME_SAMPLES) // 2

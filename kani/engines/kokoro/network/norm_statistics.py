@@ -11,16 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
 from kani.core.errors import EngineUnavailable
-from kani.core.types import Samples
-from kani.engines.kokoro.network.onnx_model import Array, Network, Stop
+from kani.engines.kokoro.network.onnx_model import Array
 from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, Features, NormStatistics, PredictedProsody
 from kani.engines.kokoro.voice_mix import VoiceMix, VoiceOrMix
+from kani.engines.kokoro.voices import DATA
 
 DATA_FILE = "statistics.npz"
 ORIGIN_FILE = "statistics.json"
@@ -63,7 +62,7 @@ class StatisticsTable:
         """
         try:
             # Opened here: np.load leaves a file open that is not an archive.
-            with (Path(__file__).parents[1] / "data" / DATA_FILE).open("rb") as file, np.load(file) as data:
+            with (DATA / DATA_FILE).open("rb") as file, np.load(file) as data:
                 projection, weights = data["projection"], data["weights"].astype(np.float32)
                 rows = [data[name] for name in ("mean", "log_variance", "sentence", "level", "tone")]
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
@@ -139,22 +138,3 @@ def describe_utterance(prosody: PredictedProsody, features: Features) -> Array:
     ]
     spread = np.log(channels.var(axis=1) + VARIANCE_FLOOR)
     return np.concatenate([np.array(scalars, np.float32), channels.mean(axis=1), spread])
-
-
-class StatisticsRecorder:
-    """Decodes whole utterances by the graph's own norms, and records the statistics that these found."""
-
-    def __init__(self, onnx: bytes, threads: int) -> None:
-        """onnx: ``graph_surgery``'s recorder; threads: cores for one call. Raises ModelFailed."""
-        self._network = Network(onnx, threads, shrink_arena=True)
-
-    def record(self, features: Features, stop: Stop) -> tuple[Samples, NormStatistics]:
-        """Decode the utterance; returns its samples and its statistics. Raises Stopped or ModelFailed."""
-        inputs: dict[str, Array] = {
-            "features": features.features,
-            "spectra": features.source.spectra(0, features.frames, stop),
-            "gain": features.gain,
-            "bias": features.bias,
-        }
-        audio, mean, variance = self._network.run(inputs, ("audio", "mean", "variance"), stop)
-        return np.asarray(audio, np.float32), NormStatistics(mean, variance)

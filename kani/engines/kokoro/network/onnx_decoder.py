@@ -1,4 +1,4 @@
-"""The decoder of the published graph, on onnxruntime."""
+"""What comes before the generator as its graphs have it, on onnxruntime: for checkpoints."""
 
 from __future__ import annotations
 
@@ -6,30 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kani.core.types import Samples
-from kani.engines.kokoro.network.decoder import Curves, DecodedFeatures, Decoder, Window
-from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Stop
-
-CONTEXT_FRAMES = 4
-"""Frames of context on either side of a window (measured: with one less the samples differ)."""
+from kani.engines.kokoro.network.decoder import Curves, DecodedFeatures
+from kani.engines.kokoro.network.onnx_model import Array, Network, Stop
 
 _SPECTRA_A_FRAME = 120
 _SPARED = 64
 
 
-def load_onnx_decoder(load_part: Callable[[str], bytes], threads: int) -> Decoder:
-    """Load the decoder. threads: cores for one call.
-
-    Raises ModelFailed, and what ``load_part`` raises.
-    """
-    return Decoder(
-        "onnx", OnnxFeatureDecoder(load_part, threads), OnnxGenerator(load_part("generator"), threads)
-    )
-
-
 class OnnxFeatureDecoder:
     def __init__(self, load_part: Callable[[str], bytes], threads: int) -> None:
-        """load_part, threads: as of ``onnx_decoder``."""
+        """load_part: returns a part by its name; threads: cores for one call. Raises ModelFailed, and what
+        ``load_part`` raises.
+        """
         self._curves = Network(load_part("curves"), threads)
         self._decoder = Network(load_part("decoder"), threads)
         self._source = Network(load_part("source"), threads)
@@ -68,25 +56,3 @@ class OnnxSource:
             kept = frames if frames == of_all else frames - 1
             self._made = spectra[:, :, : kept * _SPECTRA_A_FRAME + 1]
         return self._made[:, :, first * _SPECTRA_A_FRAME : end * _SPECTRA_A_FRAME + 1]
-
-
-class OnnxGenerator:
-    context = CONTEXT_FRAMES
-
-    def __init__(self, onnx: bytes, threads: int) -> None:
-        """onnx: ``graph_surgery``'s part; threads: cores that one call may use. Raises ModelFailed."""
-        self._network = Network(onnx, threads)
-
-    def generate(self, window: Window, stop: Stop) -> Samples:
-        inputs = {
-            "features": window.features,
-            "spectra": window.spectra,
-            "scale": window.scale,
-            "shift": window.shift,
-        }
-        (audio,) = self._network.run(inputs, ("audio",), stop)
-        end = window.features.shape[2] // 2 - window.after
-        return np.asarray(audio[window.before * FRAME_SAMPLES : end * FRAME_SAMPLES], np.float32)
-
-    def close(self) -> None:
-        """See ``Generator.close``; onnxruntime's session ends with its last reference."""

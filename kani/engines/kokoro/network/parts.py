@@ -1,6 +1,6 @@
 """The split network: an utterance's prosody first, then its audio window by window.
 
-``graph_surgery`` documents the parts and their shapes.
+``tools.kokoro_pack.graph_surgery`` documents the parts and their shapes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from kani.core.types import Samples
 from kani.engines.kokoro.network.decoder import Decoder, Generator, Source, Window
-from kani.engines.kokoro.network.onnx_decoder import load_onnx_decoder
 from kani.engines.kokoro.network.onnx_model import Array, Network, Stop, encoder_inputs, frame_counts
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 
@@ -23,7 +22,7 @@ MIN_VOICED_HZ = 30.0
 _EPSILON = 1e-5
 
 LoadPart = Callable[[str], bytes]
-"""Loads a part of the graph by its name. Raises EngineUnavailable."""
+"""Loads a part of the graph by its name."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,13 +96,6 @@ class SplitModel:
         self._encoder = Network(encoder, threads)
         self._vocabulary = vocabulary
         self.decoder = decoder
-
-    @classmethod
-    def on_onnxruntime(
-        cls, load: LoadPart, threads: int, vocabulary: Mapping[str, int] = VOCABULARY
-    ) -> SplitModel:
-        """Load all parts on onnxruntime. Raises ModelFailed, and what ``load`` raises."""
-        return cls(load("encoder"), load_onnx_decoder(load, threads), threads, vocabulary)
 
     def predict_prosody(self, symbols: str, style: Array, speed: float, stop: Stop) -> PredictedProsody:
         """Predict the prosody of ``symbols`` (1–510 of the vocabulary) in ``style`` [1, 256] at ``speed``."""

@@ -1,21 +1,11 @@
-"""The folder of a checkpoint: tensors, voices and symbols that are read from it, and what is refused."""
+"""The folder of a packed checkpoint: voices and symbols that are read from it, and what is refused."""
 
-import collections
-import io
-import pickle
-import sys
-import zipfile
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
 
 from kani.core.engine import EngineInfo, LightVoices
 from kani.core.errors import EngineUnavailable, InvalidRequest
@@ -23,161 +13,124 @@ from kani.core.types import Pronunciation
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.checkpoints.files import (
+    VOICE_ARRAYS,
     CheckpointFiles,
-    find_places,
-    local_places,
+    Description,
+    PackedVoice,
     read_checkpoints,
     with_checkpoints,
 )
-from kani.engines.kokoro.checkpoints.onnx_weights import read_onnx_weights
-from kani.engines.kokoro.checkpoints.pytorch_weights import read_weights
-from kani.engines.kokoro.checkpoints.reading import CheckpointReader, Unreadable
-from kani.engines.kokoro.checkpoints.tensor_file import NoTensors, read_array, read_tensors
-from kani.engines.kokoro.checkpoints.voice_files import read_voices
+from kani.engines.kokoro.checkpoints.reading import CheckpointReader
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.text.readers import reader_for
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import Voices
-from kani.runtime.build_cache import ChildProcess
-from tests.engines.checkpoints import Damage, Harmful, changed, saved
-from tests.engines.kokoro.conftest import MakeFolder
-from tests.runtime.test_hub import NO_HUB, Hub, use_hub
-from tests.runtime.test_hub import hub as hub
+from tests.engines.checkpoints import Damage, changed, cut, removed
 from tests.support.tone import tones
 
 SHIPPED = Voices()
-TABLE = SHIPPED.table("if_sara").astype(np.float32)
+GENDERS = {"f": "female", "m": "male"}
+PackFolder = Callable[..., Path]
 
 
-def found(**folders: Path) -> list[CheckpointFiles]:
-    return read_checkpoints(local_places({key: str(folder) for key, folder in folders.items()}), SHIPPED.all)
+@pytest.fixture
+def packed(tmp_path: Path) -> PackFolder:
+    """Write a packed checkpoint without its network: ``packed("both", "de", "sv", eva="de")``."""
 
-
-def test_voices_are_read_from_each_kind_of_file(tmp_path: Path) -> None:
-    (tmp_path / "raw.bin").write_bytes(TABLE[:, np.newaxis].tobytes())
-    np.save(tmp_path / "Björn.npy", TABLE)
-    (tmp_path / "voices").mkdir()
-    longer = np.concatenate([TABLE, TABLE[:1]])[:, np.newaxis]
-    np.savez(tmp_path / "voices" / "pack.npz", allow_pickle=False, one=longer, two=TABLE[:, np.newaxis])
-    # The family's file of all voices is such an archive, too.
-    np.savez(tmp_path / "three.npz", allow_pickle=False, three=TABLE)
-    (tmp_path / "three.npz").rename(tmp_path / "voices-v1.0.bin")
-    torch.save(torch.from_numpy(TABLE[:, np.newaxis]), tmp_path / "voices" / "eva.pt")
-    tables = read_voices(tmp_path)
-    assert tables.keys() == {"raw", "Bjorn", "one", "two", "three", "eva"}
-    for table in tables.values():
-        assert table.dtype == np.float32 and table.shape == TABLE.shape and (table == TABLE).all()
-
-
-def zipped(name: str, compression: int = zipfile.ZIP_STORED, **content: bytes) -> Damage:
-    """Write an archive of arrays beside the voices."""
-
-    def write(folder: Path) -> None:
-        with zipfile.ZipFile(folder / "voices" / name, "w", compression) as archive:
-            for entry, array in content.items():
-                archive.writestr(f"{entry}.npy", array)
+    def write(name: str, *languages: str, **voices: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        spoken = voices or {"martin": "de"}
+        found = tuple(
+            PackedVoice(voice, tag, GENDERS[voice[1]] if voice[2] == "_" else "")
+            for voice, tag in spoken.items()
+        )
+        own = languages or tuple(dict.fromkeys(tag[:2] for tag in spoken.values()))
+        description = Description(name, own, dict(VOCABULARY), found, "həlˈO")
+        (folder / "checkpoint.json").write_bytes(msgspec.json.encode(description))
+        values = SHIPPED.table("if_sara"), np.zeros(9216), np.zeros(9216), 1.0, 5.0
+        arrays = {
+            f"{voice}.{kind}": np.asarray(value, np.float32)
+            for voice in spoken
+            for kind, value in zip(VOICE_ARRAYS, values, strict=True)
+        }
+        np.savez(folder / "voices.npz", allow_pickle=False, **arrays)
+        return folder
 
     return write
 
 
-def npy(array: np.ndarray) -> bytes:
-    content = io.BytesIO()
-    np.save(content, array, allow_pickle=True)
-    return content.getvalue()
+def found(**folders: Path) -> list[CheckpointFiles]:
+    return read_checkpoints({key: str(folder) for key, folder in folders.items()}, SHIPPED.all)
 
 
-def encrypted(folder: Path) -> None:
-    zipped("locked.npz", locked=npy(TABLE))(folder)
-    spoilt = bytearray((folder / "voices" / "locked.npz").read_bytes())
-    # The flag of an encrypted entry, in its header and in the list of entries.
-    spoilt[6] |= 1
-    spoilt[spoilt.rindex(b"PK\x01\x02") + 8] |= 1
-    (folder / "voices" / "locked.npz").write_bytes(spoilt)
+def styles_of(shape: tuple[int, ...], value: float = 0.0) -> Damage:
+    def write(folder: Path) -> None:
+        with np.load(folder / "voices.npz") as data:
+            arrays = {name: data[name] for name in data.files}
+        np.savez(folder / "voices.npz", **arrays | {"martin.style": np.full(shape, value, np.float32)})
+
+    return write
 
 
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda folder: (folder / "model.onnx").unlink(), "needs exactly one file .*, and has none"),
-        (changed("other.onnx", b""), "and has model.onnx, other.onnx"),
-        (lambda folder: (folder / "voices" / "martin.bin").unlink(), "it has no voices"),
-        (changed("voices/bad.bin", b"123"), "bad.bin: 3 bytes are not rows of 256"),
-        (changed("voices/short.bin", bytes(1024)), r"short.bin: .* \[1, 256\], where .* \[510, 1, 256\]"),
-        (changed("voices/two words.bin", TABLE.tobytes()), "'two words' is no name of a voice"),
-        (changed("martin.bin", TABLE.tobytes()), "the voice martin is there twice"),
-        (changed("voices/long.bin", bytes((4 << 20) + 1)), "long.bin: longer than 4194304 bytes"),
-        (changed("voices/bad.npy", npy(TABLE[:, :128])), r"float32 \[510, 128\]"),
-        (changed("voices/bad.npy", npy(TABLE.astype(np.int16))), "int16"),
-        (changed("voices/bad.npy", npy(np.where(TABLE > 0, TABLE, np.nan))), "values that are not finite"),
-        (changed("voices/bad.npy", npy(np.array([{}], object))), "bad.npy: .*allow_pickle"),
-        (changed("voices/eva.pt", saved(torch.ones(510, 1, 128))), r"eva.pt: .*\[510, 1, 128\]"),
-        (changed("voices/eva.pt", saved({"x": Harmful(Path("nowhere"))})), "eva.pt: .*makes no tensor"),
-        (changed("voices/bad.npz", b"PK\x03\x04 not at all"), "bad.npz: .*not a zip file"),
-        (encrypted, "locked.npz: .*encrypted"),
-        (zipped("many.npy", one=npy(TABLE)), "many.npy: it is an archive"),
-        (zipped("bomb.npz", zipfile.ZIP_DEFLATED, bad=bytes(5 << 20)), "bomb.npz: bad.npy is longer than"),
-        (changed("config.json", b"{"), "config.json: "),
-        (changed("config.json", '{"vocab": ["a"]}'), "config.json: .*vocab"),
-        (changed("config.json", '{"other": 1}'), "config.json: .*vocab"),
-        (changed("config.json", '{"vocab":{"a":178}}'), "'a' is not one character with a token of 0 to 177"),
-        (changed("config.json", '{"vocab": {"ab": 1}}'), "'ab' is not one character"),
+        (removed("checkpoint.json"), "it is not packed: python -m tools.kokoro_pack .* --languages de"),
+        (removed("voices.npz"), "No such file"),
+        (changed("checkpoint.json", b"{"), "pack it again"),
+        (changed("checkpoint.json", b"[" * 100_000), "pack it again"),
+        (changed("checkpoint.json", b"{}"), "missing required field .*pack it again"),
+        (cut("voices.npz"), "pack it again"),
+        (changed("voices.npz", b"PK\x03\x04 not at all"), "pack it again"),
+        (styles_of((510, 128)), r"martin has no styles \[510, 256\] of numbers"),
+        (styles_of((510, 256), np.nan), r"martin has no styles"),
     ],
 )
-def test_spoilt_folder_refused(make_folder: MakeFolder, spoil: Damage, reason: str) -> None:
-    folder = make_folder("de")
-    assert [voice.id for voice in found(de=folder)[0].voices] == ["martin"]
+def test_spoilt_folder_refused(packed: PackFolder, spoil: Damage, reason: str) -> None:
+    folder = packed("de")
+    (files,) = found(de=folder)
+    assert [voice.id for voice in files.voices] == ["martin"]
+    assert files.tables["martin"].dtype == np.float32 and files.statistics["martin"].log_f0 == 5.0
     spoil(folder)
     with pytest.raises(EngineUnavailable, match=rf"^KANI_KOKORO_MODELS: the checkpoint in .*{reason}"):
         found(de=folder)
 
 
-def test_checkpoint_of_a_hub_is_fetched_once_and_only_when_asked(
-    make_folder: MakeFolder, tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hub.marks_files, folder = False, make_folder("german")
-    hub.files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.glob("**/*.*")}
-    hub.files |= {"README.md": b"not needed", "samples/a.wav": b"not needed"}
-    models, cache = {"de": hub.repository}, tmp_path / "cache"
-    with pytest.raises(EngineUnavailable, match=r"owner/name is not here.*KANI_KOKORO_MODELS"):
-        find_places(models, cache, may_fetch=False)
-    assert not hub.asked
-    fetched = find_places(models, cache, may_fetch=True)
-    (files,) = read_checkpoints(fetched, SHIPPED.all)
-    assert [voice.id for voice in files.voices] == ["martin"] and fetched["de"].name == "owner/name"
-    assert not [path for path in hub.asked if path.endswith((".md", ".wav"))]
-    use_hub(monkeypatch, NO_HUB)
-    assert find_places(models, cache, may_fetch=False) == fetched
-
-
-def test_names_give_language_and_gender(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = make_folder("both", zf_001="zf_xiaobei", bm_x="bm_george", af_sol="af_sky", ef_y="ef_dora")
+def test_folder_speaks_the_languages_that_it_was_packed_for(packed: PackFolder) -> None:
+    folder = packed("both", af_sol="en-US", bm_x="en-GB", zf_001="zh")
     (files,) = found(zh=folder, en=folder)
-    # The Spanish voice is left out.
-    tags = {voice.id: (voice.language, voice.gender) for voice in files.voices}
-    assert tags == {"af_sol": ("en-US", "female"), "bm_x": ("en-GB", "male"), "zf_001": ("zh", "female")}
-    assert files.vocabulary == VOCABULARY
+    assert {voice.id: voice.gender for voice in files.voices} == {
+        "af_sol": "female",
+        "bm_x": "male",
+        "zf_001": "female",
+    }
     assert (files.default_voice("zh"), files.default_voice("en")) == ("zf_001", "af_sol")
-    (files,) = found(de=make_folder("de", af_x="af_sky", af_y="af_sky"))
-    assert [(voice.id, voice.language) for voice in files.voices] == [("af_x", "de"), ("af_y", "de")]
-    own, one, two = make_folder("own", if_sara="if_sara"), make_folder("one"), make_folder("two")
-    assert found(it=own)
-    monkeypatch.setattr("kani.engines.kokoro.checkpoints.voice_files.MAX_VOICES", 1)
+    (files,) = found(en=folder)
+    assert [voice.id for voice in files.voices] == ["af_sol", "bm_x"] and files.name == "both"
+    assert found(it=packed("own", if_sara="it"))
+    german = packed("german", if_sara="de")
+    one, two = packed("one"), packed("two", martin="sv")
     for folders, message in (
-        ({"de": own}, "if_sara is also a voice of kokoro: rename one"),
+        ({"de": german}, "if_sara is also a voice of kokoro: rename one"),
         ({"de": one, "sv": two}, r"martin is also a voice of .*one: rename one"),
-        ({"en": folder}, "the voices are more than 1"),
-        ({"de": Path("nowhere")}, r"^KANI_KOKORO_MODELS: de=nowhere is neither a folder nor a"),
+        ({"fr": folder}, "it was packed for en, zh, and not for fr"),
+        (
+            {"de": Path("nowhere")},
+            "^KANI_KOKORO_MODELS: de=nowhere is no folder: python -m ",
+        ),
+        ({"de": Path("owner/name")}, r"kokoro_pack owner/name FOLDER --languages de makes one"),
     ):
         with pytest.raises(EngineUnavailable, match=message):
             found(**folders)
 
 
-def test_checkpoint_replaces_accent_and_voices(make_folder: MakeFolder, tmp_path: Path) -> None:
+def test_checkpoint_replaces_accent_and_voices(packed: PackFolder, tmp_path: Path) -> None:
     folders = {
-        "de": make_folder("de", dm_martin="im_nicola", df_eva="if_sara"),
-        "en": make_folder("en", af_x="af_sky", af_y="af_sky"),
+        "de": packed("de", df_eva="de", dm_martin="de"),
+        "en": packed("en", af_x="en-US", af_y="en-US"),
     }
     own = EngineInfo(
         "kokoro",
@@ -213,15 +166,13 @@ def test_checkpoint_replaces_accent_and_voices(make_folder: MakeFolder, tmp_path
         catalogue.resolve("dm_martin+ef_dora", "de")
 
 
-def test_known_voices_are_those_of_the_checkpoint(make_folder: MakeFolder) -> None:
-    models = f"sv={make_folder('sv')},es={make_folder('es', alma='ef_dora')}"
+def test_known_voices_are_those_of_the_checkpoint(packed: PackFolder) -> None:
+    models = f"sv={packed('sv', martin='sv')},es={packed('es', alma='es')}"
     known = known_voices(KokoroSettings(models=models))
-    assert known is not None
     for voice in ("martin", "alma", "if_sara"):
         known.check_voice(voice)
     known.check_language("sv")
     assert "ef_dora" not in known.ids
-    assert known_voices(KokoroSettings(models=f"{models},de=owner/name")) is None
 
 
 def test_setting_needs_a_folder_for_each_language_and_a_network() -> None:
@@ -232,149 +183,8 @@ def test_setting_needs_a_folder_for_each_language_and_a_network() -> None:
         KokoroSettings(models="de=a", student="only")
 
 
-def with_entry(replaced: bytes, name: str = "data.pkl") -> bytes:
-    """A saved file with another entry of that ``name``, its pickle unless one is given."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(saved(torch.ones(3)))) as source, zipfile.ZipFile(content, "w") as target:
-        for entry in source.infolist():
-            target.writestr(entry, replaced if entry.filename.endswith(name) else source.read(entry))
-    return content.getvalue()
-
-
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_what_torch_saves_is_read(protocol: int) -> None:
-    shared = torch.arange(24, dtype=torch.float32).reshape(2, 3, 4)
-    state = collections.OrderedDict(
-        whole=shared,
-        turned=shared.transpose(0, 2),
-        part=shared[1, 1:],
-        half=shared.half(),
-        brain=shared.bfloat16(),
-        parameter=torch.nn.Parameter(shared),
-        integers=torch.arange(3),
-        scalar=torch.tensor(2.5),
-        empty=torch.zeros(0, 3),
-        flags=torch.tensor([True, False]),
-    )
-    kept = {"state": state, "layer": torch.nn.Linear(2, 3).state_dict()}
-    others = [1, -5, 2**40, 0.5, None, True, "é"]
-    read = read_tensors(saved({**kept, "list": others}, pickle_protocol=protocol))
-    assert read["list"] == others
-    for part, tensors in kept.items():
-        for name, tensor in tensors.items():
-            array, expected = read[part][name], tensor.detach().float().numpy()
-            assert array.shape == expected.shape and (array.astype(np.float32) == expected).all(), name
-
-
-TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n("
-STORAGE = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x03tQ"
-# The instructions of a pickle between its version and its end.
-HOSTILE = {
-    "a function by name": (b"cos\nsystem\nX\x02\x00\x00\x00ls\x85R", "calls os.system"),
-    "the builtins": (b"cbuiltins\neval\nX\x01\x00\x00\x001\x85R", "calls builtins.eval"),
-    "torch's own loader": (b"ctorch\nload\nX\x01\x00\x00\x00a\x85R", "calls torch.load"),
-    "the name of a name": (
-        b"X\x02\x00\x00\x00osX\x06\x00\x00\x00system\x93X\x02\x00\x00\x00ls\x85R",
-        "calls os.system",
-    ),
-    "a class": (b"(cos\n_Environ\no", "the instruction OBJ"),
-    "an instance": (b"(ios\nsystem\n", "the instruction INST"),
-    "a new object": (b"cos\n_Environ\n)\x81", "the instruction NEWOBJ"),
-    "an extension": (b"\x82\x01", "the instruction EXT1"),
-    "a call of no name": (b"K\x01)R", "calls something without a name"),
-    "the state of no dictionary": (b"K\x01}b", "an item outside a dictionary"),
-    "a reference elsewhere": (b"X\x01\x00\x00\x00aQ", "refers to something that is no storage"),
-    "a file outside": (STORAGE.replace(b"\x01\x00\x00\x000", b"\x05\x00\x00\x00../.."), "has no bytes"),
-    "a storage of objects": (STORAGE.replace(b"FloatStorage", b"Whatever"), "no storage of numbers"),
-    "a tensor beyond its bytes": (
-        TENSOR + STORAGE + b"K\x00K\x04\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR",
-        "exceeds its bytes",
-    ),
-    "a place before its bytes": (
-        TENSOR + STORAGE + b"J\xff\xff\xff\xffK\x01\x85K\x01\x85\x89NtR",
-        "not one of whole numbers",
-    ),
-    "a huge shape": (TENSOR + STORAGE + b"K\x00J\xff\xff\xff\x7f\x85K\x00\x85\x89NtR", "has the shape"),
-    "a key of tuples": (b"}K\x01\x85" + 9 * b"\x85" + b"K\x01s", "neither a text nor a number"),
-    "keys of tuples": (b"}(K\x01\x85K\x01u", "neither a text nor a number"),
-    "a name of numbers": (b"K\x01K\x02\x93", "names something that is no text"),
-    "an empty stack": (b"", "broken"),
-    "a place that is empty": (b"h\x05", "broken"),
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_pickle_is_refused(name: str) -> None:
-    instructions, reason = HOSTILE[name]
-    with pytest.raises(NoTensors, match=reason):
-        read_tensors(with_entry(b"\x80\x02" + instructions + b"."))
-
-
-def test_nothing_is_run(tmp_path: Path) -> None:
-    touched = tmp_path / "touched"
-    content = saved({"bert": Harmful(touched)})
-    with pytest.raises(NoTensors, match=r"calls posix.system, which makes no tensor"):
-        read_tensors(content)
-    with pytest.raises(NoTensors, match=r"no archive of torch.save"):
-        read_tensors(pickle.dumps(Harmful(touched)))
-    assert not touched.exists()
-    # The file is one that would run it.
-    torch.load(io.BytesIO(content), weights_only=False)
-    assert touched.exists()
-
-
-@given(st.binary(max_size=60))
-def test_any_pickle_is_read_or_refused(pickled: bytes) -> None:
-    with suppress(NoTensors):
-        read_tensors(with_entry(b"\x80\x02" + pickled))
-
-
-def test_bytes_and_weights_that_cannot_be_read_are_refused() -> None:
-    tensor = numpy_helper.from_array(np.zeros(2, np.float32), "bias")
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="../secret")
-    elsewhere = helper.make_model(helper.make_graph([], "graph", [], [], [tensor]))
-    lengths_only = modules(decoder={"a.weight_g": torch.ones(2, 1, 1)})
-    old = saved(torch.ones(3), _use_new_zipfile_serialization=False)
-    for read, content, reason in (
-        (read_tensors, with_entry(b""), "broken|no end"),
-        (read_tensors, with_entry(b"\x80\x02}"), "broken|no end"),
-        (read_tensors, with_entry(b"big", "byteorder"), "little-endian"),
-        (read_array, b"", "no archive of torch.save"),
-        (read_array, old, "before PyTorch 1.6"),
-        (read_array, saved({"a": torch.ones(3), "b": torch.ones(3)}), "it is not one tensor"),
-        (read_weights, saved(lengths_only), "decoder.a.weight_g has no weight_v beside it"),
-        (read_weights, saved({"bert": {}}), "no checkpoint of Kokoro, which has bert, "),
-        (lambda model: read_onnx_weights(model, ()), elsewhere, "bias is kept in another file"),
-    ):
-        with pytest.raises(NoTensors, match=reason):
-            read(content)
-
-
-def modules(**others: Any) -> dict[str, Any]:
-    names = ("bert", "bert_encoder", "predictor", "decoder", "text_encoder")
-    return {name: {"module.bias": torch.ones(2)} for name in names} | others
-
-
-@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
-@pytest.mark.parametrize("wrapped", [False, True], ids=["published", "trained"])
-def test_weights_have_their_names(wrapped: bool) -> None:
-    layer = torch.nn.Conv1d(3, 4, 2)
-    expected = layer.weight.detach().numpy()
-    old = torch.nn.utils.weight_norm(torch.nn.Conv1d(3, 4, 2))
-    new = torch.nn.utils.parametrizations.weight_norm(torch.nn.Conv1d(3, 4, 2))
-    state = modules(decoder={f"module.old.{n}": t for n, t in old.state_dict().items()})
-    state["decoder"] |= {f"new.{n}": t for n, t in new.state_dict().items()}
-    state["decoder"]["plain.weight"] = layer.weight
-    weights = read_weights(saved({"net": state, "epoch": 3} if wrapped else state))
-    assert {"bert.bias", "decoder.old.bias", "decoder.new.bias"} <= weights.keys()
-    assert (weights["decoder.plain.weight"] == expected).all()
-    for name, normed in (("old", old), ("new", new)):
-        assert np.allclose(weights[f"decoder.{name}.weight"], normed.weight.detach().numpy(), atol=1e-6)
-
-
-def reader(vocabulary: dict[str, int] = VOCABULARY, cache: Path = Path("no-such-folder")) -> CheckpointReader:
-    return CheckpointReader(EspeakClient.shared(), vocabulary, cache)
+def reader() -> CheckpointReader:
+    return CheckpointReader(EspeakClient.shared(), VOCABULARY, Path("no-such-folder"))
 
 
 def symbols(text: str, language: str) -> str:
@@ -400,37 +210,3 @@ def test_languages_are_written_as_their_checkpoints_were_trained() -> None:
     (utterance,) = split_utterances("God morgon Xqz.", reader().reader("sv-SE"), pronunciations=given)
     assert len(utterance.words) == 3 and "mˈ" in utterance.symbols
     assert set(utterance.symbols) <= VOCABULARY.keys()
-
-
-@pytest.mark.parametrize("language", ["de", "sv", "en", "es", "zh", "ja"])
-def test_published_symbols_suffice(language: str, cache: Path) -> None:
-    of_kokoro = reader(cache=cache)
-    of_kokoro.check(language)
-    assert all(set(text) <= VOCABULARY.keys() for text in of_kokoro.texts(language))
-
-
-@pytest.mark.parametrize(
-    ("lacking", "more", "language", "reason"),
-    [
-        ("ʁɡ", {}, "de", "config.json: vocab lacks .*ɡ.*, which de needs"),
-        ("…", {}, "de", "vocab lacks …, which de needs"),
-        ("w", {}, "en", "vocab lacks w, which en needs"),
-        ("", {"ㄅ": 30}, "zh", "its Chinese is written in zhuyin"),
-        ("", {}, "xx", "espeak-ng has no voice of the language xx"),
-    ],
-)
-def test_other_symbols_are_refused(lacking: str, more: dict[str, int], language: str, reason: str) -> None:
-    vocabulary = {symbol: token for symbol, token in VOCABULARY.items() if symbol not in lacking}
-    with pytest.raises(Unreadable, match=reason):
-        reader(vocabulary | more).check(language)
-
-
-def test_program_that_calibrates_is_ended() -> None:
-    """At once, and one that is started later, too."""
-    child = ChildProcess()
-    forever = [sys.executable, "-c", "import threading; threading.Event().wait()"]
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(child.run, forever, b"given")
-        child.end()
-        assert running.result()[0] != 0
-    assert child.run(forever, b"")[0] != 0

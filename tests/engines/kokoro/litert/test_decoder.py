@@ -1,113 +1,31 @@
-"""The decoder on LiteRT: the packed network and its cache; curves, features and samples."""
+"""The decoder on LiteRT: curves, features and samples of the packed network."""
 
-import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kani.core.types import Segment
 from kani.engines.kokoro.litert.decoder import load_litert_decoder
-from kani.engines.kokoro.litert.packing.features import curve_content, feature_content, read_curve_blocks
-from kani.engines.kokoro.litert.packing.part import Part
-from kani.engines.kokoro.litert.packing.store import (
-    CONTEXT_FRAMES,
-    GENERATOR,
-    PROSODY,
-    PackedNetwork,
-    load_packed,
-)
-from kani.engines.kokoro.litert.packing.weights import quantise_weight
+from kani.engines.kokoro.litert.packed import CONTEXT_FRAMES, NETWORK, PackedNetwork
 from kani.engines.kokoro.network.decoder import DecoderUnavailable, Window
 from kani.engines.kokoro.network.decoder_checks import MIN_AGREEMENT_DB, check_speech, load_probe
-from kani.engines.kokoro.network.float_graph import dequantize
-from kani.engines.kokoro.network.graph_surgery import UnknownGraph
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
-from kani.engines.kokoro.network.onnx_decoder import load_onnx_decoder
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Stop, Stopped
 from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, Features, LoadPart, SplitModel
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.voices import Voices
-from kani.runtime import build_cache
-from kani.runtime.build_cache import BuildFailed
-from kani.runtime.weights import KOKORO
-from tests.running.sources import ROOT
-from tests.support.kokoro import CHANNELS, agreement_db, one_utterance
+from tests.support.kokoro import agreement_db, one_utterance
 from tests.support.programs import python
 from tests.support.sound_measures import log_spectral_distance
-
-PLAIN = set("__init__ accented_ipa build_cache onnx_model parts_cache vocabulary voice_mix voices".split())
-"""Modules that the packing imports, and that the packed network does not depend on."""
-
-
-def test_levels_are_within_half_a_step_of_weights() -> None:
-    weight = np.random.default_rng(1).standard_normal((6, 8, 3)).astype(np.float32)
-    weight[3] = 0
-    levels, scale = quantise_weight(weight)
-    assert np.abs(levels).max() == 127
-    assert (np.abs(levels * scale[:, None, None] - weight) <= scale[:, None, None] * 0.501).all()
-
-
-def test_curves_have_the_published_levels_and_others_are_refused(part: LoadPart, tmp_path: Path) -> None:
-    blocks = read_curve_blocks(Part("curves", part("curves"), "/encoder/", "encoder.predictor."))
-    graph = onnx.load_model_from_string(part("curves")).graph
-    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    nodes = {node.name: node.input for node in graph.node}
-    for name, block in blocks.items():
-        for kind, convolution in (("conv1", block.first), ("conv2", block.second)):
-            _, levels, _, zero = nodes[f"/encoder/{name}/{kind}/Conv_quant"]
-            assert np.array_equal(convolution.levels, constants[levels].astype(int) - constants[zero])
-    with pytest.raises(UnknownGraph, match="in the curves"):
-        curve_content(part("source"))
-    with pytest.raises(UnknownGraph, match="no layer"):
-        feature_content(part("source"))
-    with pytest.raises(BuildFailed, match="no ONNX model"):
-        load_packed("0" * 64, lambda: b"not a model", tmp_path)
-    assert not list(tmp_path.glob("*.zip"))
-
-
-def test_model_is_not_read_where_cache_has_it(published: bytes, cache: Path) -> None:
-    load_packed(KOKORO.sha256, lambda: published, cache)
-    assert all(len(list(cache.glob(f"{half.name}-*.zip"))) == 1 for half in (PROSODY, GENERATOR))
-    network = load_packed(KOKORO.sha256, lambda: pytest.fail("the model was read"), cache)
-    assert network.generator.content("generator.tflite")[4:8] == b"TFL3"
-    assert network.generator.array("offset").shape == (CHANNELS,)
-
-
-def test_key_is_of_contents_not_of_places_and_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kind, model = GENERATOR, KOKORO.sha256
-    key = kind._key(model)
-    other = tmp_path / "other"
-    shutil.copytree(ROOT / "kani/engines/kokoro", other / "kani/engines/kokoro")
-    moved = replace(kind, sources=[other / source.relative_to(ROOT) for source in kind.sources])
-    for source in moved.sources:
-        os.utime(source, (1, 1))
-    monkeypatch.setattr(build_cache, "FOLDER", other)
-    assert moved._key(model) == key
-    assert moved._key("0" * 64) != key
-    for source in (*moved.sources, other / "kani/engines/kokoro/litert/packing/pack.py"):
-        before = source.read_bytes()
-        source.write_bytes(before + b"\n")
-        assert moved._key(model) != key, source
-        source.write_bytes(before)
-    # All modules of the packing are counted.
-    code = (
-        "import sys\n"
-        "import kani.engines.kokoro.litert.packing.pack\n"
-        "own = [module for name, module in sys.modules.items() if name.startswith('kani.engines.kokoro.')]\n"
-        "print(*(module.__file__ for module in own), sep='\\n')\n"
-    )
-    imported = {Path(line) for line in python("-c", code).stdout.splitlines()}
-    module = ROOT.joinpath(*kind.module.split(".")).with_suffix(".py")
-    counted = {module, *(path for path in kind.sources if path.suffix == ".py")}
-    assert counted == {path for path in imported if path.stem not in PLAIN}
-
+from tools.kokoro_pack.calibration.float_generator import FloatGenerator
+from tools.kokoro_pack.float_graph import dequantize
+from tools.kokoro_pack.onnx_generator import on_onnxruntime
+from tools.kokoro_pack.packing.graph_layers import read_layers
 
 LINE = "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
 PROGRAM = """
@@ -138,7 +56,7 @@ class Spoken:
 
     def __init__(self, part: LoadPart, packed: PackedNetwork) -> None:
         self.part, self.packed = part, packed
-        self.onnx = load_onnx_decoder(part, 2)
+        self.onnx = on_onnxruntime(part, 2).decoder
         self.model = SplitModel(packed.prosody.content("encoder.onnx"), load_litert_decoder(packed, 2), 2)
         voices = Voices()
         statistics = StatisticsTable.shipped([voice.id for voice in voices.all])
@@ -155,14 +73,11 @@ class Spoken:
 
 
 @pytest.fixture(scope="module")
-def spoken(part: LoadPart, published: bytes, cache: Path) -> Spoken:
-    return Spoken(part, load_packed(KOKORO.sha256, lambda: published, cache))
+def spoken(part: LoadPart) -> Spoken:
+    return Spoken(part, PackedNetwork.open(NETWORK))
 
 
 def test_audio_is_closer_to_float32_than_published_graph(spoken: Spoken) -> None:
-    from kani.engines.kokoro.litert.calibration.float_generator import FloatGenerator
-    from kani.engines.kokoro.litert.packing.graph_layers import read_layers
-
     features = spoken.features
     spectra = features.source.spectra(0, features.frames, Stop())
     window = Window(features.features, spectra, spoken.norms.scale, spoken.norms.shift)
@@ -196,7 +111,7 @@ def test_audio_does_not_depend_on_threads(spoken: Spoken) -> None:
 
 
 def test_curves_are_nearly_the_published_graphs(spoken: Spoken) -> None:
-    model = SplitModel.on_onnxruntime(spoken.part, 2)
+    model = on_onnxruntime(spoken.part, 2)
     litert, onnx = spoken.prosody, model.predict_prosody(spoken.symbols, spoken.style, 1.0, Stop())
     assert np.array_equal(onnx.frames, litert.frames)
     voiced = (litert.pitch > MIN_VOICED_HZ) & (onnx.pitch > MIN_VOICED_HZ)
