@@ -187,6 +187,8 @@ def _tiled(
 ) -> tuple[tuple[Span, ...], tuple[tuple[int, int, float], ...]]:
     """Return the spans and losses of a text of ``length`` characters."""
     tiler, spans, losses = SpanTiler(), list[Span](), list[tuple[int, int, float]]()
+    # The first word begins where it is said, not with the recording.
+    tiler.add_pause(0, 0.0, found[0][0].span.start_s)
     for part, words in zip(spoken, found, strict=True):
         for word in words:
             span = to_client_text(word.span, part, 0.0)

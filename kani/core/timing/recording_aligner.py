@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from kani.core.timing.aligner import FRAME_S, LATENESS_S, MIN_PAUSE_FRAMES, heard, rows_of
 from kani.core.timing.cepstra import SAMPLE_RATE, Cepstra, Matrix, Normalization, with_slopes
@@ -44,10 +45,13 @@ _SCORED = 150
 _LONG_PAUSE, _PAUSE_EDGE, _SILENT = 10, 2, 60.0
 """Columns of a coarse path's pause; those at its ends, where words may be heard; nepers below speech."""
 
+_SECOND, _FEW_SECONDS, _LIVELY = 100, 10, 0.6
+"""Frames; seconds that are all taken as speech; part of the liveliest seconds' changes of level."""
+
 _AT_ONCE = 10_000
 """Cells of a path that are judged together."""
 
-_FITS, _RANDOM = 0.65, 0.90
+_FITS, _RANDOM = 0.72, 0.86
 """Relative costs of speech that is the text, and of any other speech."""
 
 
@@ -133,7 +137,8 @@ class RecordingAligner:
         )
         self._heard.clear()
         ours = Normalization.of(*reference).applied(reference[0])
-        theirs, quiet = Normalization.of(*recording).compared(*recording)
+        lively = _lively(recording[1])
+        theirs, quiet = Normalization.of(*(part[lively] for part in recording)).compared(*recording)
         step = next((n for n in _STEPS if len(theirs) * len(ours) <= _MOST_CELLS * n**2), _STEPS[-1])
         level = self._level(theirs, quiet, ours, step)
         path = yield from cheapest_path(level.rows, level.columns, level.everywhere(), _PRICES[step])
@@ -240,6 +245,16 @@ class RecordingAligner:
             ]
             for reference in self._pieces
         ]
+
+
+def _lively(levels: Matrix) -> npt.NDArray[np.bool_]:
+    """Return the frames of the seconds in which the level changes most: speech does so more than music."""
+    seconds = len(levels) // _SECOND
+    if seconds < _FEW_SECONDS:
+        return np.ones(len(levels), np.bool_)
+    changes = levels[: seconds * _SECOND].reshape(seconds, _SECOND).std(axis=1)
+    lively = np.repeat(changes >= _LIVELY * np.percentile(changes, 90), _SECOND)
+    return np.pad(lively, (0, len(levels) - len(lively)))
 
 
 class _Score:

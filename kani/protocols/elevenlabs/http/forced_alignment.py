@@ -60,7 +60,8 @@ def _described(found: Alignment) -> dict[str, Any]:
     losses = found.losses_of([(word.start, word.end) for word in words])
     clock = CharacterClock()
     clock.feed(found.text)
-    edges = [round(edge, 3) for edge in clock.align(found.spans).edges_s]
+    first, *rest = clock.align(found.spans).edges_s
+    edges = [round(edge, 3) for edge in (max(first, found.spans[0].start_s), *rest)]
     return {
         "characters": [
             {"text": letter, "start": start, "end": end}
