@@ -190,9 +190,11 @@ def _tiled(
     # The first word begins where it is said, not with the recording.
     tiler.add_pause(0, 0.0, found[0][0].span.start_s)
     for part, words in zip(spoken, found, strict=True):
+        tiled = 0
         for word in words:
+            between, tiled = part.text[tiled : word.span.start], word.span.end
             span = to_client_text(word.span, part, 0.0)
-            spans += tiler.add_word(span)
+            spans += tiler.add_word(span, between)
             losses.append((span.start, span.end, word.loss))
-        spans += tiler.flush()
+        spans += tiler.add_spoken(part.text[tiled:] + " ")
     return (*spans, *tiler.finish(length, end_s)), tuple(losses)
