@@ -78,5 +78,5 @@ async def test_work_ends_when_its_client_leaves(app: AppServer, story: RecordedT
         )
         await happens(lambda: app.service.budgets.alignments.used > 0)
         answer.cancel()
-    await happens(lambda: app.service.state().sessions == 0)
-    assert app.service.budgets.alignments.used == app.service.budgets.recordings.used == 0
+    await happens(lambda: app.service.budgets.recordings.used == 0)
+    assert app.service.state().sessions == app.service.budgets.alignments.used == 0

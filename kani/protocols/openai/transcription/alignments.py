@@ -64,7 +64,7 @@ def alignment_routes(service: SpeechService, max_upload: int) -> list[BaseRoute]
         answer = srt(cues) if fields.response_format == "srt" else vtt(cues)
         return Response(answer, headers=unused, media_type=MEDIA_TYPES[fields.response_format])
 
-    return [Route(PATH, endpoint(align), methods=["POST"])]
+    return [Route(PATH, endpoint(align, {}), methods=["POST"])]
 
 
 def _described(found: Alignment) -> dict[str, Any]:
