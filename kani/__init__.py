@@ -86,18 +86,8 @@ _HOMES = {
     "kani.library.blocking": ("Conversation", "Recognizer", "Speech"),
     "kani.library.conversation": ("AsyncConversation",),
     "kani.library.results": (
-        *(
-            "Aligned",
-            "AlignedWord",
-            "Answered",
-            "Audio",
-            "Heard",
-            "Interrupted",
-            "NoAnswer",
-            "Transcript",
-            "Turn",
-            "Word",
-        ),
+        *("Aligned", "AlignedWord", "Answered", "Audio", "Heard", "Interrupted"),
+        *("NoAnswer", "Transcript", "Turn", "Word"),
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

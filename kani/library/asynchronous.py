@@ -236,7 +236,7 @@ class AsyncRecognizer(GivesStreams):
         ) as session:
             with await asyncio.to_thread(opened, sound, "sound") as file:
                 found = await session.align(file, float("inf"))
-        words, cues = words_and_cues(text, found.spans)
+        words, cues = await asyncio.to_thread(words_and_cues, text, found.spans)
         losses = found.losses_of([(word.start, word.end) for word in words])
         return Aligned(
             text,

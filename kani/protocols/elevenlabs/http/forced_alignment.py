@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -50,7 +51,8 @@ def forced_alignment_routes(service: SpeechService, max_upload: int) -> list[Bas
             found = await cancel_on_disconnect(request, session.align(upload.file, MAX_RECORDING_S))
         given = (name for name, values in upload.fields.items() if any(values))
         unused = unknown_fields(given, {"text", "enabled_spooled_file"})
-        return json_response(_described(found), unused=unused)
+        # An hour of characters takes a while to be written.
+        return await asyncio.to_thread(lambda: json_response(_described(found), unused=unused))
 
     return [Route(PATH, endpoint(align), methods=["POST"])]
 

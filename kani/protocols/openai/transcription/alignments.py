@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
@@ -58,13 +60,18 @@ def alignment_routes(service: SpeechService, max_upload: int) -> list[BaseRoute]
             found = await cancel_on_disconnect(request, session.align(upload.file, MAX_RECORDING_S))
         given = (name for name, values in upload.fields.items() if any(values))
         unused = unused_header(unknown_fields(given, {"text", "language", "response_format", "model"}))
-        if fields.response_format not in MEDIA_TYPES:
-            return json_response(_described(found), headers=unused)
-        cues = words_and_cues(found.text, found.spans)[1]
-        answer = srt(cues) if fields.response_format == "srt" else vtt(cues)
-        return Response(answer, headers=unused, media_type=MEDIA_TYPES[fields.response_format])
+        # An hour of words takes a while to be written.
+        return await asyncio.to_thread(_answer, found, fields.response_format, unused)
 
     return [Route(PATH, endpoint(align, {}), methods=["POST"])]
+
+
+def _answer(found: Alignment, response_format: str, headers: Mapping[str, str]) -> Response:
+    if response_format not in MEDIA_TYPES:
+        return json_response(_described(found), headers=headers)
+    cues = words_and_cues(found.text, found.spans)[1]
+    answer = srt(cues) if response_format == "srt" else vtt(cues)
+    return Response(answer, headers=headers, media_type=MEDIA_TYPES[response_format])
 
 
 def _described(found: Alignment) -> dict[str, Any]:
