@@ -36,7 +36,7 @@ MAX_SHOWN_S, MAX_SHOWN_TEXT = 180, 200
 """Seconds of a notebook's player (4 MB in its file), and characters of the text shown."""
 
 TRANSCRIPT_ENDINGS = (".txt", ".srt", ".vtt")
-MIN_FIT = 0.35
+MIN_FIT = 0.42
 """Least confidence of a text that fits."""
 
 ALIGNED_ENDINGS = (".srt", ".vtt", ".json")
