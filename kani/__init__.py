@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from kani.library.blocking import Conversation, Recognizer, Speech
     from kani.library.conversation import AsyncConversation
     from kani.library.results import (
+        Aligned,
+        AlignedWord,
         Answered,
         Audio,
         Heard,
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Aligned",
+    "AlignedWord",
     "Answered",
     "AsyncConversation",
     "AsyncRecognizer",
@@ -82,7 +86,8 @@ _HOMES = {
     "kani.library.blocking": ("Conversation", "Recognizer", "Speech"),
     "kani.library.conversation": ("AsyncConversation",),
     "kani.library.results": (
-        *("Answered", "Audio", "Heard", "Interrupted", "NoAnswer", "Transcript", "Turn", "Word"),
+        *("Aligned", "AlignedWord", "Answered", "Audio", "Heard", "Interrupted"),
+        *("NoAnswer", "Transcript", "Turn", "Word"),
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

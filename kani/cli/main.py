@@ -19,6 +19,7 @@ usage: {COMMAND} COMMAND ...
   serve              run the server
   say TEXT           speak a text, aloud or to a file
   listen FILE        transcribe a recording
+  align FILE TEXT    find the words of a text in a recording
   voices             list the voices
   fetch              download, verify and prepare the model files that are needed
   check              test a running server
@@ -30,6 +31,7 @@ usage: {COMMAND} COMMAND ...
 OTHERS_WORDS = {
     "say": "speak tts read synthesize synth talk",
     "listen": "transcribe stt recognize recognise hear asr",
+    "align": "forced-alignment aligned sync subtitles words",
     "serve": "start run server up",
     "voices": "list list-voices ls",
     "fetch": "download pull install update setup",
@@ -37,7 +39,7 @@ OTHERS_WORDS = {
 }
 """Names that other programs give to each command."""
 
-COMMANDS = ("serve", "say", "listen", "voices", "fetch", "check", "worker", "mcp")
+COMMANDS = ("serve", "say", "listen", "align", "voices", "fetch", "check", "worker", "mcp")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,7 +89,7 @@ def _run(command: str, given: list[str]) -> int:
         from kani.cli.mcp import command as mcp
 
         return mcp.main(given)
-    if command in ("say", "listen", "voices"):
+    if command in ("say", "listen", "align", "voices"):
         from kani.cli import speech_commands
 
         return speech_commands.main(command, given)

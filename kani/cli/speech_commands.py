@@ -1,4 +1,4 @@
-"""``kani-tts say``, ``listen`` and ``voices``: the library, or with ``--server`` the client of a server."""
+"""``kani-tts say``, ``listen``, ``align`` and ``voices``: the library, or the client of a ``--server``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -46,12 +47,12 @@ _FORMATS = ("wav", "mp3", "flac", "opus", "ogg", "aac", "m4b", "m4a")
 
 def main(command: str, arguments: Sequence[str]) -> int:
     """Run a command; return its exit code: 0 done, 1 failed, 2 usage, 130 interrupted."""
-    if command != "listen" and any(each.partition("=")[0] == "--server" for each in arguments):
+    if command in ("say", "voices") and any(each.partition("=")[0] == "--server" for each in arguments):
         from kani.cli import client
 
         return client.main([*(["--voices"] if command == "voices" else []), *arguments])
     try:
-        {"say": _say, "listen": _listen, "voices": _voices}[command](arguments)
+        {"say": _say, "listen": _listen, "align": _align, "voices": _voices}[command](arguments)
     except KeyboardInterrupt:
         return INTERRUPTED
     except (kani.SpeechError, CommandFailed, OSError, ValueError) as error:
@@ -256,9 +257,6 @@ def _listen(arguments: Sequence[str]) -> None:
     given = parser.parse_args(arguments)
     if given.language is not None:
         given.language = resolve(given.language)
-    piped = str(given.file) in ("-", "/dev/stdin")
-    if not piped:
-        given.file.stat()
     if given.output is not None:
         if given.words:
             parser.error("--words is printed only: give it without -o")
@@ -266,30 +264,70 @@ def _listen(arguments: Sequence[str]) -> None:
 
         ending_of(given.output, TRANSCRIPT_ENDINGS)
         _check_folder(given.output)
-    recording: Path | IO[bytes] = given.file
-    if piped:
-        # A file, as FFmpeg reads some recordings from their end.
-        recording = tempfile.TemporaryFile()  # noqa: SIM115
-        shutil.copyfileobj(sys.stdin.buffer, recording)
-        recording.seek(0)
-    with kani.Recognizer(given.recognizer) as recognizer:
+    recording = _recording(given.file)
+    with kani.Recognizer(given.recognizer) as recognizer, _named(given.file):
         imports_are_done()
-        try:
-            transcript = recognizer.transcribe(
-                recording, language=given.language, prompt=given.prompt, speakers=given.speakers
-            )
-        except kani.InvalidRequest as error:
-            name = str(given.file) if error.field == "file" else error.field
-            raise ValueError(f"{name}: {error.reason}") from error
+        transcript = recognizer.transcribe(
+            recording, language=given.language, prompt=given.prompt, speakers=given.speakers
+        )
     if not transcript.text:
         print(f"{given.file}: no words were recognised", file=sys.stderr)
     elif given.output is not None:
         transcript.save(given.output)
     elif given.words:
-        for word in transcript.words:
-            print(f"{word.start_s:8.2f} {word.end_s:8.2f}  {word.text}")
+        print(*transcript.words, sep="\n")
     else:
         print(transcript)
+
+
+def _recording(file: Path) -> Path | IO[bytes]:
+    """Return a recording that is there, or that of the standard input. Raises OSError."""
+    if str(file) not in ("-", "/dev/stdin"):
+        file.stat()
+        return file
+    # A file, as FFmpeg reads some recordings from their end.
+    piped = tempfile.TemporaryFile()  # noqa: SIM115
+    shutil.copyfileobj(sys.stdin.buffer, piped)
+    piped.seek(0)
+    return piped
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Have errors of a recording name its file."""
+    try:
+        yield
+    except kani.InvalidRequest as error:
+        name = str(file) if error.field == "file" else error.field
+        raise ValueError(f"{name}: {error.reason}") from error
+
+
+def _align(arguments: Sequence[str]) -> None:
+    parser = _parser("align", "Find the words of a text in a recording.", extra=text_in_quotes)
+    parser.add_argument("file", type=Path, help="recording, as of listen; - is standard input")
+    parser.add_argument("text", help="what is said in it, or the name of a file with that")
+    parser.add_argument("--language", metavar="TAG", help="such as es; the text's own if not given")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write .srt, .vtt, or the words as .json"
+    )
+    given = parser.parse_args(arguments)
+    from kani.library.results import ALIGNED_ENDINGS, ending_of
+
+    if given.output is not None:
+        ending_of(given.output, ALIGNED_ENDINGS)
+        _check_folder(given.output)
+    text_file = file_of(given.text)
+    text = given.text if text_file is None else audiobook.text_of(text_file)
+    recording = _recording(given.file)
+    with kani.Recognizer() as recognizer, _named(given.file):
+        imports_are_done()
+        aligned = recognizer.align(recording, text, language=given.language)
+    if not aligned.fits:
+        print(f"{given.file}: the text does not fit: {aligned.confidence:.2f} of 1", file=sys.stderr)
+    if given.output is not None:
+        aligned.save(given.output)
+    else:
+        print(*aligned.words, sep="\n")
 
 
 def _voices(arguments: Sequence[str]) -> None:

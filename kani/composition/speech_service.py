@@ -23,6 +23,7 @@ from kani.core.observer import Observer
 from kani.core.recognizer import Recognizer
 from kani.core.service import Parts, SpeechService
 from kani.core.session.admission import Limits
+from kani.core.timing.reference_voice import ReferenceVoice
 from kani.core.turns.pause_judge import TurnModel
 from kani.core.types import Recording
 from kani.core.voices.catalogue import VoiceStore
@@ -77,7 +78,7 @@ def build_service(
         starts_recognizer=settings.recognizer != "auto",
         turn_model=build_turn_model(),
         diarizer=build_diarizer(),
-        reference_voice=EspeakReferenceVoice(),
+        reference_voice=build_reference_voice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         chat_model=build_chat_model(settings),
         idle_unload_s=settings.idle_unload_seconds,
@@ -92,6 +93,11 @@ def _restarts(settings: Settings, registry: CollectorRegistry) -> Restarts | Non
     # A process gives all its memory back.
     processes = settings.engine_process or settings.idle_unload_seconds is not None
     return Restarts(registry) if processes else None
+
+
+def build_reference_voice() -> ReferenceVoice:
+    """Return what finds the words of texts in speech; it is started when it is first needed."""
+    return EspeakReferenceVoice()
 
 
 def build_turn_model() -> TurnModel:

@@ -15,17 +15,21 @@ from typing import Any
 from kani.core import request_ids, tracing
 from kani.core.diarization.diarizer import Diarizer
 from kani.core.engine import Unloadable
-from kani.core.errors import EngineUnavailable, UnsupportedLanguage
+from kani.core.errors import EngineUnavailable, InvalidRequest, TextTooLong, UnsupportedLanguage
 from kani.core.observer import Observer
 from kani.core.recognizer import Recognizer
+from kani.core.session import alignment
 from kani.core.session.admission import Admission
+from kani.core.session.alignment import AlignmentSession
 from kani.core.session.budget import Budget, Budgets
 from kani.core.session.recognition import Backlog, RecognitionContext, RecognitionSession
 from kani.core.session.transcription import TranscriptionSession
+from kani.core.timing.reference_voice import ReferenceVoice
 from kani.core.transcriber import Transcriber, TranscriptionOptions
 from kani.core.turns.pause_judge import TurnModel
-from kani_text import languages
+from kani_text import language_detection, languages
 from kani_text.heard import scripts
+from kani_text.normalizer import speakable
 
 _ANY = frozenset(("auto", "und"))
 """Names of no language: it is detected."""
@@ -47,8 +51,12 @@ class RecognitionService:
     """True if ``prepare`` starts the recogniser: then it is known at once if it cannot start."""
     budget: Budget = field(default_factory=lambda: Budgets().recognition)
     """Bounds the audio of all sessions that waits for the recogniser."""
+    alignments: Budget = field(default_factory=lambda: Budgets().alignments)
+    """Bounds what all alignments hold in memory."""
+    reference_voice: ReferenceVoice | None = None
+    """Finds the words of given texts in recordings."""
     _recognitions: set[RecognitionSession] = field(default_factory=set)
-    _transcriptions: set[TranscriptionSession] = field(default_factory=set)
+    _recordings: set[TranscriptionSession | AlignmentSession] = field(default_factory=set)
     _started: asyncio.Task[None] | None = None
     still_loading: bool = False
     """True after a ``stop`` that cancelled a start: a thread may still load the model."""
@@ -101,7 +109,7 @@ class RecognitionService:
         if recognizer.info.recordings_only:
             raise EngineUnavailable(recognizer.info.recordings_only)
         spoken = self.spoken(language)
-        context = self._admit("recognition", protocol, client, recognizer, spoken)
+        context = self._admit("recognition", protocol, client, recognizer.info.name, spoken)
         backlog = backlog or self.open_backlog()
         primary = languages.primary(spoken) if spoken else None
         session = RecognitionSession(
@@ -129,7 +137,7 @@ class RecognitionService:
         if diarize and self._diarizer is None:
             raise EngineUnavailable("this server does not tell speakers apart")
         context = self._admit(
-            "transcription", protocol, client, recognizer, options.language, options.candidates
+            "transcription", protocol, client, recognizer.info.name, options.language, options.candidates
         )
         options = replace(
             options,
@@ -143,7 +151,31 @@ class RecognitionService:
             options,
             self._diarizer if diarize else None,
         )
-        self._transcriptions.add(session)
+        self._recordings.add(session)
+        return session
+
+    async def open_alignment(
+        self, *, protocol: str, client: str = "", text: str, language: str | None = None
+    ) -> AlignmentSession:
+        """Open a session that finds a text in one recording, without a recogniser; use it by ``async with``.
+
+        protocol, client: as of ``open_recognition``; language: a tag, a code or a name, the text's own if not
+        given. Raises InvalidRequest for ``text``, UnsupportedLanguage, EngineUnavailable and Busy.
+        """
+        if self.reference_voice is None:
+            raise EngineUnavailable("this server aligns no texts")
+        if not speakable(text):
+            raise InvalidRequest("text", "has no words")
+        if len(text) > alignment.MAX_TEXT:
+            raise TextTooLong(alignment.MAX_TEXT)
+        known = await self.reference_voice.languages()
+        spoken = spoken_language(language, known) if language else None
+        if spoken is None:
+            spoken = await asyncio.to_thread(language_detection.detect, text, known, 0.0) or "en"
+        context = self._admit("alignment", protocol, client, "alignment", spoken)
+        memory = self.alignments.open()
+        session = AlignmentSession(context, self.reference_voice, text, spoken, memory)
+        self._recordings.add(session)
         return session
 
     def _admit(
@@ -151,7 +183,7 @@ class RecognitionService:
         kind: str,
         protocol: str,
         client: str,
-        recognizer: Recognizer,
+        engine: str,
         language: str | None,
         candidates: frozenset[str] = frozenset(),
     ) -> RecognitionContext:
@@ -161,7 +193,7 @@ class RecognitionService:
         self._observer.recognition_opened(protocol)
         attributes = {
             "speech.protocol": protocol,
-            "speech.engine": recognizer.info.name,
+            "speech.engine": engine,
             "speech.language": language,
             "request.id": request_ids.current(),
         }
@@ -175,7 +207,7 @@ class RecognitionService:
 
     def _closed(self, protocol: str, session: Any) -> None:
         self._recognitions.discard(session)
-        self._transcriptions.discard(session)
+        self._recordings.discard(session)
         self._observer.recognition_closed(protocol)
         self._admission.release(protocol)
 
@@ -195,8 +227,8 @@ class RecognitionService:
     def cancel(self) -> None:
         """End every session."""
         self.finish()
-        for transcription in [*self._transcriptions]:
-            transcription.cancel()
+        for recording in [*self._recordings]:
+            recording.cancel()
 
     async def stop(self) -> None:
         """Stop the recogniser; no session may be open. A start that is under way is cancelled.

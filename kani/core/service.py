@@ -59,7 +59,7 @@ class Parts:
     diarizer: Diarizer | None = None
     """Tells the speakers of recordings apart."""
     reference_voice: ReferenceVoice | None = None
-    """Finds the words in the audio of engines that do not time them."""
+    """Finds the words in the audio of engines that do not time them, and in recordings."""
     lexicon: LexiconFile | None = None
     """The server's own pronunciations."""
     chat_model: ChatModel | None = None
@@ -97,6 +97,8 @@ class SpeechService:
             parts.diarizer,
             starts_early=parts.starts_recognizer,
             budget=self.budgets.recognition,
+            alignments=self.budgets.alignments,
+            reference_voice=parts.reference_voice,
         )
         self._parts = parts
         self.late_engine = parts.late_engine

@@ -17,6 +17,7 @@ from kani.composition.settings import Settings, SettingsError, accepted_values, 
 from kani.composition.speech_service import (
     build_diarizer,
     build_own_recognizer,
+    build_reference_voice,
     build_service,
     build_turn_model,
     limits_of,
@@ -35,11 +36,11 @@ from kani.core.service import SpeechService
 from kani.core.session.admission import Admission
 from kani.core.session.recognition import RecognitionSession
 from kani.core.session.session import SpeechSession
-from kani.core.subtitles import segment_cues
+from kani.core.subtitles import segment_cues, words_and_cues
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import SpeechChunk, SpeechRequest, Voice
 from kani.library.arguments import check_text, rate, speech_request, whole
-from kani.library.results import Audio, Transcript, Word, turns_of
+from kani.library.results import Aligned, AlignedWord, Audio, Transcript, Word, turns_of
 from kani.library.sounds import Pieces, Sound, mono, opened, recording_of
 from kani.library.streams import GivesStreams, beside, closed_at_the_end, items_of
 
@@ -177,7 +178,8 @@ class AsyncRecognizer(GivesStreams):
             raise EngineUnavailable("recognizer: none recognises nothing")
         self._admission = Admission(limits_of(chosen), Observer())
         self._recognition = RecognitionService(
-            built, Observer(), self._admission, build_turn_model(), build_diarizer()
+            *(built, Observer(), self._admission, build_turn_model(), build_diarizer()),
+            reference_voice=build_reference_voice(),
         )
 
     async def __aenter__(self) -> Self:
@@ -219,6 +221,33 @@ class AsyncRecognizer(GivesStreams):
             duration_s,
             turns_of(divided),
             tuple(segment_cues(divided)),
+        )
+
+    async def align(self, sound: Sound, text: str, *, language: str | None = None) -> Aligned:
+        """Find the words of a text in a recording of any length, with music and silence in it.
+
+        No recogniser is needed. text: what is said, 300,000 characters at most; language: a tag, a code or a
+        name, the text's own if not given. Raises InvalidRequest, for a file that is no recording as well.
+        """
+        check_text("text", text)
+        check_text("language", language, optional=True)
+        async with await self._recognition.open_alignment(
+            protocol=LIBRARY, text=text, language=language
+        ) as session:
+            with await asyncio.to_thread(opened, sound, "sound") as file:
+                found = await session.align(file, float("inf"))
+        words, cues = await asyncio.to_thread(words_and_cues, text, found.spans)
+        losses = found.losses_of([(word.start, word.end) for word in words])
+        return Aligned(
+            text,
+            tuple(
+                AlignedWord(word.text, word.start_s, word.end_s, 1 - loss)
+                for word, loss in zip(words, losses, strict=True)
+            ),
+            1 - found.loss,
+            found.language,
+            found.duration_s,
+            tuple(cues),
         )
 
     @closed_at_the_end

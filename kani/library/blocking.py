@@ -142,6 +142,7 @@ class Recognizer(_Blocking[AsyncRecognizer]):
         super().__init__(AsyncRecognizer(recognizer, **settings))
 
     transcribe = _run(AsyncRecognizer.transcribe)
+    align = _run(AsyncRecognizer.align)
     listen = _iterated(AsyncRecognizer.listen)
     hear = _iterated(AsyncRecognizer.hear)
 

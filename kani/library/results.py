@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from html import escape
 from itertools import groupby
 from operator import attrgetter
@@ -35,6 +36,10 @@ MAX_SHOWN_S, MAX_SHOWN_TEXT = 180, 200
 """Seconds of a notebook's player (4 MB in its file), and characters of the text shown."""
 
 TRANSCRIPT_ENDINGS = (".txt", ".srt", ".vtt")
+MIN_FIT = 0.42
+"""Least confidence of a text that fits."""
+
+ALIGNED_ENDINGS = (".srt", ".vtt", ".json")
 
 
 def ending_of(path: Path, endings: Iterable[str]) -> str:
@@ -56,6 +61,9 @@ class Word:
     text: str
     start_s: float
     end_s: float
+
+    def __str__(self) -> str:
+        return f"{self.start_s:8.2f} {self.end_s:8.2f}  {self.text}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,6 +173,51 @@ class Transcript:
         path = Path(path)
         subtitles = {".srt": srt, ".vtt": vtt}.get(ending_of(path, TRANSCRIPT_ENDINGS))
         path.write_text(f"{self}\n" if subtitles is None else subtitles(self.cues), "utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedWord(Word):
+    """A word of a given text."""
+
+    confidence: float
+    """1 where the recording has it, 0 where it has anything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """A text that was given, and where a recording has it."""
+
+    text: str
+    words: tuple[AlignedWord, ...]
+    confidence: float
+    """1 for a text that is spoken in the recording, 0 for any other."""
+    language: str
+    """Tag of the language that the text was read in."""
+    duration_s: float
+    """Length of the recording in seconds."""
+    cues: tuple[Cue, ...]
+    """Subtitles."""
+
+    @property
+    def fits(self) -> bool:
+        """False where the recording probably has another text, or none."""
+        return self.confidence >= MIN_FIT
+
+    def save(self, path: str | Path) -> None:
+        """Write a file: subtitles as .srt or .vtt, words with their times as .json.
+
+        Raises ValueError for another ending.
+        """
+        path = Path(path)
+        match ending_of(path, ALIGNED_ENDINGS):
+            case ".srt":
+                written = srt(self.cues)
+            case ".vtt":
+                written = vtt(self.cues)
+            case _:
+                kept = {name: value for name, value in asdict(self).items() if name != "cues"}
+                written = json.dumps(kept, ensure_ascii=False, indent=1) + "\n"
+        path.write_text(written, "utf-8")
 
 
 def turns_of(segments: Iterable[TranscribedSegment]) -> tuple[Turn, ...]:

@@ -15,6 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
 from kani.core.audio.pcm import wav
+from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.servers.app_server import application
 from tests.support.servers.serving import InProcessServer, serving
@@ -211,6 +212,8 @@ async def test_every_call_answers_and_refuses_as_documented(tmp_path: Path) -> N
         serving(tmp_path, LoudnessRecognizer(), **LIVEKIT) as server,
         sending(server, "localhost", authorization="Bearer public_token") as send,
     ):
+        assert server.service is not None
+        server.service.recognition.reference_voice = EspeakReferenceVoice()
         for operation in operations((await send(httpx2.Request("GET", DOCUMENT))).json()):
             answer = await send(operation.request())
             problems.append(operation.problem(answer))

@@ -115,8 +115,9 @@ class RecordingFile:
         except SpeechError:
             self._close()
             raise
-        self._rate = stream.codec_context.sample_rate
-        self._resampler = Resampler(self._rate, sample_rate)
+        self.rate = stream.codec_context.sample_rate
+        """Hertz of the file."""
+        self._resampler = Resampler(self.rate, sample_rate)
         self._pieces = self._decode(stream)
         duration = self._container.duration
         self.duration_s = None if duration is None else duration / av.time_base
@@ -176,7 +177,7 @@ class RecordingFile:
         waiting, ready, count = list[Samples](), 0, 0
         for samples in self._frames(stream):
             count += len(samples)
-            if count > self._max_seconds * self._rate:
+            if count > self._max_seconds * self.rate:
                 raise refused(f"too long (at most {self._max_seconds:g} s)")
             waiting.append(self._resampler.feed(samples))
             ready += len(waiting[-1])
@@ -190,7 +191,7 @@ class RecordingFile:
     def _frames(self, stream: AudioStream) -> Iterator[Samples]:
         """Yield the decoded frames, mono at the file's rate, and silence where its time stamps have holes."""
         decoded_s, position = 0.0, 0
-        timeline = _Timeline(self._container, self._rate)
+        timeline = _Timeline(self._container, self.rate)
         try:
             for index, frames in enumerate(decoded_packets(self._container, stream, refused)):
                 if index > _SPARE_PACKETS + _PACKETS_PER_SECOND * decoded_s:
@@ -198,10 +199,10 @@ class RecordingFile:
                 if index % _PACKETS_PER_COUNT == 0:
                     self._count_index()
                 for frame in frames:
-                    for begin in range(0, hole := timeline.hole(frame, position), self._rate):
-                        yield np.zeros(min(self._rate, hole - begin), np.float32)
+                    for begin in range(0, hole := timeline.hole(frame, position), self.rate):
+                        yield np.zeros(min(self.rate, hole - begin), np.float32)
                     samples = mono(frame)
-                    decoded_s += len(samples) / self._rate
+                    decoded_s += len(samples) / self.rate
                     position += hole + len(samples)
                     yield np.clip(np.nan_to_num(samples), -1.0, 1.0)
         except av.FFmpegError as error:
@@ -216,7 +217,7 @@ class PcmFile:
     def __init__(self, file: IO[bytes], sample_rate: int, max_seconds: float) -> None:
         """sample_rate: of the file, and of what ``read`` returns, in hertz."""
         self._file = file
-        self._sample_rate = sample_rate
+        self.rate = self._sample_rate = sample_rate
         self._max_seconds = max_seconds
         self.duration_s: float | None = None
         self.samples = 0

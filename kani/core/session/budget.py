@@ -109,3 +109,9 @@ class Budgets:
         )
     )
     """Disk for recordings that are being received or transcribed; long ones keep out none of some minutes."""
+    alignments: Budget = field(
+        default_factory=lambda: Budget(
+            256 * MIB, "too many recordings are being aligned at once", small=4 * MIB, one_may_exceed=True
+        )
+    )
+    """Features of recordings and texts that are being aligned."""

@@ -227,7 +227,7 @@ class OutputStream:
         spoken, spans = self._text.spoken, []
         for word in chunk.spans:
             between, self._tiled = spoken.text[self._tiled : word.start], word.end
-            spans += self._tiler.add_word(_to_client_text(word, spoken, self._start_s), between)
+            spans += self._tiler.add_word(to_client_text(word, spoken, self._start_s), between)
             if not spoken.shares_origin(word.end):
                 spans += self._tiler.flush()
         samples = np.concatenate([self._tail, chunk.samples])
@@ -291,7 +291,7 @@ class OutputStream:
         self._audio_made(seconds)
 
 
-def _to_client_text(word: Span, spoken: SpokenText, start_s: float) -> Span:
+def to_client_text(word: Span, spoken: SpokenText, start_s: float) -> Span:
     """Map a word of a segment that began at ``start_s`` to the client's text and the stream's time."""
     first, last = spoken.origin(word.start, word.end)
     character_starts: tuple[float, ...] = ()

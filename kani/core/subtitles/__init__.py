@@ -177,6 +177,13 @@ class CueBuilder:
         return [Cue(held.start_s, min(held.end_s, max(start_s, held.start_s)), held.lines)]
 
 
+def words_and_cues(text: str, spans: Iterable[Span]) -> tuple[list[Word], list[Cue]]:
+    """Return the words and the cues of a text, all spans of which are there."""
+    builder, words = CueBuilder(text), WordTimer(text).feed(spans)
+    cues = [cue for word in words for cue in builder.add(word)]
+    return words, cues + builder.finish()
+
+
 def wrap(pieces: list[str]) -> list[str]:
     """Divide words, each with the space before it, into lines of ``MAX_LINE``, two of them evenly."""
     lines = _filled(pieces, MAX_LINE)

@@ -16,11 +16,13 @@ from kani.core.types import Samples, Span
 STEP_S = 0.16
 """The path is advanced each time this much more speech is available."""
 
-_FRAME_S = HOP / SAMPLE_RATE
-_STEP = round(STEP_S / _FRAME_S)
+FRAME_S = HOP / SAMPLE_RATE
+"""Seconds from one frame to the next."""
+
+_STEP = round(STEP_S / FRAME_S)
 # Systematic lateness of the words, measured with espeak-ng as the reference voice.
-_LATENESS_S = 0.0075
-_MIN_PAUSE_FRAMES = 5
+LATENESS_S = 0.0075
+MIN_PAUSE_FRAMES = 5
 # Level normalisation is uncertain at the beginning: the path is computed anew at these columns.
 _RESTART_COLUMNS = (40, 80, 160, 320)
 # Right texts cost 0.78 at most, wrong ones of the same language 0.82 at least (71 sentences each, of those by
@@ -29,40 +31,55 @@ _MAX_RELATIVE_COST, _MIN_COLUMNS = 0.80, 150
 _AUDIBLE = 0.002
 
 
+def heard(reference: ReferenceSpeech) -> tuple[Cepstra, list[list[float]]]:
+    """Return reference speech from its first sound to its last, and where each word's phonemes begin in it.
+
+    These are frames, with fractions. Raises ValueError for reference speech without a word or a sound.
+    """
+    if not reference.words:
+        raise ValueError("the reference speech has no words")
+    resampler = Resampler(reference.sample_rate, SAMPLE_RATE)
+    samples = np.concatenate([resampler.feed(reference.samples), resampler.finish()])
+    loud = np.flatnonzero(np.abs(samples) > _AUDIBLE)
+    if not len(loud):
+        raise ValueError("the reference speech has no sound")
+    first, stop = int(loud[0]), int(loud[-1]) + 1
+    cepstra = Cepstra()
+    cepstra.feed(samples[first:stop], last=True)
+    scale = SAMPLE_RATE / reference.sample_rate
+
+    def frame(sample: int) -> float:
+        return min(max((sample * scale - first) / HOP, 0.0), len(cepstra) - 1.0)
+
+    return cepstra, [[frame(at) for at in (word.sample, *word.phonemes[1:])] for word in reference.words]
+
+
+def rows_of(edges: Sequence[Sequence[float]], count: int) -> tuple[list[int], list[list[int]]]:
+    """Return the frame of each row, -1 for a pause, and the rows at which each word's phonemes begin.
+
+    edges: of ``heard``, of which there are ``count`` frames. There is a pause before each word.
+    """
+    begins = [0, *(round(inner[0]) for inner in edges[1:])]
+    order: list[int] = []
+    phonemes: list[list[int]] = []
+    for inner, begin, end in zip(edges, begins, [*begins[1:], count], strict=True):
+        end = max(end, begin + 1)
+        order.append(-1)
+        within = (min(max(round(edge), begin), end - 1) for edge in inner[1:])
+        phonemes.append([len(order), *(len(order) + at - begin for at in within)])
+        order += range(begin, end)
+    return order, phonemes
+
+
 class _Template:
     """Rows to compare speech with: the frames of each word, and a pause before each and after the last."""
 
     def __init__(self, reference: ReferenceSpeech) -> None:
         """Raises ValueError for reference speech without a word or a sound."""
-        if not reference.words:
-            raise ValueError("the reference speech has no words")
-        resampler = Resampler(reference.sample_rate, SAMPLE_RATE)
-        samples = np.concatenate([resampler.feed(reference.samples), resampler.finish()])
-        loud = np.flatnonzero(np.abs(samples) > _AUDIBLE)
-        if not len(loud):
-            raise ValueError("the reference speech has no sound")
-        first, stop = int(loud[0]), int(loud[-1]) + 1
-        cepstra = Cepstra()
-        cepstra.feed(samples[first:stop], last=True)
+        cepstra, self.edges = heard(reference)
         features, _ = cepstra.features(0, len(cepstra))
-        scale = SAMPLE_RATE / reference.sample_rate
-
-        def frame(sample: int) -> float:
-            return min(max((sample * scale - first) / HOP, 0.0), len(features) - 1.0)
-
-        self.edges = [[frame(at) for at in (word.sample, *word.phonemes[1:])] for word in reference.words]
-        """Frames (with fractions) at which each word's phonemes begin."""
         self.end = float(len(features))
-        begins = [0, *(round(edges[0]) for edges in self.edges[1:])]
-        ends = [*begins[1:], len(features)]
-        order: list[int] = []
-        self.phonemes: list[list[int]] = []  # rows at which each word's phonemes begin
-        for edges, begin, end in zip(self.edges, begins, ends, strict=True):
-            end = max(end, begin + 1)
-            order.append(-1)
-            inner = (min(max(round(edge), begin), end - 1) for edge in edges[1:])
-            self.phonemes.append([len(order), *(len(order) + at - begin for at in inner)])
-            order += range(begin, end)
+        order, self.phonemes = rows_of(self.edges, len(features))
         order.append(-1)
         self._pauses = np.array(order) < 0
         self._rows = features[np.maximum(order, 0)]
@@ -87,7 +104,7 @@ class Aligner:
         self._resampler = Resampler(sample_rate, SAMPLE_RATE)
         self._sample_rate = sample_rate
         self._samples_fed = 0
-        self._look_back = look_back_s / _FRAME_S
+        self._look_back = look_back_s / FRAME_S
         self._words = reference.words
         self._cepstra = Cepstra()
         self._template = _Template(reference)
@@ -137,9 +154,9 @@ class Aligner:
         done = max(len(self._starts) - 1, 0)
         begin = self._starts[done] if self._starts else 0.0
         first = self._template.edges[done][0] if self._starts else 0.0
-        scale = (end_s / _FRAME_S - begin) / (self._template.end - first)
+        scale = (end_s / FRAME_S - begin) / (self._template.end - first)
         edges = [[(edge - first) * scale + begin for edge in word] for word in self._template.edges[done:]]
-        ends = [*(word[0] for word in edges[1:]), end_s / _FRAME_S]
+        ends = [*(word[0] for word in edges[1:]), end_s / FRAME_S]
         return [
             self._span(index, [*inner, end], end_s)
             for index, (inner, end) in enumerate(zip(edges, ends, strict=True), done)
@@ -189,7 +206,7 @@ class Aligner:
             # A skipped pause has a column too. Engines leave no pause after the last word: quiet sound there
             # is the word's own.
             silence = len(columns.get(self._template.phonemes[index + 1][0] - 1, ())) - 1
-            if silence >= _MIN_PAUSE_FRAMES:
+            if silence >= MIN_PAUSE_FRAMES:
                 end = max(end - silence, begins)
         inner = [float(np.mean(columns[row])) if row in columns else begins for row in rows[1:]]
         return self._span(index, [begins, *inner, end], self._samples_fed / self._sample_rate)
@@ -198,5 +215,5 @@ class Aligner:
         """A word by the columns at which its phonemes begin and it ends, in speech that ends at ``end_s``."""
         word, last = self._words[index], edges[-1]
         rising = np.minimum(np.maximum.accumulate(edges), last)
-        times = np.clip(rising * _FRAME_S - _LATENESS_S, 0.0, end_s).tolist()
+        times = np.clip(rising * FRAME_S - LATENESS_S, 0.0, end_s).tolist()
         return Span(word.start, word.end, times[0], times[-1], spread(word.end - word.start, times))

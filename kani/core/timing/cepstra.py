@@ -5,6 +5,9 @@ Log energies in mel bands and their cepstra: Davis and Mermelstein 1980; their s
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,7 +21,7 @@ HOP = 160
 
 Matrix = npt.NDArray[np.float32]
 
-_WINDOW, _FFT = 320, 512
+WINDOW, _FFT = 320, 512
 _BANDS, _CEPSTRA = 26, 7
 _LOWEST_HZ, _HIGHEST_HZ = 60.0, 7600.0
 _FLOOR = 1e-7
@@ -52,16 +55,62 @@ def _cosines() -> Matrix:
 
 
 _MEL, _DCT = _mel_bands(), _cosines()
-_TAPER = np.hanning(_WINDOW).astype(np.float32)
+_TAPER = np.hanning(WINDOW).astype(np.float32)
 # The higher a cepstrum, the more it depends on the speaker and the less on the sound.
 _WEIGHTS = np.array([_LOUDNESS, *(k**-0.3 for k in range(1, _CEPSTRA))], np.float32)
+
+
+def cepstra_of(samples: Samples) -> tuple[Matrix, Matrix]:
+    """Return the cepstra, and the mean level in nepers, of each whole frame of ``samples``."""
+    frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
+    power = np.square(np.abs(np.fft.rfft(frames * _TAPER, _FFT))).astype(np.float32)
+    # Not BLAS: for products this small its threads wait more than they work.
+    bands = np.log(np.einsum("tf,bf->tb", power, _MEL) + np.float32(_FLOOR))
+    return np.einsum("tb,cb->tc", bands, _DCT), bands.mean(axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Normalization:
+    """Level, mean and spread of the loud frames of some speech, relative to which it is compared."""
+
+    loud: float
+    _mean: Matrix
+    _spread: Matrix
+
+    @classmethod
+    def of(cls, rows: Matrix, levels: Matrix) -> Self:
+        loudest = len(levels) * 95 // 100
+        loud = np.partition(levels, loudest)[loudest]
+        near = rows[levels > loud - _AUDIBLE_RANGE]
+        return cls(loud, near.mean(axis=0), near.std(axis=0) + np.float32(1e-3))
+
+    def applied(self, rows: Matrix) -> Matrix:
+        """Return cepstra that can be compared with another speaker's."""
+        rows = (rows - self._mean) / self._spread * _WEIGHTS
+        rows[:, 0] = np.clip(rows[:, 0], -_LOUDEST, _LOUDEST)
+        return rows
+
+    def compared(self, rows: Matrix, levels: Matrix) -> tuple[Matrix, Matrix]:
+        """Return ``applied``, and how far each frame is below loud speech (nepers)."""
+        return self.applied(rows), (self.loud - levels).astype(np.float32)
+
+
+def with_slopes(rows: Matrix, before: int = 0, behind: int = 0, weight: float = _SLOPES) -> Matrix:
+    """Return rows and their slopes, without the first ``before`` and the last ``behind`` rows."""
+    padded = np.pad(rows, ((SLOPE_FRAMES - before, SLOPE_FRAMES - behind), (0, 0)), mode="edge")
+    count = len(rows) - before - behind
+    slopes = sum(
+        step * (padded[SLOPE_FRAMES + step :][:count] - padded[SLOPE_FRAMES - step :][:count])
+        for step in range(1, SLOPE_FRAMES + 1)
+    ) / (2 * sum(step * step for step in range(1, SLOPE_FRAMES + 1)))
+    return np.hstack([padded[SLOPE_FRAMES : SLOPE_FRAMES + count], weight * slopes])
 
 
 class Cepstra:
     """Computes a row for each frame, centred on every ``HOP``, of audio at ``SAMPLE_RATE`` fed in pieces."""
 
     def __init__(self) -> None:
-        self._pending: Samples = np.zeros(_WINDOW // 2, np.float32)
+        self._pending: Samples = np.zeros(WINDOW // 2, np.float32)
         self._rows: Matrix = np.zeros((0, _CEPSTRA), np.float32)
         self._levels: Matrix = np.zeros(0, np.float32)
         self.finished = False  # all frames are there
@@ -72,18 +121,21 @@ class Cepstra:
     def feed(self, samples: Samples, *, last: bool = False) -> None:
         """Accept samples; last: nothing follows."""
         self.finished |= last
-        after: Samples = np.zeros(_WINDOW // 2 if last else 0, np.float32)
+        after: Samples = np.zeros(WINDOW // 2 if last else 0, np.float32)
         self._pending = np.concatenate([self._pending, samples, after])
-        count = (len(self._pending) - _WINDOW) // HOP + 1
+        count = (len(self._pending) - WINDOW) // HOP + 1
         if count <= 0:
             return
-        frames = np.lib.stride_tricks.sliding_window_view(self._pending, _WINDOW)[: count * HOP : HOP]
-        power = np.square(np.abs(np.fft.rfft(frames * _TAPER, _FFT))).astype(np.float32)
-        # Not BLAS: for products this small its threads wait more than they work.
-        bands = np.log(np.einsum("tf,bf->tb", power, _MEL) + np.float32(_FLOOR))
-        self._rows = np.concatenate([self._rows, np.einsum("tb,cb->tc", bands, _DCT)])
-        self._levels = np.concatenate([self._levels, bands.mean(axis=1)])
+        rows, levels = cepstra_of(self._pending)
+        self._rows = np.concatenate([self._rows, rows])
+        self._levels = np.concatenate([self._levels, levels])
         self._pending = self._pending[count * HOP :]
+
+    def take(self) -> tuple[Matrix, Matrix]:
+        """Return the cepstra and levels of the frames so far, which are forgotten."""
+        rows, levels = self._rows, self._levels
+        self._rows, self._levels = rows[:0], levels[:0]
+        return rows, levels
 
     @property
     def complete_frames(self) -> int:
@@ -96,19 +148,7 @@ class Cepstra:
 
         Normalised by the level, the mean and the spread of all frames so far.
         """
-        loudest = len(self._levels) * 95 // 100
-        loud = np.partition(self._levels, loudest)[loudest]
-        near = self._rows[self._levels > loud - _AUDIBLE_RANGE]
-        mean, spread = near.mean(axis=0), near.std(axis=0) + np.float32(1e-3)
+        normal = Normalization.of(self._rows, self._levels)
         before, behind = max(first - SLOPE_FRAMES, 0), min(end + SLOPE_FRAMES, len(self))
-        rows = (self._rows[before:behind] - mean) / spread * _WEIGHTS
-        rows[:, 0] = np.clip(rows[:, 0], -_LOUDEST, _LOUDEST)
-        wanted = ((SLOPE_FRAMES - first + before, SLOPE_FRAMES - behind + end), (0, 0))
-        padded = np.pad(rows, wanted, mode="edge")
-        count = end - first
-        slopes = sum(
-            step * (padded[SLOPE_FRAMES + step :][:count] - padded[SLOPE_FRAMES - step :][:count])
-            for step in range(1, SLOPE_FRAMES + 1)
-        ) / (2 * sum(step * step for step in range(1, SLOPE_FRAMES + 1)))
-        middle = padded[SLOPE_FRAMES : SLOPE_FRAMES + count]
-        return np.hstack([middle, _SLOPES * slopes]), loud - self._levels[first:end]
+        rows = normal.applied(self._rows[before:behind])
+        return with_slopes(rows, first - before, behind - end), normal.loud - self._levels[first:end]

@@ -6,19 +6,87 @@ of the reference speech, columns those of the speech to be timed.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from kani.core.timing.cepstra import Matrix
 
-# Extra cost of a frame that one recording has and the other has not.
-_STEP_COST = 0.9
 # A pause costs least where the speech is well below 10 nepers under its loud parts.
-_MAX_PAUSE_COST, _PAUSE_LEVEL = 1.5, 10.0
+_PAUSE_LEVEL = 10.0
 _MIN_PAUSE_COST, _PAUSE_STEP_COST = 0.1, 0.1
 
-_STAY, _UP = 1, 2
+STAY, UP = 1, 2
+"""Moves into a cell of the path: from the column before, and from the row below; 0 is from both."""
+
 _MAX_EXPONENT = 60.0
+
+Costs = npt.NDArray[np.float64]
+Moves = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Costs of a path beside the distances of its frames."""
+
+    step: float = 0.9
+    """Of a frame that one recording has and the other has not."""
+    pause: float = 1.5
+    """Of a loud frame in a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Frames that columns are compared with: features [rows, dimensions], ignored in pauses [rows]."""
+
+    features: Matrix
+    pauses: npt.NDArray[np.bool_]
+
+    def part(self, first: int, end: int) -> Rows:
+        return Rows(self.features[first:end], self.pauses[first:end])
+
+    def distances(self, columns: Matrix) -> Costs:
+        """Return the distance of each of ``columns`` from each row, [columns, rows]."""
+        products = np.einsum("cd,rd->cr", columns, self.features)
+        ours, theirs = (np.square(each).sum(axis=1) for each in (self.features, columns))
+        squares = theirs[:, None] + ours - 2 * products
+        found: Costs = np.sqrt(np.maximum(squares, 0) / columns.shape[1]).astype(np.float64)
+        return found
+
+    def advance(self, costs: Costs, distances: Costs, quiet: Matrix, prices: Prices) -> tuple[Costs, Moves]:
+        """Extend the cheapest paths by columns; ``costs``: of those to each row, empty before the first.
+
+        quiet: nepers of power of each column below loud speech. Returns the new costs, and how each cell is
+        come to, [columns, rows]. ``distances`` is changed.
+        """
+        below = np.clip(quiet - _PAUSE_LEVEL, -_MAX_EXPONENT, _MAX_EXPONENT).astype(np.float64)
+        distances[:, self.pauses] = (prices.pause / (1 + np.exp(below)) + _MIN_PAUSE_COST)[:, None]
+        climbs = np.cumsum(np.where(self.pauses, 0.0, distances + prices.step), axis=1)
+        diagonals = np.where(self.pauses, np.inf, 2 * distances)
+        stays = distances + np.where(self.pauses, _PAUSE_STEP_COST, prices.step)
+        made = np.zeros(distances.shape, np.uint8)
+        for climb, diagonal, stay, moves in zip(climbs, diagonals, stays, made, strict=True):
+            if not len(costs):
+                # The path begins with the first row, or the first that is no pause.
+                come = np.full(len(climb), np.inf)
+                come[:2] = diagonal[1]
+            else:
+                come = diagonal.copy()
+                come[1:] += costs[:-1]
+                come[0] = np.inf
+                stayed = costs + stay
+                np.less(stayed, come, out=moves.view(np.bool_))
+                come = np.minimum(come, stayed)
+            # Going up is a running minimum along the sum of its costs.
+            level = come - climb
+            least = np.minimum.accumulate(level)
+            moves[least < level] = UP
+            costs = least + climb
+        return costs, made
+
+
+_USUAL = Prices()
 
 
 class WarpingPath:
@@ -29,15 +97,12 @@ class WarpingPath:
 
     def __init__(self, rows: Matrix, pauses: npt.NDArray[np.bool_]) -> None:
         """rows: features [rows, dimensions], ignored where ``pauses`` [rows] is true."""
-        self._rows = rows
-        self._pauses = pauses
-        self._squares = np.square(rows).sum(axis=1)
+        self._rows = Rows(rows, pauses)
         self._speech_rows = np.cumsum(~pauses)
-        self._stay = np.where(pauses, _PAUSE_STEP_COST, _STEP_COST)
         self._weights = np.where(pauses, 0.0, 1.0) / max(int(self._speech_rows[-1]), 1)
         self._total_distance = 0.0
-        self._costs = np.zeros(0)
-        self._moves: list[npt.NDArray[np.uint8]] = []
+        self._costs: Costs = np.zeros(0)
+        self._moves: list[Moves] = []
         self._dropped = 0
 
     def __len__(self) -> int:
@@ -45,34 +110,10 @@ class WarpingPath:
 
     def feed(self, columns: Matrix, quiet: Matrix) -> None:
         """Add columns [columns, dimensions]; quiet: nepers of power of each below loud speech."""
-        products = np.einsum("cd,rd->cr", columns, self._rows)
-        squares = np.square(columns).sum(axis=1)[:, None] + self._squares - 2 * products
-        distances = np.sqrt(np.maximum(squares, 0) / columns.shape[1]).astype(np.float64)
+        distances = self._rows.distances(columns)
         self._total_distance += float((distances @ self._weights).sum())
-        below = np.clip(quiet - _PAUSE_LEVEL, -_MAX_EXPONENT, _MAX_EXPONENT).astype(np.float64)
-        distances[:, self._pauses] = (_MAX_PAUSE_COST / (1 + np.exp(below)) + _MIN_PAUSE_COST)[:, None]
-        climbs = np.cumsum(np.where(self._pauses, 0.0, distances + _STEP_COST), axis=1)
-        diagonals = np.where(self._pauses, np.inf, 2 * distances)
-        stays = distances + self._stay
-        for climb, diagonal, stay in zip(climbs, diagonals, stays, strict=True):
-            if not len(self):
-                # The path begins with the first row, or the first that is no pause.
-                come = np.full(len(climb), np.inf)
-                come[:2] = diagonal[1]
-                moves = np.zeros(len(climb), np.uint8)
-            else:
-                come = diagonal.copy()
-                come[1:] += self._costs[:-1]
-                come[0] = np.inf
-                stayed = self._costs + stay
-                moves = (stayed < come).view(np.uint8)
-                come = np.minimum(come, stayed)
-            # Going up is a running minimum along the sum of its costs.
-            level = come - climb
-            least = np.minimum.accumulate(level)
-            moves[least < level] = _UP
-            self._costs = least + climb
-            self._moves.append(moves)
+        self._costs, moves = self._rows.advance(self._costs, distances, quiet, _USUAL)
+        self._moves.extend(moves)
 
     def best_row(self) -> int:
         """The most likely row of the last column: the one with the cheapest path by its length."""
@@ -94,8 +135,8 @@ class WarpingPath:
         while column >= first and row >= 0:
             way.append((row, column))
             move = self._moves[column - self._dropped][row]
-            row -= move != _STAY
-            column -= move != _UP
+            row -= move != STAY
+            column -= move != UP
         return way[::-1]
 
     def forget(self, before: int) -> None:

@@ -30,6 +30,9 @@ class ReferenceSpeech:
 class ReferenceVoice(Protocol):
     """A voice that reports where each word begins."""
 
+    async def languages(self) -> frozenset[str]:
+        """Return the primary subtags of the languages that it speaks. Raises EngineUnavailable."""
+
     async def render(self, text: str, language: str, speed: float) -> ReferenceSpeech:
         """Speak ``text``, without blocking the event loop.
 

@@ -21,6 +21,10 @@ from kani_text.languages import primary
 class EspeakReferenceVoice:
     """``kani.core.timing.reference_voice.ReferenceVoice`` by espeak-ng. Its audio is never played."""
 
+    async def languages(self) -> frozenset[str]:
+        """See ``ReferenceVoice.languages``."""
+        return await asyncio.to_thread(lambda: frozenset(default_voice_names(EspeakClient.shared().voices)))
+
     async def render(self, text: str, language: str, speed: float) -> ReferenceSpeech:
         """See ``ReferenceVoice.render``; takes a thousandth of the audio's length, in a thread."""
         return await asyncio.to_thread(_render, text, language, speed)

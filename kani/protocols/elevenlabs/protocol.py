@@ -5,7 +5,9 @@ from __future__ import annotations
 from starlette.routing import BaseRoute
 
 from kani.protocols.elevenlabs.errors import refusal_body
+from kani.protocols.elevenlabs.http import forced_alignment
 from kani.protocols.elevenlabs.http.calls import call_group
+from kani.protocols.elevenlabs.http.forced_alignment import forced_alignment_routes
 from kani.protocols.elevenlabs.http.lists import list_routes
 from kani.protocols.elevenlabs.http.speech import speech_routes
 from kani.protocols.elevenlabs.http.speech_to_text import longest_body, speech_to_text_routes
@@ -39,6 +41,7 @@ def protocol(given: Settings, server: ServerSettings) -> Protocol:
             *list_routes(service, settings),
             *voice_routes(service, settings),
             *speech_to_text_routes(service, server.max_upload),
+            *forced_alignment_routes(service, server.max_upload),
             *tokens.routes(),
             *websocket_paths.routes(service, settings),
             *realtime.routes(service),
@@ -51,7 +54,7 @@ def protocol(given: Settings, server: ServerSettings) -> Protocol:
         key_in_first_message=(*(websocket_paths.PREFIX, websocket_paths.DIALOGUE_PREFIX, realtime.PATH),),
         temporary_keys=tokens.keys,
         refusals=dict.fromkeys(PREFIXES, refusal_body),
-        max_body=longest_body(server.max_upload),
+        max_body=longest_body(server.max_upload) | forced_alignment.longest_body(server.max_upload),
         saves=[f"the relay's texts in {folder.absolute()}" for folder in (logs.folders if logs else ())],
         health_fields=state.health_fields,
         calls=lambda: call_group(settings, server.max_upload),

@@ -15,6 +15,7 @@ from kani.protocols.openai.speech.dialogue import DialogueFields
 from kani.protocols.openai.speech.formats import DEFAULT_FORMAT, FORMATS, SAMPLE_RATE, SAMPLE_RATES
 from kani.protocols.openai.speech.ssml_marks import PATH as SSML_PATH
 from kani.protocols.openai.speech.ssml_marks import SsmlFields
+from kani.protocols.openai.transcription.alignments import AlignmentFields
 from kani.protocols.openai.transcription.answers import MEDIA_TYPES as TRANSCRIPT_TYPES
 from kani.protocols.openai.transcription.params import TranscriptionFields, TranslationFields
 from kani.protocols.shared.calls.call import (
@@ -211,7 +212,24 @@ def _transcriptions(max_upload: int) -> tuple[Call, ...]:
         usage=mapping(),
     )
     plain = {kind.partition(";")[0]: text() for kind in TRANSCRIPT_TYPES.values()}
-    return tuple(
+    timed = fields(
+        "",
+        ["text", "language", "duration", "sample_rate", "confidence", "words"],
+        text=text(),
+        language=text(),
+        duration=number("Seconds."),
+        sample_rate=whole("Hertz of the recording."),
+        confidence=number("1 for the text that is spoken, 0 for any other."),
+        words=items(mapping()),
+    )
+    alignment = Call(
+        "POST /v1/audio/alignments",
+        "Find the words of a text in a recording",
+        Answer("The words' times.", {"application/json": timed, **plain}, _UNUSED),
+        body=Body(form(AlignmentFields, file=file(size)), {"file": "@recording.wav", "text": "Hello."}, FORM),
+        errors=_RECORDING_ERRORS,
+    )
+    return alignment, *(
         Call(
             f"POST /v1/audio/{name}",
             summary,

@@ -15,7 +15,7 @@ from elevenlabs.client import ElevenLabs
 from elevenlabs.core.api_error import ApiError
 from elevenlabs.types import DialogueInput
 
-from kani.core.audio.pcm import decode_recording
+from kani.core.audio.pcm import decode_recording, from_pcm16, wav
 from kani.core.types import Samples
 from tests.clients.elevenlabs.libraries import speak_with_livekit, speak_with_pipecat, speak_with_sdk
 from tests.clients.elevenlabs.wire import Character, connect_client, split_tokens
@@ -23,6 +23,7 @@ from tests.clients.pipelines import Word
 from tests.conftest import ServerProcess
 from tests.support.patience import WITHIN_S
 from tests.support.programs import example
+from tests.support.recorded_texts import RATE, music
 
 GEORGE = "JBFqnCBsd6RMkjVDRZzb"
 
@@ -244,3 +245,27 @@ async def test_realtime_example_writes_speech(espeak_server: ServerProcess, tmp_
     _, samples = await characters(espeak_server, TEXT, 24_000)
     with wave.open(str(output)) as file:
         assert file.getframerate() == 24_000 and file.getnframes() == len(samples)
+
+
+def test_sdk_finds_a_given_text_in_a_recording(server: ServerProcess) -> None:
+    text = "The birds are singing in the garden this morning. Yesterday it rained from dawn to dusk."
+    with httpx.Client(timeout=None) as client:
+        sdk = ElevenLabs(api_key="k", base_url=server.http_url, httpx_client=client)
+        spoken = sdk.text_to_speech.convert_with_timestamps(GEORGE, text=text, output_format="pcm_16000")
+        samples = from_pcm16(np.frombuffer(base64.b64decode(spoken.audio_base_64), np.int16))
+        recording = wav(np.concatenate([music(4), samples, music(3)]), RATE)
+        found = sdk.forced_alignment.create(file=("a.wav", recording), text=text)
+        wrong = sdk.forced_alignment.create(
+            file=recording, text="Where did you leave the keys of the red car?"
+        )
+        with pytest.raises(ApiError) as refused:
+            sdk.forced_alignment.create(file=b"no sound", text=text)
+    true = spoken.alignment
+    assert true is not None and "".join(one.text for one in found.characters) == text
+    begins = [at for at in range(len(text)) if text[at] != " " and (at == 0 or text[at - 1] == " ")]
+    assert [word.text for word in found.words] == text.split()
+    for word, at in zip(found.words, begins, strict=True):
+        assert word.start == pytest.approx(4 + true.character_start_times_seconds[at], abs=0.12)
+        assert found.characters[at].start == pytest.approx(word.start, abs=0.01)
+    assert found.loss < 0.3 and wrong.loss > 0.5
+    assert refused.value.status_code == 400 and "file" in str(refused.value.body)

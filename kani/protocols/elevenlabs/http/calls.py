@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from kani.core.audio.encoding import AudioFormat
 from kani.core.audio.pcm import MEDIA_TYPES
+from kani.core.session.alignment import MAX_TEXT as MAX_ALIGNED
 from kani.protocols.elevenlabs.formats import DEFAULT_FORMAT, FORMATS, STREAMABLE_FORMATS
 from kani.protocols.elevenlabs.http.body import DialogueFields, SpeechFields
 from kani.protocols.elevenlabs.http.lists import DEFAULT_PAGE_SIZE, MAX_SEARCH_LENGTH, PAGE_SIZE_RANGE
@@ -76,7 +77,14 @@ def call_group(settings: ElevenLabsSettings, max_upload: int) -> CallGroup:
         "/v1/speech-to-text/realtime.",
         "ElevenLabsError",
         error_schema(),
-        (*_speech(settings), *_lists(), *_voices(), _transcription(max_upload), _token()),
+        (
+            *_speech(settings),
+            *_lists(),
+            *_voices(),
+            _transcription(max_upload),
+            _alignment(max_upload),
+            _token(),
+        ),
     )
 
 
@@ -291,6 +299,29 @@ def _transcription(max_upload: int) -> Call:
         body=Body(
             form(TranscriptionFields, file=file(size)),
             {"file": "@recording.wav", "model_id": "scribe_v1"},
+            FORM,
+        ),
+        errors=(400, 413, 422, 429, 500, 503, 504),
+    )
+
+
+def _alignment(max_upload: int) -> Call:
+    size = f"The recording: at most {max_upload >> 20} MiB and {MAX_RECORDING_S:g} s."
+    said = text(f"What is said in it: at most {MAX_ALIGNED} characters.")
+    timed: dict[str, Schema] = {"text": text(), "start": number("Seconds."), "end": number("Seconds.")}
+    loss = number("0 for the text that is spoken, 1 for any other.")
+    answer = fields(
+        characters=items(fields("", None, **timed)),
+        words=items(fields("", None, **timed, loss=loss)),
+        loss=loss,
+    )
+    return Call(
+        "POST /v1/forced-alignment",
+        "Find the words of a text in a recording",
+        json_answer("The times of words and characters.", answer, x_unused=_UNUSED),
+        body=Body(
+            fields("", ["file", "text"], file=file(size), text=said),
+            {"file": "@recording.wav", "text": "Hello."},
             FORM,
         ),
         errors=(400, 413, 422, 429, 500, 503, 504),

@@ -1,4 +1,4 @@
-"""OpenAI's audio API, text of recordings: POST /v1/audio/transcriptions and /v1/audio/translations."""
+"""OpenAI's audio API, text of recordings: POST /v1/audio/transcriptions, translations and alignments."""
 
 from kani.protocols.openai.transcription.routes import longest_bodies, transcription_routes
 

@@ -1,0 +1,200 @@
+"""One alignment: an audio file and its text in, the time of every word out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, closing
+from dataclasses import dataclass
+from itertools import pairwise
+from types import TracebackType
+from typing import IO, Any, TypeVar
+
+from kani.core.audio.decoding import RECORDING_POOL
+from kani.core.audio.recording_file import open_recording
+from kani.core.errors import EngineFailed, InvalidRequest, ServerStopping
+from kani.core.session.budget import Share
+from kani.core.session.output import to_client_text
+from kani.core.session.recognition import RecognitionContext
+from kani.core.timing.cepstra import SAMPLE_RATE
+from kani.core.timing.recording_aligner import FoundWord, RecordingAligner
+from kani.core.timing.reference_voice import ReferenceSpeech, ReferenceVoice
+from kani.core.timing.spans import SpanTiler
+from kani.core.types import Span
+from kani_text.normalizer import NormalizerOptions, SpokenText, normalize, speakable
+from kani_text.segment_pipeline import SegmentPipeline
+from kani_text.segmenter import WHOLE_SENTENCES, TextSegment
+
+T = TypeVar("T")
+
+POOL = ThreadPoolExecutor(1, thread_name_prefix="alignment")
+"""Searches of all alignments, piece by piece in turn: some 30 s of a core for an hour of speech."""
+
+MAX_TEXT = 300_000
+"""Characters: four hours of fast speech."""
+
+MAX_SPOKEN_S = 36_000.0
+"""Seconds of the reference speech: numbers are longer than they are written."""
+
+_PIECE = 1000  # characters that go through the pipeline at once
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """Times of a text in a recording."""
+
+    text: str
+    language: str
+    """Tag of the language that it was read in."""
+    spans: tuple[Span, ...]
+    """Ranges of characters of ``text`` that tile it, each with its time."""
+    losses: tuple[tuple[int, int, float], ...]
+    """Characters [start, end) of each spoken word, and its ``FoundWord.loss``."""
+    duration_s: float
+    """Length of the recording in seconds."""
+    sample_rate: int
+    """Hertz of the recording."""
+
+    @property
+    def loss(self) -> float:
+        """Mean of the words' losses: 0 for a text that is spoken in the recording, 1 for any other."""
+        return sum(loss for *_, loss in self.losses) / len(self.losses)
+
+    def losses_of(self, words: Sequence[tuple[int, int]]) -> list[float]:
+        """Return the loss of each of ``words``, characters [start, end) in order; 0 for unspoken ones."""
+        found, first = [], 0
+        for start, end in words:
+            while first < len(self.losses) and self.losses[first][1] <= start:
+                first += 1
+            at, inside = first, list[float]()
+            while at < len(self.losses) and self.losses[at][0] < end:
+                inside.append(self.losses[at][2])
+                at += 1
+            found.append(max(inside, default=0.0))
+        return found
+
+
+@dataclass(eq=False)
+class AlignmentSession(AbstractAsyncContextManager["AlignmentSession"]):
+    """Find a text in a recording by ``align``; leave by ``async with``, which frees everything."""
+
+    _context: RecognitionContext
+    _voice: ReferenceVoice
+    _text: str
+    _language: str  # a tag
+    _memory: Share
+    _cancelled: bool = False
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._memory.resize(0)
+        self._context.span.end(error)
+        self._context.closed(self)
+
+    def cancel(self) -> None:
+        """End ``align`` with ServerStopping before its next step: the server stops."""
+        self._cancelled = True
+
+    async def align(self, file: IO[bytes], max_seconds: float) -> Alignment:
+        """Return the times of the text in an audio file, which is decoded piece by piece.
+
+        file: as of ``TranscriptionSession.segments``. Raises InvalidRequest for ``file`` and ``text``, Busy
+        where other alignments take the memory, EngineFailed, and ServerStopping.
+        """
+        aligner = RecordingAligner()
+        with closing(_decoded(aligner, file, max_seconds)) as pieces:
+            while (sample_rate := await self._step(RECORDING_POOL, next, pieces)) is None:
+                self._memory.resize(aligner.size)
+        spoken = list[SpokenText]()
+        texts = _spoken_texts(self._text, self._language)
+        while (part := await self._step(POOL, next, texts, None)) is not None:
+            if (reference := await self._rendered(part)) is None:
+                continue
+            if await self._step(POOL, _add, aligner, part, reference):
+                spoken.append(part)
+                self._memory.resize(aligner.size)
+            if aligner.reference_s > MAX_SPOKEN_S:
+                raise InvalidRequest("text", f"takes too long to be said (at most {MAX_SPOKEN_S:g} s)")
+        if not spoken:
+            raise InvalidRequest("text", f"has no words that can be said in {self._language!r}")
+        search = aligner.align()
+        while (words := await self._step(POOL, next, search)) is None:
+            pass
+        self._context.recognized(aligner.duration_s, 0.0)
+        spans, losses = _tiled(spoken, words, len(self._text), aligner.duration_s)
+        return Alignment(self._text, self._language, spans, losses, aligner.duration_s, sample_rate)
+
+    async def _rendered(self, part: SpokenText) -> ReferenceSpeech | None:
+        """Return the reference speech of a part; None for one that cannot be spoken."""
+        try:
+            return await self._voice.render(part.text, self._language, 1.0)
+        except EngineFailed:
+            return None
+
+    async def _step(self, pool: ThreadPoolExecutor, work: Callable[..., T], *args: Any) -> T:
+        """Run a piece of the work in a thread; if cancelled, return once no thread works on it any more."""
+        if self._cancelled:
+            raise ServerStopping
+        running = pool.submit(work, *args)
+        step = asyncio.wrap_future(running)
+        try:
+            return await asyncio.shield(step)
+        except asyncio.CancelledError:
+            if not running.cancel():
+                await asyncio.wait([step])
+            raise
+
+
+def _decoded(aligner: RecordingAligner, file: IO[bytes], max_seconds: float) -> Generator[int | None]:
+    """Give the aligner a recording; yields None after each piece, then the recording's rate in hertz."""
+    with open_recording(file, SAMPLE_RATE, max_seconds, pcm=False) as source:
+        while (piece := source.read()) is not None:
+            aligner.feed(piece)
+            yield None
+        yield source.rate
+
+
+def _spoken_texts(text: str, language: str) -> Iterator[SpokenText]:
+    """Yield the spoken form of some sentences after the other."""
+    pipeline = SegmentPipeline(WHOLE_SENTENCES, language, {language}, quotations=False)
+    options = NormalizerOptions(language, homographs=True, said_in=language)
+    for at in range(0, len(text) + 1, _PIECE):
+        parts = pipeline.feed(text[at : at + _PIECE])
+        parts += pipeline.flush(more_to_come=False) if at + _PIECE > len(text) else []
+        for part in parts:
+            if isinstance(part, TextSegment) and speakable(part.text):
+                spoken = normalize(part.text, part.start, options)
+                if speakable(spoken.text):
+                    yield spoken
+
+
+def _add(aligner: RecordingAligner, part: SpokenText, reference: ReferenceSpeech) -> bool:
+    """Give the aligner the reference speech of a part; returns False where nothing is to be heard in it."""
+    words = reference.words
+    between = (part.text[before.end : word.start] for before, word in pairwise(words))
+    breaks = [at for at, marks in enumerate(between, 1) if marks.strip()]
+    try:
+        aligner.add_reference(reference, breaks)
+    except ValueError:
+        return False
+    return True
+
+
+def _tiled(
+    spoken: Sequence[SpokenText], found: Sequence[Sequence[FoundWord]], length: int, end_s: float
+) -> tuple[tuple[Span, ...], tuple[tuple[int, int, float], ...]]:
+    """Return the spans and losses of a text of ``length`` characters."""
+    tiler, spans, losses = SpanTiler(), list[Span](), list[tuple[int, int, float]]()
+    # The first word begins where it is said, not with the recording.
+    tiler.add_pause(0, 0.0, found[0][0].span.start_s)
+    for part, words in zip(spoken, found, strict=True):
+        tiled = 0
+        for word in words:
+            between, tiled = part.text[tiled : word.span.start], word.span.end
+            span = to_client_text(word.span, part, 0.0)
+            spans += tiler.add_word(span, between)
+            losses.append((span.start, span.end, word.loss))
+        spans += tiler.add_spoken(part.text[tiled:] + " ")
+    return (*spans, *tiler.finish(length, end_s)), tuple(losses)
