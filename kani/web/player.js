@@ -18,17 +18,6 @@ const USUAL_LATENCY_S = 0.045;
 /** Stretching a long text, which is played from a place in it, holds the page no longer than this in one go. */
 const LONGEST_WORK_MS = 30;
 
-/** What sounds on this page: one thing at a time. */
-const sources = new Set();
-
-/** Have what plays sound be stopped by `quiet`. @param {{stop: () => void}} source */
-export const sounds = (source) => sources.add(source);
-
-/** Silence at once; but: what goes on. */
-export function quiet(but = null) {
-  for (const source of sources) if (source !== but) source.stop();
-}
-
 /** When the audio of a stream may begin to play: one that comes more slowly than it plays would run dry at once, and is waited for, but no longer than WAIT_S. */
 export class StartGate {
   #first = null;

@@ -1,7 +1,7 @@
 /** The stage: the text being spoken, in the place where it was typed, and the row that plays it. */
 
 import { offerTempos } from "./delivery.js";
-import { eachFrame, find, query, tell } from "./element.js";
+import { eachFrame, find, query, queryAll, tell } from "./element.js";
 import { clock, number, percent, seconds, t } from "./i18n.js";
 import { Memory, remember } from "./storage.js";
 import { heardVoice, languageName, nameOf } from "./voices.js";
@@ -62,19 +62,42 @@ export class Stage {
       if (from !== undefined) seek(from);
       else this.#edit();
     });
-    find("edit").addEventListener("click", () => (find("words").hidden ? this.#showWords(true) : this.#edit()));
+    find("edit").addEventListener("click", () => this.turn());
     const text = find("text");
     for (const kind of ["focus", "input"]) text.addEventListener(kind, () => this.#showWords(false));
     // What was told is of another text.
     text.addEventListener("input", () => this.player.busy || this.say(""));
     text.addEventListener("keydown", ({ key, ctrlKey, metaKey }) => !ctrlKey && !metaKey && !["Escape", "Tab", "Shift", "Alt"].includes(key) && this.#showWords(false));
     find("details").addEventListener("toggle", () => this.#chart());
+    for (const step of queryAll(".step", find("stage"))) step.addEventListener("click", () => this.step(step.value));
     remember(find("volume"), "kani.volume", (volume) => (player.volume = Number(volume)));
     offerTempos(find("tempo"), async (tempo) => {
       find("tempo-shown").textContent = find("tempo").selectedOptions[0].text;
       await player.setTempo(tempo);
       if (player.busy) seek(player.heard(), player.paused);
     });
+  }
+
+  /** What is heard, as its player names it. */
+  get title() {
+    return find("of").textContent;
+  }
+
+  /** The loudness that is chosen, 0 to 1. */
+  get volume() {
+    return find("volume").valueAsNumber;
+  }
+
+  /** Move as a key on the slider of the position does. */
+  step = (key) => this.#waveform.step(key);
+
+  /** Show the word that is heard. */
+  follow = () => this.#words.follow();
+
+  /** Have the text in the place of the words, or the words. */
+  turn() {
+    if (find("words").hidden) this.#showWords(true);
+    else this.#edit();
   }
 
   /** Show the words in the place of the text, or the text. */

@@ -9,7 +9,8 @@ import { history } from "./history.js";
 import { isHere, number, t, translate } from "./i18n.js";
 import { meterOf } from "./meter.js";
 import { Microphone } from "./microphone.js";
-import { Player, quiet, sounds } from "./player.js";
+import { Player } from "./player.js";
+import { sources } from "./sources.js";
 import { Draft, KEPT_WITHIN_MS, newId, remember } from "./storage.js";
 import { dialogueOf, TalkLines } from "./talk-lines.js";
 import { TalkSession } from "./talk-session.js";
@@ -71,7 +72,7 @@ export class TalkPanel {
     end.addEventListener("click", () => this.finish());
     fresh.addEventListener("click", () => this.open({ id: "", time: 0, lines: [] }));
     this.#takePresses(this.#button);
-    sounds({ stop: () => this.#session?.interrupt() });
+    sources.all.push(this);
     this.#ended();
     // A page without a microphone has not failed.
     if (!Microphone.possible) tell(this.#view.status, t("talk.insecure"));
@@ -84,6 +85,41 @@ export class TalkPanel {
     this.#view.text.value ||= written;
     const entry = id && (await history.find(id));
     if (entry && !this.#session) await this.open(entry);
+  }
+
+  get sounds() {
+    return this.#session?.rests === false;
+  }
+
+  get rests() {
+    return this.#session?.rests === true;
+  }
+
+  get told() {
+    return { title: t("tab.talk"), artist: "Kani" };
+  }
+
+  fade = (share) => (this.#player.volume = share * find("volume").valueAsNumber);
+
+  pause() {
+    this.#session?.rest(true);
+    this.#changed();
+  }
+
+  play() {
+    if (!this.#session) return;
+    sources.begin(this);
+    this.#session.rest(false);
+    this.#changed();
+  }
+
+  stop() {
+    this.#session?.interrupt();
+  }
+
+  #changed() {
+    this.#invite();
+    sources.changed();
   }
 
   #remember = () => (this.#draft.object = { id: this.#shown.id, written: this.#view.text.value });
@@ -206,7 +242,7 @@ export class TalkPanel {
 
   #begin() {
     this.#view.problem.textContent = "";
-    quiet();
+    sources.begin(this);
     this.#shown = { id: this.#shown.id || newId(), time: Date.now() };
     this.#remember();
     tell(this.#view.status, t("line.connecting"));

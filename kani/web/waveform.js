@@ -15,6 +15,7 @@ const [STEP_S, LONG_STEP_S, LONG_S] = [5, 15, 120];
 export class Waveform {
   #clear;
   #element;
+  #seek;
   #peaks = [];
   #loudest = QUIETEST;
   #peak = 0;
@@ -54,11 +55,17 @@ export class Waveform {
     element.addEventListener("keydown", (event) => {
       if (!(event.key in STEPS) || (event.repeat && !this.seconds)) return;
       event.preventDefault();
-      const second = this.#within(this.#position + STEPS[event.key] * (this.#scale > LONG_S ? LONG_STEP_S : STEP_S));
-      // At once, so that another key goes on from there.
-      this.draw(second);
-      seek(second);
+      this.step(event.key);
     });
+    this.#seek = seek;
+  }
+
+  /** Move as a key does, one of STEPS. */
+  step(key) {
+    const second = this.#within(this.#position + STEPS[key] * (this.#scale > LONG_S ? LONG_STEP_S : STEP_S));
+    // At once, so that another key goes on from there.
+    this.draw(second);
+    this.#seek(second);
   }
 
   begin() {

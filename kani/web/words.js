@@ -56,10 +56,13 @@ export class Words {
     this.#box = box;
     for (const kind of ["wheel", "touchmove", "keydown"]) box.addEventListener(kind, () => (this.#scrolled = performance.now()), { passive: true });
     box.addEventListener("scroll", () => this.#scrolled > 0 && "sounds" in find("stage").dataset && this.#follow(this.#lit));
-    find("follow").addEventListener("click", () => {
-      this.#scrolled = -Infinity;
-      this.#follow(this.#lit);
-    });
+    find("follow").addEventListener("click", () => this.follow());
+  }
+
+  /** Show the word that is lit, also to who has scrolled away from it. */
+  follow() {
+    this.#scrolled = -Infinity;
+    this.#follow(this.#lit);
   }
 
   /** Show ``text``, before anything of it is heard, after what was said before it; language: a BCP 47 tag or ""; stays: it was shown, and is where the reader has it. */
