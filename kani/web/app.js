@@ -51,9 +51,10 @@ const gallery = new Gallery();
 const features = new Features();
 sources.begins = () => otherTabs?.postMessage("speaks");
 sources.changed = () => {
-  // What rests keeps its player where nothing else sounds.
+  // Speech that rests keeps its player in all tabs, until something else is heard.
   const { current } = sources;
-  const heard = current?.sounds ? current.box : playback.busy && "stage";
+  const heard = ((current?.sounds || (current === playback && playback.busy)) && current.box) || "";
+  document.body.dataset.sounds = heard;
   for (const player of queryAll(".player")) player.toggleAttribute("data-sounds", player.id === heard);
   features.sounds();
 };

@@ -8,8 +8,9 @@ import { clock, locale, number, percent, t, translate } from "./i18n.js";
 import { playback } from "./playback.js";
 import { inWords, server, ServerError } from "./server.js";
 import { Draft, Memory, remember } from "./storage.js";
+import { tellShown } from "./shown.js";
 import { sleepNoMore } from "./sleep.js";
-import { sentenceAfter, sentenceAt } from "./subtitles.js";
+import { sentenceAt } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
 import { fill } from "./voices.js";
 import { saveFile } from "./wav.js";
@@ -118,6 +119,7 @@ export class Book {
     if (cover) find("book-cover").src = coverOf({ cover });
     tell(find("book-state"), "");
     this.#box.hidden = false;
+    tellShown();
     this.#use(Math.min(at, chapters.length - 1), from, false, again);
     if (!again) find("chapter").focus({ focusVisible });
   }
@@ -224,21 +226,10 @@ export class Book {
     if (!isLast) this.#use(this.#at + 1, 0, !sleeps);
   }
 
-  /** Read aloud from the sentence on that holds a character of what is shown, or is at a point of the window; return false if that is not the chapter, or its audio came and will do. moves: from the place that is heard, ahead by a second at least; what rests goes on resting. */
-  readFrom(given, came, moves = false) {
-    if (came && !playback.differs) return false;
-    const text = this.#text;
-    if (!this.reads(compose.choice) || find("words").textContent !== text) return false;
-    const aloud = !moves || this.#isHeard();
-    const place = moves ? given : placeAt(given);
-    let from = sentenceAt(text, Math.min(place, text.length - 1));
-    const heard = (playback.shown.choice.before ?? "").length + Math.max(0, playback.place);
-    if (moves && place > heard && from < heard + playback.stage.pace) from = sentenceAfter(text, from);
-    if (from === text.length) return false;
-    playback.stop();
+  /** Read the chapter from a character on, aloud or once that is asked for. */
+  readFrom(from, aloud) {
     this.#keepPlace(from);
     this.#begin(aloud);
-    return true;
   }
 
   /** Something is waited for, or heard. */
@@ -361,15 +352,6 @@ export class Book {
       }
     }
   }
-}
-
-/** Code units of what is shown before a point of the window. */
-function placeAt([x, y]) {
-  const caret = document.caretPositionFromPoint?.(x, y);
-  const range = caret ? new Range() : document.caretRangeFromPoint(x, y);
-  if (caret) range.setEnd(caret.offsetNode, caret.offset);
-  range.setStart(find("words"), 0);
-  return range.toString().length;
 }
 
 /** The letters and digits of a heading, which a table of contents may part in another way. */

@@ -2,6 +2,7 @@
 
 import { compose } from "./compose.js";
 import { connection } from "./connection.js";
+import { find } from "./element.js";
 import { complain, expected } from "./failures.js";
 import { seconds, t } from "./i18n.js";
 import { explain } from "./messages.js";
@@ -12,7 +13,7 @@ import { Stage } from "./stage.js";
 import { Growth, newId } from "./storage.js";
 import { Utterance } from "./utterance.js";
 import { heardVoice, nameOf } from "./voices.js";
-import { isLong, isMarked } from "./words.js";
+import { isLong, isMarked, placeAt } from "./words.js";
 
 /** A wait for more audio that is longer is told. */
 const LONG_WAIT_MS = 1000;
@@ -29,12 +30,13 @@ class Playback {
   acts = {};
   box = "stage";
   player = new Player((kind) => this.#happened(kind));
-  stage = new Stage(this.player, (position, rests) => this.playFrom(position, rests), (...place) => this.acts.book()?.readFrom(...place));
+  stage = new Stage(this.player, (position, rests) => this.playFrom(position, rests), (...place) => this.#readFrom(...place));
   /** The utterance on the stage, null for none; asked: its answer is not complete yet. */
   shown = null;
   asked = false;
-  /** As subtitles.js has it, which is there once something is heard. */
+  /** As subtitles.js has them, which is there once something is heard. */
   #sentenceAt = (text, place) => place;
+  #sentenceAfter = (text, place) => place;
   /** What was chosen when it was asked for, as JSON. */
   #chosen = "";
   /** Timer that tells a long wait for more audio. */
@@ -287,6 +289,26 @@ class Playback {
     this.#changed();
   }
 
+  /** Read a long text of the form, or a chapter, from the sentence on that holds a character of it, or is at a point of the window; return false if it is another text, or its audio came and will do. moves: from the place that is heard, ahead by a second at least; what rests goes on resting. */
+  #readFrom(given, came, moves = false) {
+    if (came && !this.differs) return false;
+    const { text } = compose.choice;
+    const book = this.acts.book()?.reads(compose.choice) && this.acts.book();
+    if (wholeOf(this.shown.choice) !== text || find("words").textContent !== text || !(book || this.rest(text).text)) return false;
+    const aloud = !moves || this.sounds;
+    const place = moves ? given : placeAt(find("words"), given);
+    let from = this.#sentenceAt(text, Math.min(place, text.length - 1));
+    const heard = (this.shown.choice.before ?? "").length + Math.max(0, this.place);
+    if (moves && place > heard && from < heard + this.stage.pace) from = this.#sentenceAfter(text, from);
+    if (from === text.length) return false;
+    this.stop();
+    const rest = { ...compose.choice, ...this.rest(text, from) };
+    if (book) book.readFrom(from, aloud);
+    else if (aloud) this.speak(rest);
+    else this.offer(rest, this.shown.id);
+    return true;
+  }
+
   /** Play what is shown, with nothing more to come, from a second on. */
   #again(position) {
     this.shown.live = false;
@@ -402,7 +424,7 @@ class Playback {
     if (kind === "sound") {
       // While the server is there: what playback may need later.
       this.player.load();
-      import("./subtitles.js").then(({ sentenceAt }) => (this.#sentenceAt = sentenceAt));
+      import("./subtitles.js").then(({ sentenceAt, sentenceAfter }) => [this.#sentenceAt, this.#sentenceAfter] = [sentenceAt, sentenceAfter]);
       this.acts.sounds();
       if (this.shown.live) this.stage.sounds(performance.now() - this.shown.askedAt + 1000 * this.player.latency);
       this.#sounds();

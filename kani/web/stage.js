@@ -3,6 +3,7 @@
 import { offerTempos } from "./delivery.js";
 import { eachFrame, find, query, queryAll, tell } from "./element.js";
 import { clock, number, percent, seconds, t } from "./i18n.js";
+import { tellShown } from "./shown.js";
 import { Memory, remember } from "./storage.js";
 import { heardVoice, languageName, nameOf } from "./voices.js";
 import { Waveform } from "./waveform.js";
@@ -104,6 +105,7 @@ export class Stage {
   #showWords(shown) {
     if (find("edit").hidden || find("words").hidden === !shown) return;
     find("words").hidden = !shown;
+    tellShown();
     find("edit").textContent = t(shown ? "edit" : "edit.back");
   }
 

@@ -188,6 +188,15 @@ export class Words {
   }
 }
 
+/** Code units of what an element shows before a point of the window. */
+export function placeAt(element, [x, y]) {
+  const caret = document.caretPositionFromPoint?.(x, y);
+  const range = caret ? new Range() : document.caretRangeFromPoint(x, y);
+  if (caret) range.setEnd(caret.offsetNode, caret.offset);
+  range.setStart(element, 0);
+  return range.toString().length;
+}
+
 /** Scroll a box to the word that is lit in it, and the page to where that is seen, unless it was scrolled away. @param {HTMLElement?} before the word that was lit last, null for none */
 export function follow(box, word, before) {
   reveal(box, word);

@@ -90,7 +90,7 @@ def test_recording_leaves_an_article_its_place_and_has_the_keys(visit: Visit, re
     page.wait_for_function("() => navigator.mediaSession.metadata.title === 'speech.wav'")
     page.evaluate("mediaKeys.pause()")
     expect(name).to_have_accessible_name("Play")
-    assert page.evaluate("navigator.mediaSession.playbackState") == "paused"
+    page.wait_for_function("() => navigator.mediaSession.playbackState === 'paused'")
     page.evaluate("mediaKeys.play()")
     expect(name).to_have_accessible_name("Pause")
     page.evaluate("mediaKeys.seekbackward()")
@@ -140,10 +140,15 @@ def test_article_in_the_history_keeps_its_place(visitor: Visitor) -> None:
 
 def test_click_far_ahead_reads_on_from_there(visitor: Visitor) -> None:
     page = hear(visitor)
-    page.locator("#waveform").click(position={"x": 0.8 * page.evaluate("waveform.clientWidth"), "y": 20})
-    page.wait_for_function("() => document.querySelector('#words i.said')?.textContent.length > 5000")
-    visitor.wait_for_sound()
-    ahead = page.locator("#words > div", has_text="sentence").last
-    ahead.click(position={"x": 30, "y": 10})
+    # A word, and the waveform.
+    page.evaluate("words.scrollTop = words.scrollHeight")
+    box = page.locator("#words").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 60, box["y"] + box["height"] - 40)
+    page.wait_for_function("() => document.querySelector('#words i.said')?.textContent.length > 9000")
     visitor.wait_for_sound()
     assert page.is_visible("#words")
+    page.locator("#waveform").click(position={"x": 0, "y": 20})
+    page.wait_for_function("() => document.querySelector('#words i.said').textContent.length < 2000")
+    page.locator("#waveform").click(position={"x": 0.8 * page.evaluate("waveform.clientWidth"), "y": 20})
+    page.wait_for_function("() => document.querySelector('#words i.said').textContent.length > 5000")
