@@ -94,7 +94,7 @@ export class TalkSession {
     this.rests = rests;
     if (this.#player.busy) this.#player.pause(rests);
     this.#told.level(0);
-    this.#tellIdle();
+    this.#told.state(this.#player.busy ? "speaking" : "idle");
   }
 
   /** Begin a turn by push-to-talk. */

@@ -141,10 +141,13 @@ def test_article_in_the_history_keeps_its_place(visitor: Visitor) -> None:
 def test_click_far_ahead_reads_on_from_there(visitor: Visitor) -> None:
     page = hear(visitor)
     # A word, and the waveform.
-    page.evaluate("words.scrollTop = words.scrollHeight")
     box = page.locator("#words").bounding_box()
     assert box is not None
-    page.mouse.click(box["x"] + 60, box["y"] + box["height"] - 40)
+    x, y = box["x"] + 60, box["y"] + box["height"] - 40
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, 99_999)
+    expect(page.locator("#follow")).to_be_visible()
+    page.mouse.click(x, y)
     page.wait_for_function("() => document.querySelector('#words i.said')?.textContent.length > 9000")
     visitor.wait_for_sound()
     assert page.is_visible("#words")
