@@ -146,6 +146,7 @@ async function learn() {
     showServer(health, voices);
     features.learned(health);
     find("tabs").hidden = !health.recognizer;
+    if (health.engines.every(({ cloning }) => cloning === "none")) tell(find("kept-empty"), t("kept.no_engine"));
     // Browsers give a page over plain http no microphone.
     find("dictate").hidden = !health.recognizer?.live || !navigator.mediaDevices;
   }

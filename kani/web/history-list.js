@@ -6,7 +6,7 @@ import { clock, moment, number, percent, t } from "./i18n.js";
 import { playback } from "./playback.js";
 import { dialogueOf } from "./talk-lines.js";
 import { offerUndo } from "./toast.js";
-import { reachOf, textOf, Transcript } from "./transcript.js";
+import { reachOf, Transcript } from "./transcript.js";
 import { heardVoice, nameOf } from "./voices.js";
 import { fileName, saveFile, wavFile } from "./wav.js";
 import { direction, withoutMarks, write } from "./words.js";
@@ -122,7 +122,7 @@ export class HistoryList {
 function textIn({ kind, choice, rows, lines, title, author, name }) {
   if (choice) return choice.text;
   if (kind === "book") return [title, author].filter(Boolean).join(", ");
-  return kind === "talk" ? dialogueOf(lines) : textOf(...rows) || name;
+  return kind === "talk" ? dialogueOf(lines) : Transcript.from({ rows }).text || name;
 }
 
 /** When an entry was made, how long it is, and of which kind. */

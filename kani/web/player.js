@@ -17,6 +17,9 @@ const LATENCY_HANGS = /Linux.*Firefox\//.test(navigator.userAgent);
 const USUAL_LATENCY_S = 0.045;
 /** Stretching a long text, which is played from a place in it, holds the page no longer than this in one go. */
 const LONGEST_WORK_MS = 30;
+/** Seconds of speech that are handed over before they are heard, and how often it is looked whether more are needed. */
+const AHEAD_S = 60;
+const LOOKS_MS = 1000;
 
 /** When the audio of a stream may begin to play: one that comes more slowly than it plays would run dry at once, and is waited for, but no longer than WAIT_S. */
 export class StartGate {
@@ -76,6 +79,8 @@ export class Player {
   /** Settles once all that was pushed so far is handled, one piece after the other; never rejected. */
   #work = Promise.resolve();
   #workedMs = 0;
+  /** Ends a wait of what feeds the stream. */
+  #wake = () => {};
   /** True if this device plays nothing, as far as is known: once its sound could not be opened. */
   silent = typeof AudioContext !== "function";
 
@@ -141,12 +146,36 @@ export class Player {
     const first = Math.round(Math.min(Math.max(0, position), source.seconds) * source.sampleRate);
     this.#begin(first / source.sampleRate);
     this.paused = rests;
+    // What comes later is pushed after these.
+    const pieces = [...source.pieces];
+    this.#inTurn((stream) => this.#feed(stream, pieces, first, source.sampleRate));
+    if (complete) this.finish();
+  }
+
+  /** Take pieces from a sample on, a second after the other, as far ahead as is needed: stretching all of an hour at once would hold the page. */
+  async #feed(stream, pieces, first, rate) {
     let at = 0;
-    for (const piece of source.pieces) {
-      for (let from = Math.max(0, first - at); from < piece.length; from += source.sampleRate) this.push(piece.slice(from, from + source.sampleRate), source.sampleRate);
+    for (const piece of pieces) {
+      for (let from = Math.max(0, first - at); from < piece.length; from += rate) {
+        await this.#breathe();
+        while (stream === this.#stream && this.#received - (this.heard() - this.#offset) > AHEAD_S) {
+          await new Promise((done) => {
+            this.#wake = () => done(null);
+            setTimeout(done, LOOKS_MS);
+          });
+        }
+        if (stream !== this.#stream) return;
+        this.#take(stream, piece.slice(from, from + rate), rate);
+      }
       at += piece.length;
     }
-    if (complete) this.finish();
+  }
+
+  /** Let the page do something else, once it was held for long enough. */
+  async #breathe() {
+    if (this.#workedMs <= LONGEST_WORK_MS) return;
+    await new Promise((done) => setTimeout(done));
+    this.#workedMs = 0;
   }
 
   /** Rest, or play on. */
@@ -200,10 +229,7 @@ export class Player {
     this.#work = this.#work.then(async () => {
       if (!this.#opening) this.#run(stream);
       const opened = await this.open();
-      if (this.#workedMs > LONGEST_WORK_MS) {
-        await new Promise((done) => setTimeout(done));
-        this.#workedMs = 0;
-      }
+      await this.#breathe();
       if (stream !== 0 && stream === this.#stream) return opened ? act(stream) : this.#fail(stream);
     }).catch((error) => {
       // The chain goes on: a rejected one would skip all that is pushed from now on, of other streams too.
@@ -256,6 +282,7 @@ export class Player {
   stop() {
     if (this.#stream === 0) return;
     this.#stream = 0;
+    this.#wake();
     this.paused = false;
     clearTimeout(this.#starting);
     clearTimeout(this.#opensAt);

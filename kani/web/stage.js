@@ -93,7 +93,10 @@ export class Stage {
   step = (key) => this.#waveform.step(key);
 
   /** Show the word that is heard. */
-  follow = () => this.#words.follow();
+  follow() {
+    this.#showWords(true);
+    this.#words.follow();
+  }
 
   /** Have the text in the place of the words, or the words. */
   turn() {

@@ -69,7 +69,8 @@ export class TalkLines {
   #add(side) {
     const line = make("p", { dir: "auto" });
     const turn = make("div", { className: side }, make("b", { className: "hidden", textContent: `${t(`talk.${side}`)}: ` }), line);
-    const text = () => line.textContent.trim();
+    // What was not heard of an answer leaves its spaces, and a dash.
+    const text = () => line.textContent.replaceAll(/ +/g, " ").replace(/ —$/, "").trim();
     const own = side === "you";
     const act = (name, words, pressed) => {
       const pressing = button("", pressed, { className: "quiet", ariaLabel: words, title: words });

@@ -133,46 +133,6 @@ def test_written_question_is_answered_without_marks_and_kept(
     expect(page.locator(".answer p")).to_have_text([PLAIN, PLAIN])
 
 
-def test_turns_are_copied_said_again_and_written_anew_and_buttons_stay(
-    visit: Visit, start_server: StartServer, endpoint: ChatEndpoint, model: SpeakingModel
-) -> None:
-    page = visit(start_server("--engine", "espeak", "--llm", endpoint.url)).page
-    page.click("#tab-talk")
-    # Who answers is told before and while it does.
-    expect(page.locator("#talk-who")).to_have_text("tiny")
-    page.fill("#talk-persona", "A pirate.")
-    page.fill("#talk-text", "What is it?")
-    page.press("#talk-text", "Enter")
-    page.wait_for_selector(".answer .now")
-    expect(page.locator("#talk-who")).to_have_text("tiny · A pirate.")
-    # One label for what goes on, and buttons that stay where they are.
-    expect(page.locator("#talk-status")).to_have_text("Speaking")
-    expect(page.locator("#talk-invitation")).to_be_hidden()
-    places = [page.locator(name).bounding_box() for name in ("#talk", "#talk-stop", "#talk-end")]
-    page.click("#talk-stop")
-    expect(page.locator("#talk-stop")).to_be_disabled()
-    assert places == [page.locator(name).bounding_box() for name in ("#talk", "#talk-stop", "#talk-end")]
-    # An answer is said again, over which the conversation rests; and a question is written anew.
-    said = page.locator(".answer p").inner_text()
-    with page.expect_request("**/v1/audio/speech") as asked:
-        page.locator(".answer").get_by_role("button", name="Play again").click()
-    assert asked.value.post_data_json["input"] == said
-    expect(page.locator("#talk-status")).to_have_text("Paused")
-    page.click("#talk")
-    expect(page.locator("#talk-status")).to_have_text("")
-    page.locator(".you").get_by_role("button", name="Edit").click()
-    expect(page.locator("#talk-text")).to_have_value("What is it?")
-    expect(page.locator(".talk-lines > div")).to_have_count(0)
-    page.click("#toast-undo")
-    expect(page.locator(".talk-lines > div")).to_have_count(2)
-    page.locator(".you").get_by_role("button", name="Edit").click()
-    page.fill("#talk-text", "Where is it?")
-    page.press("#talk-text", "Enter")
-    page.wait_for_selector(".answer .now")
-    assert endpoint.said[-1] == [("system", "A pirate."), ("user", "Where is it?")]
-    expect(page.locator("#history li")).to_have_count(1)
-
-
 MICROPHONE = """() => {
   const { mediaDevices: devices } = navigator;
   const open = devices.getUserMedia.bind(devices);
