@@ -146,8 +146,10 @@ class Playback {
     }
   }
 
+  /** Rest; what repeats what was said is over then. */
   pause() {
-    this.#rest(true);
+    if (this.shown?.choice.kept === false) this.stop();
+    else this.#rest(true);
   }
 
   turn = (by) => this.acts.book()?.turn(by);
@@ -202,7 +204,7 @@ class Playback {
     if (compose.inParts(params.text)) this.#askInParts(utterance, params);
     else this.#ask(utterance, params, [{ text: params.text }]);
     // Browsers allow no sound before a click.
-    this.player.begin(utterance.seconds);
+    this.player.begin(utterance.seconds, () => this.stage.foreseen - utterance.begun.seconds);
     this.stage.begin(utterance);
     this.connected(connection.ready);
     this.#changed();

@@ -7,6 +7,8 @@
 
 /** Seconds that a stream is waited for before it plays, if it comes slowly. */
 const WAIT_S = 0.6;
+/** Seconds that it is waited for, if it would run dry before its end: it is heard in one piece then, if that is no longer. */
+const LONGEST_WAIT_S = 5;
 /** Seconds of audio that have to come in a second. */
 const FAST = 1.25;
 const IDLE_MS = 60_000;
@@ -21,22 +23,31 @@ const LONGEST_WORK_MS = 30;
 const AHEAD_S = 60;
 const LOOKS_MS = 1000;
 
-/** When the audio of a stream may begin to play: one that comes more slowly than it plays would run dry at once, and is waited for, but no longer than WAIT_S. */
+/** When the audio of a stream may begin to play: one that comes more slowly than it plays would run dry, and is waited for. */
 export class StartGate {
   #first = null;
   #last = null;
   #pace;
+  #expected;
 
-  /** @param {number} pace seconds of audio that came in a second of the stream before; NaN if there was none */
-  constructor(pace) {
+  /** @param {number} pace seconds of audio that came in a second of the stream before; NaN if there was none @param {() => number} expected seconds of all of it, as far as can be told */
+  constructor(pace, expected = () => 0) {
     this.#pace = pace;
+    this.#expected = expected;
   }
 
   /** Take ``seconds`` of audio that came at ``now`` (seconds); return whether playback may begin. */
   take(seconds, now) {
     this.#first ??= { at: now, seconds };
     this.#last = { at: now, seconds: (this.#last?.seconds ?? 0) + seconds };
-    return this.#pace >= FAST || this.pace >= FAST || now - this.#first.at >= WAIT_S;
+    return this.opens(now);
+  }
+
+  /** Return whether playback may begin at ``now``, once something has come. */
+  opens(now) {
+    if (this.#pace >= FAST || this.pace >= FAST) return true;
+    const runsDry = this.#last.seconds < this.#expected() * (1 - this.pace);
+    return now - this.#first.at >= (runsDry ? LONGEST_WAIT_S : WAIT_S);
   }
 
   /** Seconds of audio that came in a second since the first frame; NaN while there is one frame. */
@@ -132,9 +143,9 @@ export class Player {
     return true;
   }
 
-  /** Begin a stream, at a second of the utterance; call it on a click, as browsers allow no sound before one. */
-  begin(offset = 0) {
-    this.#gate = new StartGate(this.#pace / this.#nextTempo);
+  /** Begin a stream, at a second of the utterance; call it on a click, as browsers allow no sound before one. @param {() => number} [expected] seconds of all of it */
+  begin(offset = 0, expected = () => 0) {
+    this.#gate = new StartGate(this.#pace / this.#nextTempo, () => expected() / this.#tempo);
     this.#comes = true;
     return this.#begin(offset);
   }
@@ -253,7 +264,14 @@ export class Player {
     if (this.#held === null) return this.#send(played);
     this.#held.push(played);
     if (opens) this.#release();
-    else this.#opensAt ||= setTimeout(() => this.#release(), 1000 * WAIT_S);
+    else this.#opensAt ||= setTimeout(() => this.#look(), 1000 * WAIT_S);
+  }
+
+  /** Play what waits for the gate once it opens, also where nothing more comes. */
+  #look() {
+    this.#opensAt = 0;
+    if (this.#gate.opens(performance.now() / 1000)) this.#release();
+    else this.#opensAt = setTimeout(() => this.#look(), 1000 * WAIT_S);
   }
 
   #send = (samples) => this.#output.postMessage({ kind: "samples", stream: this.#stream, samples }, [samples.buffer]);

@@ -84,6 +84,11 @@ export class Stage {
     return find("of").textContent;
   }
 
+  /** Seconds of what is shown, with what is still to come. */
+  get foreseen() {
+    return this.#foreseen;
+  }
+
   /** The loudness that is chosen, 0 to 1. */
   get volume() {
     return find("volume").valueAsNumber;

@@ -286,7 +286,7 @@ export class TalkPanel {
     this.#player.volume = find("volume").valueAsNumber;
     this.#session = new TalkSession(this.#player, this.#settings, this.#handlers(), this.#lines.lines);
     this.#view.more.open = false;
-    this.#invite();
+    this.#changed();
   }
 
   #handlers() {

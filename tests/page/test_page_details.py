@@ -1,4 +1,4 @@
-"""What is easily overlooked: a second click, a focus that is lost, colours that are forced, words of the server."""
+"""What is easily overlooked: second clicks, a focus that is lost, forced colours, the server's words."""
 
 import re
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_switch_and_round_button_are_seen_in_forced_colours(visit: Visit) -> Non
     page = visit(forced_colors="active").page
     page.click("#tab-listen")
     page.wait_for_selector("#listen:enabled")
-    looks = "one => [getComputedStyle(one).backgroundColor, getComputedStyle(one, '::before').backgroundColor]"
+    looks = "one => [null, '::before'].map((part) => getComputedStyle(one, part).backgroundColor)"
     switch = page.locator("#listen-repeat")
     off = switch.evaluate(looks)
     assert off[0] != off[1]

@@ -1,4 +1,4 @@
-"""What sounds, one thing at a time: what is interrupted keeps its place, and the keys act on what is heard."""
+"""What sounds, one thing at a time: what is interrupted keeps its place, and keys act on what is heard."""
 
 import re
 from pathlib import Path
