@@ -103,7 +103,7 @@ class Playback {
     const { samples, stopped, lost, choice, at } = this.shown ?? {};
     if (this.busy || !(stopped || lost)) return null;
     if (!samples) return { ...choice, ...compose.choice, text: choice.text, before: choice.before };
-    const rest = at > 0 && wholeOf(choice) === compose.choice.text ? this.rest(compose.choice.text, at) : {};
+    const rest = wholeOf(choice) === compose.choice.text ? this.rest(compose.choice.text, at) : {};
     return rest.text ? { ...choice, ...compose.choice, ...rest } : null;
   }
 
@@ -136,8 +136,11 @@ class Playback {
 
   /** Play on, or what is left of it; without that, play it again. */
   play() {
-    if (this.player.busy) this.#rest(false);
-    else if (this.acts.book()?.goesOn()) this.acts.speak();
+    if (this.differs) this.#speakRest();
+    else if (this.player.busy) {
+      sources.begin(this);
+      this.#rest(false);
+    } else if (this.acts.book()?.goesOn()) this.acts.speak();
     else if (this.offered) this.speak(this.offered);
     else if (this.shown) {
       complain("");
@@ -149,7 +152,7 @@ class Playback {
   /** Rest; what repeats what was said is over then. */
   pause() {
     if (this.shown?.choice.kept === false) this.stop();
-    else this.#rest(true);
+    else if (this.player.busy) this.#rest(true);
   }
 
   turn = (by) => this.acts.book()?.turn(by);
@@ -247,9 +250,6 @@ class Playback {
   }
 
   #rest(rests) {
-    if (!this.player.busy) return;
-    if (!rests && this.differs) return this.#speakRest();
-    if (!rests) sources.begin(this);
     this.player.pause(rests);
     this.#sounds();
     this.#changed();
@@ -412,12 +412,13 @@ class Playback {
     this.stage.end(!lost);
     this.stage.say(t(lost ? "status.lost" : "status.done", { length: seconds(length) }));
     if (lost && this.#askAgain()) return;
-    if (lost) this.#keepPlace();
+    // Of what was stopped earlier only the beginning was heard.
+    if (lost || this.shown.stopped) this.#keepPlace();
     else {
       this.shown.at = 0;
       for (const id of [this.shown.id, this.shown.follows]) keepPlace(id);
-      this.acts.book()?.heard(this.shown);
     }
+    if (!lost) this.acts.book()?.heard(this.shown);
     this.#changed();
   }
 

@@ -1,7 +1,7 @@
 /** The player of a recording that was transcribed: a button and a waveform, outside of the tabs. */
 
 import { offerTempos } from "./delivery.js";
-import { eachFrame, find, queryAll, tell } from "./element.js";
+import { eachFrame, find, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { clock, t } from "./i18n.js";
 import { sources } from "./sources.js";
@@ -29,7 +29,6 @@ export class RecordingPlayer {
     offerTempos(find("heard-tempo"), (tempo) => (this.#audio.playbackRate = this.#audio.defaultPlaybackRate = tempo));
     // The transcript is still shown where this browser cannot play the recording.
     this.#audio.addEventListener("error", () => (find("heard").hidden = true));
-    for (const step of queryAll(".step", find("heard"))) step.addEventListener("click", () => this.step(step.value));
     this.#changed();
   }
 

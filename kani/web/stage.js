@@ -1,7 +1,7 @@
 /** The stage: the text being spoken, in the place where it was typed, and the row that plays it. */
 
 import { offerTempos } from "./delivery.js";
-import { eachFrame, find, query, queryAll, tell } from "./element.js";
+import { eachFrame, find, query, tell } from "./element.js";
 import { clock, number, percent, seconds, t } from "./i18n.js";
 import { tellShown } from "./shown.js";
 import { Memory, remember } from "./storage.js";
@@ -70,7 +70,6 @@ export class Stage {
     text.addEventListener("input", () => this.player.busy || this.say(""));
     text.addEventListener("keydown", ({ key, ctrlKey, metaKey }) => !ctrlKey && !metaKey && !["Escape", "Tab", "Shift", "Alt"].includes(key) && this.#showWords(false));
     find("details").addEventListener("toggle", () => this.#chart());
-    for (const step of queryAll(".step", find("stage"))) step.addEventListener("click", () => this.step(step.value));
     remember(find("volume"), "kani.volume", (volume) => (player.volume = Number(volume)));
     offerTempos(find("tempo"), async (tempo) => {
       find("tempo-shown").textContent = find("tempo").selectedOptions[0].text;

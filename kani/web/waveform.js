@@ -1,6 +1,7 @@
 /** A waveform that grows as audio comes, as wide as what is expected, fills as it is heard, and is the slider of the position: clicked, dragged, or moved by keys. */
 
 import { canvasOf, fillBar } from "./canvas.js";
+import { queryAll } from "./element.js";
 import { seconds, t } from "./i18n.js";
 
 const PEAKS_PER_S = 100;
@@ -58,6 +59,7 @@ export class Waveform {
       this.step(event.key);
     });
     this.#seek = seek;
+    for (const step of queryAll(".step", element.parentElement)) step.addEventListener("click", () => this.step(step.value));
   }
 
   /** Move as a key does, one of STEPS. */

@@ -61,6 +61,15 @@ def test_stopped_article_goes_on_from_its_place(visitor: Visitor, by: str) -> No
     expect(page.locator("#history li")).to_have_count(1)
 
 
+def test_article_that_was_stopped_at_once_goes_on_with_all_of_it(visitor: Visitor) -> None:
+    visitor.begin(ARTICLE, "en")
+    visitor.page.click("#stop")
+    expect(visitor.page.locator("#pause")).to_have_accessible_name("Resume")
+    visitor.page.click("#pause")
+    visitor.wait_for_sound()
+    assert len({request["text"] for request in visitor.requests}) < len(visitor.requests)
+
+
 @in_both
 def test_sample_interrupts_an_article_which_goes_on_after_it(visitor: Visitor) -> None:
     page = hear(visitor)
