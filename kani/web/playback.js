@@ -34,7 +34,7 @@ class Playback {
   /** The utterance on the stage, null for none; asked: its answer is not complete yet. */
   shown = null;
   asked = false;
-  /** As subtitles.js has them, which is there once something is heard. */
+  /** As subtitles.js has them, which is there once something is heard, or offered. */
   #sentenceAt = (text, place) => place;
   #sentenceAfter = (text, place) => place;
   /** What was chosen when it was asked for, as JSON. */
@@ -177,9 +177,16 @@ class Playback {
   /** Resolve when nothing is asked for nor heard. */
   ended = () => new Promise((resolve) => this.#waiting.push(resolve));
 
+  /** Know where sentences begin. */
+  async #learnSentences() {
+    const { sentenceAt, sentenceAfter } = await import("./subtitles.js");
+    [this.#sentenceAt, this.#sentenceAfter] = [sentenceAt, sentenceAfter];
+  }
+
   /** Show a text that can be heard. @param {string} id of what was heard of it */
   offer(choice, id = newId()) {
     sources.current ??= this;
+    this.#learnSentences();
     this.#take(Object.assign(new Utterance(id, choice, 0), { live: false, stopped: true }));
     this.stage.begin(this.shown, true);
     this.#changed();
@@ -427,7 +434,7 @@ class Playback {
     if (kind === "sound") {
       // While the server is there: what playback may need later.
       this.player.load();
-      import("./subtitles.js").then(({ sentenceAt, sentenceAfter }) => [this.#sentenceAt, this.#sentenceAfter] = [sentenceAt, sentenceAfter]);
+      this.#learnSentences();
       this.acts.sounds();
       if (this.shown.live) this.stage.sounds(performance.now() - this.shown.askedAt + 1000 * this.player.latency);
       this.#sounds();
