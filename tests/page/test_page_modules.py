@@ -58,7 +58,7 @@ def frame(metadata: bytes, payload: bytes, size: int | None = None) -> bytes:
 
 
 VOICE = "try { return m.speechParts(a[0], 9, 1, (v) => v === 'x'); } catch (e) { return [e.code, e.value]; }"
-GATE = "const gate = new m.StartGate(a[0] ?? NaN, () => a[2] ?? 0); return a[1].map(([s, now]) => gate.take(s, now));"
+GATE = "const g = new m.StartGate(a[0] ?? NaN, () => a[2] ?? 0); return a[1].map(([s, at]) => g.take(s, at));"
 TRANSCRIPT = """
   const transcript = new m.Transcript();
   for (const text of a) text ? transcript.add({ text, start: 0, end: 1 }) : transcript.pause();
