@@ -111,6 +111,10 @@ class ChatModel(Protocol):
     """A language model. It never blocks the event loop."""
 
     @property
+    def name(self) -> str:
+        """The model's own, "" until it is known."""
+
+    @property
     def description(self) -> str:
         """Model and address, for people."""
 

@@ -118,6 +118,7 @@ def _health() -> Schema:
         ),
         recognizer=nullable(recognizer),
         conversations=flag("Whether a language model answers live speech."),
+        chat_model=text('Its name, "" while it is not known.'),
         languages=mapping("Engine by language."),
         accented=items(text(), "Languages that are spoken with a foreign accent."),
         default_voices=mapping("The voice of a language, where a request names none."),

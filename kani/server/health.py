@@ -147,6 +147,7 @@ def health_fields(
         ],
         "recognizer": _recognizer(service),
         "conversations": service.chat_model is not None and service.recognition.hears_live,
+        "chat_model": service.chat_model.name if service.chat_model is not None else "",
         "languages": dict(sorted(service.catalogue.languages.items())) if started else {},
         "accented": sorted(service.catalogue.accented) if started else [],
         "default_voices": _default_voices(service) if started else {},

@@ -10,8 +10,8 @@ import { history } from "./history.js";
 import { has, number, t, translate } from "./i18n.js";
 import { handleMenus, showPreferences } from "./navigation.js";
 import { playback } from "./playback.js";
-import { quiet } from "./player.js";
 import { inWords, server } from "./server.js";
+import { quiet, silence, sources } from "./sources.js";
 import { openChannel } from "./storage.js";
 import { isNatural, learnVoices } from "./voices.js";
 import { TAG, withoutMarks } from "./words.js";
@@ -36,19 +36,27 @@ const otherTabs = openChannel("kani");
 compose.speak = speak;
 connection.told = lineIs;
 playback.acts = {
-  begins: () => otherTabs?.postMessage("speaks"),
   keep,
-  sounds: (utterance) => {
+  sounds: () => {
     // While the server is there: what has come can be saved, kept and played again without it.
     import("./downloads.js");
     historyList();
-    features.plays(utterance);
   },
+  speak: () => speak(false),
   book: () => features.book,
   changed: buttons,
 };
 const gallery = new Gallery();
 const features = new Features();
+sources.begins = () => otherTabs?.postMessage("speaks");
+sources.changed = () => {
+  // Speech that rests keeps its player in all tabs, until something else is heard.
+  const { current } = sources;
+  const heard = ((current?.sounds || (current === playback && playback.busy)) && current.box) || "";
+  document.body.dataset.sounds = heard;
+  for (const player of queryAll(".player")) player.toggleAttribute("data-sounds", player.id === heard);
+  features.sounds();
+};
 server.learn = learn;
 
 /** Speak the text of the form; tries: to hear how a choice sounds, from the sentence on that is heard. */
@@ -93,13 +101,11 @@ async function saveAs(kind) {
 }
 
 function buttons() {
-  features.changed();
   const some = playback.shown !== null && playback.shown.samples > 0;
   const left = document.activeElement === find("stop") && !playback.busy;
   find("stop").hidden = !playback.busy;
-  find("stage").toggleAttribute("data-sounds", playback.busy);
   // Not the same picture as that of the button that speaks.
-  const goesOn = !playback.player.busy && (features.book?.goesOn() || (playback.offered && "resume"));
+  const { goesOn } = playback;
   const act = playback.player.paused || (goesOn && goesOn !== "again") ? "resume" : playback.player.busy ? "pause" : "again";
   find("pause").disabled = playback.asked ? !playback.player.busy : !some && !goesOn;
   find("pause").dataset.act = act;
@@ -139,6 +145,7 @@ async function learn() {
     showServer(health, voices);
     features.learned(health);
     find("tabs").hidden = !health.recognizer;
+    if (health.engines.every(({ cloning }) => cloning === "none")) tell(find("kept-empty"), t("kept.no_engine"));
     // Browsers give a page over plain http no microphone.
     find("dictate").hidden = !health.recognizer?.live || !navigator.mediaDevices;
   }
@@ -169,25 +176,18 @@ function showServer({ version, engines, light = [], languages, recognizer, count
 }
 
 find("spoken").addEventListener("toggle", () => find("spoken").open && tell(find("spoken-text"), playback.shown.spoken));
-find("stop").addEventListener("click", () => quiet());
+find("stop").addEventListener("click", silence);
 // A fault of one text is not said of another.
 find("text").addEventListener("input", () => find("problem").dataset.line || complain(""));
 // What is heard goes on from its sentence with the new choice.
 find("compose").addEventListener("change", () => playback.differs && speak(true));
 for (const file of files) file.addEventListener("click", () => saveAs(file.value));
-find("pause").addEventListener("click", () => {
-  if (playback.player.busy) playback.pause(!playback.player.paused);
-  else if (features.book?.goesOn()) speak(false);
-  else if (playback.offered) playback.speak(playback.offered);
-  else playback.replay(playback.shown, playback.shown.pieces);
-});
-// As keys do on the slider of the position.
-for (const step of queryAll(".step")) step.addEventListener("click", () => query(".waveform", step.parentElement).dispatchEvent(new KeyboardEvent("keydown", { key: step.value })));
+find("pause").addEventListener("click", () => (playback.sounds ? playback.pause() : playback.play()));
 // A title leads back to what is heard.
-for (const [title, tab, text] of [["of", "tab-speak", "page-of-text"], ["heard-of", "tab-listen", "transcript"]]) {
+for (const [title, panel, text] of [["of", "compose-panel", "page-of-text"], ["heard-of", "listen-panel", "transcript"]]) {
   find(title).addEventListener("click", () => {
-    find(tab).click();
-    find("follow").click();
+    features.showTab(panel);
+    playback.stage.follow();
     find(text).scrollIntoView({ block: "nearest" });
   });
 }
@@ -208,7 +208,7 @@ otherTabs?.addEventListener("message", ({ data }) => {
 document.addEventListener("keydown", (event) => {
   // In a field of a search it empties that.
   const elsewhere = document.querySelector("dialog[open], [popover], [type=search]:focus");
-  if (event.key === "Escape" && !elsewhere) quiet();
+  if (event.key === "Escape" && !elsewhere) silence();
 });
 
 playback.player.open();

@@ -3,13 +3,14 @@
 import { compose } from "./compose.js";
 import { button, find, style, tell } from "./element.js";
 import { complain } from "./failures.js";
-import { charactersOf, coverOf, history, places, shareRead } from "./history.js";
+import { charactersOf, coverOf, history, keepPlace, places, shareRead } from "./history.js";
 import { clock, locale, number, percent, t, translate } from "./i18n.js";
 import { playback } from "./playback.js";
-import { quiet } from "./player.js";
 import { inWords, server, ServerError } from "./server.js";
 import { Draft, Memory, remember } from "./storage.js";
-import { sentenceAfter, sentenceAt } from "./subtitles.js";
+import { tellShown } from "./shown.js";
+import { sleepNoMore } from "./sleep.js";
+import { sentenceAt } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
 import { fill } from "./voices.js";
 import { saveFile } from "./wav.js";
@@ -18,8 +19,7 @@ import "./texts-book.js";
 /** As the server has it: a larger file need not be sent. */
 const MOST_MEBIBYTES = 64;
 const PLACE_EVERY_MS = 500;
-/** Places of books that are remembered; and those that a search shows, with so much of the text before and after. */
-const MOST_PLACES = 50;
+/** Places that a search shows, with so much of the text before and after. */
 const [MOST_FOUND, BEFORE, AFTER] = [30, 24, 60];
 /** Share of the work that is speaking; the rest writes the file. And seconds, and a share, of work that tell how long it takes. */
 const SPEAKING = 0.9;
@@ -45,14 +45,14 @@ export class Book {
   constructor() {
     translate(this.#box);
     const pressing = (name, act) => find(`book-${name}`).addEventListener("click", act);
-    pressing("previous", () => this.#use(this.#at - 1));
-    pressing("next", () => this.#use(this.#at + 1));
+    pressing("previous", () => this.turn(-1));
+    pressing("next", () => this.turn(1));
     pressing("restart", () => this.#jump(t("book.restart"), this.#at, 0));
-    pressing("edit", () => find("edit").click());
+    pressing("edit", () => playback.stage.turn());
     pressing("close", () => this.#close());
     // A phone's Back would leave the page. The link that skips to the text goes nowhere.
     window.addEventListener("popstate", () => this.#book && !window.history.state && window.location.hash !== "#text" && this.#close());
-    pressing("other", () => find("book-file").click());
+    pressing("other", () => find("book-file").showPicker());
     pressing("make", () => this.#make());
     pressing("cancel", () => this.#making.stop.abort());
     find("chapter").addEventListener("change", () => this.#use(Number(find("chapter").value)));
@@ -64,7 +64,7 @@ export class Book {
     find("compose").addEventListener("submit", () => this.#closed());
     remember(find("book-size"), "kani.text-size", (size) => {
       document.documentElement.style.setProperty("--size", size);
-      find("follow").click();
+      playback.stage.follow();
     });
     setInterval(() => this.#book && this.#tellPlace(), PLACE_EVERY_MS);
   }
@@ -100,7 +100,7 @@ export class Book {
   show(entry, again = false) {
     this.#closed();
     const typed = this.#book || again ? this.#open.object.typed : compose.choice.text;
-    if (this.#book) quiet(); // Its place is not one of this book.
+    if (this.#book) playback.stop(); // Its place is not one of this book.
     this.#book = entry;
     this.#open.object = { id: entry.id, typed };
     if (!window.history.state) window.history.pushState("book", "");
@@ -121,6 +121,7 @@ export class Book {
     if (cover) find("book-cover").src = coverOf({ cover });
     tell(find("book-state"), "");
     this.#box.hidden = false;
+    tellShown();
     this.#use(Math.min(at, chapters.length - 1), from, false, again);
     if (!again) find("chapter").focus({ focusVisible });
   }
@@ -221,33 +222,19 @@ export class Book {
   heard({ choice, stopped }) {
     if (stopped || !this.reads(choice)) return;
     const sleeps = find("sleep").value === "chapter";
-    if (sleeps) {
-      find("sleep").value = "";
-      find("sleep").dispatchEvent(new Event("change"));
-    }
+    if (sleeps) sleepNoMore();
     const isLast = this.#at + 1 === this.#book.chapters.length;
     this.#keepPlace(isLast ? this.#book.chapters[this.#at].text.length : 0);
     if (!isLast) this.#use(this.#at + 1, 0, !sleeps);
   }
 
-  /** Read aloud from the sentence on that holds a character of what is shown, or is at a point of the window; return false if that is not the chapter, or its audio came and will do. moves: from the place that is heard, ahead by a second at least; what rests goes on resting. */
-  readFrom(given, came, moves = false) {
-    if (came && !playback.differs) return false;
-    const text = this.#text;
-    if (!this.reads(compose.choice) || find("words").textContent !== text) return false;
-    const aloud = !moves || this.#isHeard();
-    const place = moves ? given : placeAt(given);
-    let from = sentenceAt(text, Math.min(place, text.length - 1));
-    const heard = (playback.shown.choice.before ?? "").length + Math.max(0, playback.place);
-    if (moves && place > heard && from < heard + playback.stage.pace) from = sentenceAfter(text, from);
-    if (from === text.length) return false;
-    quiet();
+  /** Read the chapter from a character on, aloud or once that is asked for. */
+  readFrom(from, aloud) {
     this.#keepPlace(from);
     this.#begin(aloud);
-    return true;
   }
 
-  /** Something is heard, and does not rest. */
+  /** Something is waited for, or heard. */
   #isHeard = () => playback.busy && !playback.player.paused;
 
   /** Read the chapter from its place on, aloud or once that is asked for. */
@@ -256,9 +243,14 @@ export class Book {
     else playback.offer({ ...compose.choice, ...this.next });
   }
 
+  /** Go to the chapter before or after, if there is one. */
+  turn(by) {
+    if (this.#book?.chapters[this.#at + by]) this.#use(this.#at + by);
+  }
+
   /** Go to a chapter, where it was left, and read it aloud if the one before it was; again: after a reload. */
   #use(at, from = this.#place[2]?.[at] ?? 0, aloud = this.#isHeard(), again = false) {
-    quiet();
+    playback.stop();
     this.#at = at;
     // A chapter that was left halfway says so.
     for (const [n, { title, text }] of this.#book.chapters.entries()) {
@@ -280,8 +272,7 @@ export class Book {
   /** Remember a place. */
   #keepPlace(from) {
     const place = [this.#at, from, { ...this.#place[2], [this.#at]: from || undefined }, compose.chosen()];
-    const others = Object.entries(places.object).filter(([id]) => id !== this.#book.id);
-    places.text = JSON.stringify(Object.fromEntries([...others, [this.#book.id, place]].slice(-MOST_PLACES)));
+    keepPlace(this.#book.id, place);
     find("book-restart").disabled = from === 0;
   }
 
@@ -307,7 +298,7 @@ export class Book {
       if (aloud) compose.speak(false);
     }, "chapter");
     if (find("words").textContent === this.#text) {
-      quiet();
+      playback.stop();
       playback.stage.hide();
     }
     // The text before it comes back, if nothing else was typed meanwhile.
@@ -363,15 +354,6 @@ export class Book {
       }
     }
   }
-}
-
-/** Code units of what is shown before a point of the window. */
-function placeAt([x, y]) {
-  const caret = document.caretPositionFromPoint?.(x, y);
-  const range = caret ? new Range() : document.caretRangeFromPoint(x, y);
-  if (caret) range.setEnd(caret.offsetNode, caret.offset);
-  range.setStart(find("words"), 0);
-  return range.toString().length;
 }
 
 /** The letters and digits of a heading, which a table of contents may part in another way. */

@@ -12,18 +12,19 @@ const MAIN_TAG = { name: "Speech and transcription", description: "The calls tha
 /** The pages' own files, which no program asks for. */
 const PAGES = /^\/(docs|service-worker\.js|manifest\.webmanifest|openapi\.json|static\/.*)?$/;
 
-function table(caption, heads, rows) {
-  const cells = (name, values, more) => values.map((value) => make(name, more, value));
+/** A table that can be scrolled; name: of its call, as many are open at once. */
+function table(name, caption, heads, rows) {
+  const cells = (kind, values, more) => values.map((value) => make(kind, more, value));
   const body = rows.map(([first, ...rest]) => make("tr", {}, make("th", { scope: "row" }, make("code", {}, first)), ...cells("td", rest)));
   const head = make("thead", {}, make("tr", {}, ...cells("th", heads, { scope: "col" })));
-  return make("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: caption }, make("table", {}, head, make("tbody", {}, ...body)));
+  return make("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: `${name}: ${caption}` }, make("table", {}, head, make("tbody", {}, ...body)));
 }
 
 /** A table below a heading, if it has rows. */
-const titled = (title, heads, rows) => (rows.length ? [make("h3", {}, title), table(title, heads, rows)] : []);
+const titled = (name, title, heads, rows) => (rows.length ? [make("h3", {}, title), table(name, title, heads, rows)] : []);
 
 /** The heading and table of a body or an answer of JSON; nothing for other contents. */
-const schemaTable = (title, schema, components) => titled(title, ["Field", "Type", "Description"], fieldRows(schema, components.schemas));
+const schemaTable = (name, title, schema, components) => titled(name, title, ["Field", "Type", "Description"], fieldRows(schema, components.schemas));
 
 function curlBlock(call) {
   const code = make("code", {}, curl(location.origin, call));
@@ -43,14 +44,14 @@ function keys(call) {
 
 function parameters(call) {
   const rows = call.parameters.map(({ name, in: place, required, schema, description = "" }) => [name, place + (required ? ", required" : ""), kindOf(schema), description]);
-  return titled("Parameters", ["Name", "Place", "Type", "Description"], rows);
+  return titled(call.name, "Parameters", ["Name", "Place", "Type", "Description"], rows);
 }
 
-function body({ kind, media }, components) {
+function body({ name, kind, media }, components) {
   if (!media) return [];
   const { description } = resolve(media.schema, components.schemas);
   const note = description ? [make("p", {}, description)] : [];
-  return [...schemaTable(`Body: ${kind}`, media.schema, components), ...note];
+  return [...schemaTable(name, `Body: ${kind}`, media.schema, components), ...note];
 }
 
 function answers(call, components) {
@@ -60,9 +61,9 @@ function answers(call, components) {
   const schema = ok?.content?.["application/json"]?.schema;
   const headers = Object.entries(ok?.headers ?? {}).map(([name, each]) => [name, each.description]);
   return [
-    ...titled("Answers", ["Status", "Description", "Content"], rows),
-    ...titled("Headers", ["Name", "Description"], headers),
-    ...(schema ? schemaTable("Fields of the answer", schema, components) : []),
+    ...titled(call.name, "Answers", ["Status", "Description", "Content"], rows),
+    ...titled(call.name, "Headers", ["Name", "Description"], headers),
+    ...(schema ? schemaTable(call.name, "Fields of the answer", schema, components) : []),
   ];
 }
 
@@ -101,11 +102,16 @@ function show(spec) {
   const tags = [...spec.tags].sort((one, other) => Number(one.name === "Server") - Number(other.name === "Server"));
   for (const tag of [MAIN_TAG, ...tags]) {
     const own = tag === MAIN_TAG ? main : calls.filter((call) => call.tags[0] === tag.name && !main.includes(call));
-    const section = make("section", { className: "group" }, make("h2", {}, tag.name), make("p", {}, tag.description));
+    const id = `group-${tag.name.toLowerCase().replaceAll(/\W+/g, "-")}`;
+    const section = make("section", { className: "group", id }, make("h2", {}, tag.name), make("p", {}, tag.description));
+    const list = make("ul");
+    find("contents").append(make("li", {}, make("a", { href: `#${id}` }, tag.name), list));
     for (const call of own) {
       const element = callElement(call, spec.components);
       section.append(element);
-      shown.push({ element, words: `${call.name} ${call.summary} ${call.tags.join(" ")}`.toLowerCase() });
+      const entry = make("li", {}, make("a", { href: `#${call.operationId}` }, make("code", {}, call.name)));
+      list.append(entry);
+      shown.push({ element, entry, words: `${call.name} ${call.summary} ${call.tags.join(" ")}`.toLowerCase() });
     }
     find("calls").append(section);
   }
@@ -114,7 +120,9 @@ function show(spec) {
 
 function filter(shown) {
   const words = find("filter").value.toLowerCase().split(/\s+/);
-  for (const { element, words: own } of shown) element.hidden = !words.every((word) => own.includes(word));
+  for (const { element, entry, words: own } of shown) {
+    element.hidden = entry.hidden = !words.every((word) => own.includes(word));
+  }
   for (const section of queryAll(".group")) section.hidden = !section.querySelector(".call:not([hidden])");
   const left = shown.filter(({ element }) => !element.hidden).length;
   find("state").textContent = `${left} of ${shown.length} calls`;
@@ -137,6 +145,7 @@ async function start() {
   filter(shown);
   find("filter").addEventListener("input", () => filter(shown));
   find("search").addEventListener("submit", (event) => event.preventDefault());
+  find("contents-menu").open = matchMedia("(min-width: 980px)").matches;
   addEventListener("hashchange", openNamed);
   openNamed();
 }

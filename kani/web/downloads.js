@@ -3,8 +3,8 @@
 import { complain, expected } from "./failures.js";
 import { percent, t } from "./i18n.js";
 import { playback } from "./playback.js";
-import { quiet } from "./player.js";
 import { server } from "./server.js";
+import { quiet } from "./sources.js";
 import { timedWords, timesFile } from "./subtitles.js";
 import { fileName, saveFile, wavFile } from "./wav.js";
 

@@ -7,16 +7,17 @@ import { complain, expected } from "./failures.js";
 import { history } from "./history.js";
 import { t } from "./i18n.js";
 import { handleTabs } from "./navigation.js";
-import { quiet } from "./player.js";
+import { playback } from "./playback.js";
 import { inWords, server } from "./server.js";
+import { quiet, sources } from "./sources.js";
 import { Draft, Memory } from "./storage.js";
-import { heardVoice, nameOf } from "./voices.js";
 
 /** How long a press lasts, at most usually. */
 const PRESS_MS = 300;
 
 export class Features {
-  #showTab;
+  /** Shows the panel with an id. */
+  showTab;
   /** The panel that is shown, also after a reload. */
   #tab = new Memory("kani.tab", () => sessionStorage);
   #dictation = null;
@@ -32,9 +33,9 @@ export class Features {
   #voiceList = null;
 
   constructor() {
-    this.#showTab = handleTabs((id) => this.#showPanel((this.#tab.text = id)));
+    this.showTab = handleTabs((id) => this.#showPanel((this.#tab.text = id)));
     // A link shares a text.
-    if (this.#tab.text && !window.location.hash) this.#showTab(this.#tab.text);
+    if (this.#tab.text && !window.location.hash) this.showTab(this.#tab.text);
     find("dictate").addEventListener("click", () => this.#dictate().catch(told));
     // The cursor stays where the words will go.
     find("dictate").addEventListener("mousedown", (event) => event.preventDefault());
@@ -45,7 +46,7 @@ export class Features {
     for (const kind of ["focusin", "input"]) page.addEventListener(kind, typed);
     page.addEventListener("focusout", () => setTimeout(typed, PRESS_MS));
     find("sleep").addEventListener("change", () => part(() => import("./sleep.js")).then(({ sleep }) => sleep(), told));
-    find("book").addEventListener("click", () => find("book-file").click());
+    find("book").addEventListener("click", () => find("book-file").showPicker());
     find("book-file").addEventListener("change", () => this.#readBook(find("book-file").files[0]));
     for (const zone of ["compose", "talk-panel"]) takeDrops(find(zone), (file) => (isSound(file) ? this.#hear(file) : this.#readBook(file)).catch(told));
     if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen(), told);
@@ -81,24 +82,23 @@ export class Features {
     if (!this.#historyList && history.lasts && (await history.list()).length === 0) return;
     this.#historyList ??= historyList().then(({ HistoryList }) => new HistoryList({
       reuse: (choice) => {
-        this.#showTab("compose-panel");
+        this.showTab("compose-panel");
         compose.reuse(choice);
+        playback.stop();
+        playback.reopen();
       },
       open: (entry) => this.#open(entry).catch(told),
     }));
     await (await this.#historyList).show();
   }
 
-  /** An utterance is heard: the keys of a keyboard or headset act on it. */
-  async plays({ choice, result }) {
+  /** What is heard began, rests, goes on or has ended: the keys of a keyboard or headset act on it. */
+  async sounds() {
+    if (!this.#mediaKeys && !sources.current?.sounds) return;
     const { MediaKeys } = await import("./media-keys.js");
     this.#mediaKeys ??= new MediaKeys();
-    const said = { title: find("of").textContent, artist: nameOf(heardVoice(choice, result)) || "Kani" };
-    await this.#mediaKeys.plays({ ...said, ...this.book?.told(choice) });
+    this.#mediaKeys.changed();
   }
-
-  /** What is heard began, rests or has ended. */
-  changed = () => this.#mediaKeys?.changed();
 
   /** Take what the server says it can do. */
   learned(health) {
@@ -125,7 +125,7 @@ export class Features {
     const [{ ListenPanel }] = await part(() => Promise.all([import("./listen-panel.js"), fillIn(find("listen-panel")), historyList(), import("./media-keys.js")]));
     find("listen-panel").inert = false;
     this.#listenPanel ??= new ListenPanel((text) => {
-      this.#showTab("compose-panel");
+      this.showTab("compose-panel");
       compose.give(text);
       find("speak").focus();
       compose.speak(false);
@@ -139,11 +139,11 @@ export class Features {
   /** Show a transcript, a conversation or a book of the history. */
   async #open(entry) {
     if (entry.kind === "book") {
-      this.#showTab("compose-panel");
+      this.showTab("compose-panel");
       return (await this.#bookReader()).show(entry);
     }
     const talk = entry.kind === "talk";
-    await this.#showTab(talk ? "talk-panel" : "listen-panel");
+    await this.showTab(talk ? "talk-panel" : "listen-panel");
     await (talk ? this.#talkPanel : this.#listenPanel)?.open(entry);
   }
 
@@ -160,14 +160,14 @@ export class Features {
 
   /** Transcribe a file that was dropped elsewhere. */
   async #hear(file) {
-    await this.#showTab("listen-panel");
+    await this.showTab("listen-panel");
     this.#listenPanel?.take(file);
   }
 
   /** Read a book's file, if there is one. */
   async #readBook(file) {
     if (!file) return;
-    this.#showTab("compose-panel");
+    this.showTab("compose-panel");
     await this.#bookReader().then((book) => book.read(file), told);
     // The same file may be chosen again.
     find("book-file").value = "";

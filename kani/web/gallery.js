@@ -4,7 +4,6 @@ import { compose } from "./compose.js";
 import { find, make, query, queryAll } from "./element.js";
 import { expected } from "./failures.js";
 import { locale, number, t } from "./i18n.js";
-import { quiet } from "./player.js";
 import { server, ServerError } from "./server.js";
 import { Memory } from "./storage.js";
 import { collator, fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, sounds } from "./voices.js";
@@ -222,12 +221,11 @@ export class Gallery {
 
   async #play(voice) {
     const playing = this.#playing === voice.id;
-    quiet();
     find("gallery-problem").textContent = "";
-    if (playing) return;
     const { sample } = await import("./sample.js");
+    if (playing) return sample.stop();
     this.#plays(voice.id);
-    await sample.play(server.preview(voice.id, this.#tongue || locale))
+    await sample.hear(server.preview(voice.id, this.#tongue || locale))
       .catch(expected([DOMException, ServerError], ({ words = t("kept.unplayable") }) => (find("gallery-problem").textContent = words)))
       .finally(() => this.#playing === voice.id && this.#plays(""));
   }

@@ -12,6 +12,8 @@ const NAME = "kani";
 const STORE = "history";
 /** Entries of a kind. */
 const MOST = 50;
+/** Places that are remembered: as many as there are entries that have one. */
+const MOST_PLACES = 3 * MOST;
 /** Bytes of all sounds. */
 const MOST_BYTES = 200 * 2 ** 20;
 
@@ -131,8 +133,15 @@ export class History {
 /** What this browser keeps. */
 export const history = new History();
 
-/** The places in books, by their ids: a chapter, and the character of it that a sentence begins at. */
+/** The places in what is kept, by its ids: in a book a chapter, and the character of it that a sentence begins at; in a long text that character. */
 export const places = new Memory("kani.places", () => localStorage);
+
+/** Remember a place, or none. */
+export function keepPlace(id, place = undefined) {
+  if (JSON.stringify(places.object[id]) === JSON.stringify(place)) return;
+  const others = Object.entries(places.object).filter(([other]) => other !== id);
+  places.text = JSON.stringify(Object.fromEntries((place === undefined ? others : [...others, [id, place]]).slice(-MOST_PLACES)));
+}
 
 /** How long chapters are. */
 export const charactersOf = (chapters) => chapters.reduce((sum, { text }) => sum + text.length, 0);

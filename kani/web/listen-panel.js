@@ -12,10 +12,10 @@ import { FileQueue } from "./listen-queue.js";
 import { Listener } from "./listener.js";
 import { meterOf } from "./meter.js";
 import { Microphone } from "./microphone.js";
-import { quiet } from "./player.js";
 import { Recording } from "./recording.js";
 import { lengthOf, RecordingPlayer } from "./recording-player.js";
 import { inWords, server, ServerError } from "./server.js";
+import { quiet, silence } from "./sources.js";
 import { Draft, KEPT_WITHIN_MS } from "./storage.js";
 import { timesFile } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
@@ -117,7 +117,7 @@ export class ListenPanel {
       if (names) offerUndo(t("listen.ended", { names }), () => files.forEach((file) => this.#takeAgain(file)), "listen");
     }
     if (this.#state !== "recording") return;
-    if (this.#listener.deaf) quiet();
+    if (this.#listener.deaf) silence();
     this.#become("finishing", t("listen.finishing"));
     await this.#listener.finish();
     if (this.#listener) this.#recorded();

@@ -10,6 +10,7 @@ const FIELDS = {
   lexicon: "parameters.lexicon",
   seed: "parameters.seed",
   speed: "speed.label",
+  text: "text.label",
   voice: "voice.label",
   voice_id: "voice.label",
 };

@@ -35,17 +35,25 @@ function closeOthers(element = null) {
 /** Have menus (details with the class "menu") close by another one that opens, by Escape, by a click elsewhere, which does nothing else to a text or slider, and by a button of a list. */
 export function handleMenus() {
   let closed = false;
+  let chosen = false;
   document.addEventListener("pointerdown", (event) => {
     const target = /** @type {Element} */ (event.target);
     closed = closeOthers(target) && !target.closest(CONTROLS);
     if (closed) event.stopImmediatePropagation();
   }, true);
   document.addEventListener("click", (event) => {
-    if (closed && event.detail > 0) event.stopImmediatePropagation();
+    // The second click of a double one is not meant for what lies below the menu that the first has closed.
+    if ((closed && event.detail > 0) || (chosen && event.detail > 1)) {
+      event.stopImmediatePropagation();
+      event.preventDefault();
+    } else chosen = false;
     closed = false;
   }, true);
   document.addEventListener("focusin", ({ target }) => closeOthers(target));
-  document.addEventListener("click", ({ target }) => /** @type {Element} */ (target).closest(".menu .list button") && closeOthers());
+  document.addEventListener("click", ({ target }) => {
+    chosen = /** @type {Element} */ (target).closest(".menu .list button") !== null;
+    if (chosen) closeOthers();
+  });
   // What is unfolded is to be seen.
   document.addEventListener("toggle", ({ target }) => {
     const opened = /** @type {Element} */ (target);

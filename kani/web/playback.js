@@ -2,14 +2,18 @@
 
 import { compose } from "./compose.js";
 import { connection } from "./connection.js";
+import { find } from "./element.js";
 import { complain, expected } from "./failures.js";
 import { seconds, t } from "./i18n.js";
 import { explain } from "./messages.js";
-import { Player, quiet, sounds } from "./player.js";
+import { keepPlace, history, places } from "./history.js";
+import { Player } from "./player.js";
+import { sources } from "./sources.js";
 import { Stage } from "./stage.js";
-import { Draft, Growth, newId } from "./storage.js";
+import { Growth, newId } from "./storage.js";
 import { Utterance } from "./utterance.js";
-import { isLong, isMarked, TAG } from "./words.js";
+import { heardVoice, nameOf } from "./voices.js";
+import { isLong, isMarked, placeAt, TAG } from "./words.js";
 
 /** A wait for more audio that is longer is told. */
 const LONG_WAIT_MS = 1000;
@@ -19,18 +23,20 @@ const PLACE_EVERY_MS = 500;
 
 class Playback {
   /**
-   * begins(): nothing is to be heard in other tabs; keep(utterance, comes): one with some audio, comes: and more of it;
-   * sounds(utterance): its first sound is heard; book(): the one that is open, if there is one; changed(): its buttons may do other things now.
+   * keep(utterance, comes): one with some audio, comes: and more of it;
+   * sounds(): its first sound is heard; speak(): the text of the form is to be spoken; book(): the one that is open, if there is one; changed(): its buttons may do other things now.
    * @type {Record<string, any>}
    */
   acts = {};
+  box = "stage";
   player = new Player((kind) => this.#happened(kind));
-  stage = new Stage(this.player, (position, rests) => this.playFrom(position, rests), (...place) => this.acts.book()?.readFrom(...place));
+  stage = new Stage(this.player, (position, rests) => this.playFrom(position, rests), (...place) => this.#readFrom(...place));
   /** The utterance on the stage, null for none; asked: its answer is not complete yet. */
   shown = null;
   asked = false;
-  /** As subtitles.js has it, which is there once something is heard. */
+  /** As subtitles.js has them, which is there once something is heard, or offered. */
   #sentenceAt = (text, place) => place;
+  #sentenceAfter = (text, place) => place;
   /** What was chosen when it was asked for, as JSON. */
   #chosen = "";
   /** Timer that tells a long wait for more audio. */
@@ -39,15 +45,12 @@ class Playback {
   #growth = new Growth();
   /** Called when nothing is asked for nor heard. */
   #waiting = [];
-  /** The place in a long text that is heard, for a reload: {length: of the whole, at: character of its sentence}. */
-  #heard = new Draft("kani.heard");
   /** The character at which the connection broke. */
   #brokeAt = -1;
 
   constructor() {
-    setInterval(() => {
-      if (this.player.busy && this.place >= 0) this.#heard.object = { length: wholeOf(this.shown.choice).length, at: this.sentence };
-    }, PLACE_EVERY_MS);
+    sources.all.push(this);
+    setInterval(() => this.player.busy && this.#keepPlace(), PLACE_EVERY_MS);
   }
 
   /** True if something is waited for, heard or paused. */
@@ -78,18 +81,92 @@ class Playback {
     return { text: text.slice(from), before: text.slice(0, from) };
   }
 
-  /** Show a long text where it was left before a reload. */
-  reopen() {
-    const { choice } = compose;
-    const { length, at = 0 } = this.#heard.object;
-    const rest = this.rest(choice.text, at);
-    if (rest.before && length === choice.text.length) this.offer({ ...choice, ...rest });
+  /** Remember where a long text is heard: the character of its sentence. */
+  #keepPlace() {
+    const { shown } = this;
+    if (this.place < 0 || shown.choice.book || !isLong(wholeOf(shown.choice))) return;
+    shown.at = this.sentence;
+    keepPlace(shown.id, shown.at);
+    if (shown.follows) keepPlace(shown.follows);
   }
 
-  /** What is offered, and was not asked for yet, in the manner of the form; null for nothing. */
+  /** Show the text of the form where it was left, if it is a long one: before a reload, or before others were heard. */
+  async reopen() {
+    const { choice } = compose;
+    const left = (await history.list()).find((entry) => entry.choice && wholeOf(entry.choice) === choice.text && places.object[entry.id] > 0);
+    const rest = left ? this.rest(choice.text, places.object[left.id]) : {};
+    if (rest.before && !this.busy && compose.choice.text === choice.text) this.offer({ ...choice, ...rest }, left.id);
+  }
+
+  /** What is still to be heard of what is shown, and does not come, in the manner of the form; null for nothing. */
   get offered() {
-    const { samples, stopped, choice } = this.shown ?? {};
-    return !this.busy && stopped && !samples ? { ...choice, ...compose.choice, text: choice.text, before: choice.before } : null;
+    const { samples, stopped, lost, choice, at } = this.shown ?? {};
+    if (this.busy || !(stopped || lost)) return null;
+    if (!samples) return { ...choice, ...compose.choice, text: choice.text, before: choice.before };
+    const rest = wholeOf(choice) === compose.choice.text ? this.rest(compose.choice.text, at) : {};
+    return rest.text ? { ...choice, ...compose.choice, ...rest } : null;
+  }
+
+  /** The second at which what has come is heard on: that of the sentence at which it was stopped; 0 for its beginning. */
+  get #left() {
+    const { at = 0, choice, spans } = this.shown;
+    const before = [...wholeOf(choice).slice(choice.before?.length ?? 0, at)].length;
+    return at > 0 ? (spans.find(([from]) => from >= before)?.[2] ?? 0) : 0;
+  }
+
+  get sounds() {
+    return this.player.busy && !this.player.paused;
+  }
+
+  get rests() {
+    return this.player.paused || Boolean(this.goesOn);
+  }
+
+  /** The name of what its button does once nothing is heard nor rests, where that is more than to play it again; "" for that. */
+  get goesOn() {
+    if (this.busy || !this.shown) return "";
+    return this.acts.book()?.goesOn() || (this.offered || this.#left > 0 ? "resume" : "");
+  }
+
+  /** What a lock screen shows. */
+  get told() {
+    const { choice, result } = this.shown;
+    return { title: this.stage.title, artist: nameOf(heardVoice(choice, result)) || "Kani", ...this.acts.book()?.told(choice) };
+  }
+
+  /** Play on, or what is left of it; without that, play it again. */
+  play() {
+    if (this.differs) this.#speakRest();
+    else if (this.player.busy) {
+      sources.begin(this);
+      this.#rest(false);
+    } else if (this.acts.book()?.goesOn()) this.acts.speak();
+    else if (this.offered) this.speak(this.offered);
+    else if (this.shown) {
+      complain("");
+      this.#take(this.shown);
+      this.#again(this.#left);
+    }
+  }
+
+  /** Rest; what repeats what was said is over then. */
+  pause() {
+    if (this.shown?.choice.kept === false) this.stop();
+    else if (this.player.busy) this.#rest(true);
+  }
+
+  turn = (by) => this.acts.book()?.turn(by);
+
+  step = (key) => this.stage.step(key);
+
+  fade = (share) => (this.player.volume = share * this.stage.volume);
+
+  get position() {
+    return this.player.heard();
+  }
+
+  get length() {
+    return this.shown?.seconds ?? NaN;
   }
 
   /** True if another manner was chosen since that text was asked for which is heard, or rests. */
@@ -100,9 +177,18 @@ class Playback {
   /** Resolve when nothing is asked for nor heard. */
   ended = () => new Promise((resolve) => this.#waiting.push(resolve));
 
-  /** Show a text that can be heard. */
-  offer(choice) {
-    this.#take(Object.assign(new Utterance(newId(), choice, 0), { live: false, stopped: true }));
+  /** Know where sentences begin. */
+  async #learnSentences() {
+    // Without the server a text is read on from the place itself.
+    const known = await import("./subtitles.js").catch(expected([TypeError], () => null));
+    if (known) [this.#sentenceAt, this.#sentenceAfter] = [known.sentenceAt, known.sentenceAfter];
+  }
+
+  /** Show a text that can be heard. @param {string} id of what was heard of it */
+  offer(choice, id = newId()) {
+    sources.current ??= this;
+    this.#learnSentences();
+    this.#take(Object.assign(new Utterance(id, choice, 0), { live: false, stopped: true }));
     this.stage.begin(this.shown, true);
     this.#changed();
   }
@@ -118,8 +204,8 @@ class Playback {
     const clicked = performance.now();
     const params = compose.params(choice);
     this.#brokeAt = -1;
-    quiet();
-    this.acts.begins();
+    this.stop();
+    sources.begin(this);
     complain("");
     const utterance = this.#begin(choice, clicked);
     this.#take(utterance);
@@ -129,7 +215,7 @@ class Playback {
     if (compose.inParts(params.text)) this.#askInParts(utterance, params);
     else this.#ask(utterance, params, [{ text: params.text }]);
     // Browsers allow no sound before a click.
-    this.player.begin(utterance.seconds);
+    this.player.begin(utterance.seconds, () => this.stage.foreseen - utterance.begun.seconds);
     this.stage.begin(utterance);
     this.connected(connection.ready);
     this.#changed();
@@ -142,6 +228,7 @@ class Playback {
     const said = same ? [...(choice.before ?? "").slice(shown.choice.before?.length)].length : 0;
     const goesOn = said > 0 && (said === shown.begun.characters || shown.spans.some(([start]) => start >= said));
     const utterance = new Utterance(newId(), goesOn ? { ...choice, text: shown.choice.text, before: shown.choice.before } : choice, clicked);
+    if (same) utterance.follows = shown.id;
     if (goesOn) utterance.goOn(shown, said);
     const scrap = goesOn ? shown.broke || (shown.stopped && shown.seconds < SCRAP_S) : same && !isLong(choice.text) && (shown.broke || (shown.choice.tries && choice.tries));
     if (scrap) utterance.replaces = shown.live && !shown.arrivals.length ? shown.replaces : shown.id;
@@ -157,6 +244,7 @@ class Playback {
   stop() {
     if (!this.busy) return;
     this.acts.book()?.keepHeard();
+    this.#keepPlace();
     const heard = this.player.busy;
     if (this.asked) {
       connection.cancel(this.shown.request);
@@ -169,14 +257,10 @@ class Playback {
     this.#changed();
   }
 
-  /** Rest, or play on. */
-  async pause(rests) {
-    if (!this.player.busy) return;
-    if (!rests && this.differs) return this.#speakRest();
-    const rested = this.player.pause(rests);
+  #rest(rests) {
+    this.player.pause(rests);
     this.#sounds();
     this.#changed();
-    await rested;
   }
 
   /** Speak the text of the form from the sentence on that was heard last. */
@@ -195,27 +279,50 @@ class Playback {
 
   /** Play something that is kept; pieces: its samples. */
   replay({ id, choice, spans, sampleRate, result, stopped, lost }, pieces) {
-    quiet();
+    this.stop();
     complain("");
     this.#take(new Utterance(id, choice, performance.now()));
-    Object.assign(this.shown, { spans, sampleRate, result, stopped, lost, pieces });
+    Object.assign(this.shown, { spans, sampleRate, result, stopped, lost, pieces, at: places.object[id] ?? 0 });
     this.shown.samples = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    this.#again(0);
+    this.shown.live = false;
+    const rest = stopped || lost ? this.rest(wholeOf(choice), this.shown.at) : {};
+    if (rest.before && connection.ready) this.speak({ ...choice, ...rest });
+    else this.#again(this.#left);
   }
 
   /** Go to a second of what is shown, whether it is heard, still comes, or has ended; rests: it is heard once it is played on. */
   playFrom(position, rests = false) {
     if (!this.shown?.samples) return;
-    quiet(this);
+    if (!rests) sources.begin(this);
     if (this.busy) this.player.playFrom(this.shown, position, !this.asked, rests);
     else this.#again(position);
     this.#changed();
   }
 
+  /** Read a long text of the form, or a chapter, from the sentence on that holds a character of it, or is at a point of the window; return false if it is another text, or its audio came and will do. moves: from the place that is heard, ahead by a second at least; what rests goes on resting. */
+  #readFrom(given, came, moves = false) {
+    if (came && !this.differs) return false;
+    const { text } = compose.choice;
+    const book = this.acts.book()?.reads(compose.choice) && this.acts.book();
+    if (wholeOf(this.shown.choice) !== text || find("words").textContent !== text || !(book || this.rest(text).text)) return false;
+    const aloud = !moves || this.sounds;
+    const place = moves ? given : placeAt(find("words"), given);
+    let from = this.#sentenceAt(text, Math.min(place, text.length - 1));
+    const heard = (this.shown.choice.before ?? "").length + Math.max(0, this.place);
+    if (moves && place > heard && from < heard + this.stage.pace) from = this.#sentenceAfter(text, from);
+    if (from === text.length) return false;
+    this.stop();
+    const rest = { ...compose.choice, ...this.rest(text, from) };
+    if (book) book.readFrom(from, aloud);
+    else if (aloud) this.speak(rest);
+    else this.offer(rest, this.shown.id);
+    return true;
+  }
+
   /** Play what is shown, with nothing more to come, from a second on. */
   #again(position) {
     this.shown.live = false;
-    this.acts.begins();
+    sources.begin(this);
     this.player.playFrom(this.shown, position, true);
     this.stage.begin(this.shown);
     this.stage.told(this.shown.result ?? {});
@@ -313,10 +420,13 @@ class Playback {
     this.stage.end(!lost);
     this.stage.say(t(lost ? "status.lost" : "status.done", { length: seconds(length) }));
     if (lost && this.#askAgain()) return;
-    if (!lost) {
-      this.#heard.object = {};
-      this.acts.book()?.heard(this.shown);
+    // Of what was stopped earlier only the beginning was heard.
+    if (lost || this.shown.stopped) this.#keepPlace();
+    else {
+      this.shown.at = 0;
+      for (const id of [this.shown.id, this.shown.follows]) keepPlace(id);
     }
+    if (!lost) this.acts.book()?.heard(this.shown);
     this.#changed();
   }
 
@@ -325,8 +435,8 @@ class Playback {
     if (kind === "sound") {
       // While the server is there: what playback may need later.
       this.player.load();
-      import("./subtitles.js").then(({ sentenceAt }) => (this.#sentenceAt = sentenceAt));
-      this.acts.sounds(this.shown);
+      this.#learnSentences();
+      this.acts.sounds();
       if (this.shown.live) this.stage.sounds(performance.now() - this.shown.askedAt + 1000 * this.player.latency);
       this.#sounds();
     }
@@ -344,6 +454,7 @@ class Playback {
 
   #changed() {
     this.acts.changed();
+    sources.changed();
     const { choice, result, live } = this.shown;
     if (live && result) compose.spoken({ ...choice, text: wholeOf(choice) }, result);
     if (!this.busy) for (const resolve of this.#waiting.splice(0)) resolve();
@@ -355,4 +466,3 @@ const wholeOf = ({ text, before = "" }) => before + text;
 
 /** What this page plays. */
 export const playback = new Playback();
-sounds(playback);

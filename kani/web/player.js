@@ -7,6 +7,8 @@
 
 /** Seconds that a stream is waited for before it plays, if it comes slowly. */
 const WAIT_S = 0.6;
+/** Seconds that it is waited for, if it would run dry before its end: it is heard in one piece then, if that is no longer. */
+const LONGEST_WAIT_S = 5;
 /** Seconds of audio that have to come in a second. */
 const FAST = 1.25;
 const IDLE_MS = 60_000;
@@ -17,34 +19,35 @@ const LATENCY_HANGS = /Linux.*Firefox\//.test(navigator.userAgent);
 const USUAL_LATENCY_S = 0.045;
 /** Stretching a long text, which is played from a place in it, holds the page no longer than this in one go. */
 const LONGEST_WORK_MS = 30;
+/** Seconds of speech that are handed over before they are heard, and how often it is looked whether more are needed. */
+const AHEAD_S = 60;
+const LOOKS_MS = 1000;
 
-/** What sounds on this page: one thing at a time. */
-const sources = new Set();
-
-/** Have what plays sound be stopped by `quiet`. @param {{stop: () => void}} source */
-export const sounds = (source) => sources.add(source);
-
-/** Silence at once; but: what goes on. */
-export function quiet(but = null) {
-  for (const source of sources) if (source !== but) source.stop();
-}
-
-/** When the audio of a stream may begin to play: one that comes more slowly than it plays would run dry at once, and is waited for, but no longer than WAIT_S. */
+/** When the audio of a stream may begin to play: one that comes more slowly than it plays would run dry, and is waited for. */
 export class StartGate {
   #first = null;
   #last = null;
   #pace;
+  #expected;
 
-  /** @param {number} pace seconds of audio that came in a second of the stream before; NaN if there was none */
-  constructor(pace) {
+  /** @param {number} pace seconds of audio that came in a second of the stream before; NaN if there was none @param {() => number} expected seconds of all of it, as far as can be told */
+  constructor(pace, expected = () => 0) {
     this.#pace = pace;
+    this.#expected = expected;
   }
 
   /** Take ``seconds`` of audio that came at ``now`` (seconds); return whether playback may begin. */
   take(seconds, now) {
     this.#first ??= { at: now, seconds };
     this.#last = { at: now, seconds: (this.#last?.seconds ?? 0) + seconds };
-    return this.#pace >= FAST || this.pace >= FAST || now - this.#first.at >= WAIT_S;
+    return this.opens(now);
+  }
+
+  /** Return whether playback may begin at ``now``, once something has come. */
+  opens(now) {
+    if (this.#pace >= FAST || this.pace >= FAST) return true;
+    const runsDry = this.#last.seconds < this.#expected() * (1 - this.pace);
+    return now - this.#first.at >= (runsDry ? LONGEST_WAIT_S : WAIT_S);
   }
 
   /** Seconds of audio that came in a second since the first frame; NaN while there is one frame. */
@@ -87,6 +90,8 @@ export class Player {
   /** Settles once all that was pushed so far is handled, one piece after the other; never rejected. */
   #work = Promise.resolve();
   #workedMs = 0;
+  /** Ends a wait of what feeds the stream. */
+  #wake = () => {};
   /** True if this device plays nothing, as far as is known: once its sound could not be opened. */
   silent = typeof AudioContext !== "function";
 
@@ -138,9 +143,9 @@ export class Player {
     return true;
   }
 
-  /** Begin a stream, at a second of the utterance; call it on a click, as browsers allow no sound before one. */
-  begin(offset = 0) {
-    this.#gate = new StartGate(this.#pace / this.#nextTempo);
+  /** Begin a stream, at a second of the utterance; call it on a click, as browsers allow no sound before one. @param {() => number} [expected] seconds of all of it */
+  begin(offset = 0, expected = () => 0) {
+    this.#gate = new StartGate(this.#pace / this.#nextTempo, () => expected() / this.#tempo);
     this.#comes = true;
     return this.#begin(offset);
   }
@@ -152,12 +157,36 @@ export class Player {
     const first = Math.round(Math.min(Math.max(0, position), source.seconds) * source.sampleRate);
     this.#begin(first / source.sampleRate);
     this.paused = rests;
+    // What comes later is pushed after these.
+    const pieces = [...source.pieces];
+    this.#inTurn((stream) => this.#feed(stream, pieces, first, source.sampleRate));
+    if (complete) this.finish();
+  }
+
+  /** Take pieces from a sample on, a second after the other, as far ahead as is needed: stretching all of an hour at once would hold the page. */
+  async #feed(stream, pieces, first, rate) {
     let at = 0;
-    for (const piece of source.pieces) {
-      for (let from = Math.max(0, first - at); from < piece.length; from += source.sampleRate) this.push(piece.slice(from, from + source.sampleRate), source.sampleRate);
+    for (const piece of pieces) {
+      for (let from = Math.max(0, first - at); from < piece.length; from += rate) {
+        await this.#breathe();
+        while (stream === this.#stream && this.#received - (this.heard() - this.#offset) > AHEAD_S) {
+          await new Promise((done) => {
+            this.#wake = () => done(null);
+            setTimeout(done, LOOKS_MS);
+          });
+        }
+        if (stream !== this.#stream) return;
+        this.#take(stream, piece.slice(from, from + rate), rate);
+      }
       at += piece.length;
     }
-    if (complete) this.finish();
+  }
+
+  /** Let the page do something else, once it was held for long enough. */
+  async #breathe() {
+    if (this.#workedMs <= LONGEST_WORK_MS) return;
+    await new Promise((done) => setTimeout(done));
+    this.#workedMs = 0;
   }
 
   /** Rest, or play on. */
@@ -211,10 +240,7 @@ export class Player {
     this.#work = this.#work.then(async () => {
       if (!this.#opening) this.#run(stream);
       const opened = await this.open();
-      if (this.#workedMs > LONGEST_WORK_MS) {
-        await new Promise((done) => setTimeout(done));
-        this.#workedMs = 0;
-      }
+      await this.#breathe();
       if (stream !== 0 && stream === this.#stream) return opened ? act(stream) : this.#fail(stream);
     }).catch((error) => {
       // The chain goes on: a rejected one would skip all that is pushed from now on, of other streams too.
@@ -238,7 +264,14 @@ export class Player {
     if (this.#held === null) return this.#send(played);
     this.#held.push(played);
     if (opens) this.#release();
-    else this.#opensAt ||= setTimeout(() => this.#release(), 1000 * WAIT_S);
+    else this.#opensAt ||= setTimeout(() => this.#look(), 1000 * WAIT_S);
+  }
+
+  /** Play what waits for the gate once it opens, also where nothing more comes. */
+  #look() {
+    this.#opensAt = 0;
+    if (this.#gate.opens(performance.now() / 1000)) this.#release();
+    else this.#opensAt = setTimeout(() => this.#look(), 1000 * WAIT_S);
   }
 
   #send = (samples) => this.#output.postMessage({ kind: "samples", stream: this.#stream, samples }, [samples.buffer]);
@@ -267,6 +300,7 @@ export class Player {
   stop() {
     if (this.#stream === 0) return;
     this.#stream = 0;
+    this.#wake();
     this.paused = false;
     clearTimeout(this.#starting);
     clearTimeout(this.#opensAt);

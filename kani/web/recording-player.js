@@ -4,7 +4,7 @@ import { offerTempos } from "./delivery.js";
 import { eachFrame, find, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { clock, t } from "./i18n.js";
-import { quiet, sounds } from "./player.js";
+import { sources } from "./sources.js";
 import { Waveform } from "./waveform.js";
 
 /** A longer recording is not decoded for its waveform: an hour would take 200 MB. */
@@ -14,16 +14,17 @@ const DRAWN_RATE = 8000;
 
 export class RecordingPlayer {
   #audio = new Audio();
+  box = "heard";
   #waveform = new Waveform(find("heard-waveform"), (at) => this.playFrom(at));
   #light;
   #stopDrawing = () => {};
-  #length = 0;
+  length = 0;
 
   /** @param {(second: number) => void} light called with what is heard now, -1 for nothing */
   constructor(light) {
     this.#light = light;
-    sounds(this);
-    find("heard-play").addEventListener("click", () => (this.#audio.paused ? this.#play() : this.#audio.pause()));
+    sources.all.push(this);
+    find("heard-play").addEventListener("click", () => (this.sounds ? this.pause() : this.play()));
     for (const kind of ["play", "pause", "ended", "seeked"]) this.#audio.addEventListener(kind, () => this.#changed());
     offerTempos(find("heard-tempo"), (tempo) => (this.#audio.playbackRate = this.#audio.defaultPlaybackRate = tempo));
     // The transcript is still shown where this browser cannot play the recording.
@@ -48,9 +49,9 @@ export class RecordingPlayer {
     const drawn = length < LONGEST_DRAWN_S ? await decoded(recording) : null;
     if (this.#audio.src !== src) return;
     // A file that was written as it was recorded may not say how long it is.
-    this.#length = Number.isFinite(length) ? length : end;
+    this.length = Number.isFinite(length) ? length : end;
     if (drawn) this.#waveform.add(drawn, DRAWN_RATE);
-    else this.#waveform.seconds = this.#length;
+    else this.#waveform.seconds = this.length;
     this.#waveform.expected = 0;
     this.#changed();
   }
@@ -64,35 +65,61 @@ export class RecordingPlayer {
     this.#audio.removeAttribute("src");
   }
 
+  get sounds() {
+    return !this.#audio.paused;
+  }
+
+  get rests() {
+    return this.ready && !this.sounds;
+  }
+
+  get told() {
+    return { title: find("heard-of").textContent || t("listen.transcript"), artist: "Kani" };
+  }
+
+  get position() {
+    return this.#audio.currentTime;
+  }
+
   /** Play from a second on. */
   playFrom(at) {
     this.#audio.currentTime = at;
-    this.#play();
+    this.play();
   }
 
-  /** Rest. */
-  stop = () => this.#audio.pause();
+  seek = this.playFrom;
 
-  async #play() {
-    quiet(this);
+  step = (key) => this.#waveform.step(key);
+
+  fade = (share) => (this.#audio.volume = share);
+
+  pause() {
+    this.#audio.pause();
+  }
+
+  stop = this.pause;
+
+  async play() {
+    if (!this.ready) return;
+    sources.begin(this);
     // It may be paused, or another one be taken, before it begins.
     await this.#audio.play().catch(expected([DOMException], () => {}));
   }
 
   #changed() {
     const { paused, ended } = this.#audio;
-    find("heard").toggleAttribute("data-sounds", !paused);
     find("heard-play").dataset.act = paused ? "resume" : "pause";
     find("heard-play").ariaLabel = t(paused ? "history.play" : "pause");
     this.#stopDrawing();
     this.#stopDrawing = eachFrame(() => {
       const { currentTime: at } = this.#audio;
-      tell(find("heard-clock"), `${clock(at)} / ${clock(this.#length)}`);
+      tell(find("heard-clock"), `${clock(at)} / ${clock(this.length)}`);
       this.#waveform.draw(at);
       if (!paused) this.#light(at);
     });
     if (paused) this.#stopDrawing();
     if (ended) this.#light(-1);
+    sources.changed();
   }
 }
 

@@ -3,6 +3,7 @@
 import { offerTempos } from "./delivery.js";
 import { eachFrame, find, query, tell } from "./element.js";
 import { clock, number, percent, seconds, t } from "./i18n.js";
+import { tellShown } from "./shown.js";
 import { Memory, remember } from "./storage.js";
 import { heardVoice, languageName, nameOf } from "./voices.js";
 import { Waveform } from "./waveform.js";
@@ -63,7 +64,7 @@ export class Stage {
       if (from !== undefined) seek(from);
       else this.#edit();
     });
-    find("edit").addEventListener("click", () => (find("words").hidden ? this.#showWords(true) : this.#edit()));
+    find("edit").addEventListener("click", () => this.turn());
     const text = find("text");
     for (const kind of ["focus", "input"]) text.addEventListener(kind, () => this.#showWords(false));
     // What was told is of another text.
@@ -78,10 +79,41 @@ export class Stage {
     });
   }
 
+  /** What is heard, as its player names it. */
+  get title() {
+    return find("of").textContent;
+  }
+
+  /** Seconds of what is shown, with what is still to come. */
+  get foreseen() {
+    return this.#foreseen;
+  }
+
+  /** The loudness that is chosen, 0 to 1. */
+  get volume() {
+    return find("volume").valueAsNumber;
+  }
+
+  /** Move as a key on the slider of the position does. */
+  step = (key) => this.#waveform.step(key);
+
+  /** Show the word that is heard. */
+  follow() {
+    this.#showWords(true);
+    this.#words.follow();
+  }
+
+  /** Have the text in the place of the words, or the words. */
+  turn() {
+    if (find("words").hidden) this.#showWords(true);
+    else this.#edit();
+  }
+
   /** Show the words in the place of the text, or the text. */
   #showWords(shown) {
     if (find("edit").hidden || find("words").hidden === !shown) return;
     find("words").hidden = !shown;
+    tellShown();
     find("edit").textContent = t(shown ? "edit" : "edit.back");
   }
 

@@ -1,6 +1,7 @@
 /** What both sides of a conversation say: a paragraph for each turn; the words of an answer are lit as they are heard. */
 
-import { find, make, query } from "./element.js";
+import { copied } from "./clipboard.js";
+import { button, find, make, query } from "./element.js";
 import { t } from "./i18n.js";
 
 /** Turns as a text, a line for each, with who speaks before it. */
@@ -17,8 +18,15 @@ const LINK = /\[?([^[\]\s]*)\]\(\S*?\)/u;
 
 export class TalkLines {
   #box = find("talk-lines");
+  #acts;
+  #icons = /** @type {HTMLTemplateElement} */ (document.getElementById("talk-icons")).content;
   /** Paragraphs of what the user said, by the id of the item. */
   #said = new Map();
+
+  /** @param {Record<string, any>} acts edit(n): turn number n is to be written anew; again(text): an answer is to be said again; copied(words): how a turn was copied */
+  constructor(acts) {
+    this.#acts = acts;
+  }
 
   /** Show these turns, [{who: "you" or "answer", text}], and no others. */
   show(lines) {
@@ -61,6 +69,17 @@ export class TalkLines {
   #add(side) {
     const line = make("p", { dir: "auto" });
     const turn = make("div", { className: side }, make("b", { className: "hidden", textContent: `${t(`talk.${side}`)}: ` }), line);
+    // What was not heard of an answer leaves its spaces, and a dash.
+    const text = () => line.textContent.replaceAll(/ +/g, " ").replace(/ —$/, "").trim();
+    const own = side === "you";
+    const act = (name, words, pressed) => {
+      const pressing = button("", pressed, { className: "quiet", ariaLabel: words, title: words });
+      pressing.append(query(`.${name}`, this.#icons).cloneNode(true));
+      return pressing;
+    };
+    turn.append(make("div", { className: "turn-acts" },
+      act("copies", t("code.copy"), async () => this.#acts.copied(t(`code.${await copied(line, text())}`))),
+      own ? act("edits", t("edit"), () => this.#acts.edit([...this.#box.children].indexOf(turn))) : act("says", t("again"), () => this.#acts.again(text()))));
     this.#box.append(turn);
     this.#box.hidden = false;
     this.#reveal(turn);
@@ -146,5 +165,5 @@ class AnswerLine {
   }
 
   /** Say how long it was waited for. */
-  note = (words) => this.#line.after(make("span", { className: "note", textContent: words }));
+  note = (words) => query(".turn-acts", this.#line.parentElement).append(make("span", { className: "note", textContent: words }));
 }

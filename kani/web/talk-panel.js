@@ -9,17 +9,21 @@ import { history } from "./history.js";
 import { isHere, number, t, translate } from "./i18n.js";
 import { meterOf } from "./meter.js";
 import { Microphone } from "./microphone.js";
-import { Player, quiet, sounds } from "./player.js";
+import { Player } from "./player.js";
+import { sources } from "./sources.js";
+import { sample } from "./sample.js";
+import { server, ServerError } from "./server.js";
 import { Draft, KEPT_WITHIN_MS, newId, remember } from "./storage.js";
 import { dialogueOf, TalkLines } from "./talk-lines.js";
 import { TalkSession } from "./talk-session.js";
+import { offerUndo } from "./toast.js";
 import "./texts-talk.js";
 
 /** A shorter press of the button of push-to-talk keeps it held, until it is pressed again. */
 const TAP_MS = 350;
 
 /** Words for what goes on. */
-const STATES = { hearing: "listen.listening", thinking: "talk.thinking", speaking: "status.speaking" };
+const STATES = { hearing: "listen.listening", thinking: "talk.thinking", speaking: "status.speaking", rests: "status.paused" };
 
 const panel = find("talk-panel");
 
@@ -29,7 +33,9 @@ export class TalkPanel {
   /** The elements of the tab, by their ids: "stop" is "talk-stop". */
   #view = elements();
   #button = find("talk");
-  #lines = new TalkLines();
+  #lines = new TalkLines({ edit: (n) => this.#edit(n), again: (text) => this.#sayAgain(text), copied: (words) => this.#say(words) });
+  /** The language model's name, as far as it is known. */
+  #model = "";
   #meter = meterOf(this.#button);
   #player = new Player(() => {});
   #session = null;
@@ -62,19 +68,20 @@ export class TalkPanel {
     for (const choice of [language, mode, persona, find("voice")]) {
       choice.addEventListener(choice.id === "voice" ? "chosen" : "change", () => {
         this.#session?.configure(this.#settings);
+        this.#tellWho();
         this.#invite();
       });
     }
-    take.addEventListener("click", async () => tell(this.#view.status, t(`code.${await copied(this.#view.lines, dialogueOf(this.#lines.lines))}`)));
+    take.addEventListener("click", async () => this.#say(t(`code.${await copied(this.#view.lines, dialogueOf(this.#lines.lines))}`)));
     copy.addEventListener("click", async () => (copying.textContent = t(`code.${await copied(command)}`)));
     stop.addEventListener("click", () => this.#session?.interrupt());
     end.addEventListener("click", () => this.finish());
     fresh.addEventListener("click", () => this.open({ id: "", time: 0, lines: [] }));
     this.#takePresses(this.#button);
-    sounds({ stop: () => this.#session?.interrupt() });
+    sources.all.push(this);
     this.#ended();
     // A page without a microphone has not failed.
-    if (!Microphone.possible) tell(this.#view.status, t("talk.insecure"));
+    if (!Microphone.possible) this.#say(t("talk.insecure"));
     this.#reopen();
   }
 
@@ -86,15 +93,80 @@ export class TalkPanel {
     if (entry && !this.#session) await this.open(entry);
   }
 
+  get sounds() {
+    return this.#session?.rests === false;
+  }
+
+  get rests() {
+    return this.#session?.rests === true;
+  }
+
+  get told() {
+    return { title: t("tab.talk"), artist: "Kani" };
+  }
+
+  fade = (share) => (this.#player.volume = share * find("volume").valueAsNumber);
+
+  pause() {
+    this.#session?.rest(true);
+    this.#changed();
+  }
+
+  play() {
+    if (!this.#session) return;
+    sources.begin(this);
+    this.#session.rest(false);
+    this.#changed();
+  }
+
+  stop() {
+    this.#session?.interrupt();
+  }
+
+  #changed() {
+    this.#invite();
+    sources.changed();
+  }
+
   #remember = () => (this.#draft.object = { id: this.#shown.id, written: this.#view.text.value });
 
   /** Show what can be done, by what /health says. */
-  offer({ conversations, recognizer }) {
+  offer({ conversations, recognizer, chat_model: model = "" }) {
+    this.#model = model;
+    this.#tellWho();
     const { setup, room, needed, operator, how } = this.#view;
     setup.hidden = conversations;
     room.hidden = !conversations;
     needed.textContent = t(recognizer?.live ? "talk.needed" : "talk.recordings");
     for (const part of [operator, how]) part.hidden = !recognizer?.live;
+  }
+
+  /** Tell the model's name, and what it is told to be. */
+  #tellWho = () => tell(this.#view.who, [this.#model, this.#settings.persona].filter(Boolean).join(" · "));
+
+  /** Say what goes on; without words, what the round button does. */
+  #say(words) {
+    tell(this.#view.status, words);
+    this.#view.invitation.hidden = words !== "";
+  }
+
+  /** Have what was said be written anew: it and what follows are taken out, and can be brought back. @param {number} n of the turn */
+  async #edit(n) {
+    const { lines } = this.#lines;
+    const { id, time } = this.#shown;
+    await this.open({ id, time, lines: lines.slice(0, n) });
+    offerUndo(t("text.replaced"), () => this.open({ id, time, lines }), "talk-text");
+    this.#view.text.value = lines[n].text;
+    this.#view.text.focus();
+    this.#remember();
+  }
+
+  /** Say an answer again, in the voice that is chosen now. */
+  async #sayAgain(text) {
+    this.#session?.interrupt();
+    this.#view.problem.textContent = "";
+    const failed = expected([DOMException, ServerError], ({ words = t("kept.unplayable") }) => (this.#view.problem.textContent = words));
+    await sample.hear(server.speech({ ...this.#settings, text })).catch(failed);
   }
 
   /** Show a conversation of the history, which can go on; one without turns begins anew. */
@@ -119,7 +191,7 @@ export class TalkPanel {
 
   /** Have the button begin, end, or be held for a turn, by a pointer, a key, or what clicks without either. */
   #takePresses(button) {
-    const holds = () => this.#session?.microphone && this.#holds;
+    const holds = () => this.#session?.microphone && this.#holds && !this.rests;
     button.addEventListener("pointerdown", (event) => {
       if (!holds() || event.button !== 0) return;
       button.setPointerCapture(event.pointerId);
@@ -137,7 +209,8 @@ export class TalkPanel {
     }
     button.addEventListener("contextmenu", (event) => holds() && event.preventDefault());
     button.addEventListener("click", ({ detail }) => {
-      if (!this.#session?.microphone) this.#listen();
+      if (this.rests) this.play();
+      else if (!this.#session?.microphone) this.#listen();
       else if (!this.#holds) this.finish();
       else if (detail === 0) {
         // A screen reader clicks without pressing.
@@ -206,29 +279,25 @@ export class TalkPanel {
 
   #begin() {
     this.#view.problem.textContent = "";
-    quiet();
+    sources.begin(this);
     this.#shown = { id: this.#shown.id || newId(), time: Date.now() };
     this.#remember();
-    tell(this.#view.status, t("line.connecting"));
+    this.#say(t("line.connecting"));
     this.#player.volume = find("volume").valueAsNumber;
     this.#session = new TalkSession(this.#player, this.#settings, this.#handlers(), this.#lines.lines);
     this.#view.more.open = false;
-    this.#invite();
+    this.#changed();
   }
 
   #handlers() {
     return {
-      state: (state) => {
-        this.#view.stop.hidden = state !== "thinking" && state !== "speaking";
-        const idle = this.#holds ? "talk.ready" : "listen.listening";
-        tell(this.#view.status, state !== "idle" || this.#session?.microphone ? t(STATES[state] ?? idle) : "");
-      },
+      state: (state) => this.#become(state),
       level: (level) => this.#meter.show(level),
       wrote: (item, text) => this.#lines.write(item, text),
       understood: (item, text) => {
         this.#lines.complete(item, text);
         this.#keep();
-        if (!text) tell(this.#view.status, t("listen.nothing"));
+        if (!text) this.#say(t("listen.nothing"));
       },
       begins: () => {
         this.#view.problem.textContent = "";
@@ -248,7 +317,7 @@ export class TalkPanel {
         this.#keep();
       },
       latency: (time) => this.#answer.note(t("talk.latency", { time: t("seconds", { n: number(time, 2) }) })),
-      waits: (words) => tell(this.#view.status, words),
+      waits: (words) => this.#say(words),
       failed: (words) => (this.#view.problem.textContent = words),
       lost: (words) => {
         this.#session = null;
@@ -256,6 +325,15 @@ export class TalkPanel {
         this.#view.problem.textContent = words;
       },
     };
+  }
+
+  /** Show what goes on: "idle", "hearing", "thinking", "speaking", or "off". */
+  #become(state) {
+    const shown = this.rests ? "rests" : state;
+    find("talk-room").dataset.state = shown === "idle" && this.#session?.microphone ? "hearing" : shown;
+    this.#view.stop.disabled = !["thinking", "speaking"].includes(state);
+    const idle = this.#session?.microphone ? t(this.#holds ? "talk.ready" : "listen.listening") : "";
+    this.#say(shown in STATES ? t(STATES[shown]) : idle);
   }
 
   #keep() {
@@ -270,24 +348,23 @@ export class TalkPanel {
     this.#rests();
     this.#meter.rest();
     this.#view.more.open = !this.#lines.lines.length;
-    this.#view.stop.hidden = true;
-    tell(this.#view.status, "");
-    this.#invite();
+    this.#become("off");
+    this.#changed();
   }
 
   /** Say what the round button does. */
   #invite() {
-    const { name, invitation, take, fresh } = this.#view;
+    const { name, invitation, take, fresh, stop, end } = this.#view;
     const some = this.#lines.lines.length > 0;
     const listens = Boolean(this.#session?.microphone);
     const held = this.#holds ? Boolean(this.#session?.held) : listens;
     this.#button.ariaPressed = String(held);
     const does = this.#holds ? (held ? "talk.release" : "talk.hold") : "talk.end";
     const begins = this.#session ? "listen.start" : some ? "talk.go-on" : "talk.start";
-    name.textContent = invitation.textContent = t(listens ? does : begins);
+    name.textContent = invitation.textContent = t(this.rests ? "talk.go-on" : listens ? does : begins);
     take.hidden = fresh.hidden = Boolean(this.#session) || !some;
-    // By hands-free the round button ends it, while it listens.
-    this.#view.end.hidden = !this.#session || (listens && !this.#holds);
+    // While it goes on they stay where they are.
+    end.hidden = stop.hidden = !this.#session;
   }
 }
 

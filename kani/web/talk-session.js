@@ -24,6 +24,8 @@ const FORMAT = { type: "audio/pcm", rate: RATE };
 export class TalkSession {
   /** True while the button of push-to-talk is held. */
   held = false;
+  /** True while neither the microphone nor an answer is heard, as something else is. */
+  rests = false;
   /** The microphone that is heard, null for none; and the socket, null before the conversation begins. */
   microphone = null;
   socket = null;
@@ -75,7 +77,7 @@ export class TalkSession {
     if (this.held) this.release();
     this.#settings = settings;
     this.#send(sessionUpdate(settings));
-    this.#rest();
+    this.#tellIdle();
   }
 
   /** Take what was written as a turn, which is answered. */
@@ -85,6 +87,14 @@ export class TalkSession {
     this.#send(turn({ who: "you", text }));
     this.#send({ type: "response.create" });
     this.#told.state("thinking");
+  }
+
+  /** Rest, or go on. */
+  rest(rests) {
+    this.rests = rests;
+    if (this.#player.busy) this.#player.pause(rests);
+    this.#told.level(0);
+    this.#told.state(this.#player.busy ? "speaking" : "idle");
   }
 
   /** Begin a turn by push-to-talk. */
@@ -103,7 +113,7 @@ export class TalkSession {
     this.#told.level(0);
     this.#due = this.#sent - this.#before >= SHORTEST_S * RATE;
     this.#send({ type: `input_audio_buffer.${this.#due ? "commit" : "clear"}` });
-    if (!this.#due) return this.#rest();
+    if (!this.#due) return this.#tellIdle();
     this.#spokenUntil = this.#speechEnd.before(this.#sent / RATE);
     this.#told.state("thinking");
   }
@@ -112,7 +122,7 @@ export class TalkSession {
   interrupt() {
     if (this.#answer?.active) this.#send({ type: "response.cancel", response_id: this.#answer.id });
     this.#silence();
-    this.#rest();
+    this.#tellIdle();
   }
 
   /** End the conversation. Of a lost one all words that came are kept: a reload in Firefox ends it so, too. */
@@ -125,13 +135,13 @@ export class TalkSession {
 
   /** Begin, unless it has begun. */
   begin() {
-    if (this.socket) return this.#rest();
+    if (this.socket) return this.#tellIdle();
     const socket = (this.socket = server.talkingSocket());
     socket.onopen = () => {
       const waiting = this.#waiting;
       this.#waiting = null;
       for (const message of [sessionUpdate(this.#settings), ...this.#earlier.map(turn), ...waiting]) this.#send(message);
-      this.#rest();
+      this.#tellIdle();
     };
     socket.onmessage = ({ data }) => this.#received(JSON.parse(data));
     socket.onclose = async ({ code }) => {
@@ -143,7 +153,7 @@ export class TalkSession {
   }
 
   #take(samples, rate) {
-    if (this.#settings.hold && !this.held) return;
+    if (this.rests || (this.#settings.hold && !this.held)) return;
     this.#told.level(loudest(samples));
     for (const piece of this.#pieces.take(samples, rate)) {
       this.#append(piece);
@@ -190,7 +200,7 @@ export class TalkSession {
     if (!type.endsWith(".completed")) return;
     if (transcript && this.#due) this.#send({ type: "response.create" });
     this.#due = false;
-    if (!transcript) this.#rest();
+    if (!transcript) this.#tellIdle();
     this.#told.understood(item, transcript);
   }
 
@@ -225,7 +235,7 @@ export class TalkSession {
     if (status === "failed") this.#fails(details.error);
     if (status === "cancelled") this.#silence();
     if (answer.begun && !answer.silenced) this.#player.finish();
-    if (!answer.begun) this.#rest();
+    if (!answer.begun) this.#tellIdle();
   }
 
   /** The answer is not heard on; the server learns how much of it was, unless the connection is lost. */
@@ -252,12 +262,12 @@ export class TalkSession {
     if (kind === "silent") this.#told.failed(t("talk.silent"));
     if (kind === "ended" || kind === "silent") {
       this.#told.ends();
-      this.#rest();
+      this.#tellIdle();
     }
   }
 
   /** Say that the user may speak, unless something else goes on. */
-  #rest() {
+  #tellIdle() {
     const speaking = this.#player.busy || (this.#answer?.active && !this.#answer.silenced);
     if (!this.held && !speaking && this.#waiting === null) this.#told.state("idle");
   }
@@ -265,7 +275,7 @@ export class TalkSession {
   #happens({ code, seconds: waited, state }) {
     if (code === "llm_waiting") this.#told.waits(t("talk.llm_waiting", { n: number(waited) }));
     // The answer rests until the server knows whether the voice over it interrupts.
-    if (code === "voice_over_answer" && this.#player.busy) this.#player.pause(state === "heard");
+    if (code === "voice_over_answer" && this.#player.busy && !this.rests) this.#player.pause(state === "heard");
   }
 
   #fails(error) {

@@ -140,6 +140,7 @@ export const texts = {
   "seek.label": "الموضع",
   "seek.value": "{at} من {length}",
   "volume.label": "مستوى الصوت",
+  "player.label": "المشغّل",
   "player.keys": "من لوحة المفاتيح: ← و→ للتخطي إلى الوراء أو الأمام، ومفتاح المسافة للإيقاف المؤقت والمتابعة.",
   "skip.back": "تخطٍّ إلى الوراء",
   "skip.forward": "تخطٍّ إلى الأمام",

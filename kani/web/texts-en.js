@@ -141,6 +141,7 @@ export const texts = {
   "seek.label": "Position",
   "seek.value": "{at} of {length}",
   "volume.label": "Volume",
+  "player.label": "Player",
   "player.keys": "Keys: ← and → skip back or ahead, the space bar pauses and resumes, Escape stops.",
   "skip.back": "Skip back",
   "skip.forward": "Skip ahead",

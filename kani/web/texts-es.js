@@ -140,6 +140,7 @@ export const texts = {
   "seek.label": "Posición",
   "seek.value": "{at} de {length}",
   "volume.label": "Volumen",
+  "player.label": "Reproductor",
   "player.keys": "Teclas: ← y → saltan atrás o adelante, la barra espaciadora pausa y sigue, Escape detiene.",
   "skip.back": "Saltar atrás",
   "skip.forward": "Saltar adelante",

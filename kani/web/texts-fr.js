@@ -140,6 +140,7 @@ export const texts = {
   "seek.label": "Position",
   "seek.value": "{at} sur {length}",
   "volume.label": "Volume",
+  "player.label": "Lecteur",
   "player.keys": "Clavier : ← et → reculent ou avancent, la barre d’espace met en pause et reprend, Échap arrête.",
   "skip.back": "Reculer",
   "skip.forward": "Avancer",

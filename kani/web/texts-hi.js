@@ -140,6 +140,7 @@ export const texts = {
   "seek.label": "स्थान",
   "seek.value": "{length} में से {at}",
   "volume.label": "ध्वनि",
+  "player.label": "प्लेयर",
   "player.keys": "कुंजियाँ: ← और → पीछे या आगे, स्पेस से रुकें और फिर चलाएँ, Escape से बंद करें।",
   "skip.back": "पीछे जाएँ",
   "skip.forward": "आगे जाएँ",

@@ -140,6 +140,7 @@ export const texts = {
   "seek.label": "再生位置",
   "seek.value": "{at} / {length}",
   "volume.label": "音量",
+  "player.label": "プレーヤー",
   "player.keys": "キー操作：← と → で少し戻る・進む、スペースで一時停止と再開、Escape で停止。",
   "skip.back": "少し戻る",
   "skip.forward": "少し進む",

@@ -140,6 +140,7 @@ export const texts = {
   "seek.label": "Posição",
   "seek.value": "{at} de {length}",
   "volume.label": "Volume",
+  "player.label": "Reprodutor",
   "player.keys": "Teclas: ← e → recuam ou avançam, a barra de espaço pausa e retoma, Escape para.",
   "skip.back": "Recuar",
   "skip.forward": "Avançar",

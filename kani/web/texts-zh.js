@@ -140,6 +140,7 @@ export const texts = {
   "seek.label": "位置",
   "seek.value": "{at} / {length}",
   "volume.label": "音量",
+  "player.label": "播放器",
   "player.keys": "按键：← 和 → 快退和快进，空格键暂停和继续，Escape 停止。",
   "skip.back": "快退",
   "skip.forward": "快进",

@@ -20,11 +20,17 @@ function show() {
   find("toast").hidden = undoings.length === 0;
   find("toast-text").textContent = undoings.at(-1)?.words ?? "";
   clearTimeout(ends);
-  ends = setTimeout(() => {
-    undoings = [];
-    show();
-  }, LASTS_MS);
+  if (undoings.length) ends = setTimeout(end, LASTS_MS);
 }
+
+/** Nothing can be brought back any more; but who is about to press the button may. */
+function end() {
+  if (find("toast").matches(":hover, :focus-within")) return;
+  undoings = [];
+  show();
+}
+
+for (const kind of ["mouseleave", "focusout"]) find("toast").addEventListener(kind, show);
 
 /** Say what was done; returns what ends that it can be taken back. @param {() => Promise<void>|void} undo takes it back; then what was done before it can be @param {string} home id of what has the focus once there is nothing more to be taken back */
 export function offerUndo(words, undo, home) {

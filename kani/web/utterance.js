@@ -29,6 +29,9 @@ export class Utterance {
   live = true;
   /** Id of the one that it takes the place of, "" for none. */
   replaces = "";
+  /** Id of the one before it in the same text, "" for none; and the character of the whole text at which it was stopped. */
+  follows = "";
+  at = 0;
   /** True if it was stopped before all had come. */
   stopped = false;
   /** True if not all came; and if its connection broke. */

@@ -4,9 +4,9 @@ import { find, queryAll, takeDrops } from "./element.js";
 import { expected } from "./failures.js";
 import { number, seconds, t, translate } from "./i18n.js";
 import { loudest, Microphone } from "./microphone.js";
-import { quiet } from "./player.js";
 import { sample } from "./sample.js";
 import { server, ServerError } from "./server.js";
+import { quiet } from "./sources.js";
 import { fill } from "./voices.js";
 import { wavFile } from "./wav.js";
 import "./texts-features.js";
@@ -47,9 +47,8 @@ export class VoiceDialog {
     });
     find("record").addEventListener("click", () => (this.#recorder ? this.#stop() : this.#record()));
     find("recording-play").addEventListener("click", () => {
-      quiet();
       const unplayable = expected([DOMException], () => this.#complain("audio", t("kept.unplayable")));
-      return sample.play(this.#recording.arrayBuffer()).catch(unplayable);
+      return sample.hear(this.#recording.arrayBuffer()).catch(unplayable);
     });
     const chosen = (file) => {
       this.#take(file, NaN);

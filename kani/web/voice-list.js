@@ -5,7 +5,6 @@ import { arrange, button, find, make, style } from "./element.js";
 import { expected } from "./failures.js";
 import { day, percent, seconds, t } from "./i18n.js";
 import { reasonWords } from "./messages.js";
-import { quiet } from "./player.js";
 import { sample } from "./sample.js";
 import { server, ServerError } from "./server.js";
 import { languageName, primary } from "./voices.js";
@@ -103,19 +102,18 @@ export class VoiceList {
 
   async #play({ id, name }, button) {
     const playing = button.ariaPressed === "true";
-    quiet();
-    if (playing) return;
+    if (playing) return sample.stop();
     const shows = (action, ariaPressed) => {
       const textContent = t(`kept.${action}`);
       Object.assign(button, { textContent, ariaPressed, ariaLabel: t("kept.of", { action: textContent, name }) });
     };
     shows("hush", "true");
-    await sample.play(server.sample(id)).finally(() => shows("play", "false"));
+    await sample.hear(server.sample(id)).finally(() => shows("play", "false"));
   }
 
   async #delete({ id, name }) {
     if (!window.confirm(t("kept.sure", { name }))) return;
-    quiet();
+    sample.stop();
     await server.deleteVoice(id);
     await this.#changed(id, "");
     this.say(t("kept.deleted", { name }));

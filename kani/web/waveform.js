@@ -1,6 +1,7 @@
 /** A waveform that grows as audio comes, as wide as what is expected, fills as it is heard, and is the slider of the position: clicked, dragged, or moved by keys. */
 
 import { canvasOf, fillBar } from "./canvas.js";
+import { queryAll } from "./element.js";
 import { seconds, t } from "./i18n.js";
 
 const PEAKS_PER_S = 100;
@@ -15,6 +16,7 @@ const [STEP_S, LONG_STEP_S, LONG_S] = [5, 15, 120];
 export class Waveform {
   #clear;
   #element;
+  #seek;
   #peaks = [];
   #loudest = QUIETEST;
   #peak = 0;
@@ -54,11 +56,18 @@ export class Waveform {
     element.addEventListener("keydown", (event) => {
       if (!(event.key in STEPS) || (event.repeat && !this.seconds)) return;
       event.preventDefault();
-      const second = this.#within(this.#position + STEPS[event.key] * (this.#scale > LONG_S ? LONG_STEP_S : STEP_S));
-      // At once, so that another key goes on from there.
-      this.draw(second);
-      seek(second);
+      this.step(event.key);
     });
+    this.#seek = seek;
+    for (const step of queryAll(".step", element.parentElement)) step.addEventListener("click", () => this.step(step.value));
+  }
+
+  /** Move as a key does, one of STEPS. */
+  step(key) {
+    const second = this.#within(this.#position + STEPS[key] * (this.#scale > LONG_S ? LONG_STEP_S : STEP_S));
+    // At once, so that another key goes on from there.
+    this.draw(second);
+    this.#seek(second);
   }
 
   begin() {

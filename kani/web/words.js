@@ -62,10 +62,13 @@ export class Words {
     this.#box = box;
     for (const kind of ["wheel", "touchmove", "keydown"]) box.addEventListener(kind, () => (this.#scrolled = performance.now()), { passive: true });
     box.addEventListener("scroll", () => this.#scrolled > 0 && "sounds" in find("stage").dataset && this.#follow(this.#lit));
-    find("follow").addEventListener("click", () => {
-      this.#scrolled = -Infinity;
-      this.#follow(this.#lit);
-    });
+    find("follow").addEventListener("click", () => this.follow());
+  }
+
+  /** Show the word that is lit, also to who has scrolled away from it. */
+  follow() {
+    this.#scrolled = -Infinity;
+    this.#follow(this.#lit);
   }
 
   /** Show ``text``, before anything of it is heard, after what was said before it; language: a BCP 47 tag or ""; stays: it was shown, and is where the reader has it. */
@@ -190,6 +193,15 @@ export class Words {
     if (performance.now() - this.#scrolled > SETTLES_MS) this.#scrolled = -Infinity;
     follow(this.#box, word, before);
   }
+}
+
+/** Code units of what an element shows before a point of the window. */
+export function placeAt(element, [x, y]) {
+  const caret = document.caretPositionFromPoint?.(x, y);
+  const range = caret ? new Range() : document.caretRangeFromPoint(x, y);
+  if (caret) range.setEnd(caret.offsetNode, caret.offset);
+  range.setStart(element, 0);
+  return range.toString().length;
 }
 
 /** Scroll a box to the word that is lit in it, and the page to where that is seen, unless it was scrolled away. @param {HTMLElement?} before the word that was lit last, null for none */

@@ -59,7 +59,7 @@ def frame(metadata: bytes, payload: bytes, size: int | None = None) -> bytes:
 
 
 VOICE = "try { return m.speechParts(a[0], 9, 1, (v) => v === 'x'); } catch (e) { return [e.code, e.value]; }"
-GATE = "const gate = new m.StartGate(a[0] ?? NaN); return a[1].map(([s, now]) => gate.take(s, now));"
+GATE = "const g = new m.StartGate(a[0] ?? NaN, () => a[2] ?? 0); return a[1].map(([s, at]) => g.take(s, at));"
 TRANSCRIPT = """
   const transcript = new m.Transcript();
   for (const text of a) text ? transcript.add({ text, start: 0, end: 1 }) : transcript.pause();
@@ -91,6 +91,14 @@ PARTS = "return m.textParts(a[0], 10).map(({ text }) => text);"
         pytest.param(
             *("player.js", GATE, [0.8, [(0.1, 0.0), (0.1, 0.2), (0.1, 0.61)]], [False, False, True]),
             id="a slow stream: 0.6 s",
+        ),
+        pytest.param(
+            *("player.js", GATE, [None, [(1.0, 0.0), (0.5, 1.0), (0.5, 2.0)], 4], [False, False, True]),
+            id="it would run dry: until it does not",
+        ),
+        pytest.param(
+            *("player.js", GATE, [None, [(0.1, 0.0), (0.1, 4.0), (0.1, 5.0)], 99], [False, False, True]),
+            id="it would run dry: 5 s",
         ),
         pytest.param("server.js", REFUSAL, [""], "is damaged", id="the server's words"),
         pytest.param("server.js", REFUSAL, ["file"], "This file cannot be transcribed", id="a sentence"),

@@ -295,11 +295,13 @@ def test_a_recording_is_heard_until_it_ends_is_stopped_or_something_else_is_hear
     visitor.speak("One small step for a man, one giant leap for mankind, and so on.", "en")
     expect(button(visitor, "Listen: luis")).to_be_visible()
     visitor.wait_for_sound()
+    # Speech rests meanwhile.
     button(visitor, "Listen: luis").click()
-    visitor.wait_for_end()
     expect(button(visitor, "Stop: luis")).to_be_visible()
+    expect(visitor.page.locator("#pause")).to_have_accessible_name("Resume")
     visitor.page.keyboard.press("Escape")
     expect(button(visitor, "Listen: luis")).to_be_visible()
+    visitor.wait_for_end()
 
 
 def test_a_voice_is_renamed_and_stays_chosen(visitor: Visitor, voiceless: ServerProcess) -> None:

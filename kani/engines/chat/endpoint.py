@@ -93,6 +93,11 @@ class ChatEndpoint:
         self._place = urlsplit(settings.url).netloc
 
     @property
+    def name(self) -> str:
+        """The model of the settings, or the only one that is listed; "" until that is known."""
+        return self._chosen or ""
+
+    @property
     def description(self) -> str:
         model = self._chosen or "its only model"
         return f"{model} at {self._settings.url}{self._trouble and f' ({self._trouble})'}"

@@ -294,7 +294,7 @@ async def test_start_finds_the_model_or_believes_the_name(
     async with serving(lambda _: say("Yes."), named, models, api_key=KEY) as (model, served):
         served.list_status = status
         await model.start()
-        assert model.description == f"{found} at {served.url}"
+        assert (model.name, model.description) == (found, f"{found} at {served.url}")
         assert len(served.requests) == asked
 
 

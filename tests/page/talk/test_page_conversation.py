@@ -125,7 +125,7 @@ def test_written_question_is_answered_without_marks_and_kept(
     assert endpoint.said[-1] == [("system", "A pirate."), *earlier, ("user", "And then?")]
     expect(page.locator("#history li")).to_have_count(1)
     # A new one leaves it in the history, as far as it was heard.
-    page.wait_for_selector("#talk-stop", state="hidden")
+    expect(page.locator("#talk-stop")).to_be_disabled()
     page.click("#talk-end")
     page.click("#talk-fresh")
     expect(page.locator(".talk-lines")).to_be_hidden()

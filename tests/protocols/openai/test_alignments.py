@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 
@@ -22,9 +22,9 @@ def story(speech: kani.Speech) -> RecordedText:
     return recorded([speech.say(line, voice="espeak:es-419", language="es", speed=1.2) for line in lines], 1)
 
 
-def post(app: AppServer, story: RecordedText, **fields: Any) -> httpx.Response:
+def post(app: AppServer, story: RecordedText, **fields: Any) -> httpx2.Response:
     file = wav(story.samples, RATE)
-    return httpx.post(
+    return httpx2.post(
         f"{app.http_url}{PATH}", files={"file": file}, data={"text": story.text, **fields}, timeout=WITHIN_S
     )
 
@@ -66,13 +66,13 @@ def test_wrong_field_is_named(
 
 
 def test_missing_file_is_named(app: AppServer) -> None:
-    answer = httpx.post(f"{app.http_url}{PATH}", files={"text": (None, "Hola.")})
+    answer = httpx2.post(f"{app.http_url}{PATH}", files={"text": (None, "Hola.")})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "file")
 
 
 async def test_work_ends_when_its_client_leaves(app: AppServer, story: RecordedText) -> None:
     long = wav(np.tile(story.samples, 120), RATE)
-    async with httpx.AsyncClient() as client:
+    async with httpx2.AsyncClient() as client:
         answer = asyncio.create_task(
             client.post(f"{app.http_url}{PATH}", files={"file": long}, data={"text": story.text * 120})
         )
