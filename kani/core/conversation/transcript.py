@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from itertools import count
 
+from kani.core.conversation.items import Part
 from kani.core.recognizer import RecognizedWord
 from kani.core.turns.second_hearing import Hearing
 from kani_text.writing import space_between
@@ -62,3 +63,8 @@ class Transcript:
         heard = None if self.hearing is None else await self.hearing.in_time(answered=answered)
         if heard is not None:
             self.text, self.language = heard.text, heard.language
+
+
+def spoken_part(transcript: str | None) -> Part:
+    """Return the part of a user's message that holds what was said; None: not transcribed."""
+    return Part("input_audio", transcript, is_speech=True)
