@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from kani.core.chat_model import ChatEvent, ChatRequest
+from kani.core.chat_model import ChatEnd, ChatEvent, ChatRequest, ChatText
 from kani.core.conversation.answer import Answer, AnswerOutput, Ending
 from kani.core.conversation.config import ConversationConfig
 from kani.core.conversation.early import Asked, EarlyAnswer, Made, Start
@@ -215,6 +215,10 @@ class Responses(ABC):
 
         return report
 
+    def _add(self, response: Response) -> Response:
+        self._active[response.output.id] = response
+        return response
+
     async def speak(self, response: Response) -> bool:
         """Send the events of a response; returns True if it is complete and in the conversation."""
         output = response.output
@@ -245,6 +249,12 @@ class Responses(ABC):
         self._active.clear()
         # The connection is part of a cycle of references, which would hold the last answer's session.
         self._last = None
+
+
+async def read_aloud(text: str) -> AsyncGenerator[ChatEvent, None]:
+    """Yield given text as a model's answer."""
+    yield ChatText(text)
+    yield ChatEnd("stop")
 
 
 def _chat_request(items: Iterable[Item], config: ConversationConfig) -> ChatRequest:

@@ -10,10 +10,10 @@ from typing import Any
 
 from typing_extensions import override
 
-from kani.core.chat_model import ChatEnd, ChatEvent, ChatText
+from kani.core.chat_model import ChatEvent
 from kani.core.conversation.early import Start
 from kani.core.conversation.items import Item
-from kani.core.conversation.responses import Output, Response, Responses
+from kani.core.conversation.responses import Output, Response, Responses, read_aloud
 from kani.core.errors import SpeechError, TextTooLong
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
@@ -114,9 +114,7 @@ class RealtimeResponses(Responses):
                 in_conversation=given.in_conversation,
             )
             output = self._make_output(context)
-            response = Response(output, made.session, partial(self._forget, sounds))
-            self._active[output.id] = response
-            return response
+            return self._add(Response(output, made.session, partial(self._forget, sounds)))
 
     def _check_free(self, in_conversation: bool) -> None:
         if in_conversation and not self._conversation_is_free:
@@ -137,7 +135,7 @@ class RealtimeResponses(Responses):
         limit = self._service.limits.max_text
         if len(text) > limit:
             raise event_error(TextTooLong(limit))
-        return _read_aloud(text), None
+        return read_aloud(text), None
 
     async def _hear_and_ask(
         self, items: list[Item], sounds: Sounds, config: SessionConfig
@@ -166,9 +164,3 @@ class RealtimeResponses(Responses):
     def _forget(self, sounds: Sounds | None) -> None:
         if sounds is not None:
             self._item_audio.close(sounds)
-
-
-async def _read_aloud(text: str) -> AsyncGenerator[ChatEvent, None]:
-    """Yield given text as a model's answer."""
-    yield ChatText(text)
-    yield ChatEnd("stop")
