@@ -7,10 +7,12 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from typing_extensions import override
 
+from kani.core.audio.decoding import STREAM_POOL, run_in_pool
 from kani.core.chat_model import ToolCall
 from kani.core.conversation.answer import Answer
 from kani.core.conversation.early import Start
@@ -40,7 +42,7 @@ from kani.protocols.elevenlabs.agents.messages import Sender, read_message
 from kani.protocols.elevenlabs.agents.output import AgentOutput
 from kani.protocols.elevenlabs.agents.tools import ClientTools
 from kani.protocols.elevenlabs.errors import error_detail
-from kani.protocols.elevenlabs.realtime.messages import samples_of
+from kani.protocols.elevenlabs.realtime.messages import IN_THREAD_CHARACTERS, samples_of
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_voice
 from kani.protocols.shared.calls.bodies import read
@@ -63,7 +65,7 @@ MAX_PINGS = 16
 
 _INITIATION = "conversation_initiation_client_data"
 _SETUP = "enclave_setup_config"
-_WITHOUT_EFFECT = frozenset({"feedback", "mcp_tool_approval_result"})
+_WITHOUT_EFFECT = frozenset({"user_activity", "feedback", "mcp_tool_approval_result"})
 
 
 class AgentEvents(InputEvents):
@@ -259,8 +261,6 @@ class AgentConnection(ConversationConnection):
                 self._update(read(given, messages.Update))
             case "client_tool_result":
                 self._tools.take(read(given, messages.ToolResult))
-            case "user_activity":
-                self._turns.stop_idling()
             case "pong":
                 sent_at = self._pings.pop(read(given, messages.Pong).event_id, None)
                 self._ping_ms = None if sent_at is None else round(1000 * (time.perf_counter() - sent_at))
@@ -271,8 +271,10 @@ class AgentConnection(ConversationConnection):
         if self._config.written:
             return
         try:
-            samples = samples_of(given.user_audio_chunk, self._config.input_format, "user_audio_chunk")
-            await self._input.append(samples)
+            audio, side = given.user_audio_chunk, self._config.input_format
+            decode = partial(samples_of, audio, side, "user_audio_chunk")
+            is_long = len(audio) > IN_THREAD_CHARACTERS
+            await self._input.append(await run_in_pool(STREAM_POOL, decode) if is_long else decode())
         except (BadMessage, Refused) as error:
             # Said once: forty pieces come a second.
             before, self._refusal = self._refusal, str(error)
