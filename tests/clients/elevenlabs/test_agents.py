@@ -38,6 +38,7 @@ with warnings.catch_warnings():
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 RATE = 16_000
+VOICE = "espeak:en-us"
 GREETING = "Good morning, this is the harbour office."
 SAID = (
     "Good morning, can you hear me well?",
@@ -64,7 +65,7 @@ def script(body: dict[str, Any]) -> Answer:
     if "weather" in said:
         return Answer(calls=[("weather", '{"town": "Lima"}')])
     if "bye" in said:
-        return Answer(GOODBYE.split(" "), calls=[("end_call", "{}")])
+        return Answer(say(GOODBYE).pieces, calls=[("end_call", "{}")])
     answers = {"story": STORY, "enough": STOPPED}
     return say(next((answer for word, answer in answers.items() if word in said), HEARD_WELL))
 
@@ -111,7 +112,7 @@ class Telephone(AudioInterface):  # type: ignore[misc]
 
 def speech(server: ServerProcess) -> list[bytes]:
     """``SAID``, at ``RATE`` hertz."""
-    said = spoken(server, *((text, "am_michael") for text in SAID))
+    said = spoken(server, *((text, VOICE) for text in SAID))
     return [pcm16(soxr.resample(samples, SPOKEN_RATE, RATE).astype(np.float32)) for samples in said]
 
 
@@ -128,7 +129,7 @@ def talk(server: ServerProcess, turns: list[bytes], http: httpx.Client) -> dict[
         requires_auth=True,
         audio_interface=telephone,
         config=ConversationInitiationData(
-            {"tools": [function]}, {"agent": AGENT, "tts": {"voice_id": "af_heart"}}
+            {"tools": [function]}, {"agent": AGENT, "tts": {"voice_id": VOICE}}
         ),
         client_tools=tools,
         callback_agent_response=told["answers"].append,
@@ -158,7 +159,7 @@ def talk(server: ServerProcess, turns: list[bytes], http: httpx.Client) -> dict[
 @pytest.mark.heard
 async def test_package_for_python(start_server: StartServer) -> None:
     async with asyncio.timeout(WITHIN_S), chat_endpoint(script) as endpoint:
-        server = await asyncio.to_thread(start_server, "--llm", endpoint.url)
+        server = await asyncio.to_thread(start_server, "--engine", "espeak", "--llm", endpoint.url)
         turns = await asyncio.to_thread(speech, server)
         with httpx.Client() as http:
             told = await asyncio.to_thread(talk, server, turns, http)
@@ -182,9 +183,9 @@ async def test_package_for_python(start_server: StartServer) -> None:
 @pytest.mark.heard
 async def test_package_for_browsers(start_server: StartServer, tmp_path: Path) -> None:
     project = await asyncio.to_thread(installed, Path(__file__).parent / "node", tmp_path)
-    overrides = {"agent": {**AGENT, "firstMessage": GREETING}, "tts": {"voiceId": "af_heart"}}
+    overrides = {"agent": {**AGENT, "firstMessage": GREETING}, "tts": {"voiceId": VOICE}}
     async with asyncio.timeout(WITHIN_S), chat_endpoint(script) as endpoint:
-        server = await asyncio.to_thread(start_server, "--llm", endpoint.url)
+        server = await asyncio.to_thread(start_server, "--engine", "espeak", "--llm", endpoint.url)
         turns = [tmp_path / f"{number}.pcm" for number in range(len(SAID))]
         for file, samples in zip(turns, await asyncio.to_thread(speech, server), strict=True):
             file.write_bytes(samples)
