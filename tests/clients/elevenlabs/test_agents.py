@@ -156,6 +156,13 @@ def talk(server: ServerProcess, turns: list[bytes], http: httpx.Client) -> dict[
     return told
 
 
+def assert_answered(answers: list[str], *, written: bool = False) -> None:
+    """The story may be interrupted before it is all written."""
+    between = [] if written else [answers[3], STOPPED]
+    assert answers == [GREETING, HEARD_WELL, RAIN, *between, GOODBYE]
+    assert written or (STORY.startswith(answers[3]) and len(answers[3]) > 100)
+
+
 @pytest.mark.heard
 async def test_package_for_python(start_server: StartServer) -> None:
     async with asyncio.timeout(WITHIN_S), chat_endpoint(script) as endpoint:
@@ -163,12 +170,12 @@ async def test_package_for_python(start_server: StartServer) -> None:
         turns = await asyncio.to_thread(speech, server)
         with httpx.Client() as http:
             told = await asyncio.to_thread(talk, server, turns, http)
-    assert told["answers"] == [GREETING, HEARD_WELL, RAIN, STORY, STOPPED, GOODBYE]
+    assert_answered(told["answers"])
     for said, text in zip(told["said"], SAID, strict=True):
-        assert_understood(said, text)
+        assert_understood(said, text, wrong_at_most=0.35)  # two words of six
     assert [call["town"] for call in told["calls"]] == ["Lima"]
     [(original, corrected)] = told["corrected"]
-    assert original == STORY and STORY.startswith(corrected) and 2 <= len(corrected.split()) < 60
+    assert original == told["answers"][3] and STORY.startswith(corrected) and 2 <= len(corrected.split()) < 60
     texts = (GREETING, HEARD_WELL, RAIN, None, STOPPED, GOODBYE)
     for samples, text in zip(told["spoken"], texts, strict=True):
         if text is not None:
@@ -202,11 +209,10 @@ async def test_package_for_browsers(start_server: StartServer, tmp_path: Path) -
                 if each["type"] == "agent_response"
             ]
             written = given[0] == "write"
-            between = [] if written else [STORY, STOPPED]
-            assert answers == [GREETING, HEARD_WELL, RAIN, *between, GOODBYE]
+            assert_answered(answers, written=written)
             assert events[0]["type"] == "conversation_initiation_metadata" and told["id"].startswith("conv_")
             assert told["calls"] == [{"town": "Lima"}] and told["ended"]["reason"] == "agent"
-            assert [each["type"] for each in events].count("interruption") == len(between) // 2
+            assert [each["type"] for each in events].count("interruption") == (not written)
             samples = from_pcm16(played.read_bytes())
             if written:
                 assert not len(samples)
