@@ -53,16 +53,16 @@ const until = async (what) => {
   }
 };
 
-let expected = 1;
+let turn = 0;
 for (let at = written ? 1 : 0; at < turns.length; at++) {
   if (turns[at] === "interrupt") {
     const begun = Date.now() + 1000;
     await until(() => endsAt > begun && Date.now() > begun);
     at++;
   } else {
-    await until(() => answers >= expected && Date.now() > endsAt);
+    await until(() => answers > turn && Date.now() > endsAt);
   }
-  expected = answers + 1;
+  turn++;
   if (written) {
     conversation.sendUserMessage(turns[at]);
     continue;
