@@ -66,7 +66,7 @@ def script(body: dict[str, Any]) -> Answer:
         return Answer(calls=[("weather", '{"town": "Lima"}')])
     if "bye" in said:
         return Answer(say(GOODBYE).pieces, calls=[("end_call", "{}")])
-    answers = {"story": STORY, "enough": STOPPED}
+    answers = {"story": STORY, "enough": STOPPED, "stop": STOPPED}
     return say(next((answer for word, answer in answers.items() if word in said), HEARD_WELL))
 
 
