@@ -123,7 +123,8 @@ kani/core/diarization: kani.core.diarization kani.core.audio kani.core.turns kan
 kani/core/voices: kani.core.voices kani.core.audio kani.core.timing kani_text CONTRACT
 kani/core/session: kani.core.session kani.core.audio kani.core.diarization kani.core.timing kani.core.turns
     kani.core.voices kani_text CONTRACT
-kani/core/conversation: kani.core.conversation kani.core.audio kani.core.session kani.core.turns kani_text
+kani/core/conversation: kani.core.conversation kani.core.audio kani.core.service kani.core.session
+    kani.core.turns kani_text
     CONTRACT
 kani/core/late_engine: kani.core.audio kani_text CONTRACT
 """

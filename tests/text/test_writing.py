@@ -6,6 +6,7 @@ import pytest
 
 from kani.books.book import Book, Chapter
 from kani.books.plan import MAX_PIECE, Manner, pieces_of
+from kani.core.conversation.transcript import Transcript
 from kani.core.recognizer import RecognizedWord
 from kani.core.subtitles import CueBuilder, Word, WordTimer
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
@@ -16,7 +17,6 @@ from kani.engines.espeak.native import WordEvent
 from kani.engines.espeak.words import WordGrouper
 from kani.engines.kokoro.windows import MARKS
 from kani.engines.packages.segments import SegmentBuilder
-from kani.protocols.openai.realtime.transcript import Transcript
 from kani.runtime.recognition.hypothesis import Hypothesis
 from kani.runtime.recognition.local_agreement import HypothesisWord, words_from_tokens
 from kani.runtime.transcript import ends_segment

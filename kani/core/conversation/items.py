@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import uuid
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,6 +55,10 @@ class SpokenText:
         # Marks right after a word are its own; those before one that was not heard are not.
         own = since.split(maxsplit=1)[:1] if since[:1].strip() else []
         return heard and "".join([heard, *own])
+
+
+def new_id(prefix: str) -> str:
+    return f"{prefix}_{uuid.uuid4().hex[:21]}"
 
 
 Role = Literal["user", "assistant", "system"]

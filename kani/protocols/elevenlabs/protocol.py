@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
+from kani.protocols.elevenlabs.agents import routes as agents
 from kani.protocols.elevenlabs.errors import refusal_body
 from kani.protocols.elevenlabs.http import forced_alignment
 from kani.protocols.elevenlabs.http.calls import call_group
@@ -18,7 +19,7 @@ from kani.protocols.elevenlabs.relay import connection as relay
 from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs
 from kani.protocols.elevenlabs.relay.queue import RelayState
 from kani.protocols.elevenlabs.settings import MAX_TEXT, ElevenLabsSettings
-from kani.protocols.elevenlabs.single_use_tokens import SingleUseTokens
+from kani.protocols.elevenlabs.single_use_tokens import AGENT_PATH, SingleUseTokens
 from kani.protocols.elevenlabs.websocket import routes as websocket_paths
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import CompatPort, Context, Protocol
@@ -32,6 +33,7 @@ def protocol(given: Settings, server: ServerSettings) -> Protocol:
     relay_voice = server.setting("elevenlabs_voice_id")
     settings = ElevenLabsSettings(given, server.max_text or MAX_TEXT, relay_voice)
     state, tokens = RelayState(), SingleUseTokens()
+    instructions, agent_files = server.setting("llm_instructions"), server.setting("data_dir") / "agents"
     logs = RelayLogs(given.relay_logs) if given.relay_logs is not None else None
 
     def routes(context: Context) -> list[BaseRoute]:
@@ -45,13 +47,16 @@ def protocol(given: Settings, server: ServerSettings) -> Protocol:
             *tokens.routes(),
             *websocket_paths.routes(service, settings),
             *realtime.routes(service),
+            *agents.routes(service, settings, tokens, instructions, agent_files),
             *relay.routes(service, settings, state, logs),
         ]
 
     return Protocol(
         routes,
         ports=(CompatPort("relay_port", "ws", "relay"),),
-        key_in_first_message=(*(websocket_paths.PREFIX, websocket_paths.DIALOGUE_PREFIX, realtime.PATH),),
+        key_in_first_message=(
+            *(websocket_paths.PREFIX, websocket_paths.DIALOGUE_PREFIX, realtime.PATH, AGENT_PATH),
+        ),
         temporary_keys=tokens.keys,
         refusals=dict.fromkeys(PREFIXES, refusal_body),
         max_body=longest_body(server.max_upload) | forced_alignment.longest_body(server.max_upload),

@@ -19,7 +19,10 @@ LIFE_S = 900.0
 MAX_TOKENS = 10_000
 """Tokens that are neither used nor expired."""
 
+AGENT, AGENT_PATH = "agent", "/v1/convai/conversation"
+
 PATHS = {
+    AGENT: (AGENT_PATH,),
     "realtime_scribe": ("/v1/speech-to-text/realtime",),
     "batch_scribe": ("/v1/speech-to-text",),
     "tts_websocket": (

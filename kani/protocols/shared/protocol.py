@@ -42,7 +42,7 @@ class PathClass(Enum):
 
 
 KEY_HEADERS = ("xi-api-key", "kyutai-api-key", "api-key")
-KEY_PROTOCOLS = ("Bearer.", "openai-insecure-api-key.")
+KEY_PROTOCOLS = ("Bearer.", "bearer.", "openai-insecure-api-key.")
 """Prefixes of a key among the sub-protocols: a browser's WebSocket can send no other header."""
 
 KEY_PARAMETERS = ("auth_id", "token", "authorization", "single_use_token")

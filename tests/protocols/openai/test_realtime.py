@@ -22,9 +22,10 @@ from kani.core.audio.pcm import pcm16
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
 from kani.core.types import Samples
-from kani.protocols.openai.realtime.connection import ConnectionLimits, RealtimeConnection
+from kani.protocols.openai.realtime.connection import RealtimeConnection
 from kani.protocols.openai.realtime.session_config import TurnDetection, initial_config
 from kani.protocols.shared.connection import Client as ServedClient
+from kani.protocols.shared.conversation import ConnectionLimits
 from tests.clients.openai_realtime import BETA, TRANSCRIPTION, Client, loud, quiet, realtime, text_item, types
 from tests.support.chat.talking import TURN_EVENTS
 from tests.support.loudness import PausingRecognizer

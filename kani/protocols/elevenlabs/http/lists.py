@@ -84,12 +84,12 @@ NO_HISTORY: dict[str, Any] = {
 def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
 
     async def voices(request: Request) -> Response:
-        base_url = _base_url(request)
+        base_url = own_url(request)
         listed = await asyncio.to_thread(service.catalogue.list)
         return json_response({"voices": await asyncio.to_thread(describe_voices, service, listed, base_url)})
 
     async def search(request: Request) -> Response:
-        base_url = _base_url(request)
+        base_url = own_url(request)
         listed = await asyncio.to_thread(service.catalogue.list)
         page, total, next_page_token = search_voices(listed, dict(request.query_params))
         return json_response(
@@ -102,7 +102,7 @@ def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[Ba
         )
 
     async def voice(request: Request) -> Response:
-        voice_id, base_url = request.path_params["voice_id"], _base_url(request)
+        voice_id, base_url = request.path_params["voice_id"], own_url(request)
         return json_response(
             await asyncio.to_thread(describe_voice_id, service, voice_id, settings, base_url)
         )
@@ -147,7 +147,7 @@ async def _subscription(service: SpeechService) -> dict[str, Any]:
     return SUBSCRIPTION | {"voice_slots_used": len(stored), "can_use_instant_voice_cloning": can_clone}
 
 
-def _base_url(request: Request) -> str:
+def own_url(request: Request) -> str:
     """Return this server's URL as the client sees it: scheme behind a proxy, and ``Host``."""
     forwarded = request.headers.get("x-forwarded-proto", request.url.scheme)
     scheme = "https" if forwarded.partition(",")[0].strip().lower() == "https" else "http"

@@ -86,21 +86,22 @@ def parse_message(text: str, audio_format: AudioFormat) -> Input:
         raise BadMessage(f"sample_rate: must be that of audio_format, {audio_format.sample_rate}")
     if len(chunk.previous_text or "") > MAX_TEXT:
         raise BadMessage(f"previous_text: too long (at most {MAX_TEXT} characters)")
-    return Input(_samples(chunk.audio_base_64, audio_format), bool(chunk.commit), chunk.previous_text or "")
+    return Input(samples_of(chunk.audio_base_64, audio_format), bool(chunk.commit), chunk.previous_text or "")
 
 
-def _samples(given: str, audio_format: AudioFormat) -> Samples:
+def samples_of(given: str, audio_format: AudioFormat, field: str = "audio_base_64") -> Samples:
+    """Decode base64, at the format's rate; field: its name. Raises BadMessage."""
     if len(given) * 3 // 4 > MAX_CHUNK_BYTES + 2:
-        reason = f"audio_base_64: too large (at most {MAX_CHUNK_BYTES >> 20} MiB in one message)"
+        reason = f"{field}: too large (at most {MAX_CHUNK_BYTES >> 20} MiB in one message)"
         raise Refused("chunk_size_exceeded", reason)
     try:
         data = base64.b64decode(given, validate=True)
     except ValueError as error:
-        raise BadMessage("audio_base_64: is not base64") from error
+        raise BadMessage(f"{field}: is not base64") from error
     if audio_format.codec == "ulaw":
         return decode_g711(data, "ulaw")
     if len(data) % 2:
-        raise BadMessage(f"audio_base_64: 16-bit samples need an even number of bytes, not {len(data)}")
+        raise BadMessage(f"{field}: 16-bit samples need an even number of bytes, not {len(data)}")
     return from_pcm16(data)
 
 

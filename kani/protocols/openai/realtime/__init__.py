@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket
 from kani.protocols.openai.errors import ApiError, json_response
 from kani.protocols.openai.realtime.audio_payload import MAX_MESSAGE_BYTES
 from kani.protocols.openai.realtime.client_secrets import EphemeralKeys, secret_routes
-from kani.protocols.openai.realtime.connection import ConnectionLimits, RealtimeConnection
+from kani.protocols.openai.realtime.connection import RealtimeConnection
 from kani.protocols.openai.realtime.session_config import SessionConfig, SessionKind, initial_config
 from kani.protocols.openai.realtime.unmute.connection import UnmuteConnection
 from kani.protocols.openai.realtime.unmute.handshake import PORT_SETTING, is_unmute, may_be_unmute
@@ -26,6 +26,7 @@ from kani.protocols.openai.realtime.unmute.lists import list_routes
 from kani.protocols.openai.realtime.webrtc.routes import CALL, Calls, call_routes
 from kani.protocols.openai.realtime.webrtc.routes import PATH as CALLS_PATH
 from kani.protocols.shared.connection import Client
+from kani.protocols.shared.conversation import ConnectionLimits
 from kani.protocols.shared.protocol import Context, offered_keys
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from kani.core.audio.decoding import STREAM_POOL, run_in_pool
+from kani.core.conversation.input_events import Refused
 from kani.protocols.openai.errors import FAULT_CODES
 from kani.protocols.shared.calls.bodies import WrongFields, converted, object_of
 
@@ -19,7 +20,7 @@ MAX_ID_LENGTH = 512
 """Characters of an id that a client gives."""
 
 
-class EventError(Exception):
+class EventError(Refused):
     """A client event that is answered with an ``error`` event; ``str()`` is the message.
 
     code: OpenAI's name of the error; param: path of the invalid field, if the error is about one.

@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from kani.core.conversation.items import new_id
 from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError, endpoint, json_response
 from kani.protocols.openai.realtime.client_events import EventError, convert
-from kani.protocols.openai.realtime.server_events import new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig, SessionKind, initial_config
 from kani.protocols.openai.realtime.session_update import check_voice, heard_languages, updated_config
 from kani.protocols.openai.speech.body import read_object

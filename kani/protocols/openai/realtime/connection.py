@@ -5,22 +5,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
-from starlette.websockets import WebSocketDisconnect
 from typing_extensions import override
 
-from kani.core.conversation.items import Message
+from kani.core.conversation.input_audio import InputAudio
+from kani.core.conversation.items import Message, new_id
+from kani.core.conversation.responses import Output
+from kani.core.conversation.turn_answers import TurnAnswers
 from kani.core.service import SpeechService
-from kani.protocols.openai.realtime.answers.output import Output, ResponseContext, ResponseOutput
-from kani.protocols.openai.realtime.answers.responses import PROTOCOL, Responses
-from kani.protocols.openai.realtime.answers.turns import TurnAnswers
+from kani.protocols.openai.realtime.answers.output import ResponseContext, ResponseOutput
+from kani.protocols.openai.realtime.answers.responses import PROTOCOL, RealtimeResponses
 from kani.protocols.openai.realtime.audio_payload import read_audio
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, parse_event
 from kani.protocols.openai.realtime.conversation import (
@@ -30,10 +30,9 @@ from kani.protocols.openai.realtime.conversation import (
     send_item,
     served_parts,
 )
-from kani.protocols.openai.realtime.input_audio import InputAudio, InputFailed
-from kani.protocols.openai.realtime.input_events import InputEvents
+from kani.protocols.openai.realtime.input_events import RealtimeEvents
 from kani.protocols.openai.realtime.item_audio import ItemAudio, Sounds
-from kani.protocols.openai.realtime.server_events import EventSender, new_id
+from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.session_update import (
     applied_update,
@@ -41,9 +40,8 @@ from kani.protocols.openai.realtime.session_update import (
     heard_languages,
     is_beta_session,
 )
-from kani.protocols.shared.connection import GOING_AWAY, NORMAL, STOPPING, TRY_LATER, Client
-
-CANNOT_HEAR = "speech cannot be recognised now"
+from kani.protocols.shared.connection import Client
+from kani.protocols.shared.conversation import ConnectionLimits, ConversationConnection
 
 CLIENT_EVENTS = (
     *("session.update", "transcription_session.update", "input_audio_buffer.append"),
@@ -58,18 +56,12 @@ class Dialect:
     """Makers of a connection's events: the differences between clients of OpenAI, of Unmute and calls."""
 
     make_sender: Callable[[Callable[[str], Awaitable[None]]], EventSender]
-    make_events: Callable[[EventSender, Conversation], InputEvents] = InputEvents
+    make_events: Callable[[EventSender], RealtimeEvents] = RealtimeEvents
     make_output: Callable[[ResponseContext], Output] = ResponseOutput
     silence: Callable[[], None] = lambda: None  # stops what is played on this side
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionLimits:
-    session_s: float  # its longest life
-    idle_s: float  # longest time without a client event
-
-
-class Connection(ABC):
+class Connection(ConversationConnection):
     """One client; its events are answered in order. One that cannot be served is answered with an error."""
 
     def __init__(
@@ -80,89 +72,37 @@ class Connection(ABC):
         limits: ConnectionLimits,
         dialect: Dialect,
     ) -> None:
-        self._client = client
-        self._service = service
+        super().__init__(client, service, limits)
         self._config = config
-        self._limits = limits
         self._sender = dialect.make_sender(client.send)
-        self._conversation_memory = service.budgets.conversations.open()
-        self._conversation = Conversation(self._conversation_memory)
-        events = dialect.make_events(self._sender, self._conversation)
+        self._conversation = Conversation(self._memory)
+        events = dialect.make_events(self._sender)
         self._item_audio = ItemAudio(PROTOCOL, service, events, self._conversation, client.address)
-        self._responses = Responses(
+        self._responses: RealtimeResponses = RealtimeResponses(
             *(service, self._sender, self._conversation, self._item_audio, client, self._start),
             *(dialect.make_output, dialect.silence),
         )
         self._turns = TurnAnswers(
-            self._responses, self._conversation, self._sender, lambda: self._config, self._start
+            self._responses, self._conversation, events, lambda: self._config, self._start
         )
-        self._input = InputAudio(service, self._sender, events, config, client.address, self._turns)
-
-    @abstractmethod
-    async def _greet(self) -> None:
-        """Send what comes before any event of the client."""
+        self._input = InputAudio(
+            service, PROTOCOL, self._conversation, events, config, client.address, self._turns
+        )
 
     @abstractmethod
     async def _handle(self, event: ClientEvent) -> None:
         """Handle one event. Raises EventError, and InputFailed."""
 
-    async def run(self, first: str | bytes | None = None) -> None:
-        """Serve until the client disconnects, or its time is over; first: a message that has come before."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                self._group = group
-                tasks = {group.create_task(self._transcribe(), name="realtime input")}
-                self._tasks = tasks
-                await self._greet()
-                await self._receive(first)
-                for task in tasks:
-                    task.cancel()
-        except* WebSocketDisconnect:
-            pass
-        finally:
-            self._turns.stop_idling()
-            await self._input.aclose()
-            await self._responses.aclose()
-            self._item_audio.aclose()
-            self._conversation_memory.resize(0)
-            # A task that was cancelled while it ended refers to this connection: a cycle, unless removed.
-            self._tasks.clear()
+    @override
+    async def _tell_end(self, reason: str) -> None:
+        await self._sender.error(EventError(reason, "session_expired"))
 
-    async def _transcribe(self) -> None:
-        try:
-            await self._input.run()
-        except InputFailed:
-            await self._client.close(TRY_LATER, CANNOT_HEAR)
-            return
-        await self._client.close(GOING_AWAY, STOPPING)
+    @override
+    def _release(self) -> None:
+        self._item_audio.aclose()
+        super()._release()
 
-    async def _receive(self, received: str | bytes | None) -> None:
-        """Handle events until the client disconnects; received: the first one, if it has come already."""
-        now = asyncio.get_running_loop().time
-        expires_at = now() + self._limits.session_s
-        while True:
-            idle_at = now() + self._limits.idle_s
-            try:
-                async with asyncio.timeout_at(min(expires_at, idle_at)):
-                    received = await self._client.receive() if received is None else received
-            except TimeoutError:
-                await self._expire(idle=idle_at < expires_at)
-                return
-            if received is None:
-                return
-            try:
-                await self._handle_message(received)
-            except InputFailed:
-                await self._client.close(TRY_LATER, CANNOT_HEAR)
-                return
-            received = None
-
-    async def _expire(self, *, idle: bool) -> None:
-        limits = self._limits
-        reason = f"no event came for {limits.idle_s:g} s" if idle else f"it lasted {limits.session_s:g} s"
-        await self._sender.error(EventError(f"the session has ended: {reason}", "session_expired"))
-        await self._client.close(NORMAL, reason)
-
+    @override
     async def _handle_message(self, received: str | bytes) -> None:
         event = None
         try:
@@ -172,17 +112,6 @@ class Connection(ABC):
             await self._handle(event)
         except EventError as error:
             await self._sender.error(error, event.event_id if event is not None else None)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a part of an answer as a task of this connection."""
-
-        async def run() -> None:
-            try:
-                await work
-            finally:
-                self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
-
-        self._tasks.add(self._group.create_task(run(), name="realtime response"))
 
 
 class RealtimeConnection(Connection):

@@ -11,11 +11,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from kani.core.conversation import history
 from kani.core.conversation.history import MAX_ITEMS, History
-from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Message, Part, Role
+from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Message, Part, Role, new_id
 from kani.core.errors import Busy
 from kani.core.session.budget import Share
 from kani.protocols.openai.realtime.client_events import MAX_ID_LENGTH, EventError, convert, unsupported
-from kani.protocols.openai.realtime.server_events import EventSender, new_id
+from kani.protocols.openai.realtime.server_events import EventSender
 
 __all__ = ["MAX_ITEMS", "Conversation", "item_json", "read_item", "send_item"]
 

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Literal
+from typing import Any
 
-from kani.core.conversation.items import Message, Part
+from kani.core.conversation.input_events import InputEvents, Refused, VoiceState
+from kani.core.conversation.items import Message
+from kani.core.conversation.transcript import Transcript
 from kani.core.errors import SpeechError
 from kani.core.recognizer import NO_WORDS
 from kani.protocols.openai.errors import api_error
 from kani.protocols.openai.realtime.client_events import EventError, unsupported
-from kani.protocols.openai.realtime.conversation import Conversation, send_item
+from kani.protocols.openai.realtime.conversation import send_item
 from kani.protocols.openai.realtime.server_events import EventSender
-from kani.protocols.openai.realtime.transcript import Transcript
 from kani.protocols.openai.transcription.answers import log_probability
 
 log = logging.getLogger(__name__)
 
 _NO_WORDS = {"code": "no_words", "message": NO_WORDS}
 
-VoiceState = Literal["heard", "ignored", "interrupts"]
-"""States of a voice over an answer."""
-
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
 
-class InputEvents:
-    def __init__(self, sender: EventSender, conversation: Conversation) -> None:
+class RealtimeEvents(InputEvents):
+    def __init__(self, sender: EventSender) -> None:
         self._sender = sender
-        self._conversation = conversation
 
     async def started(self, transcript: Transcript) -> None:
         await self._sender.send(
@@ -52,14 +49,8 @@ class InputEvents:
             item_id=transcript.item_id,
         )
 
-    async def committed(self, transcript: Transcript) -> None:
-        """Add the item to the conversation and send that."""
-        transcript.committed = True
-        item = Message(transcript.item_id, "user", (_spoken(None),), pending=True)
-        previous = self._conversation.append(item)
-        await self._sender.send(
-            "input_audio_buffer.committed", previous_item_id=previous, item_id=transcript.item_id
-        )
+    async def committed(self, item: Message, previous: str | None) -> None:
+        await self._sender.send("input_audio_buffer.committed", previous_item_id=previous, item_id=item.id)
         await send_item(self._sender, previous, item)
 
     async def cleared(self) -> None:
@@ -70,10 +61,10 @@ class InputEvents:
         """Send the text that was added to a transcript; start_s: of its word, in the session's audio."""
         await self._sender.send(f"{_TRANSCRIPTION}.delta", **_place(transcript), delta=delta)
 
-    async def completed(self, transcript: Transcript, *, log_probabilities: bool = False) -> None:
+    async def completed(self, transcript: Transcript) -> None:
         """Send a transcript, with the log probabilities of its words, null where one of them is unknown."""
         further: dict[str, Any] = {}
-        if log_probabilities:
+        if transcript.tells_log_probabilities:
             rows = [log_probability(text, value) for text, value in transcript.log_probabilities]
             further["logprobs"] = None if any(row["logprob"] is None for row in rows) else rows
         if transcript.language:
@@ -91,17 +82,31 @@ class InputEvents:
             usage={"type": "duration", "seconds": round(transcript.duration_s, 3)},
         )
 
-    def settled(self, transcript: Transcript, *, known: bool) -> None:
-        """Note that no more words come; known: whether those that came are the item's transcript."""
-        # The item may be deleted by now.
-        item = self._conversation.get(transcript.item_id)
-        if isinstance(item, Message):
-            if known:
-                self._conversation.set_parts(item, (_spoken(transcript.text),))
-            self._conversation.settle(item)
+    async def failed(self, transcript: Transcript, error: SpeechError) -> None:
+        known = input_error(error).as_json()
+        await self._sender.send(f"{_TRANSCRIPTION}.failed", **_place(transcript), error=known)
 
-    async def failed(self, transcript: Transcript, error: EventError) -> None:
-        await self._sender.send(f"{_TRANSCRIPTION}.failed", **_place(transcript), error=error.as_json())
+    async def silence_answered(self, item: Message, previous: str | None, start_ms: int, end_ms: int) -> None:
+        await self._sender.send(
+            "input_audio_buffer.timeout_triggered",
+            audio_start_ms=start_ms,
+            audio_end_ms=end_ms,
+            item_id=item.id,
+        )
+        await self.committed(item, previous)
+
+    async def unanswerable(self) -> None:
+        param = "session.audio.input.turn_detection.create_response"
+        await self._sender.error(
+            unsupported("speech cannot be answered, set create_response to false", param)
+        )
+
+    async def refused(self, error: Refused) -> None:
+        assert isinstance(error, EventError)
+        await self._sender.error(error)
+
+    def refusal(self, error: SpeechError) -> EventError:
+        return input_error(error)
 
 
 def input_error(error: SpeechError) -> EventError:
@@ -110,15 +115,5 @@ def input_error(error: SpeechError) -> EventError:
     return EventError(str(error), known.code or "server_error", None, kind=kind)
 
 
-def unanswerable() -> EventError:
-    """Return the error of a session that wants answers where no language model is set up."""
-    param = "session.audio.input.turn_detection.create_response"
-    return unsupported("speech cannot be answered, set create_response to false", param)
-
-
 def _place(transcript: Transcript) -> dict[str, Any]:
     return {"item_id": transcript.item_id, "content_index": transcript.content_index}
-
-
-def _spoken(transcript: str | None) -> Part:
-    return Part("input_audio", transcript, is_speech=True)

@@ -13,15 +13,15 @@ from kani.core.audio.decoding import STREAM_POOL, run_in_pool
 from kani.core.audio.encoding import AudioFormat
 from kani.core.audio.pcm import wav
 from kani.core.conversation.items import Item, Message
+from kani.core.conversation.transcript import Transcript
 from kani.core.errors import Busy, SpeechError
 from kani.core.service import SpeechService
 from kani.core.session.budget import MIB
 from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.openai.realtime.audio_payload import MAX_AUDIO_BYTES, read_audio
 from kani.protocols.openai.realtime.conversation import Conversation, audio_in
-from kani.protocols.openai.realtime.input_events import InputEvents, input_error
+from kani.protocols.openai.realtime.input_events import RealtimeEvents, input_error
 from kani.protocols.openai.realtime.session_config import FORMATS, SessionConfig
-from kani.protocols.openai.realtime.transcript import Transcript
 
 INPUT = "input_audio"
 """Name of the parts with the user's sound, of whose words events tell."""
@@ -56,7 +56,12 @@ class ItemAudio:
     """Hears the sound in items of one connection, one event's after the other's."""
 
     def __init__(
-        self, protocol: str, service: SpeechService, events: InputEvents, history: Conversation, client: str
+        self,
+        protocol: str,
+        service: SpeechService,
+        events: RealtimeEvents,
+        history: Conversation,
+        client: str,
     ) -> None:
         """protocol: name for the metrics; client: address for the rate limit."""
         self._protocol, self._client = protocol, client
@@ -116,7 +121,7 @@ class ItemAudio:
                     except SpeechError as error:
                         if not told:
                             raise
-                        await self._events.failed(transcript, input_error(error))
+                        await self._events.failed(transcript, error)
                     language = transcript.language or language
         finally:
             self.close(sounds)
@@ -147,7 +152,8 @@ class ItemAudio:
         parts[index] = replace(parts[index], text=transcript.text)
         self._conversation.set_parts(message, tuple(parts))
         if told:
-            await self._events.completed(transcript, log_probabilities=config.log_probabilities)
+            transcript.tells_log_probabilities = config.log_probabilities
+            await self._events.completed(transcript)
 
     def close(self, sounds: Sounds) -> None:
         """Give back the memory of sounds, heard or not. May be called again."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from kani.core.conversation.items import new_id
 from kani.protocols.openai.realtime.client_events import EventError
 
 _BETA_NAMES = {
@@ -20,10 +20,6 @@ _BETA_NAMES = {
     "response.output_text.done": "response.text.done",
 }
 """Names of the beta generation where they differ; None for events that it does not have."""
-
-
-def new_id(prefix: str) -> str:
-    return f"{prefix}_{uuid.uuid4().hex[:21]}"
 
 
 class EventSender:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from typing_extensions import override
+
 from kani.core.audio.encoding import AudioFormat
-from kani.core.chat_model import Tool
+from kani.core.conversation.config import ConversationConfig
 from kani.core.conversation.turns import PATIENCE, Patience, TurnRule
 from kani.core.expected_words import as_prompt
 from kani.protocols.openai.lists import COMMITTED_MODELS
@@ -104,26 +106,18 @@ class Transcription:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionConfig:
+class SessionConfig(ConversationConfig):
     """The whole configuration that is in force."""
 
+    input_format: AudioFormat = PCM
+    output_format: AudioFormat = PCM
+    answers: bool = False
     kind: SessionKind = "realtime"
     model: str = DEFAULT_MODEL  # as the client named it
-    input_format: AudioFormat = PCM
     transcription: Transcription | None = None
     turns: TurnDetection | None = NOT_ASKED  # as the client has set it; ``turn_detection`` is in force
-    output_format: AudioFormat = PCM
     voice: str = DEFAULT_VOICE
     speed: float = 1.0
-    answers: bool = False  # whether a language model answers; the fields below are of use to it only
-    instructions: str = ""
-    tools: tuple[Tool, ...] = ()
-    tool_choice: str = "auto"
-    max_output_tokens: int | None = None
-    written: bool = False  # answers in writing, without audio
-    parallel_tool_calls: bool | None = None  # these two are None where the client does not say
-    reasoning_effort: str | None = None
-    log_probabilities: bool = False  # whether transcripts have those of their words
 
     @property
     def turn_detection(self) -> TurnDetection | None:
@@ -133,34 +127,45 @@ class SessionConfig:
         return None if committed and self.turns is NOT_ASKED else self.turns
 
     @property
+    @override
+    def rule(self) -> TurnRule | None:
+        return None if self.turn_detection is None else self.turn_detection.rule
+
+    @property
+    @override
     def judges_turns(self) -> bool:
-        """True if turns end by what is said, not only by silence."""
         return self.turn_detection is not None and self.turn_detection.kind == "semantic_vad"
 
     @property
+    @override
     def over_answer(self) -> bool:
-        """True while the client itself speaks an answer, over which voices are judged."""
         return self.judges_turns and self.turn_detection is not None and self.turn_detection.over_answer
 
     @property
+    @override
+    def interrupts(self) -> bool:
+        detection = self.turn_detection
+        return self.kind == "realtime" and detection is not None and detection.interrupt_response
+
+    @property
+    @override
+    def idle_ms(self) -> float | None:
+        return None if self.turn_detection is None else self.turn_detection.idle_timeout_ms
+
+    @property
+    @override
     def asks_for_answers(self) -> bool:
-        """True if each turn is to be answered as it ends."""
         detection = self.turn_detection
         return self.kind == "realtime" and detection is not None and detection.create_response
 
     @property
-    def answers_turns(self) -> bool:
-        """True if each turn is answered as it ends."""
-        return self.answers and self.asks_for_answers
+    @override
+    def tells_words(self) -> bool:
+        return self.transcription is not None
 
     @property
-    def wants_words(self) -> bool:
-        """True if someone asks for what is said: the client, or a language model."""
-        return self.transcription is not None or self.answers
-
-    @property
+    @override
     def hears(self) -> tuple[str | None, str]:
-        """The language of the input, if it is given, and the text that may precede the speech."""
         transcription = self.transcription
         return (None, "") if transcription is None else (transcription.language, transcription.expected)
 
@@ -241,7 +246,7 @@ def initial_config(kind: SessionKind, model: str | None, instructions: str | Non
         answers = instructions is not None
         return SessionConfig(model=model or DEFAULT_MODEL, answers=answers, instructions=instructions or "")
     transcription = Transcription(model or DEFAULT_TRANSCRIPTION_MODEL)
-    return SessionConfig("transcription", transcription=transcription)
+    return SessionConfig(kind="transcription", transcription=transcription)
 
 
 def _format_json(audio_format: AudioFormat) -> dict[str, Any]:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import base64
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kani.core.audio.encoding import create_encoder
 from kani.core.chat_model import ChatFailed, ChatUsage, ToolCall
-from kani.core.conversation.answer import Answer, AnswerOutput, Ending
-from kani.core.conversation.items import FunctionCall, Item, Message, Part
+from kani.core.conversation.answer import Answer, Ending
+from kani.core.conversation.items import FunctionCall, Item, Part, new_id
+from kani.core.conversation.responses import Output
 from kani.core.errors import SpeechError
 from kani.core.types import Samples, SpeechChunk
 from kani.protocols.openai.errors import api_error
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.conversation import Conversation, item_json
-from kani.protocols.openai.realtime.server_events import EventSender, new_id
+from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.session_config import SessionConfig
 
 _REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -36,32 +37,17 @@ class ResponseContext:
     in_conversation: bool  # True if the response belongs to the conversation
 
 
-class Output(AnswerOutput, ABC):
+class EventOutput(Output, ABC):
     """The server events of one response."""
 
     def __init__(self, context: ResponseContext) -> None:
-        self.id = new_id("resp")
-        self.message = Message(new_id("item"), "assistant", status="in_progress")
-        self.answer = context.answer
-        self.in_conversation = context.in_conversation
+        super().__init__(context.answer, in_conversation=context.in_conversation)
         self._sender = context.sender
         self._conversation = context.conversation
         self._config = context.config
 
-    @abstractmethod
-    async def start(self) -> None:
-        """Send that the response is under way."""
 
-    @abstractmethod
-    async def end_items(self, ending: Ending) -> None:
-        """Send the end of what was answered. The next response may begin after it."""
-
-    @abstractmethod
-    async def end(self, ending: Ending) -> None:
-        """Send how the response ended: its last event."""
-
-
-class ResponseOutput(Output):
+class ResponseOutput(EventOutput):
     def __init__(self, context: ResponseContext) -> None:
         super().__init__(context)
         self._metadata = context.metadata

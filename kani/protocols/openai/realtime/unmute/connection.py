@@ -16,7 +16,7 @@ from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, convert
-from kani.protocols.openai.realtime.connection import Connection, ConnectionLimits, Dialect
+from kani.protocols.openai.realtime.connection import Connection, Dialect
 from kani.protocols.openai.realtime.session_config import (
     DEFAULT_VOICE,
     SessionConfig,
@@ -29,6 +29,7 @@ from kani.protocols.openai.realtime.unmute.opus import OpusInput, OpusOutput
 from kani.protocols.openai.realtime.unmute.output import UnmuteOutput
 from kani.protocols.openai.voice_names import resolve_voice
 from kani.protocols.shared.connection import NORMAL, Client
+from kani.protocols.shared.conversation import ConnectionLimits
 
 SILENCE_MS = 7000.0
 """Silence after an answer, after which the model is to go on, as Unmute has it."""

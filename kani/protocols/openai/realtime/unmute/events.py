@@ -7,14 +7,14 @@ from typing import Any
 
 from typing_extensions import override
 
+from kani.core.conversation.input_events import VoiceState
 from kani.core.conversation.items import Item, Message
 from kani.core.conversation.prompt import SILENCE
+from kani.core.conversation.transcript import Transcript
+from kani.core.errors import SpeechError
 from kani.core.recognizer import NO_WORDS
-from kani.protocols.openai.realtime.client_events import EventError
-from kani.protocols.openai.realtime.conversation import Conversation
-from kani.protocols.openai.realtime.input_events import InputEvents, VoiceState
+from kani.protocols.openai.realtime.input_events import RealtimeEvents, input_error
 from kani.protocols.openai.realtime.server_events import EventSender
-from kani.protocols.openai.realtime.transcript import Transcript
 from kani.protocols.openai.realtime.unmute.opus import OpusOutput
 
 TRANSCRIPTION_DELTA = "conversation.item.input_audio_transcription.delta"
@@ -57,12 +57,12 @@ async def warn(sender: EventSender, message: str) -> None:
     await sender.send("error", error={"type": "warning", "message": message})
 
 
-class UnmuteEvents(InputEvents):
+class UnmuteEvents(RealtimeEvents):
     """Events of the input: starts and stops of speech, and its words with their times."""
 
-    def __init__(self, sender: EventSender, conversation: Conversation, stream: OpusOutput) -> None:
+    def __init__(self, sender: EventSender, stream: OpusOutput) -> None:
         """stream: of the answers; it rests while a voice over them is judged."""
-        super().__init__(sender, conversation)
+        super().__init__(sender)
         self._stream = stream
 
     @override
@@ -79,16 +79,16 @@ class UnmuteEvents(InputEvents):
         await self._sender.send(TRANSCRIPTION_DELTA, delta=delta.strip(), start_time=round(start_s, 3))
 
     @override
-    async def completed(self, transcript: Transcript, *, log_probabilities: bool = False) -> None:
+    async def completed(self, transcript: Transcript) -> None:
         """Warn of a turn without words: no other event of the dialect tells why nothing follows."""
-        await super().completed(transcript, log_probabilities=log_probabilities)
+        await super().completed(transcript)
         if transcript.stopped and not transcript.text:
             await warn(self._sender, NO_WORDS)
 
     @override
-    async def failed(self, transcript: Transcript, error: EventError) -> None:
+    async def failed(self, transcript: Transcript, error: SpeechError) -> None:
         await super().failed(transcript, error)
-        await self._sender.error(error)
+        await self._sender.error(input_error(error))
 
 
 def chat_history(items: Iterable[Item]) -> list[dict[str, str]]:

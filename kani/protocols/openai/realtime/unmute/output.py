@@ -16,7 +16,7 @@ from kani.core.audio.playback import Playback
 from kani.core.conversation.answer import Ending
 from kani.core.conversation.items import Message, Part
 from kani.core.types import Span, SpeechChunk
-from kani.protocols.openai.realtime.answers.output import Output, ResponseContext, event_error
+from kani.protocols.openai.realtime.answers.output import EventOutput, ResponseContext, event_error
 from kani.protocols.openai.realtime.unmute.events import chat_history, warn
 from kani.protocols.openai.realtime.unmute.opus import PIECE, OpusOutput
 
@@ -30,7 +30,7 @@ GOODBYE = "bye!"
 _WORD = re.compile(r"\S+")
 
 
-class UnmuteOutput(Output):
+class UnmuteOutput(EventOutput):
     def __init__(
         self, context: ResponseContext, *, stream: OpusOutput, hang_up: Callable[[Message], Awaitable[None]]
     ) -> None:

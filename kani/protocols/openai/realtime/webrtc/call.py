@@ -24,13 +24,13 @@ from kani.core.audio.pcm import pcm16
 from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.client_events import EventError
-from kani.protocols.openai.realtime.connection import ConnectionLimits
 from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.webrtc.bounds import LIBRARY_ERRORS, CallBounds
 from kani.protocols.openai.realtime.webrtc.session import CallConnection
 from kani.protocols.openai.realtime.webrtc.speaker import RTP_RATE, Speaker
 from kani.protocols.shared.connection import TRY_LATER, Client
+from kani.protocols.shared.conversation import ConnectionLimits
 from kani.protocols.shared.protocol import UNREAD_S
 
 CHANNEL = "oai-events"

@@ -10,11 +10,11 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from kani.core.conversation.items import new_id
 from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError, endpoint
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.client_secrets import as_api_error
-from kani.protocols.openai.realtime.server_events import new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.session_update import check_voice, heard_languages, updated_config
 from kani.protocols.shared.calls.bodies import parse_object

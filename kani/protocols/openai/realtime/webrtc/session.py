@@ -12,12 +12,13 @@ from kani.core.audio.pcm import from_pcm16
 from kani.core.audio.resampling import LowDelayResampler
 from kani.core.conversation.answer import Ending
 from kani.core.conversation.early import Start
+from kani.core.conversation.input_events import VoiceState
 from kani.core.conversation.items import Part
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.answers.output import ResponseContext, ResponseOutput
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError
 from kani.protocols.openai.realtime.connection import RealtimeConnection
-from kani.protocols.openai.realtime.input_events import InputEvents, VoiceState
+from kani.protocols.openai.realtime.input_events import RealtimeEvents
 from kani.protocols.openai.realtime.webrtc.speaker import RATE, RTP_RATE, Speaker, Utterance
 
 
@@ -71,7 +72,7 @@ class CallConnection(RealtimeConnection):
         self._speaker.clear()
 
 
-class CallEvents(InputEvents):
+class CallEvents(RealtimeEvents):
     """Events of the input; the answer rests while a voice over it is judged."""
 
     def __init__(self, speaker: Speaker, *given: Any) -> None:

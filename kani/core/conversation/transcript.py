@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from itertools import count
 
+from kani.core.conversation.items import Part
 from kani.core.recognizer import RecognizedWord
 from kani.core.turns.second_hearing import Hearing
 from kani_text.writing import space_between
@@ -33,6 +34,7 @@ class Transcript:
     to_be_answered: bool = False
     log_probabilities: list[tuple[str, float | None]] = field(default_factory=list)
     """Its words, each with the log probability that the recogniser tells of it."""
+    tells_log_probabilities: bool = False  # whether the client has asked for them
     again: Hearing | None = None  # the work on its turn as a whole, once it has ended
     stopped_at: float = 0.0
     """Time at which its turn was found to have ended, on the clock of ``time.perf_counter``."""
@@ -66,3 +68,8 @@ class Transcript:
         if heard is not None:
             self.text, self.language = heard.text, heard.language
             self.log_probabilities = [(word.text, word.log_probability) for word in heard.words]
+
+
+def spoken_part(transcript: str | None) -> Part:
+    """Return the part of a user's message that holds what was said; None: not transcribed."""
+    return Part("input_audio", transcript, is_speech=True)

@@ -14,6 +14,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from kani.core.conversation.config import ConversationConfig
+from kani.core.conversation.history import History
+from kani.core.conversation.input_events import InputEvents
+from kani.core.conversation.items import Message, new_id
+from kani.core.conversation.track import Track, TrackState
+from kani.core.conversation.transcript import Transcript, spoken_part
+from kani.core.conversation.turn_answers import TurnAnswers
 from kani.core.conversation.turns import (
     TurnChange,
     TurnMachine,
@@ -27,13 +34,6 @@ from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.service import SpeechService
 from kani.core.turns.interruption import LIKELY, SAID_S
 from kani.core.types import Samples
-from kani.protocols.openai.realtime.answers.responses import PROTOCOL
-from kani.protocols.openai.realtime.answers.turns import TurnAnswers
-from kani.protocols.openai.realtime.input_events import InputEvents, input_error, unanswerable
-from kani.protocols.openai.realtime.server_events import EventSender, new_id
-from kani.protocols.openai.realtime.session_config import SessionConfig
-from kani.protocols.openai.realtime.track import Track, TrackState
-from kani.protocols.openai.realtime.transcript import Transcript
 
 MAX_TRACKS = 8
 """Tracks that wait for their transcripts; beyond them no further audio or commit is read until one ends."""
@@ -54,9 +54,10 @@ class InputAudio:
     """
 
     _service: SpeechService
-    _sender: EventSender
+    _protocol: str  # name for the metrics
+    _history: History  # takes the items
     _events: InputEvents
-    _config: SessionConfig
+    _config: ConversationConfig
     _client: str  # address for the rate limit
     _turns: TurnAnswers  # learns of turns
     _track: Track | None = None  # takes the audio that comes
@@ -76,7 +77,7 @@ class InputAudio:
     async def append(self, samples: Samples) -> None:
         """Take audio at the rate of the configured format; waits while too much is not recognised yet.
 
-        Raises EventError where audio cannot be recognised, InputFailed if the server is busy.
+        Raises Refused where audio cannot be recognised, InputFailed if the server is busy.
         """
         if self._unavailable or not len(samples):
             return
@@ -94,7 +95,7 @@ class InputAudio:
 
     async def _refuse(self, error: Busy) -> NoReturn:
         """Send the reason, and end the connection: each of 20 pieces a second would be refused."""
-        await self._sender.error(input_error(error))
+        await self._events.refused(self._events.refusal(error))
         raise InputFailed from error
 
     async def _open_track(self, transcript: Transcript, start_s: float) -> Track:
@@ -104,7 +105,7 @@ class InputAudio:
         language, prompt = hears = config.hears
         try:
             session = self._service.recognition.open_recognition(
-                protocol=PROTOCOL,
+                protocol=self._protocol,
                 client=self._client,
                 sample_rate=rate,
                 language=language,
@@ -115,7 +116,7 @@ class InputAudio:
             await self._refuse(error)
         except SpeechError as error:
             self._unavailable = isinstance(error, EngineUnavailable)
-            raise input_error(error) from error
+            raise self._events.refusal(error) from error
         session.judges_turns, session.turns_are_answered = config.judges_turns, config.answers_turns
         session.hear_turns_again()
         machine = TurnMachine(rate, self._turns, start_s, resumed=transcript.started)
@@ -142,8 +143,8 @@ class InputAudio:
             machine = TurnMachine(rate, self._turns, self._position_s)
             track = Track(None, rate, self._position_s, (None, ""), item, machine, TrackState.COMMITTED)
             self._add(track)
-        if self._config.turn_detection is None:
-            await self._events.committed(track.transcript)
+        if self._config.rule is None:
+            await self._commit(track.transcript)
         track.end(TrackState.COMMITTED)
 
     async def clear(self) -> None:
@@ -158,7 +159,7 @@ class InputAudio:
         else:
             await self._events.cleared()
 
-    async def configure(self, config: SessionConfig) -> None:
+    async def configure(self, config: ConversationConfig) -> None:
         """Use ``config`` from here on; a new language or prompt counts for all of an item just begun."""
         before, self._config = self._config, config
         self._unavailable = False
@@ -166,7 +167,7 @@ class InputAudio:
         track = self._track
         if track is None:
             return
-        manual = (before.turn_detection is None, config.turn_detection is None)
+        manual = (before.rule is None, config.rule is None)
         same_rate = track.sample_rate == config.input_format.sample_rate
         if config.hears == track.hears and same_rate and manual[0] == manual[1]:
             if track.session is not None:
@@ -216,7 +217,7 @@ class InputAudio:
         if track.state is not TrackState.DROPPED:
             await self._finish(track)
         while self._pending:
-            self._events.settled(self._pending.popleft(), known=False)
+            self._settle(self._pending.popleft(), known=False)
 
     async def _handle(self, event: RecognitionEvent, track: Track) -> None:
         match event:
@@ -234,11 +235,11 @@ class InputAudio:
         if self._answer_ended:
             self._answer_ended = False
             await self._take(track.turns.accept(), track)  # a voice at its end replies to it
-        detection = self._config.turn_detection
-        if detection is not None and (voiced_s := step.voiced_s(detection.threshold)):
+        rule = self._config.rule
+        if rule is not None and (voiced_s := step.voiced_s(rule.threshold)):
             self._voice_at = time.perf_counter()
             track.transcript.voiced_s += voiced_s
-        await self._take(track.turns.feed(step, None if detection is None else detection.rule), track)
+        await self._take(track.turns.feed(step, rule), track)
         if track.turns.state is TurnState.SPEAKING:
             self._turns.went_on()
         elif track.turns.state is TurnState.PAUSED:
@@ -255,7 +256,7 @@ class InputAudio:
             transcript = self._pending[0]
         elif kept_back:
             return
-        elif track.turns.in_turn or self._config.turn_detection is None:
+        elif track.turns.in_turn or self._config.rule is None:
             transcript = track.transcript
         else:
             return
@@ -263,7 +264,7 @@ class InputAudio:
 
     async def _add_word(self, word: RecognizedWord, transcript: Transcript, track: Track) -> None:
         delta = transcript.add(word, track.start_s)
-        if self._config.transcription is not None:
+        if self._config.tells_words:
             await self._events.grown(transcript, delta, track.start_s + word.start_s)
 
     async def _take(self, changes: Sequence[TurnChange], track: Track) -> None:
@@ -303,16 +304,31 @@ class InputAudio:
         transcript.end_s = end_s
         transcript.duration_s = end_s - transcript.start_s
         await self._events.stopped(transcript)
-        await self._events.committed(transcript)
+        await self._commit(transcript)
         self._turns.stopped(end_s)
         if not self._config.asks_for_answers:
             return
         if self._config.answers:
             transcript.to_be_answered = True
             transcript.stopped_at = time.perf_counter()
-            self._service.observer.turn_stage(PROTOCOL, "decided", transcript.stopped_at - self._voice_at)
+            self._staged("decided", transcript.stopped_at - self._voice_at)
         else:
-            await self._sender.error(unanswerable())
+            await self._events.unanswerable()
+
+    async def _commit(self, transcript: Transcript) -> None:
+        """Add the item to the conversation, its words to come."""
+        transcript.committed = True
+        item = Message(transcript.item_id, "user", (spoken_part(None),), pending=True)
+        await self._events.committed(item, self._history.append(item))
+
+    def _settle(self, transcript: Transcript, *, known: bool) -> None:
+        """Note that no more words come; known: whether those that came are the item's transcript."""
+        # The item may be deleted by now.
+        item = self._history.get(transcript.item_id)
+        if isinstance(item, Message):
+            if known:
+                self._history.set_parts(item, (spoken_part(transcript.text),))
+            self._history.settle(item)
 
     async def _finish(self, track: Track) -> None:
         await self._complete_pending()
@@ -324,7 +340,7 @@ class InputAudio:
                 await self._stop_turn(track.transcript, track.turns.stop().end_s)
             else:
                 track.transcript.duration_s = 0.0
-                await self._events.committed(track.transcript)
+                await self._commit(track.transcript)
         track.end_turn()
         await self._complete(track.transcript)
 
@@ -348,10 +364,10 @@ class InputAudio:
         # Without an answer to come the transcript is not asked for.
         if known := self._config.wants_words:
             await transcript.hear_again(answered=answered)
-        self._events.settled(transcript, known=known)
-        if self._config.transcription is not None:
-            told = self._config.log_probabilities
-            await self._events.completed(transcript, log_probabilities=told)
+        self._settle(transcript, known=known)
+        if self._config.tells_words:
+            transcript.tells_log_probabilities = self._config.log_probabilities
+            await self._events.completed(transcript)
 
     async def _answer_live_words(self, transcript: Transcript) -> bool:
         """Begin the answer to the words that were heard live, while their turn is heard as a whole.
@@ -361,7 +377,7 @@ class InputAudio:
         hearing = transcript.hearing
         if not transcript.to_be_answered or hearing is None or hearing.dictated:
             return False
-        self._events.settled(transcript, known=True)
+        self._settle(transcript, known=True)
         await self._turns.begin_answer(hearing, transcript.language)
         hearing.begun.set()
         if hearing.done:
@@ -370,9 +386,12 @@ class InputAudio:
         return True
 
     def _answer(self, transcript: Transcript) -> None:
-        self._service.observer.turn_stage(PROTOCOL, "heard", time.perf_counter() - transcript.stopped_at)
+        self._staged("heard", time.perf_counter() - transcript.stopped_at)
         said = bool(transcript.text) or transcript.voiced_s >= SAID_S
         self._turns.transcribed(transcript.language, said=said)
+
+    def _staged(self, stage: str, seconds: float) -> None:
+        self._service.observer.turn_stage(self._protocol, stage, seconds)
 
     async def _fail(self, track: Track, error: SpeechError) -> None:
         """Send that the items under way failed. Raises InputFailed if that goes on."""
@@ -382,11 +401,11 @@ class InputAudio:
         failed = [*self._pending, track.transcript]
         self._pending.clear()
         for transcript in failed:
-            self._events.settled(transcript, known=False)
-            await self._events.failed(transcript, input_error(error))
+            self._settle(transcript, known=False)
+            await self._events.failed(transcript, error)
         self._failures += 1
         if not isinstance(error, EngineFailed) or self._failures >= MAX_FAILURES:
-            await self._sender.error(input_error(error))
+            await self._events.refused(self._events.refusal(error))
             raise InputFailed from error
 
     async def aclose(self) -> None:

@@ -7,15 +7,15 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kani.core.conversation.config import ConversationConfig
 from kani.core.conversation.early import Start
-from kani.core.conversation.items import Message, Part
+from kani.core.conversation.history import History
+from kani.core.conversation.input_events import InputEvents, Refused
+from kani.core.conversation.items import Message, new_id
+from kani.core.conversation.responses import Response, Responses
+from kani.core.conversation.transcript import spoken_part
 from kani.core.turns.second_hearing import Hearing
 from kani.core.types import Samples
-from kani.protocols.openai.realtime.answers.responses import ACTIVE, Response, Responses
-from kani.protocols.openai.realtime.client_events import EventError
-from kani.protocols.openai.realtime.conversation import Conversation, send_item
-from kani.protocols.openai.realtime.server_events import EventSender, new_id
-from kani.protocols.openai.realtime.session_config import SessionConfig
 
 
 class AnswerState(enum.Enum):
@@ -38,9 +38,9 @@ class TurnAnswers:
     """Answers the turns of one connection; its methods return at once."""
 
     _responses: Responses
-    _conversation: Conversation
-    _sender: EventSender
-    _config: Callable[[], SessionConfig]  # returns the one in force
+    _history: History
+    _events: InputEvents
+    _config: Callable[[], ConversationConfig]  # returns the one in force
     _start: Start  # runs a coroutine as a task of the connection
     _state: AnswerState = AnswerState.NONE
     _speaking: bool = False
@@ -72,9 +72,7 @@ class TurnAnswers:
 
     @property
     def _interrupts(self) -> bool:
-        config = self._config()
-        detection = config.turn_detection
-        return config.kind == "realtime" and detection is not None and detection.interrupt_response
+        return self._config().interrupts
 
     def paused(self, text: str, language: str) -> None:
         """The user has probably said all, and these are the words of the turn."""
@@ -138,14 +136,14 @@ class TurnAnswers:
     async def _answer(self) -> None:
         try:
             response = await self._create()
-        except EventError as error:
-            await self._sender.error(error)
+        except Refused as error:
+            await self._events.refused(error)
         else:
             if response is not None:
                 await self.speak(response)
 
     async def _create(self) -> Response | None:
-        """Begin a response once the conversation has none; None if the user goes on. Raises EventError."""
+        """Begin a response once the conversation has none; None if the user goes on. Raises Refused."""
         while self._state is AnswerState.WAITING:
             await self._responses.wait_until_free()
             if self._speaking and self._interrupts:
@@ -153,11 +151,12 @@ class TurnAnswers:
                 return None
             self._state = AnswerState.CREATING
             try:
-                response = await self._responses.create({}, self._config())
-            except EventError as error:
-                self._state = AnswerState.WAITING if error.code == ACTIVE else AnswerState.NONE
-                if error.code != ACTIVE:
-                    raise
+                response = await self._responses.answer(self._config())
+            except Refused:
+                self._state = AnswerState.NONE
+                raise
+            if response is None:
+                self._state = AnswerState.WAITING
                 continue
             stale = self._state is AnswerState.STALE
             self._state = AnswerState.DUE if stale else AnswerState.NONE
@@ -172,8 +171,7 @@ class TurnAnswers:
         if response.output.in_conversation:
             self.stop_idling()
         ended_well = await self._responses.speak(response)
-        detection = self._config().turn_detection
-        idle_ms = detection.idle_timeout_ms if detection is not None else None
+        idle_ms = self._config().idle_ms
         if ended_well and idle_ms is not None and not self._speaking:
             self.stop_idling()
             wait_s = self._responses.playing_s + idle_ms / 1000
@@ -182,17 +180,10 @@ class TurnAnswers:
 
     async def _break_silence(self, idle_ms: int) -> None:
         """Add an empty item of the user, and answer it."""
-        item = Message(new_id("item"), "user", (Part("input_audio", "", is_speech=True),))
+        item = Message(new_id("item"), "user", (spoken_part(""),))
         start_ms, self._position_ms = self._position_ms, self._position_ms + idle_ms
-        await self._sender.send(
-            "input_audio_buffer.timeout_triggered",
-            audio_start_ms=start_ms,
-            audio_end_ms=self._position_ms,
-            item_id=item.id,
-        )
-        previous = self._conversation.append(item)
-        await self._sender.send("input_audio_buffer.committed", previous_item_id=previous, item_id=item.id)
-        await send_item(self._sender, previous, item)
+        previous = self._history.append(item)
+        await self._events.silence_answered(item, previous, start_ms, self._position_ms)
         self._answer_soon()
 
     def stop_idling(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from kani.core.conversation.transcript import Transcript
 from kani.core.conversation.turns import TurnMachine
 from kani.core.session.recognition import RecognitionSession
 from kani.core.types import Samples
-from kani.protocols.openai.realtime.transcript import Transcript
 
 REPLAY_S = 10.0
 """Audio that a track keeps from its start on, to recognise it anew for a language or names that come late."""

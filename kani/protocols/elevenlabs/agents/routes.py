@@ -1,0 +1,74 @@
+"""Routes of ElevenLabs Agents: the conversation, and the calls that clients make before it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from kani.core.errors import InvalidRequest
+from kani.core.service import SpeechService
+from kani.protocols.elevenlabs.agents.config import load_agent
+from kani.protocols.elevenlabs.agents.connection import AgentConnection
+from kani.protocols.elevenlabs.errors import endpoint, json_response
+from kani.protocols.elevenlabs.http.lists import own_url
+from kani.protocols.elevenlabs.realtime.connection import NO_KEY
+from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.single_use_tokens import AGENT, AGENT_PATH, SingleUseTokens
+from kani.protocols.shared.connection import INTERNAL_ERROR, POLICY_VIOLATION, Client
+
+SUBPROTOCOL = "convai"
+
+NO_MODEL = "no language model answers here: start the server with --llm and the address of a chat endpoint"
+NO_WEBRTC = 'conversations by WebRTC are not served: use connectionType: "websocket", or a signed URL'
+
+
+def routes(
+    service: SpeechService,
+    settings: ElevenLabsSettings,
+    tokens: SingleUseTokens,
+    instructions: str,
+    folder: Path,
+) -> list[BaseRoute]:
+    """instructions: of an agent without a prompt; folder: of the agents' files."""
+
+    async def serve(websocket: WebSocket) -> None:
+        # A browser closes a connection if the answer names none of the sub-protocols that it offers.
+        offered = websocket.scope["subprotocols"]
+        await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        client = Client(websocket)
+        if websocket.scope.get("key_check") is not None:
+            await client.close(POLICY_VIOLATION, NO_KEY.reason)
+        elif service.chat_model is None:
+            await client.close(INTERNAL_ERROR, NO_MODEL)
+        else:
+            load = partial(load_agent, websocket.query_params.get("agent_id", ""), folder, instructions)
+            await AgentConnection(client, service, settings, load).run()
+
+    async def signed_url(request: Request) -> Response:
+        agent_id = request.query_params.get("agent_id", "")
+        if not agent_id:
+            raise InvalidRequest("agent_id", "is needed")
+        query = urlencode({"agent_id": agent_id[:200], "token": tokens.issue(AGENT)})
+        return json_response({"signed_url": f"ws{own_url(request)[4:]}{AGENT_PATH}?{query}"})
+
+    async def token(request: Request) -> Response:
+        return json_response({"detail": {"status": "webrtc_not_served", "message": NO_WEBRTC}}, 404)
+
+    async def feedback(request: Request) -> Response:
+        return json_response({})
+
+    return [
+        WebSocketRoute(AGENT_PATH, serve),
+        *(
+            Route(f"{AGENT_PATH}/{name}", endpoint(signed_url), methods=["GET"])
+            for name in ("get-signed-url", "get_signed_url")
+        ),
+        Route(f"{AGENT_PATH}/token", endpoint(token), methods=["GET"]),
+        Route("/v1/convai/conversations/{id}/feedback", endpoint(feedback), methods=["POST"]),
+    ]

@@ -1,0 +1,333 @@
+"""ElevenLabs Agents: a conversation on the wire, over loud sounds and a scripted model."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from websockets.asyncio.client import connect
+
+from kani.protocols.elevenlabs.agents.routes import NO_MODEL
+from kani.protocols.elevenlabs.agents.tools import NO_OBJECT
+from tests.clients.elevenlabs.agents import PATH, RATE, Caller, calling
+from tests.clients.openai_realtime import loud, quiet
+from tests.support.chat.endpoint import Answer, ChatEndpoint, say
+from tests.support.chat.talking import HEARD, SYSTEM, answering
+from tests.support.patience import WITHIN_S
+from tests.support.servers.serving import InProcessServer, serving
+
+TURN = quiet(0.4, RATE), loud(0.4, RATE), quiet(1.6, RATE)
+INITIATION = "conversation_initiation_client_data"
+LONG = " ".join(["this is a long answer"] * 20)
+USER = ("user", HEARD)
+HEARD_S = 1.5
+
+
+class Call(NamedTuple):
+    caller: Caller
+    server: InProcessServer
+    endpoint: ChatEndpoint
+
+
+StartCall = Callable[..., Awaitable[Call]]
+
+
+@pytest.fixture
+async def call(tmp_path: Path) -> AsyncIterator[StartCall]:
+    async with AsyncExitStack() as running:
+
+        async def start(*answers: Answer, agent_id: str = "any", **environment: str) -> Call:
+            server, endpoint = await running.enter_async_context(answering(tmp_path, *answers, **environment))
+            caller = await running.enter_async_context(calling(server.url, agent_id))
+            return Call(caller, server, endpoint)
+
+        yield start
+
+
+async def test_turns_are_heard_and_answered(call: StartCall) -> None:
+    caller, _, endpoint = await call(say("Hi there."), say("Yes."))
+    metadata = await caller.initiate()
+    assert metadata["conversation_id"].startswith("conv_")
+    formats = metadata["user_input_audio_format"], metadata["agent_output_audio_format"]
+    assert formats == ("pcm_16000", "pcm_16000")
+    for answer in ("Hi there.", "Yes."):
+        await caller.speak(*TURN)
+        assert (await caller.listen())["agent_response"] == answer
+    assert caller.of("user_transcript")[0]["user_transcript"] == HEARD
+    assert endpoint.said[0] == [SYSTEM, USER]
+    assert endpoint.said[1][:3] == [SYSTEM, USER, ("assistant", "Hi there.")]
+    parts = [(body["type"], body["text"]) for body in caller.of("agent_chat_response_part")]
+    assert parts[:4] == [("start", ""), ("delta", "Hi"), ("delta", " there."), ("stop", "")]
+    letters = sum(map(len, ("Hithere", "Yes")))
+    assert len(caller.samples()) / RATE >= 0.1 * letters and np.abs(caller.samples()).max() > 0.1
+    ids = [body["event_id"] for _, body in caller.seen]
+    assert ids == sorted(set(ids))
+    assert caller.pings and caller.pings[0]["ping_ms"] is None
+
+
+async def test_speech_interrupts_and_the_model_learns_what_was_heard(call: StartCall) -> None:
+    caller, _, endpoint = await call(say(LONG), say("Yes."))
+    await caller.initiate()
+    await caller.speak(*TURN)
+    await caller.until("agent_response")
+    last = max(body["event_id"] for body in caller.of("audio"))
+    await asyncio.sleep(HEARD_S)  # of the answer
+    await caller.speak(*TURN)
+    interruption = await caller.until("interruption")
+    assert interruption["event_id"] > last
+    correction = await caller.until("agent_response_correction")
+    heard = correction["corrected_agent_response"]
+    assert correction["original_agent_response"] == LONG and LONG.startswith(heard)
+    assert 1 <= len(heard.split()) <= len(LONG.split()) / 2
+    assert (await caller.until("agent_response"))["agent_response"] == "Yes."
+    assert endpoint.said[1][1:3] == [USER, ("assistant", heard)]
+    assert len(caller.samples(interruption["event_id"])) / RATE < 1
+
+
+async def test_interrupted_while_it_is_written(call: StartCall) -> None:
+    hold = asyncio.Event()
+    caller, _, _ = await call(say("One two three. And " + LONG, holds={8: hold}), say("Yes."))
+    await caller.initiate()
+    await caller.speak(*TURN)
+    await caller.until("audio")
+    await caller.speak(*TURN)
+    interruption = await caller.until("interruption")
+    response = await caller.until("agent_response")
+    correction = await caller.until("agent_response_correction")
+    assert response["agent_response"] == correction["original_agent_response"] != LONG
+    assert (await caller.until("agent_response"))["agent_response"] == "Yes."
+    assert len(caller.of("agent_response")) == 2 and len(caller.of("interruption")) == 1
+    assert len(caller.samples(interruption["event_id"])) / RATE < 1  # "Yes." alone
+    hold.set()
+
+
+async def test_client_says_who_the_agent_is(call: StartCall) -> None:
+    caller, server, endpoint = await call(say("Vale."))
+    override = {
+        "agent": {
+            "prompt": {"prompt": "Eres {{name}}."},
+            "first_message": "Hola, soy {{ name }}.",
+            "language": "es",
+        },
+        "tts": {"voice_id": "tone_es", "speed": 1.1, "stability": 0.5},
+    }
+    await caller.send(
+        INITIATION,
+        conversation_config_override=override,
+        dynamic_variables={"name": "Ana"},
+        custom_llm_extra_body={},
+        source_info={"source": "test"},
+    )
+    kind, _ = await caller.receive()
+    assert kind == "conversation_initiation_metadata"
+    # The agent speaks first, without the model.
+    assert (await caller.listen())["agent_response"] == "Hola, soy Ana." and not endpoint.said
+    [segment] = server.engine.segments
+    assert (segment.voice, segment.language, segment.speed) == ("tone_es", "es", 1.1)
+    await caller.speak(*TURN)
+    await caller.listen()
+    assert endpoint.said == [[("system", "Eres Ana."), ("assistant", "Hola, soy Ana."), USER]]
+
+
+WEATHER = {
+    "type": "client",
+    "name": "weather",
+    "description": "The weather.",
+    "parameters": {"type": "object", "properties": {"town": {"type": "string"}}},
+    "response_timeout_secs": 0.1,
+}
+
+
+async def test_tools_are_the_clients(call: StartCall) -> None:
+    asked = Answer(["Let me look."], calls=[("weather", '{"town": "Lima"}'), ("broken", "[1]")])
+    late = Answer(calls=[("weather", "{}")])
+    caller, _, endpoint = await call(asked, say("It rains."), late, say("Sorry."), agent_id="../agents/x")
+    await caller.send(
+        "enclave_setup_config",
+        agent_config_dict={"conversation_config": {"agent": {"prompt": {"prompt": "Be kind."}}}},
+        tools_config_list=[WEATHER, {"type": "webhook", "name": "hook"}],
+        post_call_transcription_webhook={"url": "http://127.0.0.1:1/"},
+    )
+    await caller.send(
+        INITIATION,
+        custom_llm_extra_body={"tools": [{"type": "function", "function": {"name": "broken"}}]},
+    )
+    refused = await caller.until("error")
+    assert refused["message"].startswith("tools_config_list[1].type: only client tools")
+    await caller.send("user_message", text="Does it rain?")
+    wanted = await caller.until("client_tool_call")
+    place = {"tool_name": "weather", "tool_call_id": "call_weather", "parameters": {"town": "Lima"}}
+    assert wanted.items() >= place.items()
+    await caller.send("client_tool_result", tool_call_id="call_weather", result="rain", is_error=False)
+    await caller.until("agent_response")
+    assert caller.of("agent_response")[0]["agent_response"] == "Let me look."
+    assert (await caller.until("agent_response"))["agent_response"] == "It rains."
+    names = [tool["function"]["name"] for tool in endpoint.requests[0]["tools"]]
+    assert names == ["weather", "broken"]
+    system, user, assistant, *results = endpoint.requests[1]["messages"]
+    assert (system["content"], user["content"]) == ("Be kind.", "Does it rain?")
+    assert [each["id"] for each in assistant["tool_calls"]] == ["call_weather", "call_broken"]
+    contents = {each["tool_call_id"]: each["content"] for each in results}
+    assert contents == {"call_weather": "rain", "call_broken": NO_OBJECT}
+    # A client that does not answer is not waited for without end.
+    await caller.send("user_message", text="And now?")
+    await caller.until("client_tool_call")
+    assert (await caller.until("agent_response"))["agent_response"] == "Sorry."
+    assert endpoint.said[-1][-1] == ("tool", "error: nothing has come within 0.1 s")
+    assert len(caller.of("client_tool_call")) == 2
+
+
+async def test_text_without_speech(call: StartCall) -> None:
+    caller, server, endpoint = await call(say("Hi there."), say(LONG), say("Fine."))
+    await caller.initiate(text_only=True)  # as the package for Python has it
+    await caller.send("contextual_update", text="The page is 1.", context_id="page")
+    await caller.send("contextual_update", text="The user is Ana.")
+    await caller.send("contextual_update", text="The page is 2.", context_id="page")
+    for kind in ("user_activity", "feedback", "mcp_tool_approval_result"):
+        await caller.send(kind, event_id=1, score="like")
+    await caller.speak(*TURN)  # is not heard
+    await caller.send("user_message", text="Hello")
+    assert (await caller.until("agent_response"))["agent_response"] == "Hi there."
+    assert endpoint.said == [[("system", "Be brief.\nThe user is Ana.\nThe page is 2."), ("user", "Hello")]]
+    await caller.send(
+        "multimodal_message", text={"type": "user_message", "text": "Look"}, file={"file_id": "1"}
+    )
+    assert (await caller.until("error"))["message"] == "files: are not taken, only the text beside them"
+    await caller.until("agent_response")
+    assert not caller.of("audio") and not server.engine.segments and not caller.of("user_transcript")
+
+
+async def test_written_message_interrupts(call: StartCall) -> None:
+    caller, _, endpoint = await call(say(LONG), say("Yes."))
+    await caller.initiate(conversation={"text_only": False})
+    await caller.send("user_message", text="Tell me")
+    await caller.until("audio")
+    await caller.send("user_message", text="Stop")
+    await caller.until("interruption")
+    correction = await caller.until("agent_response_correction")
+    assert len(correction["corrected_agent_response"]) < len(LONG)
+    assert (await caller.until("agent_response"))["agent_response"] == "Yes."
+    assert endpoint.said[-1][-1][1].endswith("Stop")
+
+
+async def test_agent_of_a_file_hangs_up(call: StartCall, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "agents"
+    folder.mkdir(parents=True)
+    tools = [{"type": "system", "name": "end_call", "description": "Ends the call."}]
+    agent = {"agent": {"prompt": {"prompt": "Be a host.", "tools": tools}, "first_message": "Welcome."}}
+    (folder / "host.json").write_text(json.dumps({"agent_id": "host", "conversation_config": agent}))
+    goodbye = Answer(["Goodbye", " now."], calls=[("end_call", "{}")])
+    caller, _, endpoint = await call(goodbye, agent_id="host")
+    await caller.initiate()
+    await caller.listen()
+    await caller.send("user_message", text="Bye")
+    began = time.monotonic()
+    assert await caller.closed() == (1000, "the agent has ended the call")
+    kinds = [kind for kind, _ in caller.seen]
+    assert kinds[-1] == "agent_tool_response" and caller.seen[-1][1]["tool_name"] == "end_call"
+    assert [body["agent_response"] for body in caller.of("agent_response")] == ["Welcome.", "Goodbye now."]
+    # The user has heard it to its end.
+    last = caller.of("agent_response")[0]["event_id"]
+    assert time.monotonic() - began >= len(caller.samples(last)) / RATE
+    assert endpoint.said[0][0] == ("system", "Be a host.")
+    (folder / "host.json").write_text('{"tts": {"speed": 9}}')
+    async with calling(f"ws://127.0.0.1:{_port(caller)}", "host") as refused:
+        await refused.send(INITIATION)
+        code, reason = await refused.closed()
+    assert code == 1008 and reason.startswith("agents/host.json.tts.speed: must be")
+
+
+def _port(caller: Caller) -> int:
+    port: int = caller.websocket.remote_address[1]
+    return port
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"agent": {"language": "xx"}}, "xx"),
+        ({"tts": {"voice_id": "nobody"}}, "nobody"),
+        ({"agent": {"first_message": 1}}, "conversation_config_override.agent.first_message: must be"),
+    ],
+)
+async def test_wrong_override_is_refused(call: StartCall, fields: dict[str, Any], reason: str) -> None:
+    caller, _, _ = await call(say("Hi."))
+    await caller.send(INITIATION, conversation_config_override=fields)
+    code, said = await caller.closed()
+    assert code == 1008 and reason in said and not caller.seen
+
+
+async def test_wrong_messages_change_nothing(call: StartCall) -> None:
+    caller, _, _ = await call(say("Hi."))
+    await caller.until("conversation_initiation_metadata")  # it comes unasked, too
+    wrong = {
+        "the message: is not JSON": "{",
+        "type: unknown message 'dance'": '{"type": "dance"}',
+        "user_audio_chunk: is not base64": '{"user_audio_chunk": "?"}',
+        "text: is needed": '{"type": "contextual_update"}',
+        f"type: {INITIATION} comes once": f'{{"type": "{INITIATION}"}}',
+        "binary messages are not supported": b"1",
+    }
+    for reason, message in wrong.items():
+        await caller.websocket.send(message)
+        error = await caller.until("error")
+        assert error["message"].startswith(reason) and error["error_type"] == "invalid_message"
+    await caller.send("user_message", text="Hello")
+    assert (await caller.until("agent_response"))["agent_response"] == "Hi."
+
+
+async def test_what_the_model_does_wrong_is_told(call: StartCall) -> None:
+    caller, _, _ = await call(Answer(status=500, error={"error": {"message": "no memory"}}))
+    await caller.initiate()
+    await caller.send("user_message", text="Hello")
+    error = await caller.until("error")
+    assert error["error_type"] == "llm_error" and "no memory" in error["message"]
+
+
+async def test_calls_before_the_conversation(tmp_path: Path) -> None:
+    async with answering(tmp_path, say("Hi."), KANI_API_KEYS="secret", KANI_HOST="0.0.0.0") as (server, _):
+        key = {"xi-api-key": "secret"}
+        path = f"{PATH}/get-signed-url?agent_id=a%26b"
+        url = (await server.get(path, headers=key)).json()["signed_url"]
+        assert url.startswith(f"{server.url}{PATH}?agent_id=a%26b&token=")
+        missing = await server.get(f"{PATH}/get_signed_url", headers=key)
+        assert missing.status_code == 400 and missing.json()["detail"]["message"] == "agent_id: is needed"
+        webrtc = await server.get(f"{PATH}/token?agent_id=a", headers=key)
+        assert (
+            webrtc.status_code == 404 and 'connectionType: "websocket"' in webrtc.json()["detail"]["message"]
+        )
+        liked = await server.post(
+            "/v1/convai/conversations/1/feedback", headers=key, json={"feedback": "like"}
+        )
+        assert (liked.status_code, liked.json()) == (200, {})
+        async with connect(url, subprotocols=["convai"]) as websocket:  # type: ignore[list-item]
+            assert websocket.subprotocol == "convai"
+            await Caller(websocket).initiate()
+    async with serving(tmp_path) as server, calling(server.url) as caller:
+        assert await caller.closed() == (1011, NO_MODEL)
+
+
+async def test_conversations_that_break_off_leave_nothing(call: StartCall) -> None:
+    never = asyncio.Event()
+    caller, server, _ = await call(say("One two three. And " + LONG, holds={8: never}))
+    await caller.initiate()
+    for at in range(6):
+        async with calling(server.url) as dropped:
+            await dropped.initiate()
+            if at % 2:
+                await dropped.send("user_message", text="Tell me")
+                await dropped.until("audio")
+            else:
+                await dropped.speak(*TURN[:2])
+            dropped.websocket.transport.abort()
+    await caller.websocket.close()
+    for name in ("kani_connections", "kani_sessions", "kani_recognition_sessions"):
+        async with asyncio.timeout(WITHIN_S):
+            while await server.figure(name):
+                await asyncio.sleep(0.01)
+    assert not server.service.budgets.conversations.used
