@@ -11,13 +11,12 @@ from typing_extensions import override
 
 from kani.core.chat_model import ChatFailed, ChatUsage, ToolCall
 from kani.core.conversation.answer import Ending
-from kani.core.conversation.early import Start
 from kani.core.conversation.history import MAX_ITEMS
 from kani.core.conversation.items import FunctionOutput
 from kani.core.conversation.paced import PacedAudio
 from kani.core.types import Span, SpeechChunk
 from kani.protocols.openai.live.session import Delegation
-from kani.protocols.openai.realtime.answers.output import ResponseContext, event_error
+from kani.protocols.openai.realtime.answers.output import event_error
 from kani.protocols.openai.realtime.answers.paced import PacedOutput
 from kani.protocols.openai.realtime.server_events import new_id
 
@@ -46,16 +45,9 @@ Word = tuple[str, float, float, bool]
 
 
 class LiveOutput(PacedOutput):
-    def __init__(
-        self,
-        paced: PacedAudio,
-        work: Work,
-        say: Callable[[Word], None],
-        start: Start,
-        context: ResponseContext,
-    ) -> None:
-        """say: called as the audio of a word is taken; start: runs a task of the connection."""
-        super().__init__(paced, start, context)
+    def __init__(self, paced: PacedAudio, work: Work, say: Callable[[Word], None], *given: Any) -> None:
+        """say: called as the audio of a word is taken; given: as for any paced output."""
+        super().__init__(paced, *given)
         self._work, self._say = work, say
         self._delegation = ""  # that the answer continues or begins
         self._called = 0  # tools
