@@ -52,6 +52,7 @@ class LiveOutput(PacedOutput):
         self._delegation = ""  # that the answer continues or begins
         self._called = 0  # tools
         self._accepting = False
+        self._space = ""  # before the next word
         self._begun = False  # True once a word was said
 
     @override
@@ -80,7 +81,9 @@ class LiveOutput(PacedOutput):
             if begins > at:
                 await self._give_out(chunk.samples[at:begins])
                 at = begins
-            if word := self.answer.text[span.start : span.end]:
+            self._space += self.answer.text[span.start : span.end]
+            if word := self._space.strip() and self._space:
+                self._space = ""
                 self._paced.tell(self._utterance, partial(self._reached, word, span))
         await self._give_out(chunk.samples[at:])
 
