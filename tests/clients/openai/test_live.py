@@ -5,7 +5,7 @@ interruption, and a goodbye, as the server's default voice says them and Whisper
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,9 +35,8 @@ from tests.clients.openai_realtime import quiet
 from tests.clients.pipelines import Watch
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import hear
+from tests.support import livekit_devices
 from tests.support.chat.endpoint import Answer, ChatEndpoint, chat_endpoint, say
-from tests.support.livekit_devices import Captions
-from tests.support.livekit_devices import frames as livekit_frames
 from tests.support.patience import WITHIN_S
 
 pytestmark = [
@@ -89,7 +88,7 @@ class Party:
     said: str = ""
     errors: list[Any] = field(default_factory=list)
     answers: list[tuple[Samples, str]] = field(default_factory=list)  # what was heard, and its text
-    listening: asyncio.Task[None] | None = None
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)  # that run to the end
     _waiting: list[Samples] = field(default_factory=list)
 
     def play(self, samples: Samples) -> None:
@@ -114,22 +113,29 @@ class Party:
         while self._waiting:
             await asyncio.sleep(0.02)
 
-    async def silence(self, since: float) -> Samples:
-        """Wait for speech after ``since`` and silence after it; returns the speech."""
-        while not (at := self.sounded_at(since)) or time.monotonic() - at < SILENT_S:
-            assert not self.errors, self.errors
-            assert self.listening is None or not self.listening.done(), self.listening
+    async def hear(self, text: str, since: float) -> None:
+        """Wait for an answer of this text, which began after ``since``, and silence after it."""
+        last = text.split()[-1]
+        while (
+            not self.said.rstrip().endswith(last)
+            or not (at := self.sounded_at(since))
+            or time.monotonic() - at < SILENT_S
+        ):
+            ended = [task for task in self.tasks if task.done()]
+            assert not self.errors and not ended, (self.errors, ended, self.said)
             await asyncio.sleep(0.05)
-        return np.concatenate([samples for came, samples in self.played if came > since])
+        self.said += "\n"
+        heard = np.concatenate([samples for came, samples in self.played if came > since])
+        self.answers.append((heard, text))
 
 
 async def converse(party: Party, sentences: dict[str, Samples], begin: Callable[[], Awaitable[Any]]) -> None:
     async with asyncio.timeout(4 * WITHIN_S):
-        party.listening = asyncio.create_task(party.listen())
+        party.tasks.append(asyncio.create_task(party.listen()))
         begun = time.monotonic()
         await begin()
-        party.answers.append((await party.silence(begun), GREETING))
-        for number, turn in enumerate(TURNS):
+        await party.hear(GREETING, begun)
+        for turn in TURNS:
             at = time.monotonic()
             await party.say(sentences[turn])
             if turn == "story":
@@ -139,9 +145,9 @@ async def converse(party: Party, sentences: dict[str, Samples], begin: Callable[
                 continue
             if turn == "stop":
                 at = time.monotonic()
-            party.answers.append((await party.silence(at), ANSWERS[turn]))
-            assert party.said.rstrip().endswith(ANSWERS[turn].split()[-1]), (number, party.said)
-        party.listening.cancel()
+            await party.hear(ANSWERS[turn], at)
+        for task in party.tasks:
+            task.cancel()
     assert not party.errors
     for samples, text in party.answers:
         assert_understood(hear(samples, RATE, "en"), text)
@@ -186,7 +192,7 @@ async def test_openai(start_server: StartServer, sentences: dict[str, Samples]) 
                     )
 
                 party = Party(push)
-                started, ended = asyncio.Event(), asyncio.Event()
+                started = asyncio.Event()
 
                 async def receive() -> None:
                     async for event in connection:
@@ -204,11 +210,9 @@ async def test_openai(start_server: StartServer, sentences: dict[str, Samples]) 
                                 await connection.response.create()
                             case "error":
                                 party.errors.append(event.error.message)
-                            case "session.closed":
-                                assert event.reason == "close_requested" and event.usage.seconds > 30
-                                ended.set()
 
                 receiving = asyncio.create_task(receive())
+                party.tasks.append(receiving)
                 await started.wait()
 
                 async def begin() -> None:
@@ -216,66 +220,47 @@ async def test_openai(start_server: StartServer, sentences: dict[str, Samples]) 
 
                 await converse(party, sentences, begin)
                 await connection.session.close()
-                await asyncio.wait_for(ended.wait(), WITHIN_S)
-                receiving.cancel()
+                async for event in connection:
+                    if event.type == "session.closed":
+                        break
+                assert event.reason == "close_requested" and event.usage.seconds > 30
         check_requests(endpoint)
 
 
-class Loudspeaker:
-    """Makes LiveKit's output of a party."""
-
-    def __new__(cls, party: Party) -> Any:
-        from tests.support import livekit_devices
-
-        class Speaker(livekit_devices.Loudspeaker):
-            async def capture_frame(self, frame: Any) -> None:
-                await super().capture_frame(frame)
-                party.play(from_pcm16(bytes(frame.data)))
-
-        return Speaker(real_time=True)
-
-
 async def test_livekit(start_server: StartServer, sentences: dict[str, Samples]) -> None:
+    class Loudspeaker(livekit_devices.Loudspeaker):
+        async def capture_frame(self, frame: Any) -> None:
+            await super().capture_frame(frame)
+            party.play(from_pcm16(bytes(frame.data)))
+
+    class Captions(livekit_devices.Captions):
+        async def capture_text(self, text: str) -> None:
+            party.said += text
+
     @function_tool
     async def weather(context: RunContext[Any], city: str) -> str:
         """Tell the weather."""
         return "sunny and warm"
 
-    class Microphone:
-        pass
-
-    from tests.support import livekit_devices
-
     microphone = livekit_devices.Microphone()
 
     async def push(samples: Samples) -> None:
-        for frame in livekit_frames(samples):
+        for frame in livekit_devices.frames(samples):
             microphone._frames.put_nowait(frame)
 
     party = Party(push)
     async with station(start_server) as (server, endpoint), http_context.open():
         model = GPTLiveModel(base_url=f"{server.http_url}/v1", api_key="any")
         session: AgentSession[Any] = AgentSession(llm=model)
-        session.input.audio = microphone
-        session.output.audio = Loudspeaker(party)
-        session.output.transcription = captions = Captions()
+        session.input.audio, session.output.audio = microphone, Loudspeaker(real_time=True)
+        session.output.transcription = Captions()
         session.on("error", party.errors.append)
         await session.start(Agent(instructions="Be brief.", tools=[weather]))
 
         async def begin() -> None:
             await session.generate_reply(instructions=GREET)
 
-        def text() -> Iterator[str]:
-            yield from map(str, captions.shown)
-
-        async def follow() -> None:
-            while True:
-                party.said = "".join(text())
-                await asyncio.sleep(0.02)
-
-        following = asyncio.create_task(follow())
         await converse(party, sentences, begin)
-        following.cancel()
         roles = [item.role for item in session.history.messages()]
         await session.aclose()
     assert roles[0] == "assistant" and roles.count("user") >= len(TURNS) - 1
