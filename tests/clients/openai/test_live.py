@@ -62,6 +62,8 @@ TURNS = ("plain", "plain", "tool", "plain", "plain", "story", "stop", "plain", "
 ANSWERS = {"plain": PLAIN, "tool": SUNNY, "story": STORY, "stop": PLAIN, "bye": GOODBYE}
 GREET = "Greet the caller."
 SILENT_S = 1.0
+QUOTES = '"'
+"""Around results, which pipecat sends as JSON."""
 
 
 def answer(body: dict[str, Any]) -> Answer:
@@ -69,7 +71,7 @@ def answer(body: dict[str, Any]) -> Answer:
     last = body["messages"][-1]
     said = last["content"].lower()
     if last["role"] == "tool":
-        return say(f"It is {said} in Rome today.")
+        return say(f"It is {said.strip(QUOTES)} in Rome today.")
     if said == "...":
         return say(GREETING)
     if "weather" in said:
@@ -171,14 +173,14 @@ def check_requests(endpoint: ChatEndpoint) -> None:
     stories = [each["content"] for each in messages if each["content"].startswith("Once upon")]
     assert len(stories) == 1 and len(stories[0]) < len(STORY) / 2, stories
     (result,) = [each for each in messages if each["role"] == "tool"]
-    assert result["content"] == "sunny and warm"
+    assert result["content"].strip(QUOTES) == "sunny and warm"
     assert sum(each["role"] == "user" for each in messages) >= len(TURNS)
 
 
 async def test_openai(start_server: StartServer, sentences: dict[str, Samples]) -> None:
     async with station(start_server) as (server, endpoint):
         async with AsyncOpenAI(api_key="any", base_url=f"{server.http_url}/v1") as client:
-            async with client.live.connect() as connection:
+            async with client.live.connect(websocket_connection_options={"ping_timeout": None}) as connection:
                 tool: Any = {"type": "function", "name": "weather", "parameters": {"type": "object"}}
                 delegation: Any = {
                     "type": "responses",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import logging
 import time
 from collections import deque
+from contextlib import aclosing
 from functools import partial
 
 import numpy as np
@@ -39,8 +39,6 @@ CLIENT_EVENTS = (
 UNSUPPORTED = ("session.output_audio.fixture.play", "decision.")
 """Prefixes of client events of the API that are not served."""
 
-log = logging.getLogger(__name__)
-
 
 class LiveConnection(Connection):
     """A client of the Live API: an endless stream of audio each way, and no turns between them."""
@@ -58,7 +56,7 @@ class LiveConnection(Connection):
         self._session, self._start_event = session, start
         self._paced = paced = PacedAudio(config.output_format.sample_rate)
         self._words = deque[Word]()  # to be sent before the next frame
-        self._work = Work(session.delegation, self._ask)
+        self._work = Work(session.delegation, lambda: self._turns.ask())
         self._muted = False
         make_output = partial(LiveOutput, paced, self._work, self._words.append, self._start)
         dialect = Dialect(LiveSender, partial(LiveEvents, paced), make_output, paced.clear)
@@ -71,9 +69,6 @@ class LiveConnection(Connection):
     def _live(self) -> LiveSender:
         assert isinstance(self._sender, LiveSender)
         return self._sender
-
-    def _ask(self) -> None:
-        self._turns.ask()
 
     @override
     async def _greet(self) -> None:
@@ -99,13 +94,14 @@ class LiveConnection(Connection):
         output_format = self._config.output_format
         encoder = create_encoder(output_format, output_format.sample_rate)
         reported_s = 0.0
-        async for frame in self._paced.frames():
-            while self._words:
-                await self._live.transcript("output", *self._words.popleft())
-            await self._live.audio(base64.b64encode(encoder.feed(frame)).decode())
-            if self._paced.position_s - reported_s >= USAGE_S:
-                reported_s = self._paced.position_s
-                await self._sender.send("session.usage.updated", usage=self._usage)
+        async with aclosing(self._paced.frames()) as frames:
+            async for frame in frames:
+                while self._words:
+                    await self._live.transcript("output", *self._words.popleft())
+                await self._live.audio(base64.b64encode(encoder.feed(frame)).decode())
+                if self._paced.position_s - reported_s >= USAGE_S:
+                    reported_s = self._paced.position_s
+                    await self._sender.send("session.usage.updated", usage=self._usage)
 
     @property
     def _usage(self) -> dict[str, float]:
@@ -148,10 +144,8 @@ class LiveConnection(Connection):
             self._config = self._session.config
         else:
             self._conversation.insert(Message(new_id("item"), "system", (Part("text", content),)), None)
-        position_ms = round(1000 * self._paced.position_s)
-        name = "commentary" if kind == "commentary" else kind
-        times = {"start_ms": position_ms, "end_ms": position_ms}
-        await self._acknowledge(f"session.{name}.appended", event, **times)
+        now_ms = round(1000 * self._paced.position_s)
+        await self._acknowledge(f"session.{kind}.appended", event, start_ms=now_ms, end_ms=now_ms)
         if kind == "commentary":
             self._turns.ask()
 

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from kani.core.audio.encoding import AudioFormat
 from kani.core.chat_model import Tool
+from kani.core.conversation.history import MAX_CHARACTERS
 from kani.core.conversation.items import Message, Part
 from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
@@ -44,6 +45,10 @@ HAND_OVER = Tool(
 """The tool of a session with delegation to the client."""
 
 BACKEND = "session.delegation.responses"
+BACKEND_FIELDS = frozenset(
+    "instructions tools tool_choice parallel_tool_calls reasoning max_output_tokens".split()
+)
+"""Fields that go to the language model. The name of one does not: the model is the operator's."""
 
 Delegation = Literal["client", "responses"]
 Instructions = Annotated[str, Meta(max_length=MAX_INSTRUCTIONS)]
@@ -69,7 +74,7 @@ class _Audio(Struct):
 
 
 class _Part(Struct):
-    text: str
+    text: Annotated[str, Meta(max_length=MAX_CHARACTERS)]
 
 
 class _Item(Struct):
@@ -132,23 +137,19 @@ class LiveSession:
 
     def update(self, session: dict[str, Any]) -> None:
         """Apply the session object of a ``session.update``. Raises EventError; ``notices`` tell the rest."""
+        given = convert(session, _Update, "session").delegation
         fixed = next((name for name in session if name not in _Update.__struct_fields__), None)
+        if given is not None and given.type != (self.delegation or "client"):
+            fixed = "delegation.type"
         if fixed is not None:
             param = f"session.{fixed}"
             raise EventError(f"{param}: cannot change after session.start", "immutable_parameter", param)
-        given = convert(session, _Update, "session").delegation
-        if given is None:
-            return
-        if given.type != (self.delegation or "client"):
-            param = "session.delegation.type"
-            raise EventError(f"{param}: cannot change after session.start", "immutable_parameter", param)
-        self.set_backend(given.responses or {})
+        if given is not None and self.delegation == "responses":
+            self.set_backend(given.responses or {})
 
     def set_backend(self, given: dict[str, Any]) -> None:
         """Apply fields of the delegation to Responses: absent ones stay. What is not served is noted."""
-        # The model is the user's own, whatever name the client has for it; sentences are spoken as they come.
-        given = {name: value for name, value in given.items() if name != "model"}
-        rest = given
+        rest = {name: value for name, value in given.items() if name in BACKEND_FIELDS}
         while True:
             try:
                 fields = convert(rest, ModelFields, BACKEND)
