@@ -100,6 +100,11 @@ class PacedAudio:
         for utterance in cleared:
             utterance.cleared()
 
+    def forget(self) -> None:
+        """Drop all utterances, and tell nobody: a queue that is left would keep their answers in memory."""
+        self._begun.clear()
+        self._queue.clear()
+
     def take(self, count: int) -> Samples:
         """Return the next frame, of ``count`` samples."""
         frame, filled = np.zeros(count, np.float32), 0

@@ -71,6 +71,13 @@ class LiveConnection(Connection):
         return self._sender
 
     @override
+    async def run(self, first: str | bytes | None = None) -> None:
+        try:
+            await super().run(first)
+        finally:
+            self._paced.forget()
+
+    @override
     async def _greet(self) -> None:
         await self._acknowledge("session.started", self._start_event, session=self._as_json())
         await self._tell_notices()
