@@ -30,10 +30,9 @@ AHEAD_S = 0.08
 class Utterance(Playback):
     """Playback of one answer: an estimate that each frame corrects."""
 
-    def __init__(self, sample_rate: int, drained: Callable[[], None], cleared: Callable[[], None]) -> None:
-        """sample_rate: hertz; drained: called once all was played; cleared: if the rest will not be."""
+    def __init__(self, sample_rate: int) -> None:
+        """sample_rate: hertz."""
         super().__init__()
-        self.drained, self.cleared = drained, cleared
         self.played_s = 0.0
         self._rate = sample_rate
         self._added_s = 0.0
@@ -62,7 +61,9 @@ class PacedAudio:
         self.resting = False
         self._queue: deque[tuple[Utterance, Samples | Callable[[float], None]]] = deque()
         self._queued = 0  # samples
-        self._begun: dict[Utterance, None] = {}  # those that are not drained or cleared
+        # Those that are not drained or cleared, with the functions to call then. An utterance that held its
+        # own would be in a cycle with its answer, which would stay in memory.
+        self._begun: dict[Utterance, tuple[Callable[[], None], Callable[[], None]]] = {}
         self._room = asyncio.Event()
         self._grown = asyncio.Event()
 
@@ -72,10 +73,13 @@ class PacedAudio:
             self._room.clear()
             await self._room.wait()
 
+    def begin(self, utterance: Utterance, drained: Callable[[], None], cleared: Callable[[], None]) -> None:
+        """Begin an utterance; drained: called once all was played; cleared: if the rest will not be."""
+        self._begun[utterance] = drained, cleared
+
     def put(self, utterance: Utterance, samples: Samples) -> None:
         self._queue.append((utterance, samples))
         self._queued += len(samples)
-        self._begun[utterance] = None
         self._grown.set()
 
     def tell(self, utterance: Utterance, reached: Callable[[float], None]) -> None:
@@ -85,11 +89,12 @@ class PacedAudio:
     def finish(self, utterance: Utterance) -> None:
         """Have ``drained`` called once what was put is played."""
 
-        def drained(_: float) -> None:
-            self._begun.pop(utterance, None)
-            utterance.drained()
+        def end(_: float) -> None:
+            if utterance in self._begun:
+                drained, _cleared = self._begun.pop(utterance)
+                drained()
 
-        self.tell(utterance, drained)
+        self.tell(utterance, end)
 
     def clear(self) -> None:
         """End all utterances, also one whose next samples are still being made."""
@@ -97,8 +102,8 @@ class PacedAudio:
         self._queue.clear()
         self._queued = 0
         self._room.set()
-        for utterance in cleared:
-            utterance.cleared()
+        for _drained, tell_cleared in cleared.values():
+            tell_cleared()
 
     def forget(self) -> None:
         """Drop all utterances, and tell nobody: a queue that is left would keep their answers in memory."""

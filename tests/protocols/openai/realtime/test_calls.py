@@ -99,7 +99,7 @@ async def test_speech_cuts_the_answer_and_the_model_knows_what_was_heard(
 
 
 async def test_what_is_left_to_play_is_known_from_the_track() -> None:
-    utterance = Utterance(RATE, lambda: None, lambda: None)
+    utterance = Utterance(RATE)
     utterance.add(4.0)
     utterance.play(3 * RATE)
     assert 0.5 < utterance.remaining_s <= 1.0

@@ -37,7 +37,7 @@ class PacedOutput(ResponseOutput):
         super().__init__(context)
         self._paced, self._start_task = paced, start
         self._resampler = LowDelayResampler(self._config.output_format.sample_rate, paced.sample_rate)
-        self._utterance = Utterance(paced.sample_rate, self._drained, self._cleared)
+        self._utterance = Utterance(paced.sample_rate)
         self._audible = False
 
     @override
@@ -49,6 +49,7 @@ class PacedOutput(ResponseOutput):
     async def _give_out(self, samples: Samples) -> None:
         if not self._audible:
             self._audible = True
+            self._paced.begin(self._utterance, self._drained, self._cleared)
             await self._sender.send("output_audio_buffer.started", response_id=self.id)
         await self._paced.wait_for_room()
         self.answer.check()
