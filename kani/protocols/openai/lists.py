@@ -25,6 +25,7 @@ COMMITTED_MODELS = ("gpt-transcribe", "gpt-live-transcribe", "gpt-realtime-whisp
 """Models of transcription sessions without turn detection, unless it is asked for: their clients commit."""
 TRANSCRIPTION_MODELS = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", *COMMITTED_MODELS)
 REALTIME_MODELS = ("gpt-realtime",)
+LIVE_MODELS = ("gpt-live-1", "gpt-live-1.1")
 """OpenAI's names, which are listed because some clients refuse what is not. Every other name works too."""
 
 _CREATED = 1_700_000_000
@@ -35,7 +36,7 @@ _OWNER = "kani-tts-server"
 
 def list_paths() -> dict[str, PathClass]:
     """Return the paths that are served without a key, as Open WebUI asks for them."""
-    models = (*SPEECH_MODELS, *TRANSCRIPTION_MODELS, *REALTIME_MODELS)
+    models = (*SPEECH_MODELS, *TRANSCRIPTION_MODELS, *REALTIME_MODELS, *LIVE_MODELS)
     paths = (MODELS_PATH, AUDIO_MODELS_PATH, *(f"{MODELS_PATH}/{name}" for name in models))
     return dict.fromkeys(paths, PathClass.LIST)
 
@@ -91,7 +92,8 @@ def _names(service: SpeechService) -> list[str]:
     """Return the names of all models: OpenAI's, and those of the engines."""
     names = [*_speech_names(service)]
     if (recognizer := service.recognition.recognizer) is not None:
-        live = REALTIME_MODELS if service.recognition.hears_live else ()
+        conversing = LIVE_MODELS if service.chat_model is not None else ()
+        live = (*REALTIME_MODELS, *conversing) if service.recognition.hears_live else ()
         names += [*TRANSCRIPTION_MODELS, *live, recognizer.info.name]
     return [*dict.fromkeys(names)]
 

@@ -7,10 +7,11 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from kani.engines.plugin_settings import PluginSettings
-from kani.protocols.openai import realtime
+from kani.protocols.openai import live, realtime
 from kani.protocols.openai.calls import call_group
 from kani.protocols.openai.errors import error_body
 from kani.protocols.openai.lists import list_paths, list_routes
+from kani.protocols.openai.live import live_routes
 from kani.protocols.openai.realtime import EphemeralKeys, realtime_routes
 from kani.protocols.openai.realtime.unmute.lists import HEALTH_PATH
 from kani.protocols.openai.speech import audio_file, speech_routes
@@ -19,7 +20,7 @@ from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import Context, PathClass, Protocol, Refusal
 
 MAX_TEXT = 100_000
-PREFIXES = ("/v1/audio/", "/v1/realtime", "/v1/models/", "/dev/")
+PREFIXES = ("/v1/audio/", "/v1/realtime", "/v1/models/", "/dev/", *live.PATHS)
 """Prefixes of the protocol's paths, those that are not served included."""
 
 _NO_LANGUAGE_MODEL = (
@@ -38,7 +39,7 @@ _NOT_SERVED = {
     "/v1/images/": _NO_LANGUAGE_MODEL,
     "/v1/files": "this server keeps no files of OpenAI's API",
     "/v1/batches": "this server has no batches",
-    "/v1/live/": "conversations are at /v1/realtime",
+    **dict.fromkeys(live.PATHS, "of the Live API only its WebSocket is served, at /v1/live/sessions"),
     "/v1/realtime/translations": "speech is not translated while it comes",
     "/v1/realtime/calls/": "calls come by WebRTC, not by SIP",
     "/dev/": "of Kokoro-FastAPI's own calls this server has /dev/captioned_speech, dialogue and ssml",
@@ -56,13 +57,14 @@ def protocol(_: PluginSettings, server: ServerSettings) -> Protocol:
             *list_routes(service),
             *transcription_routes(service, server.max_upload),
             *realtime_routes(context, server.setting("llm_instructions"), keys),
+            *live_routes(context, server.setting("llm_instructions")),
         ]
 
     return Protocol(
         routes,
         paths={**list_paths(), HEALTH_PATH: PathClass.PUBLIC},
         refusals=dict.fromkeys((*PREFIXES, *_NOT_SERVED), _refusal_body),
-        max_message={realtime.PATH: realtime.MAX_MESSAGE_BYTES},
+        max_message=dict.fromkeys((realtime.PATH, *live.PATHS), realtime.MAX_MESSAGE_BYTES),
         temporary_keys=dict.fromkeys((realtime.PATH, realtime.CALLS_PATH), keys.is_valid),
         max_body={**longest_bodies(server.max_upload), audio_file.PATH: audio_file.MAX_BYTES},
         health_fields=lambda: {"max_upload_mib": server.max_upload >> 20},

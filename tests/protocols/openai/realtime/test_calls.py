@@ -13,7 +13,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from kani.core.audio.pcm import pcm16
-from kani.protocols.openai.realtime.webrtc.speaker import RATE, Utterance
+from kani.core.conversation.paced import Utterance
+from kani.protocols.openai.realtime.webrtc.speaker import RATE
 from tests.clients.openai_call import Caller, all_free, calling
 from tests.clients.openai_realtime import loud, quiet, realtime, types
 from tests.support.chat.endpoint import Answer, ChatEndpoint, say
@@ -72,7 +73,7 @@ async def test_turn_is_answered_on_the_track(call: CallTo) -> None:
 async def test_speech_cuts_the_answer_and_the_model_knows_what_was_heard(
     call: CallTo, monkeypatch: pytest.MonkeyPatch, ahead_s: float
 ) -> None:
-    monkeypatch.setattr("kani.protocols.openai.realtime.webrtc.speaker.MAX_AHEAD_S", ahead_s)
+    monkeypatch.setattr("kani.core.conversation.paced.MAX_AHEAD_S", ahead_s)
     caller, _, endpoint = await call(say(LONG), say("vale."))
     caller.microphone.say(*TURN)
     await caller.until(f"{BUFFER}.started")
@@ -98,7 +99,7 @@ async def test_speech_cuts_the_answer_and_the_model_knows_what_was_heard(
 
 
 async def test_what_is_left_to_play_is_known_from_the_track() -> None:
-    utterance = Utterance(lambda: None, lambda: None)
+    utterance = Utterance(RATE)
     utterance.add(4.0)
     utterance.play(3 * RATE)
     assert 0.5 < utterance.remaining_s <= 1.0

@@ -1,0 +1,193 @@
+"""One connection of WS /v1/live/sessions, once it has started."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections import deque
+from contextlib import aclosing
+from functools import partial
+
+import numpy as np
+from typing_extensions import override
+
+from kani.core.audio.encoding import create_encoder
+from kani.core.conversation.items import FunctionOutput, Message, Part, new_id
+from kani.core.conversation.paced import PacedAudio
+from kani.core.service import SpeechService
+from kani.protocols.openai.live.events import LiveEvents, LiveSender
+from kani.protocols.openai.live.output import LiveOutput, Word, Work
+from kani.protocols.openai.live.session import LiveSession
+from kani.protocols.openai.realtime.audio_payload import read_audio
+from kani.protocols.openai.realtime.client_events import ClientEvent, EventError
+from kani.protocols.openai.realtime.connection import Connection, Dialect
+from kani.protocols.openai.realtime.conversation import read_item
+from kani.protocols.shared.connection import NORMAL, Client
+from kani.protocols.shared.conversation import ConnectionLimits
+
+MAX_APPENDED = 2**16
+"""Characters of the content of an append event."""
+
+USAGE_S = 15.0
+"""Seconds between reports of the usage."""
+
+CLIENT_EVENTS = (
+    *("session.start", "session.update", "session.close", "session.input_audio.append"),
+    *("session.input_audio.mute", "session.input_audio.unmute", "session.instructions.append"),
+    *("session.thinking.append", "session.commentary.append", "response.item.create", "response.create"),
+)
+UNSUPPORTED = ("session.output_audio.fixture.play", "decision.")
+"""Prefixes of client events of the API that are not served."""
+
+
+class LiveConnection(Connection):
+    """A client of the Live API: an endless stream of audio each way, and no turns between them."""
+
+    def __init__(
+        self,
+        client: Client,
+        service: SpeechService,
+        session: LiveSession,
+        limits: ConnectionLimits,
+        start: ClientEvent,
+    ) -> None:
+        """start: the event that started the session."""
+        config = session.config
+        self._session, self._start_event = session, start
+        self._paced = paced = PacedAudio(config.output_format.sample_rate)
+        self._words = deque[Word]()  # to be sent before the next frame
+        self._work = Work(session.delegation, lambda: self._turns.ask())
+        self._muted = False
+        make_output = partial(LiveOutput, paced, self._work, self._words.append, self._start)
+        dialect = Dialect(LiveSender, partial(LiveEvents, paced), make_output, paced.clear)
+        super().__init__(client, service, config, limits, dialect)
+        for message in session.history:
+            self._conversation.append(message)
+        self._expires_at = int(time.time() + limits.session_s)
+
+    @property
+    def _live(self) -> LiveSender:
+        assert isinstance(self._sender, LiveSender)
+        return self._sender
+
+    @override
+    async def run(self, first: str | bytes | None = None) -> None:
+        try:
+            await super().run(first)
+        finally:
+            self._paced.forget()
+
+    @override
+    async def _greet(self) -> None:
+        await self._acknowledge("session.started", self._start_event, session=self._as_json())
+        await self._tell_notices()
+        self._start(self._speak())
+
+    def _as_json(self) -> dict[str, object]:
+        return self._session.as_json(self._expires_at)
+
+    async def _acknowledge(self, name: str, event: ClientEvent, **fields: object) -> None:
+        own = {} if event.event_id is None else {"client_event_id": event.event_id}
+        await self._sender.send(name, **own, **fields)
+
+    async def _tell_notices(self) -> None:
+        """Tell what is not served as it was asked for. An error before the start would end some clients."""
+        for notice in self._session.notices:
+            await self._sender.send("info", code=notice.code, message=str(notice))
+        self._session.notices.clear()
+
+    async def _speak(self) -> None:
+        """Send the output as it is due, each word before the frame in which it begins."""
+        output_format = self._config.output_format
+        encoder = create_encoder(output_format, output_format.sample_rate)
+        reported_s = 0.0
+        async with aclosing(self._paced.frames()) as frames:
+            async for frame in frames:
+                while self._words:
+                    await self._live.transcript("output", *self._words.popleft())
+                await self._live.audio(base64.b64encode(encoder.feed(frame)).decode())
+                if self._paced.position_s - reported_s >= USAGE_S:
+                    reported_s = self._paced.position_s
+                    await self._sender.send("session.usage.updated", usage=self._usage)
+
+    @property
+    def _usage(self) -> dict[str, float]:
+        return {"seconds": round(self._paced.position_s, 3)}
+
+    @override
+    async def _handle(self, event: ClientEvent) -> None:
+        match event.type:
+            case "session.input_audio.append":
+                samples = await read_audio(event.audio(), self._config.input_format)
+                await self._input.append(np.zeros_like(samples) if self._muted else samples)
+            case "session.input_audio.mute" | "session.input_audio.unmute":
+                self._muted = event.type == "session.input_audio.mute"
+                await self._acknowledge(f"{event.type}d", event)
+            case "session.update":
+                self._session.update(event.object("session"))
+                self._config = self._session.config
+                await self._acknowledge("session.updated", event, session=self._as_json())
+                await self._tell_notices()
+            case "session.instructions.append" | "session.thinking.append" | "session.commentary.append":
+                await self._append(event)
+            case "response.item.create" | "response.create" if self._session.delegation != "responses":
+                reason = f"{event.type} requires Responses delegation."
+                raise EventError(reason, "invalid_state", "type")
+            case "response.item.create":
+                self._take_result(event)
+            case "response.create":
+                self._go_on()
+            case "session.close":
+                await self._close("close_requested")
+            case _:
+                raise _unserved(event.type)
+
+    async def _append(self, event: ClientEvent) -> None:
+        kind, content = event.type.split(".")[1], event.text("content", MAX_APPENDED)
+        if not content:
+            raise EventError("content: is required", "missing_required_parameter", "content")
+        if kind == "instructions":
+            self._session.tell(content)
+            self._config = self._session.config
+        else:
+            self._conversation.insert(Message(new_id("item"), "system", (Part("text", content),)), None)
+        now_ms = round(1000 * self._paced.position_s)
+        await self._acknowledge(f"session.{kind}.appended", event, start_ms=now_ms, end_ms=now_ms)
+        if kind == "commentary":
+            self._turns.ask()
+
+    def _take_result(self, event: ClientEvent) -> None:
+        item = read_item(event.fields.get("item"), "item", answers=True)
+        if not isinstance(item, FunctionOutput):
+            raise EventError("item.type: must be function_call_output", "invalid_value", "item.type")
+        delegation = self._work.open.get(item.call_id)
+        if delegation is None:
+            raise EventError("item.call_id: no open call has this id", "invalid_value", "item.call_id")
+        self._conversation.insert(item, None)
+        del self._work.open[item.call_id]
+        self._work.due = delegation
+
+    def _go_on(self) -> None:
+        if self._work.due is None:
+            raise EventError("response.create: no call has a new result", "invalid_state", "type")
+        if self._work.due in self._work.open.values():
+            raise EventError("response.create: a call has no result yet", "invalid_state", "type")
+        self._turns.ask()
+
+    @override
+    async def _expire(self, *, idle: bool) -> None:
+        await self._close("expired")
+
+    async def _close(self, reason: str) -> None:
+        await self._sender.send("session.closed", reason=reason, session=self._as_json(), usage=self._usage)
+        self._live.ended = True
+        await self._client.close(NORMAL, reason)
+
+
+def _unserved(name: str) -> EventError:
+    if name == "session.start":
+        return EventError("type: the session has started", "invalid_state", "type")
+    if name.startswith(UNSUPPORTED):
+        return EventError(f"type: {name[:100]} is not served", "unsupported", "type")
+    known = ", ".join(CLIENT_EVENTS)
+    return EventError(f"type: unknown event {name[:100]!r} (known: {known})", "unknown_event", "type")

@@ -1,0 +1,238 @@
+"""Configuration of a Live session: what ``session.start`` says, and what changes it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from kani.core.audio.encoding import AudioFormat
+from kani.core.chat_model import Tool
+from kani.core.conversation.history import MAX_CHARACTERS
+from kani.core.conversation.items import Message, Part, new_id
+from kani.core.errors import SpeechError
+from kani.core.service import SpeechService
+from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.realtime.answers.model_fields import (
+    MAX_INSTRUCTIONS,
+    ModelFields,
+    with_model_fields,
+)
+from kani.protocols.openai.realtime.answers.tools import tools_json
+from kani.protocols.openai.realtime.client_events import EventError, convert
+from kani.protocols.openai.realtime.session_config import (
+    DEFAULT_VOICE,
+    FORMATS,
+    SessionConfig,
+    Transcription,
+    TurnDetection,
+)
+from kani.protocols.openai.realtime.session_update import without
+from kani.protocols.openai.voice_names import MAX_VOICE_LENGTH, resolve_voice
+
+MAX_ITEMS = 128
+"""Messages of the history that a session starts with."""
+
+HAND_OVER = Tool(
+    "hand_over",
+    "Hand work over to the application: anything that needs facts, actions or tools that you do not have. "
+    "It reads the conversation, and its result comes later.",
+    {"type": "object", "properties": {}},
+)
+"""The tool of a session with delegation to the client."""
+
+BACKEND = "session.delegation.responses"
+BACKEND_FIELDS = frozenset(
+    "instructions tools tool_choice parallel_tool_calls reasoning max_output_tokens".split()
+)
+"""Fields that go to the language model. The name of one does not: the model is the operator's."""
+
+Delegation = Literal["client", "responses"]
+Instructions = Annotated[str, Meta(max_length=MAX_INSTRUCTIONS)]
+Name = Annotated[str, Meta(max_length=MAX_VOICE_LENGTH)]
+
+
+class _Format(Struct):
+    type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
+    rate: int | None = None
+
+
+class _VoiceId(Struct):
+    id: Name
+
+
+class _Output(Struct):
+    voice: Name | _VoiceId | None = None
+
+
+class _Audio(Struct):
+    format: _Format | None = None
+    output: _Output | None = None
+
+
+class _Part(Struct):
+    text: Annotated[str, Meta(max_length=MAX_CHARACTERS)]
+
+
+class _Item(Struct):
+    role: Literal["developer", "system", "user", "assistant"]
+    content: Annotated[list[_Part], Meta(min_length=1, max_length=1)]
+
+
+class _Delegation(Struct):
+    type: Delegation
+    responses: dict[str, Any] | None = None
+
+
+class _Session(Struct):
+    model: Name
+    instructions: Instructions | None = None
+    input: Annotated[list[_Item], Meta(max_length=MAX_ITEMS)] | None = None
+    audio: _Audio | None = None
+    delegation: _Delegation | None = None
+    triggers: Annotated[list[Any], Meta(max_length=0)] | None = None
+
+
+class _Update(Struct):
+    delegation: _Delegation | None = None
+    triggers: Annotated[list[Any], Meta(max_length=0)] | None = None
+
+
+@dataclass
+class LiveSession:
+    """A session that has started."""
+
+    id: str
+    model: str  # as the client named it
+    delegation: Delegation | None
+    config: SessionConfig  # in force; its instructions are all that the model is told
+    instructions: str  # of the session
+    backend: dict[str, Any]  # fields of the delegation to Responses, as given
+    history: list[Message]
+    notices: list[EventError] = field(default_factory=list)
+    """Reasons for what is not served as it was asked for."""
+
+    def as_json(self, expires_at: int) -> dict[str, Any]:
+        """Return the session as the wire has it; expires_at: in seconds since 1970."""
+        output = self.config.output_format
+        delegation: dict[str, Any] = {"type": self.delegation or "client"}
+        if self.delegation == "responses":
+            delegation["responses"] = self.backend | {"tools": tools_json(self.config.tools)}
+        return {
+            "id": self.id,
+            "status": "active",
+            "expires_at": expires_at,
+            "model": self.model,
+            "instructions": self.instructions,
+            "audio": {
+                "format": {"type": output.name, "rate": output.sample_rate},
+                "output": {"voice": self.config.voice},
+            },
+            "delegation": delegation,
+            "store": False,
+        }
+
+    def update(self, session: dict[str, Any]) -> None:
+        """Apply the session object of a ``session.update``. Raises EventError; ``notices`` tell the rest."""
+        given = convert(session, _Update, "session").delegation
+        fixed = next((name for name in session if name not in _Update.__struct_fields__), None)
+        if given is not None and given.type != (self.delegation or "client"):
+            fixed = "delegation.type"
+        if fixed is not None:
+            param = f"session.{fixed}"
+            raise EventError(f"{param}: cannot change after session.start", "immutable_parameter", param)
+        if given is not None and self.delegation == "responses":
+            self.set_backend(given.responses or {})
+
+    def set_backend(self, given: dict[str, Any]) -> None:
+        """Apply fields of the delegation to Responses: absent ones stay. What is not served is noted."""
+        rest = {name: value for name, value in given.items() if name in BACKEND_FIELDS}
+        while True:
+            try:
+                fields = convert(rest, ModelFields, BACKEND)
+                self.config = with_model_fields(self.config, fields, BACKEND)
+                break
+            except EventError as error:
+                self.notices.append(error)
+                left = without(rest, (error.param or "").split(".")[3:])
+                if left == rest:
+                    return
+                rest = left
+        self.backend |= rest
+        self.tell("")
+
+    def tell(self, instructions: str) -> None:
+        """Add to the instructions. Raises EventError if they get too long."""
+        told = _joined(self.instructions, instructions)
+        if len(told) > MAX_INSTRUCTIONS:
+            reason = f"content: the instructions get too long (at most {MAX_INSTRUCTIONS} characters in all)"
+            raise EventError(reason, "string_above_max_length", "content")
+        self.instructions = told
+        backend = self.backend.get("instructions")
+        self.config = replace(self.config, instructions=_joined(told, backend or ""))
+
+
+def _joined(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part)
+
+
+async def read_session(given: dict[str, Any], service: SpeechService, instructions: str) -> LiveSession:
+    """Read the session object of a ``session.start``. Raises EventError.
+
+    instructions: of a session that gives none.
+    """
+    session = convert(given, _Session, "session")
+    audio = session.audio or _Audio()
+    audio_format = _read_format(audio.format)
+    told = session.instructions if (session.instructions or "").strip() else instructions
+    config = SessionConfig(
+        model=session.model,
+        input_format=audio_format,
+        transcription=Transcription(),
+        turns=TurnDetection("semantic_vad"),
+        output_format=audio_format,
+        answers=True,
+        instructions=told or "",
+    )
+    delegation = session.delegation
+    kind = delegation.type if delegation is not None else None
+    history = [_message(item) for item in session.input or ()]
+    live = LiveSession(new_id("live"), session.model, kind, config, told or "", {}, history)
+    if kind == "client":
+        live.config = replace(config, tools=(HAND_OVER,))
+    elif delegation is not None:
+        live.set_backend(delegation.responses or {})
+    await _choose_voice(live, audio.output, service)
+    return live
+
+
+def _message(item: _Item) -> Message:
+    role = "system" if item.role == "developer" else item.role
+    return Message(new_id("item"), role, (Part("text", item.content[0].text),))
+
+
+def _read_format(given: _Format | None) -> AudioFormat:
+    if given is None:
+        return FORMATS["audio/pcm"]
+    known, param = FORMATS[given.type], "session.audio.format.rate"
+    rates = (16_000, 24_000) if known.codec == "pcm" else (known.sample_rate,)
+    if given.rate is not None and given.rate not in rates:
+        reason = f"{param}: {given.type} has {' or '.join(map(str, rates))} Hz"
+        raise EventError(reason, "invalid_value", param)
+    return replace(known, sample_rate=given.rate or known.sample_rate)
+
+
+async def _choose_voice(live: LiveSession, given: _Output | None, service: SpeechService) -> None:
+    """Set the voice; one that is not here is the default voice, with a notice."""
+    voice = given.voice if given is not None else None
+    name = (voice.id if isinstance(voice, _VoiceId) else voice) or DEFAULT_VOICE
+    try:
+        await asyncio.to_thread(resolve_voice, service, name)
+    except (SpeechError, ApiError):
+        param = "session.audio.output.voice"
+        reason = f"{param}: there is no {name!r} here, the default voice speaks"
+        live.notices.append(EventError(reason, "voice_not_found", param))
+        name = DEFAULT_VOICE
+    live.config = replace(live.config, voice=name)
