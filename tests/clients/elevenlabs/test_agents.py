@@ -10,7 +10,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 import soxr
@@ -116,7 +116,7 @@ def speech(server: ServerProcess) -> list[bytes]:
     return [pcm16(soxr.resample(samples, SPOKEN_RATE, RATE).astype(np.float32)) for samples in said]
 
 
-def talk(server: ServerProcess, turns: list[bytes], http: httpx.Client) -> dict[str, Any]:
+def talk(server: ServerProcess, turns: list[bytes], http: httpx2.Client) -> dict[str, Any]:
     """Have the conversation by ElevenLabs' package for Python; returns what it was told."""
     telephone, told = Telephone(), dict[str, Any](answers=[], said=[], corrected=[], calls=[])
     tools = ClientTools()
@@ -168,7 +168,7 @@ async def test_package_for_python(start_server: StartServer) -> None:
     async with asyncio.timeout(WITHIN_S), chat_endpoint(script) as endpoint:
         server = await asyncio.to_thread(start_server, "--engine", "espeak", "--llm", endpoint.url)
         turns = await asyncio.to_thread(speech, server)
-        with httpx.Client() as http:
+        with httpx2.Client() as http:
             told = await asyncio.to_thread(talk, server, turns, http)
     assert_answered(told["answers"])
     for said, text in zip(told["said"], SAID, strict=True):
