@@ -6,7 +6,7 @@ import pytest
 
 from kani.books.book import Book, Chapter
 from kani.books.plan import MAX_PIECE, Manner, pieces_of
-from kani.core.conversation.transcript import Transcript
+from kani.core.conversation.input.transcript import Transcript
 from kani.core.recognizer import RecognizedWord
 from kani.core.subtitles import CueBuilder, Word, WordTimer
 from kani.core.transcriber import TranscribedSegment, TranscribedWord

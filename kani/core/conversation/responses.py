@@ -15,10 +15,10 @@ from kani.core.conversation.answer import Answer, AnswerOutput, Ending
 from kani.core.conversation.config import ConversationConfig
 from kani.core.conversation.early import Asked, EarlyAnswer, Made, Start
 from kani.core.conversation.history import History
-from kani.core.conversation.input_events import Refused
+from kani.core.conversation.input.events import Refused
+from kani.core.conversation.input.transcript import spoken_part
 from kani.core.conversation.items import Item, Message, new_id
 from kani.core.conversation.prompt import chat_messages
-from kani.core.conversation.transcript import spoken_part
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory

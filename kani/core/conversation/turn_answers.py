@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from kani.core.conversation.config import ConversationConfig
 from kani.core.conversation.early import Start
 from kani.core.conversation.history import History
-from kani.core.conversation.input_events import InputEvents, Refused
+from kani.core.conversation.input.events import InputEvents, Refused
+from kani.core.conversation.input.transcript import spoken_part
 from kani.core.conversation.items import Message, new_id
 from kani.core.conversation.responses import Response, Responses
-from kani.core.conversation.transcript import spoken_part
 from kani.core.turns.second_hearing import Hearing
 from kani.core.types import Samples
 

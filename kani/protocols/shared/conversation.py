@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from starlette.websockets import WebSocketDisconnect
 
-from kani.core.conversation.input_audio import InputAudio, InputFailed
+from kani.core.conversation.input.audio import InputAudio, InputFailed
 from kani.core.conversation.responses import Responses
 from kani.core.conversation.turn_answers import TurnAnswers
 from kani.core.service import SpeechService

@@ -21,9 +21,9 @@ from tests.clients.elevenlabs.libraries import speak_with_livekit, speak_with_pi
 from tests.clients.elevenlabs.wire import Character, connect_client, split_tokens
 from tests.clients.pipelines import Word
 from tests.conftest import ServerProcess
+from tests.library.recorded_texts import RATE, music
 from tests.support.patience import WITHIN_S
 from tests.support.programs import example
-from tests.support.recorded_texts import RATE, music
 
 GEORGE = "JBFqnCBsd6RMkjVDRZzb"
 

@@ -9,8 +9,8 @@ import pytest
 
 import kani
 from kani.core.audio.pcm import wav
+from tests.library.recorded_texts import RATE, RecordedText, errors_ms, recorded
 from tests.support.patience import WITHIN_S, happens
-from tests.support.recorded_texts import RATE, RecordedText, errors_ms, recorded
 from tests.support.servers.app_server import AppServer
 
 PATH = "/v1/audio/alignments"

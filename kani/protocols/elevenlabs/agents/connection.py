@@ -17,11 +17,11 @@ from kani.core.chat_model import ToolCall
 from kani.core.conversation.answer import Answer
 from kani.core.conversation.early import Start
 from kani.core.conversation.history import History
-from kani.core.conversation.input_audio import InputAudio
-from kani.core.conversation.input_events import InputEvents, Refused
+from kani.core.conversation.input.audio import InputAudio
+from kani.core.conversation.input.events import InputEvents, Refused
+from kani.core.conversation.input.transcript import Transcript
 from kani.core.conversation.items import FunctionCall, Message, Part, Role, new_id
 from kani.core.conversation.responses import Response, Responses, read_aloud
-from kani.core.conversation.transcript import Transcript
 from kani.core.conversation.turn_answers import TurnAnswers
 from kani.core.errors import SpeechError
 from kani.core.service import SpeechService

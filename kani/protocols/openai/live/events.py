@@ -7,9 +7,9 @@ from typing import Any
 
 from typing_extensions import override
 
+from kani.core.conversation.input.transcript import Transcript
 from kani.core.conversation.items import new_id
 from kani.core.conversation.paced import PacedAudio
-from kani.core.conversation.transcript import Transcript
 from kani.core.errors import SpeechError
 from kani.protocols.openai.realtime.answers.paced import PacedEvents
 from kani.protocols.openai.realtime.client_events import EventError

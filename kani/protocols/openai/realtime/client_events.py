@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from kani.core.audio.decoding import STREAM_POOL, run_in_pool
-from kani.core.conversation.input_events import Refused
+from kani.core.conversation.input.events import Refused
 from kani.protocols.openai.errors import FAULT_CODES
 from kani.protocols.shared.calls.bodies import WrongFields, converted, object_of
 

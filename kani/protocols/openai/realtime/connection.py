@@ -14,7 +14,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from kani.core.conversation.input_audio import InputAudio
+from kani.core.conversation.input.audio import InputAudio
 from kani.core.conversation.items import Message, new_id
 from kani.core.conversation.responses import Output
 from kani.core.conversation.turn_answers import TurnAnswers

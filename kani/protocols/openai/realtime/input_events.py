@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from kani.core.conversation.input_events import InputEvents, Refused, VoiceState
+from kani.core.conversation.input.events import InputEvents, Refused, VoiceState
+from kani.core.conversation.input.transcript import Transcript
 from kani.core.conversation.items import Message
-from kani.core.conversation.transcript import Transcript
 from kani.core.errors import SpeechError
 from kani.core.recognizer import NO_WORDS
 from kani.protocols.openai.errors import api_error

@@ -12,8 +12,8 @@ from typing import Any
 from kani.core.audio.decoding import STREAM_POOL, run_in_pool
 from kani.core.audio.encoding import AudioFormat
 from kani.core.audio.pcm import wav
+from kani.core.conversation.input.transcript import Transcript
 from kani.core.conversation.items import Item, Message
-from kani.core.conversation.transcript import Transcript
 from kani.core.errors import Busy, SpeechError
 from kani.core.service import SpeechService
 from kani.core.session.budget import MIB

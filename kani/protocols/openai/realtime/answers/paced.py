@@ -9,7 +9,7 @@ from typing_extensions import override
 from kani.core.audio.resampling import LowDelayResampler
 from kani.core.conversation.answer import Ending
 from kani.core.conversation.early import Start
-from kani.core.conversation.input_events import VoiceState
+from kani.core.conversation.input.events import VoiceState
 from kani.core.conversation.items import Part
 from kani.core.conversation.paced import PacedAudio, Utterance
 from kani.core.types import Samples

@@ -7,10 +7,10 @@ from typing import Any
 
 from typing_extensions import override
 
-from kani.core.conversation.input_events import VoiceState
+from kani.core.conversation.input.events import VoiceState
+from kani.core.conversation.input.transcript import Transcript
 from kani.core.conversation.items import Item, Message
 from kani.core.conversation.prompt import SILENCE
-from kani.core.conversation.transcript import Transcript
 from kani.core.errors import SpeechError
 from kani.core.recognizer import NO_WORDS
 from kani.protocols.openai.realtime.input_events import RealtimeEvents, input_error

@@ -16,10 +16,10 @@ from typing import NoReturn
 
 from kani.core.conversation.config import ConversationConfig
 from kani.core.conversation.history import History
-from kani.core.conversation.input_events import InputEvents
+from kani.core.conversation.input.events import InputEvents
+from kani.core.conversation.input.track import Track, TrackState
+from kani.core.conversation.input.transcript import Transcript, spoken_part
 from kani.core.conversation.items import Message, new_id
-from kani.core.conversation.track import Track, TrackState
-from kani.core.conversation.transcript import Transcript, spoken_part
 from kani.core.conversation.turn_answers import TurnAnswers
 from kani.core.conversation.turns import (
     TurnChange,

@@ -14,7 +14,7 @@ import kani
 from benchmarks.sentences import texts
 from kani.cli.main import main
 from kani.core.audio.pcm import wav
-from tests.support.recorded_texts import RATE, RecordedText, errors_ms, music, recorded
+from tests.library.recorded_texts import RATE, RecordedText, errors_ms, music, recorded
 
 OTHER = "Cuando el barco zarpó nadie sabía que volvería sin velas, sin capitán y con la bodega llena. Al día"
 PER_LANGUAGE = 2

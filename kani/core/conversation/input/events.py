@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from kani.core.conversation.input.transcript import Transcript
 from kani.core.conversation.items import Message
-from kani.core.conversation.transcript import Transcript
 from kani.core.errors import SpeechError
 
 VoiceState = Literal["heard", "ignored", "interrupts"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from kani.core.conversation.transcript import Transcript
+from kani.core.conversation.input.transcript import Transcript
 from kani.core.conversation.turns import TurnMachine
 from kani.core.session.recognition import RecognitionSession
 from kani.core.types import Samples

@@ -1,0 +1,1 @@
+"""What is heard in a conversation: audio in, turns and their transcripts out."""
