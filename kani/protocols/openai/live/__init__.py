@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -41,9 +42,11 @@ def live_routes(context: Context, instructions: str) -> list[BaseRoute]:
             event = await parse_event(first if isinstance(first, str) else "")
             session = await read_start(event)
         except EventError as error:
-            # Clients without a limit of their own would wait for a start without end.
             log.warning("a Live session was refused: %s", error)
-            await _refuse(client, error, event)
+            with suppress(WebSocketDisconnect):
+                await LiveSender(client.send).error(error, None if event is None else event.event_id)
+            # Clients without a limit of their own would wait for a start without end.
+            await client.close(POLICY_VIOLATION, str(error))
             return
         except TimeoutError:
             await client.close(POLICY_VIOLATION, "no session.start came")
@@ -59,14 +62,6 @@ def live_routes(context: Context, instructions: str) -> list[BaseRoute]:
         return await read_session(event.object("session"), service, instructions)
 
     return [WebSocketRoute(path, serve) for path in PATHS]
-
-
-async def _refuse(client: Client, error: EventError, event: ClientEvent | None) -> None:
-    try:
-        await LiveSender(client.send).error(error, event.event_id if event is not None else None)
-    except WebSocketDisconnect:
-        return
-    await client.close(POLICY_VIOLATION, str(error))
 
 
 def _subprotocol(offered: list[str]) -> str | None:

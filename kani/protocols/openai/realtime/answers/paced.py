@@ -48,6 +48,7 @@ class PacedOutput(ResponseOutput):
 
     @override
     async def _give_out(self, samples: Samples) -> None:
+        self.answer.check()  # or one that was cancelled while its words were sent would begin again
         if not self._audible:
             self._audible = True
             self._paced.begin(self._utterance, self._drained, self._cleared)
