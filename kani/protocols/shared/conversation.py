@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from starlette.websockets import WebSocketDisconnect
 
@@ -69,6 +69,8 @@ class ConversationConnection(ABC):
                     task.cancel()
         except* WebSocketDisconnect:
             pass
+        except* InputFailed:
+            await self._client.close(TRY_LATER, CANNOT_HEAR)
         finally:
             self._turns.stop_idling()
             await self._input.aclose()
@@ -78,11 +80,7 @@ class ConversationConnection(ABC):
             self._tasks.clear()
 
     async def _transcribe(self) -> None:
-        try:
-            await self._input.run()
-        except InputFailed:
-            await self._client.close(TRY_LATER, CANNOT_HEAR)
-            return
+        await self._input.run()
         await self._client.close(GOING_AWAY, STOPPING)
 
     async def _receive(self, received: str | bytes | None) -> None:
@@ -99,11 +97,7 @@ class ConversationConnection(ABC):
                 return
             if received is None:
                 return
-            try:
-                await self._handle_message(received)
-            except InputFailed:
-                await self._client.close(TRY_LATER, CANNOT_HEAR)
-                return
+            await self._handle_message(received)
             received = None
 
     async def _expire(self, *, idle: bool) -> None:
@@ -114,11 +108,6 @@ class ConversationConnection(ABC):
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a part of an answer as a task of this connection."""
-
-        async def run() -> None:
-            try:
-                await work
-            finally:
-                self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
-
-        self._tasks.add(self._group.create_task(run(), name="conversation response"))
+        task = self._group.create_task(work, name="conversation response")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

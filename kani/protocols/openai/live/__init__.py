@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from kani.protocols.openai.live.connection import LiveConnection
 from kani.protocols.openai.live.events import LiveSender
-from kani.protocols.openai.live.session import LiveSession, read_session
+from kani.protocols.openai.live.session import read_session
 from kani.protocols.openai.realtime import IDLE_S, SESSION_S
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, parse_event
 from kani.protocols.openai.realtime.unmute.connection import NO_MODEL
@@ -40,7 +40,12 @@ def live_routes(context: Context, instructions: str) -> list[BaseRoute]:
                 if (first := await client.receive()) is None:
                     return
             event = await parse_event(first if isinstance(first, str) else "")
-            session = await read_start(event)
+            if event.type != "session.start":
+                raise EventError("type: must be session.start in the first event", "invalid_state", "type")
+            if service.chat_model is None:
+                # By this code LiveKit's client does not try again.
+                raise EventError(NO_MODEL, "forbidden")
+            session = await read_session(event.object("session"), service, instructions)
         except EventError as error:
             log.warning("a Live session was refused: %s", error)
             with suppress(WebSocketDisconnect):
@@ -52,14 +57,6 @@ def live_routes(context: Context, instructions: str) -> list[BaseRoute]:
             await client.close(POLICY_VIOLATION, "no session.start came")
             return
         await LiveConnection(client, service, session, limits, event).run()
-
-    async def read_start(event: ClientEvent) -> LiveSession:
-        if event.type != "session.start":
-            raise EventError("type: must be session.start in the first event", "invalid_state", "type")
-        if service.chat_model is None:
-            # By this code LiveKit's client does not try again.
-            raise EventError(NO_MODEL, "forbidden")
-        return await read_session(event.object("session"), service, instructions)
 
     return [WebSocketRoute(path, serve) for path in PATHS]
 

@@ -43,6 +43,8 @@ UNSUPPORTED = ("session.output_audio.fixture.play", "decision.")
 class LiveConnection(Connection):
     """A client of the Live API: an endless stream of audio each way, and no turns between them."""
 
+    _sender: LiveSender
+
     def __init__(
         self,
         client: Client,
@@ -59,8 +61,7 @@ class LiveConnection(Connection):
         self._work = Work(session.delegation, lambda: self._turns.ask())
         self._muted = False
         make_output = partial(LiveOutput, paced, self._work, self._words.append, self._start)
-        self._live = live = LiveSender(client.send)
-        dialect = Dialect(lambda _: live, partial(LiveEvents, paced), make_output, paced.clear)
+        dialect = Dialect(LiveSender, partial(LiveEvents, paced), make_output, paced.clear)
         super().__init__(client, service, config, limits, dialect)
         for message in session.history:
             self._conversation.append(message)
@@ -98,8 +99,8 @@ class LiveConnection(Connection):
         async with aclosing(self._paced.frames()) as frames:
             async for frame in frames:
                 while self._words:
-                    await self._live.transcript("output", *self._words.popleft())
-                await self._live.audio(base64.b64encode(encoder.feed(frame)).decode())
+                    await self._sender.transcript("output", *self._words.popleft())
+                await self._sender.audio(base64.b64encode(encoder.feed(frame)).decode())
                 if self._paced.position_s - reported_s >= USAGE_S:
                     reported_s = self._paced.position_s
                     await self._sender.send("session.usage.updated", usage=self._usage)

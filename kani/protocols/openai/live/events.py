@@ -7,7 +7,6 @@ from typing import Any
 from typing_extensions import override
 
 from kani.core.conversation.input.transcript import Transcript
-from kani.core.conversation.paced import PacedAudio
 from kani.core.errors import SpeechError
 from kani.protocols.openai.realtime.answers.paced import PacedEvents
 from kani.protocols.openai.realtime.client_events import EventError
@@ -64,14 +63,12 @@ class LiveSender(EventSender):
 class LiveEvents(PacedEvents):
     """What is heard, word by word. Turns have no events."""
 
-    def __init__(self, paced: PacedAudio, sender: LiveSender, *given: Any) -> None:
-        super().__init__(paced, sender, *given)
-        self._live = sender
+    _sender: LiveSender
 
     @override
     async def grown(self, transcript: Transcript, delta: str, start_s: float) -> None:
         first = transcript.text == delta
-        await self._live.transcript("input", delta, start_s, transcript.words_end_s, first)
+        await self._sender.transcript("input", delta, start_s, transcript.words_end_s, first)
 
     @override
     async def failed(self, transcript: Transcript, error: SpeechError) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
@@ -11,9 +10,7 @@ from msgspec import Meta, Struct
 from kani.core.chat_model import Tool
 from kani.core.conversation.history import MAX_CHARACTERS
 from kani.core.conversation.items import Message, Part, new_id
-from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
-from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.answers.model_fields import (
     MAX_INSTRUCTIONS,
     ModelFields,
@@ -27,8 +24,14 @@ from kani.protocols.openai.realtime.session_config import (
     Transcription,
     TurnDetection,
 )
-from kani.protocols.openai.realtime.session_update import Format, VoiceId, read_format, without
-from kani.protocols.openai.voice_names import MAX_VOICE_LENGTH, resolve_voice
+from kani.protocols.openai.realtime.session_update import (
+    Format,
+    VoiceId,
+    check_voice,
+    read_format,
+    without,
+)
+from kani.protocols.openai.voice_names import MAX_VOICE_LENGTH
 
 MAX_ITEMS = 128
 """Messages of the history that a session starts with."""
@@ -179,6 +182,7 @@ async def read_session(given: dict[str, Any], service: SpeechService, instructio
     session = convert(given, _Session, "session")
     audio = session.audio or _Audio()
     audio_format = read_format(audio.format, "session.audio.format", WIDEBAND)
+    voice = audio.output.voice if audio.output is not None else None
     told = session.instructions if (session.instructions or "").strip() else instructions
     config = SessionConfig(
         model=session.model,
@@ -188,6 +192,7 @@ async def read_session(given: dict[str, Any], service: SpeechService, instructio
         output_format=audio_format,
         answers=True,
         instructions=told or "",
+        voice=(voice.id if isinstance(voice, VoiceId) else voice) or DEFAULT_VOICE,
     )
     delegation = session.delegation
     kind = delegation.type if delegation is not None else None
@@ -197,24 +202,14 @@ async def read_session(given: dict[str, Any], service: SpeechService, instructio
         live.config = replace(config, tools=(HAND_OVER,))
     elif delegation is not None:
         live.set_backend(delegation.responses or {})
-    await _choose_voice(live, audio.output, service)
+    try:
+        await check_voice(service, config, {})
+    except EventError as error:
+        live.notices.append(EventError(f"{error}: the default voice speaks", error.code, error.param))
+        live.config = replace(live.config, voice=DEFAULT_VOICE)
     return live
 
 
 def _message(item: _Item) -> Message:
     role = "system" if item.role == "developer" else item.role
     return Message(new_id("item"), role, (Part("text", item.content[0].text),))
-
-
-async def _choose_voice(live: LiveSession, given: _Output | None, service: SpeechService) -> None:
-    """Set the voice; one that is not here is the default voice, with a notice."""
-    voice = given.voice if given is not None else None
-    name = (voice.id if isinstance(voice, VoiceId) else voice) or DEFAULT_VOICE
-    try:
-        await asyncio.to_thread(resolve_voice, service, name)
-    except (SpeechError, ApiError):
-        param = "session.audio.output.voice"
-        reason = f"{param}: there is no {name!r} here, the default voice speaks"
-        live.notices.append(EventError(reason, "voice_not_found", param))
-        name = DEFAULT_VOICE
-    live.config = replace(live.config, voice=name)

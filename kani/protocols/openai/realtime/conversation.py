@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -161,27 +161,12 @@ def _read_tool_item(given: dict[str, Any], param: str) -> FunctionCall | Functio
 
 
 def item_json(item: Item) -> dict[str, Any]:
-    common = {"id": item.id, "object": "realtime.item"}
-    match item:
-        case Message():
-            content = [_part_json(part) for part in item.parts]
-            fields = {"type": "message", "status": item.status, "role": item.role, "content": content}
-        case FunctionCall():
-            fields = {
-                "type": "function_call",
-                "status": item.status,
-                "call_id": item.call_id,
-                "name": item.name,
-                "arguments": item.arguments,
-            }
-        case FunctionOutput():
-            fields = {
-                "type": "function_call_output",
-                "status": item.status,
-                "call_id": item.call_id,
-                "output": item.output,
-            }
-    return common | fields
+    if isinstance(item, Message):
+        content = [_part_json(part) for part in item.parts]
+        fields = {"type": "message", "status": item.status, "role": item.role, "content": content}
+    else:
+        fields = {"type": _TOOL_ITEMS[isinstance(item, FunctionOutput)], **asdict(item)}
+    return {"id": item.id, "object": "realtime.item", **fields}
 
 
 def _part_json(part: Part) -> dict[str, Any]:

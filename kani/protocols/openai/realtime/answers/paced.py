@@ -64,8 +64,7 @@ class PacedOutput(ResponseOutput):
             self._paced.finish(self._utterance)
 
     def _drained(self) -> None:
-        if self._audible:
-            self._start_task(self._sender.send("output_audio_buffer.stopped", response_id=self.id))
+        self._start_task(self._sender.send("output_audio_buffer.stopped", response_id=self.id))
 
     def _cleared(self) -> None:
         """Keep what was played, and send that."""
