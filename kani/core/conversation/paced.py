@@ -136,7 +136,7 @@ class PacedAudio:
                 self._grown.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
-                        await self._grown.wait() if not sounds else await asyncio.sleep(wait_s)
+                        await self._grown.wait()
                 continue
             now = time.monotonic()
             due = FRAME_S + (due if now - due < LATE_S else now)

@@ -24,14 +24,11 @@ from kani.protocols.openai.realtime.session_config import (
     Transcription,
     TurnDetection,
 )
-from kani.protocols.openai.realtime.session_update import (
-    Format,
-    VoiceId,
-    check_voice,
-    read_format,
-    without,
-)
+from kani.protocols.openai.realtime.session_update import Format, VoiceId, check_voice, read_format, without
 from kani.protocols.openai.voice_names import MAX_VOICE_LENGTH
+
+MOST_NAMED = 20
+"""Fields of one event that are named as not served."""
 
 MAX_ITEMS = 128
 """Messages of the history that a session starts with."""
@@ -142,7 +139,7 @@ class LiveSession:
     def set_backend(self, given: dict[str, Any]) -> None:
         """Apply fields of the delegation to Responses: absent ones stay. What is not served is noted."""
         rest = {name: value for name, value in given.items() if name in BACKEND_FIELDS}
-        for name in given.keys() - rest.keys() - {"model"}:
+        for name in sorted(given.keys() - rest.keys() - {"model"})[:MOST_NAMED]:
             param = f"{BACKEND}.{name[:100]}"
             self.notices.append(EventError(f"{param}: is not served", "unsupported", param))
         while True:
