@@ -69,8 +69,6 @@ class ConversationConnection(ABC):
                     task.cancel()
         except* WebSocketDisconnect:
             pass
-        except* InputFailed:
-            await self._client.close(TRY_LATER, CANNOT_HEAR)
         finally:
             self._turns.stop_idling()
             await self._input.aclose()
@@ -80,7 +78,11 @@ class ConversationConnection(ABC):
             self._tasks.clear()
 
     async def _transcribe(self) -> None:
-        await self._input.run()
+        try:
+            await self._input.run()
+        except InputFailed:
+            await self._client.close(TRY_LATER, CANNOT_HEAR)
+            return
         await self._client.close(GOING_AWAY, STOPPING)
 
     async def _receive(self, received: str | bytes | None) -> None:
@@ -97,7 +99,11 @@ class ConversationConnection(ABC):
                 return
             if received is None:
                 return
-            await self._handle_message(received)
+            try:
+                await self._handle_message(received)
+            except InputFailed:
+                await self._client.close(TRY_LATER, CANNOT_HEAR)
+                return
             received = None
 
     async def _expire(self, *, idle: bool) -> None:
