@@ -47,16 +47,10 @@ class History:
         self._grow(item.size)
         return previous
 
-    def prepend(self, item: Item) -> None:
-        self._place([], item)
-
-    def insert_after(self, previous: str, item: Item) -> None:
-        """Add an item after the one of the id ``previous``, which is there."""
-        self._place(self.items[: [*self._items].index(previous) + 1], item)
-
-    def _place(self, before: Sequence[Item], item: Item) -> None:
-        after = self.items[len(before) :]
-        self._items = {each.id: each for each in (*before, item, *after)}
+    def insert_after(self, previous: str | None, item: Item) -> None:
+        """Add an item after the one of the id ``previous``, which is there; None: at the start."""
+        at, items = 0 if previous is None else [*self._items].index(previous) + 1, self.items
+        self._items = {each.id: each for each in (*items[:at], item, *items[at:])}
         self._grow(item.size)
 
     def remove(self, item: Item) -> None:

@@ -88,13 +88,8 @@ class PacedAudio:
 
     def finish(self, utterance: Utterance) -> None:
         """Have ``drained`` called once what was put is played."""
-
-        def end(_: float) -> None:
-            if utterance in self._begun:
-                drained, _cleared = self._begun.pop(utterance)
-                drained()
-
-        self.tell(utterance, end)
+        # ``clear`` drops this as well: one of the two functions is called, once.
+        self.tell(utterance, lambda _: self._begun.pop(utterance)[0]())
 
     def clear(self) -> None:
         """End all utterances, also one whose next samples are still being made."""
@@ -141,7 +136,7 @@ class PacedAudio:
                 self._grown.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
-                        await self._grown.wait() if not sounds else await asyncio.sleep(wait_s)
+                        await self._grown.wait()
                 continue
             now = time.monotonic()
             due = FRAME_S + (due if now - due < LATE_S else now)

@@ -166,7 +166,8 @@ class Responses(ABC):
         config: ConversationConfig,
     ) -> Made:
         rate = config.output_format.sample_rate
-        return Made(Answer(events, session, rate, self._report(config)), session)
+        told = (partial(self._service.observer.turn_stage, self.protocol),) if config.answers else ()
+        return Made(Answer(events, session, rate, *told), session)
 
     def interrupt(self) -> bool:
         """Cancel the response in the conversation, because the user speaks.
@@ -207,13 +208,6 @@ class Responses(ABC):
         async with aclosing(model.answer(_chat_request(items, config))) as events:
             async for event in events:
                 yield event
-
-    def _report(self, config: ConversationConfig) -> Any:
-        def report(stage: str, seconds: float) -> None:
-            if config.answers:
-                self._service.observer.turn_stage(self.protocol, stage, seconds)
-
-        return report
 
     def _add(self, response: Response) -> Response:
         self._active[response.output.id] = response

@@ -105,8 +105,7 @@ class TurnAnswers:
 
     def ask(self) -> None:
         """Answer what was added to the conversation, once the user is silent and no other answer is made."""
-        self._said_more()
-        self._answer_if_due()
+        self.transcribed("", said=True)
 
     def transcribed(self, language: str, *, said: bool) -> None:
         """All words of a turn that is to be answered are known, and their language.

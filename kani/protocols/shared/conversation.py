@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from starlette.websockets import WebSocketDisconnect
 
@@ -114,11 +114,6 @@ class ConversationConnection(ABC):
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a part of an answer as a task of this connection."""
-
-        async def run() -> None:
-            try:
-                await work
-            finally:
-                self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
-
-        self._tasks.add(self._group.create_task(run(), name="conversation response"))
+        task = self._group.create_task(work, name="conversation response")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

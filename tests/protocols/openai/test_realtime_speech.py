@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kani.protocols.openai.realtime.conversation import MAX_ITEMS
+from kani.core.conversation.history import MAX_ITEMS
 from tests.clients.openai_realtime import BETA, Client, audio_of, loud, quiet, realtime, text_item, types
 from tests.support.chat.talking import ANSWER_EVENTS, DELTAS, done, names_of, transcript_of
 from tests.support.loudness import PausingRecognizer

@@ -12,14 +12,16 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NoReturn
 
 from kani.core.conversation.config import ConversationConfig
 from kani.core.conversation.history import History
 from kani.core.conversation.input.events import InputEvents
 from kani.core.conversation.input.track import Track, TrackState
-from kani.core.conversation.input.transcript import Transcript, spoken_part
-from kani.core.conversation.items import Message, new_id
+from kani.core.conversation.input.transcript import Transcript
+from kani.core.conversation.input.words import TurnWords
+from kani.core.conversation.items import new_id
 from kani.core.conversation.turn_answers import TurnAnswers
 from kani.core.conversation.turns import (
     TurnChange,
@@ -32,7 +34,7 @@ from kani.core.conversation.turns import (
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, SpeechError
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.service import SpeechService
-from kani.core.turns.interruption import LIKELY, SAID_S
+from kani.core.turns.interruption import LIKELY
 from kani.core.types import Samples
 
 MAX_TRACKS = 8
@@ -63,16 +65,16 @@ class InputAudio:
     _track: Track | None = None  # takes the audio that comes
     _tracks: deque[Track] = field(default_factory=deque)  # not transcribed yet, this one included
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
-    _pending: deque[Transcript] = field(default_factory=deque)  # of turns that stopped
     _position_s: float = 0.0
     _failures: int = 0
     _unavailable: bool = False
     _voice_at: float = 0.0
     _answer_ended: bool = False  # one that the client spoke itself
-    _late: asyncio.Task[None] | None = None  # tells the words of a turn that is answered
 
     def __post_init__(self) -> None:
         self._backlog = self._service.recognition.open_backlog()
+        report = partial(self._service.observer.turn_stage, self._protocol)
+        self._words = TurnWords(self._history, self._events, self._turns, lambda: self._config, report)
 
     async def append(self, samples: Samples) -> None:
         """Take audio at the rate of the configured format; waits while too much is not recognised yet.
@@ -144,7 +146,7 @@ class InputAudio:
             track = Track(None, rate, self._position_s, (None, ""), item, machine, TrackState.COMMITTED)
             self._add(track)
         if self._config.rule is None:
-            await self._commit(track.transcript)
+            await self._words.commit(track.transcript)
         track.end(TrackState.COMMITTED)
 
     async def clear(self) -> None:
@@ -216,22 +218,20 @@ class InputAudio:
                     await self._handle(event, track)
         if track.state is not TrackState.DROPPED:
             await self._finish(track)
-        while self._pending:
-            self._settle(self._pending.popleft(), known=False)
+        self._words.give_up()
 
     async def _handle(self, event: RecognitionEvent, track: Track) -> None:
         match event:
             case RecognizedWord():
                 await self._handle_word(event, track)
             case Mark():
-                while self._pending and self._pending[0].number <= event.number:
-                    await self._complete(self._pending.popleft())
+                await self._words.complete_while(lambda pending: pending.number <= event.number)
             case Step():
                 await self._handle_step(event, track)
 
     async def _handle_step(self, step: Step, track: Track) -> None:
         if step.pause_probabilities[2] >= LIKELY:
-            await self._complete_pending()
+            await self._words.complete_while(lambda _: True)
         if self._answer_ended:
             self._answer_ended = False
             await self._take(track.turns.accept(), track)  # a voice at its end replies to it
@@ -250,22 +250,17 @@ class InputAudio:
     async def _handle_word(self, word: RecognizedWord, track: Track) -> None:
         kept_back = track.turns.add_word(word)
         # Words come in order: those of a turn are complete once one of a later turn has come.
-        while self._pending and track.start_s + word.start_s >= self._pending[0].end_s:
-            await self._complete(self._pending.popleft())
-        if self._pending:
-            transcript = self._pending[0]
+        at_s = track.start_s + word.start_s
+        await self._words.complete_while(lambda pending: pending.end_s <= at_s)
+        if self._words.pending:
+            transcript = self._words.pending[0]
         elif kept_back:
             return
         elif track.turns.in_turn or self._config.rule is None:
             transcript = track.transcript
         else:
             return
-        await self._add_word(word, transcript, track)
-
-    async def _add_word(self, word: RecognizedWord, transcript: Transcript, track: Track) -> None:
-        delta = transcript.add(word, track.start_s)
-        if self._config.tells_words:
-            await self._events.grown(transcript, delta, track.start_s + word.start_s)
+        await self._words.add(word, transcript, track.start_s)
 
     async def _take(self, changes: Sequence[TurnChange], track: Track) -> None:
         for change in changes:
@@ -278,7 +273,7 @@ class InputAudio:
                     transcript = track.transcript
                     await self._stop_turn(transcript, change.end_s)
                     track.transcript = Transcript(new_id("item"))
-                    self._pending.append(transcript)
+                    self._words.pending.append(transcript)
                     await track.mark_turn(transcript)
                 case VoiceChange.HEARD:
                     await self._events.voice_over_answer("heard")
@@ -298,40 +293,25 @@ class InputAudio:
         if turn.told:
             await self._events.voice_over_answer("interrupts")
         for word in turn.words:
-            await self._add_word(word, transcript, track)
+            await self._words.add(word, transcript, track.start_s)
 
     async def _stop_turn(self, transcript: Transcript, end_s: float) -> None:
         transcript.end_s = end_s
         transcript.duration_s = end_s - transcript.start_s
         await self._events.stopped(transcript)
-        await self._commit(transcript)
+        await self._words.commit(transcript)
         self._turns.stopped(end_s)
         if not self._config.asks_for_answers:
             return
         if self._config.answers:
             transcript.to_be_answered = True
             transcript.stopped_at = time.perf_counter()
-            self._staged("decided", transcript.stopped_at - self._voice_at)
+            self._words.report("decided", transcript.stopped_at - self._voice_at)
         else:
             await self._events.unanswerable()
 
-    async def _commit(self, transcript: Transcript) -> None:
-        """Add the item to the conversation, its words to come."""
-        transcript.committed = True
-        item = Message(transcript.item_id, "user", (spoken_part(None),), pending=True)
-        await self._events.committed(item, self._history.append(item))
-
-    def _settle(self, transcript: Transcript, *, known: bool) -> None:
-        """Note that no more words come; known: whether those that came are the item's transcript."""
-        # The item may be deleted by now.
-        item = self._history.get(transcript.item_id)
-        if isinstance(item, Message):
-            if known:
-                self._history.set_parts(item, (spoken_part(transcript.text),))
-            self._history.settle(item)
-
     async def _finish(self, track: Track) -> None:
-        await self._complete_pending()
+        await self._words.complete_while(lambda _: True)
         if track.state is not TrackState.COMMITTED:
             return
         if not track.transcript.committed:
@@ -340,69 +320,16 @@ class InputAudio:
                 await self._stop_turn(track.transcript, track.turns.stop().end_s)
             else:
                 track.transcript.duration_s = 0.0
-                await self._commit(track.transcript)
+                await self._words.commit(track.transcript)
         track.end_turn()
-        await self._complete(track.transcript)
-
-    async def _complete_pending(self) -> None:
-        while self._pending:
-            await self._complete(self._pending.popleft())
-
-    async def _complete(self, transcript: Transcript) -> None:
-        if self._late is not None:
-            await asyncio.gather(self._late, return_exceptions=True)
-        if await self._answer_live_words(transcript):
-            # In a task: a voice over the answer is judged meanwhile.
-            self._late = asyncio.create_task(self._tell_words(transcript, answered=True))
-            return
-        await self._tell_words(transcript)
-        if transcript.to_be_answered:
-            self._answer(transcript)
-
-    async def _tell_words(self, transcript: Transcript, *, answered: bool = False) -> None:
-        """Send the words of the turn as a whole."""
-        # Without an answer to come the transcript is not asked for.
-        if known := self._config.wants_words:
-            await transcript.hear_again(answered=answered)
-        self._settle(transcript, known=known)
-        if self._config.tells_words:
-            transcript.tells_log_probabilities = self._config.log_probabilities
-            await self._events.completed(transcript)
-
-    async def _answer_live_words(self, transcript: Transcript) -> bool:
-        """Begin the answer to the words that were heard live, while their turn is heard as a whole.
-
-        Returns True if that answer is given out, because the turn is not heard before its first sound.
-        """
-        hearing = transcript.hearing
-        if not transcript.to_be_answered or hearing is None or hearing.dictated:
-            return False
-        self._settle(transcript, known=True)
-        await self._turns.begin_answer(hearing, transcript.language)
-        hearing.begun.set()
-        if hearing.done:
-            return False
-        self._answer(transcript)
-        return True
-
-    def _answer(self, transcript: Transcript) -> None:
-        self._staged("heard", time.perf_counter() - transcript.stopped_at)
-        said = bool(transcript.text) or transcript.voiced_s >= SAID_S
-        self._turns.transcribed(transcript.language, said=said)
-
-    def _staged(self, stage: str, seconds: float) -> None:
-        self._service.observer.turn_stage(self._protocol, stage, seconds)
+        await self._words.complete(track.transcript)
 
     async def _fail(self, track: Track, error: SpeechError) -> None:
         """Send that the items under way failed. Raises InputFailed if that goes on."""
         if self._track is track:
             self._track = None
         track.state = TrackState.ENDED
-        failed = [*self._pending, track.transcript]
-        self._pending.clear()
-        for transcript in failed:
-            self._settle(transcript, known=False)
-            await self._events.failed(transcript, error)
+        await self._words.fail(track.transcript, error)
         self._failures += 1
         if not isinstance(error, EngineFailed) or self._failures >= MAX_FAILURES:
             await self._events.refused(self._events.refusal(error))
@@ -410,9 +337,7 @@ class InputAudio:
 
     async def aclose(self) -> None:
         """Free the recognition sessions of all tracks that ``run`` has not freed."""
-        if self._late is not None:
-            self._late.cancel()
-            await asyncio.gather(self._late, return_exceptions=True)
+        await self._words.aclose()
         for track in self._tracks:
             await track.aclose()
         self._tracks.clear()

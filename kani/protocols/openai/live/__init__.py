@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from kani.protocols.openai.live.connection import LiveConnection
 from kani.protocols.openai.live.events import LiveSender
-from kani.protocols.openai.live.session import LiveSession, read_session
+from kani.protocols.openai.live.session import read_session
 from kani.protocols.openai.realtime import IDLE_S, SESSION_S
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, parse_event
 from kani.protocols.openai.realtime.unmute.connection import NO_MODEL
@@ -39,34 +40,25 @@ def live_routes(context: Context, instructions: str) -> list[BaseRoute]:
                 if (first := await client.receive()) is None:
                     return
             event = await parse_event(first if isinstance(first, str) else "")
-            session = await read_start(event)
+            if event.type != "session.start":
+                raise EventError("type: must be session.start in the first event", "invalid_state", "type")
+            if service.chat_model is None:
+                # By this code LiveKit's client does not try again.
+                raise EventError(NO_MODEL, "forbidden")
+            session = await read_session(event.object("session"), service, instructions)
         except EventError as error:
-            # Clients without a limit of their own would wait for a start without end.
             log.warning("a Live session was refused: %s", error)
-            await _refuse(client, error, event)
+            with suppress(WebSocketDisconnect):
+                await LiveSender(client.send).error(error, None if event is None else event.event_id)
+            # Clients without a limit of their own would wait for a start without end.
+            await client.close(POLICY_VIOLATION, str(error))
             return
         except TimeoutError:
             await client.close(POLICY_VIOLATION, "no session.start came")
             return
         await LiveConnection(client, service, session, limits, event).run()
 
-    async def read_start(event: ClientEvent) -> LiveSession:
-        if event.type != "session.start":
-            raise EventError("type: must be session.start in the first event", "invalid_state", "type")
-        if service.chat_model is None:
-            # By this code LiveKit's client does not try again.
-            raise EventError(NO_MODEL, "forbidden")
-        return await read_session(event.object("session"), service, instructions)
-
     return [WebSocketRoute(path, serve) for path in PATHS]
-
-
-async def _refuse(client: Client, error: EventError, event: ClientEvent | None) -> None:
-    try:
-        await LiveSender(client.send).error(error, event.event_id if event is not None else None)
-    except WebSocketDisconnect:
-        return
-    await client.close(POLICY_VIOLATION, str(error))
 
 
 def _subprotocol(offered: list[str]) -> str | None:

@@ -43,6 +43,8 @@ UNSUPPORTED = ("session.output_audio.fixture.play", "decision.")
 class LiveConnection(Connection):
     """A client of the Live API: an endless stream of audio each way, and no turns between them."""
 
+    _sender: LiveSender
+
     def __init__(
         self,
         client: Client,
@@ -65,22 +67,15 @@ class LiveConnection(Connection):
             self._conversation.append(message)
         self._expires_at = int(time.time() + limits.session_s)
 
-    @property
-    def _live(self) -> LiveSender:
-        assert isinstance(self._sender, LiveSender)
-        return self._sender
-
     @override
-    async def run(self, first: str | bytes | None = None) -> None:
-        try:
-            await super().run(first)
-        finally:
-            self._paced.forget()
+    def _release(self) -> None:
+        self._paced.forget()
+        super()._release()
 
     @override
     async def _greet(self) -> None:
         await self._acknowledge("session.started", self._start_event, session=self._as_json())
-        await self._tell_notices()
+        await self._tell_notices(self._start_event)
         self._start(self._speak())
 
     def _as_json(self) -> dict[str, object]:
@@ -90,10 +85,10 @@ class LiveConnection(Connection):
         own = {} if event.event_id is None else {"client_event_id": event.event_id}
         await self._sender.send(name, **own, **fields)
 
-    async def _tell_notices(self) -> None:
+    async def _tell_notices(self, event: ClientEvent) -> None:
         """Tell what is not served as it was asked for. An error before the start would end some clients."""
         for notice in self._session.notices:
-            await self._sender.send("info", code=notice.code, message=str(notice))
+            await self._acknowledge("info", event, code=notice.code, message=str(notice))
         self._session.notices.clear()
 
     async def _speak(self) -> None:
@@ -104,8 +99,8 @@ class LiveConnection(Connection):
         async with aclosing(self._paced.frames()) as frames:
             async for frame in frames:
                 while self._words:
-                    await self._live.transcript("output", *self._words.popleft())
-                await self._live.audio(base64.b64encode(encoder.feed(frame)).decode())
+                    await self._sender.transcript("output", *self._words.popleft())
+                await self._sender.audio(base64.b64encode(encoder.feed(frame)).decode())
                 if self._paced.position_s - reported_s >= USAGE_S:
                     reported_s = self._paced.position_s
                     await self._sender.send("session.usage.updated", usage=self._usage)
@@ -127,7 +122,7 @@ class LiveConnection(Connection):
                 self._session.update(event.object("session"))
                 self._config = self._session.config
                 await self._acknowledge("session.updated", event, session=self._as_json())
-                await self._tell_notices()
+                await self._tell_notices(event)
             case "session.instructions.append" | "session.thinking.append" | "session.commentary.append":
                 await self._append(event)
             case "response.item.create" | "response.create" if self._session.delegation != "responses":
@@ -180,7 +175,6 @@ class LiveConnection(Connection):
 
     async def _close(self, reason: str) -> None:
         await self._sender.send("session.closed", reason=reason, session=self._as_json(), usage=self._usage)
-        self._live.ended = True
         await self._client.close(NORMAL, reason)
 
 

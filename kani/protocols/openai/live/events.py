@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from typing_extensions import override
 
 from kani.core.conversation.input.transcript import Transcript
-from kani.core.conversation.items import new_id
-from kani.core.conversation.paced import PacedAudio
 from kani.core.errors import SpeechError
 from kani.protocols.openai.realtime.answers.paced import PacedEvents
 from kani.protocols.openai.realtime.client_events import EventError
@@ -26,13 +23,15 @@ class LiveSender(EventSender):
 
     def __init__(self, send: Any) -> None:
         super().__init__(send, beta=False)
-        self.ended = False  # True after ``session.closed``
+        self.ended = False  # True from ``session.closed`` on
         self._said = dict.fromkeys(("input", "output"), ("", 0))  # last fragment, and its end
 
     @override
     async def send(self, name: str, /, **fields: Any) -> None:
-        """Send an event of the Live API; others have no effect."""
-        if not self.ended and (name.startswith("session.") or name in ("response.event", "info")):
+        """Send an event of the Live API; others have no effect, nor has any after the last."""
+        if not self.ended and (name.startswith("session.") or name in ("response.event", "info", "error")):
+            # Before the wait for the line, in which a frame would join the queue after it.
+            self.ended = name == "session.closed"
             await super().send(name, **fields)
 
     async def audio(self, delta: str) -> None:
@@ -55,29 +54,22 @@ class LiveSender(EventSender):
 
     @override
     async def error(self, error: EventError, event_id: str | None = None) -> None:
-        if self.ended:
-            return
         own = {} if event_id is None else {"client_event_id": event_id}
         fields = error.as_json()
         del fields["event_id"]
-        await self._send(
-            json.dumps({"type": "error", "event_id": new_id("event"), **own, "error": fields | own})
-        )
+        await self.send("error", **own, error=fields | own)
 
 
 class LiveEvents(PacedEvents):
     """What is heard, word by word. Turns have no events."""
 
-    def __init__(self, paced: PacedAudio, sender: LiveSender, *given: Any) -> None:
-        super().__init__(paced, sender, *given)
-        self._live = sender
+    _sender: LiveSender
 
     @override
     async def grown(self, transcript: Transcript, delta: str, start_s: float) -> None:
         first = transcript.text == delta
-        await self._live.transcript("input", delta, start_s, transcript.words_end_s, first)
+        await self._sender.transcript("input", delta, start_s, transcript.words_end_s, first)
 
     @override
     async def failed(self, transcript: Transcript, error: SpeechError) -> None:
-        await super().failed(transcript, error)
         await self._sender.error(input_error(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from typing_extensions import override
 from kani.core.chat_model import ChatFailed, ChatUsage, ToolCall
 from kani.core.conversation.answer import Ending
 from kani.core.conversation.history import MAX_ITEMS
-from kani.core.conversation.items import FunctionOutput, new_id
+from kani.core.conversation.items import FunctionCall, FunctionOutput, new_id
 from kani.core.conversation.paced import PacedAudio
 from kani.core.types import Span, SpeechChunk
 from kani.protocols.openai.live.session import Delegation
@@ -51,7 +51,7 @@ class LiveOutput(PacedOutput):
         self._delegation = ""  # that the answer continues or begins
         self._called = 0  # tools
         self._accepting = False
-        self._space = ""  # before the next word
+        self._unsaid = ""  # space before the next word
         self._begun = False  # True once a word was said
 
     @override
@@ -80,10 +80,10 @@ class LiveOutput(PacedOutput):
             if begins > at:
                 await self._give_out(chunk.samples[at:begins])
                 at = begins
-            self._space += self.answer.text[span.start : span.end]
-            if word := self._space.strip() and self._space:
-                self._space = ""
-                self._paced.tell(self._utterance, partial(self._reached, word, span))
+            self._unsaid += self.answer.text[span.start : span.end]
+            if self._unsaid.strip():
+                self._paced.tell(self._utterance, partial(self._reached, self._unsaid, span))
+                self._unsaid = ""
         await self._give_out(chunk.samples[at:])
 
     def _reached(self, word: str, span: Span, start_s: float) -> None:
@@ -99,14 +99,9 @@ class LiveOutput(PacedOutput):
         if not self._delegation:
             await self._begin("responses", response_id=self.id)
             await self._tell("response.created", response=self._response("in_progress"))
-        item = {
-            "type": "function_call",
-            "id": new_id("fc"),
-            "status": "completed",
-            "call_id": call.id,
-            "name": call.name,
-            "arguments": call.arguments,
-        }
+        item = {"type": "function_call"} | asdict(
+            FunctionCall(new_id("fc"), call.id, call.name, call.arguments)
+        )
         self._work.begin(call.id, self._delegation)
         await self._tell("response.output_item.done", output_index=self._called, item=item)
         self._called += 1

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from kani.core.audio.encoding import AudioFormat
 from kani.core.chat_model import Tool
 from kani.core.conversation.history import MAX_CHARACTERS
 from kani.core.conversation.items import Message, Part, new_id
-from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
-from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.answers.model_fields import (
     MAX_INSTRUCTIONS,
     ModelFields,
@@ -24,16 +20,21 @@ from kani.protocols.openai.realtime.answers.tools import tools_json
 from kani.protocols.openai.realtime.client_events import EventError, convert
 from kani.protocols.openai.realtime.session_config import (
     DEFAULT_VOICE,
-    FORMATS,
     SessionConfig,
     Transcription,
     TurnDetection,
 )
-from kani.protocols.openai.realtime.session_update import without
-from kani.protocols.openai.voice_names import MAX_VOICE_LENGTH, resolve_voice
+from kani.protocols.openai.realtime.session_update import Format, VoiceId, check_voice, read_format, without
+from kani.protocols.openai.voice_names import MAX_VOICE_LENGTH
+
+MOST_NAMED = 20
+"""Fields of one event that are named as not served."""
 
 MAX_ITEMS = 128
 """Messages of the history that a session starts with."""
+
+WIDEBAND = 16_000
+"""Hertz that PCM may have instead of Realtime's."""
 
 HAND_OVER = Tool(
     "hand_over",
@@ -54,21 +55,12 @@ Instructions = Annotated[str, Meta(max_length=MAX_INSTRUCTIONS)]
 Name = Annotated[str, Meta(max_length=MAX_VOICE_LENGTH)]
 
 
-class _Format(Struct):
-    type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
-    rate: int | None = None
-
-
-class _VoiceId(Struct):
-    id: Name
-
-
 class _Output(Struct):
-    voice: Name | _VoiceId | None = None
+    voice: Name | VoiceId | None = None
 
 
 class _Audio(Struct):
-    format: _Format | None = None
+    format: Format | None = None
     output: _Output | None = None
 
 
@@ -86,18 +78,16 @@ class _Delegation(Struct):
     responses: dict[str, Any] | None = None
 
 
-class _Session(Struct):
+class _Update(Struct):
+    delegation: _Delegation | None = None
+    triggers: Annotated[list[Any], Meta(max_length=0)] | None = None
+
+
+class _Session(_Update, kw_only=True):
     model: Name
     instructions: Instructions | None = None
     input: Annotated[list[_Item], Meta(max_length=MAX_ITEMS)] | None = None
     audio: _Audio | None = None
-    delegation: _Delegation | None = None
-    triggers: Annotated[list[Any], Meta(max_length=0)] | None = None
-
-
-class _Update(Struct):
-    delegation: _Delegation | None = None
-    triggers: Annotated[list[Any], Meta(max_length=0)] | None = None
 
 
 @dataclass
@@ -149,6 +139,9 @@ class LiveSession:
     def set_backend(self, given: dict[str, Any]) -> None:
         """Apply fields of the delegation to Responses: absent ones stay. What is not served is noted."""
         rest = {name: value for name, value in given.items() if name in BACKEND_FIELDS}
+        for name in sorted(given.keys() - rest.keys() - {"model"})[:MOST_NAMED]:
+            param = f"{BACKEND}.{name[:100]}"
+            self.notices.append(EventError(f"{param}: is not served", "unsupported", param))
         while True:
             try:
                 fields = convert(rest, ModelFields, BACKEND)
@@ -185,7 +178,8 @@ async def read_session(given: dict[str, Any], service: SpeechService, instructio
     """
     session = convert(given, _Session, "session")
     audio = session.audio or _Audio()
-    audio_format = _read_format(audio.format)
+    audio_format = read_format(audio.format, "session.audio.format", WIDEBAND)
+    voice = audio.output.voice if audio.output is not None else None
     told = session.instructions if (session.instructions or "").strip() else instructions
     config = SessionConfig(
         model=session.model,
@@ -195,6 +189,7 @@ async def read_session(given: dict[str, Any], service: SpeechService, instructio
         output_format=audio_format,
         answers=True,
         instructions=told or "",
+        voice=(voice.id if isinstance(voice, VoiceId) else voice) or DEFAULT_VOICE,
     )
     delegation = session.delegation
     kind = delegation.type if delegation is not None else None
@@ -204,35 +199,14 @@ async def read_session(given: dict[str, Any], service: SpeechService, instructio
         live.config = replace(config, tools=(HAND_OVER,))
     elif delegation is not None:
         live.set_backend(delegation.responses or {})
-    await _choose_voice(live, audio.output, service)
+    try:
+        await check_voice(service, config, {})
+    except EventError as error:
+        live.notices.append(EventError(f"{error}: the default voice speaks", error.code, error.param))
+        live.config = replace(live.config, voice=DEFAULT_VOICE)
     return live
 
 
 def _message(item: _Item) -> Message:
     role = "system" if item.role == "developer" else item.role
     return Message(new_id("item"), role, (Part("text", item.content[0].text),))
-
-
-def _read_format(given: _Format | None) -> AudioFormat:
-    if given is None:
-        return FORMATS["audio/pcm"]
-    known, param = FORMATS[given.type], "session.audio.format.rate"
-    rates = (16_000, 24_000) if known.codec == "pcm" else (known.sample_rate,)
-    if given.rate is not None and given.rate not in rates:
-        reason = f"{param}: {given.type} has {' or '.join(map(str, rates))} Hz"
-        raise EventError(reason, "invalid_value", param)
-    return replace(known, sample_rate=given.rate or known.sample_rate)
-
-
-async def _choose_voice(live: LiveSession, given: _Output | None, service: SpeechService) -> None:
-    """Set the voice; one that is not here is the default voice, with a notice."""
-    voice = given.voice if given is not None else None
-    name = (voice.id if isinstance(voice, _VoiceId) else voice) or DEFAULT_VOICE
-    try:
-        await asyncio.to_thread(resolve_voice, service, name)
-    except (SpeechError, ApiError):
-        param = "session.audio.output.voice"
-        reason = f"{param}: there is no {name!r} here, the default voice speaks"
-        live.notices.append(EventError(reason, "voice_not_found", param))
-        name = DEFAULT_VOICE
-    live.config = replace(live.config, voice=name)

@@ -1,9 +1,9 @@
 """OpenAI's audio API, Realtime: WS /v1/realtime, and calls by WebRTC.
 
-``connection`` serves one client: ``input_audio`` transcribes what it says, ``answers`` holds what a language
-model answers, or reads given text aloud; ``unmute`` is the dialect of Unmute's clients. ``client_events`` and
-``server_events`` are the wire; ``session_config`` configures a session, and ``session_update`` reads its
-changes in both generations of the API; ``client_secrets`` issues ephemeral keys.
+``connection`` serves one client; ``answers`` holds what a language model answers, or reads given text aloud;
+``unmute`` is the dialect of Unmute's clients. ``client_events`` and ``server_events`` are the wire;
+``session_config`` configures a session, and ``session_update`` reads its changes in both generations of the
+API; ``client_secrets`` issues ephemeral keys.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ class RealtimeConnection(Connection):
                 await self._truncate_item(event)
             case "conversation.item.delete":
                 item_id = event.required_text("item_id")
-                self._conversation.delete(item_id)
+                self._conversation.remove(self._conversation.find(item_id))
                 await self._sender.send("conversation.item.deleted", item_id=item_id)
             case "output_audio_buffer.clear":
                 raise EventError("type: output_audio_buffer.clear is for WebRTC", "invalid_value", "type")

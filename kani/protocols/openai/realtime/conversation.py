@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from kani.core.conversation import history
-from kani.core.conversation.history import MAX_ITEMS, History
+from kani.core.conversation.history import History
 from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Message, Part, Role, new_id
 from kani.core.errors import Busy
 from kani.core.session.budget import Share
 from kani.protocols.openai.realtime.client_events import MAX_ID_LENGTH, EventError, convert, unsupported
 from kani.protocols.openai.realtime.server_events import EventSender
-
-__all__ = ["MAX_ITEMS", "Conversation", "item_json", "read_item", "send_item"]
 
 MAX_PARTS = 64
 """Parts of an item."""
@@ -161,27 +159,12 @@ def _read_tool_item(given: dict[str, Any], param: str) -> FunctionCall | Functio
 
 
 def item_json(item: Item) -> dict[str, Any]:
-    common = {"id": item.id, "object": "realtime.item"}
-    match item:
-        case Message():
-            content = [_part_json(part) for part in item.parts]
-            fields = {"type": "message", "status": item.status, "role": item.role, "content": content}
-        case FunctionCall():
-            fields = {
-                "type": "function_call",
-                "status": item.status,
-                "call_id": item.call_id,
-                "name": item.name,
-                "arguments": item.arguments,
-            }
-        case FunctionOutput():
-            fields = {
-                "type": "function_call_output",
-                "status": item.status,
-                "call_id": item.call_id,
-                "output": item.output,
-            }
-    return common | fields
+    if isinstance(item, Message):
+        content = [_part_json(part) for part in item.parts]
+        fields = {"type": "message", "status": item.status, "role": item.role, "content": content}
+    else:
+        fields = {"type": _TOOL_ITEMS[isinstance(item, FunctionOutput)], **asdict(item)}
+    return {"id": item.id, "object": "realtime.item", **fields}
 
 
 def _part_json(part: Part) -> dict[str, Any]:
@@ -217,11 +200,9 @@ class Conversation(History):
             raise EventError(str(error), "server_busy", kind="server_error") from error
         if after is None:
             return self.append(item)
-        if after == "root":
-            self.prepend(item)
-            return None
-        self.insert_after(self.find(after, "previous_item_id").id, item)
-        return after
+        previous = None if after == "root" else self.find(after, "previous_item_id").id
+        self.insert_after(previous, item)
+        return previous
 
     def find(self, item_id: str, param: str = "item_id") -> Item:
         """Return the item of that id. Raises EventError."""
@@ -235,7 +216,3 @@ class Conversation(History):
             message.spoken.heard_s = heard_s
             if message.parts:
                 self.set_parts(message, (replace(message.parts[0], text=message.spoken.heard),))
-
-    def delete(self, item_id: str) -> None:
-        """Remove an item. Raises EventError."""
-        self.remove(self.find(item_id))

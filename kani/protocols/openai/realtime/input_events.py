@@ -54,11 +54,9 @@ class RealtimeEvents(InputEvents):
         await send_item(self._sender, previous, item)
 
     async def cleared(self) -> None:
-        """Send that the audio that was not committed is forgotten."""
         await self._sender.send("input_audio_buffer.cleared")
 
     async def grown(self, transcript: Transcript, delta: str, start_s: float) -> None:
-        """Send the text that was added to a transcript; start_s: of its word, in the session's audio."""
         await self._sender.send(f"{_TRANSCRIPTION}.delta", **_place(transcript), delta=delta)
 
     async def completed(self, transcript: Transcript) -> None:

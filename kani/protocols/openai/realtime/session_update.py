@@ -47,7 +47,7 @@ Speed = Annotated[float, Meta(ge=MIN_SPEED, le=MAX_SPEED)]
 IdleMilliseconds = Annotated[float, Meta(ge=100, le=600_000)]
 
 
-class _Format(Struct):
+class Format(Struct):
     type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
     rate: int | None = None
 
@@ -72,12 +72,12 @@ class _TurnDetection(Struct):
     over_answer: bool | UnsetType | None = UNSET
 
 
-class _VoiceId(Struct):
+class VoiceId(Struct):
     id: Name
 
 
 class _Input(Struct):
-    format: _Format | UnsetType | None = UNSET
+    format: Format | UnsetType | None = UNSET
     transcription: _Transcription | UnsetType | None = UNSET
     turn_detection: _TurnDetection | UnsetType | None = UNSET
 
@@ -85,8 +85,8 @@ class _Input(Struct):
 class AudioOutput(Struct):
     """Fields ``audio.output`` of a session or a response."""
 
-    format: _Format | UnsetType | None = UNSET
-    voice: Name | _VoiceId | UnsetType | None = UNSET
+    format: Format | UnsetType | None = UNSET
+    voice: Name | VoiceId | UnsetType | None = UNSET
     speed: Speed | UnsetType | None = UNSET
 
 
@@ -101,7 +101,7 @@ class _Session(ModelFields):
     type: SessionKind | UnsetType = UNSET
     model: Name | UnsetType | None = UNSET
     audio: _Audio | UnsetType | None = UNSET
-    voice: Name | _VoiceId | UnsetType | None = UNSET
+    voice: Name | VoiceId | UnsetType | None = UNSET
     speed: Speed | UnsetType | None = UNSET
     include: list[Name] | UnsetType | None = UNSET
     input_audio_format: Literal["pcm16", "g711_ulaw", "g711_alaw"] | UnsetType | None = UNSET
@@ -218,7 +218,7 @@ def without(given: dict[str, Any], path: list[str]) -> dict[str, Any]:
 
 def _beta_audio(given: _Session) -> _Audio:
     formats = [
-        _Format(BETA_FORMATS[name]) if isinstance(name, str) else name  # type: ignore[arg-type]
+        Format(BETA_FORMATS[name]) if isinstance(name, str) else name  # type: ignore[arg-type]
         for name in (given.input_audio_format, given.output_audio_format)
     ]
     audio_input = _Input(formats[0], given.input_audio_transcription, given.turn_detection)
@@ -229,7 +229,7 @@ def _with_input(
     config: SessionConfig, given: _Input, languages: Collection[str], root: str, transcription_param: str
 ) -> SessionConfig:
     if given.format is not UNSET:
-        config = replace(config, input_format=_read_format(given.format, f"{root}.format"))
+        config = replace(config, input_format=read_format(given.format, f"{root}.format"))
     if given.transcription is None:
         config = replace(config, transcription=None)
     elif given.transcription is not UNSET:
@@ -248,23 +248,25 @@ def _with_input(
 def with_output(config: SessionConfig, given: AudioOutput, root: str) -> SessionConfig:
     """Return ``config`` with the fields of an ``audio.output``; null means the default. Raises EventError."""
     if given.format is not UNSET:
-        config = replace(config, output_format=_read_format(given.format, f"{root}.format"))
+        config = replace(config, output_format=read_format(given.format, f"{root}.format"))
     if given.voice is not UNSET:
-        voice = given.voice.id if isinstance(given.voice, _VoiceId) else given.voice
+        voice = given.voice.id if isinstance(given.voice, VoiceId) else given.voice
         config = replace(config, voice=voice or DEFAULT_VOICE)
     if given.speed is not UNSET:
         config = replace(config, speed=1.0 if given.speed is None else given.speed)
     return config
 
 
-def _read_format(given: _Format | None, param: str) -> AudioFormat:
+def read_format(given: Format | None, param: str, other: int | None = None) -> AudioFormat:
+    """Return a format; None is PCM, which may have an ``other`` rate in hertz. Raises EventError."""
     if given is None:
         return PCM
-    audio_format = FORMATS[given.type]
-    if given.rate not in (None, audio_format.sample_rate):
-        rate = audio_format.sample_rate
-        raise EventError(f"{param}.rate: {given.type} has {rate} Hz", "invalid_value", f"{param}.rate")
-    return audio_format
+    known = FORMATS[given.type]
+    rates = {known.sample_rate, other or known.sample_rate} if known.codec == "pcm" else {known.sample_rate}
+    if given.rate is not None and given.rate not in rates:
+        reason = f"{param}.rate: {given.type} has {' or '.join(map(str, sorted(rates)))} Hz"
+        raise EventError(reason, "invalid_value", f"{param}.rate")
+    return replace(known, sample_rate=given.rate or known.sample_rate)
 
 
 def _read_transcription(

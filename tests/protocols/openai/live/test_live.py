@@ -220,13 +220,20 @@ async def test_tools_change_while_it_runs(talk: StartTalk) -> None:
     other = WEATHER | {"name": "time"}
     given = {
         "type": "responses",
-        "responses": {"tools": [other, {"type": "web_search"}], "instructions": "Tell."},
+        "responses": {
+            "tools": [other, {"type": "web_search"}],
+            "instructions": "Tell.",
+            "text": {"verbosity": "low"},
+        },
     }
     await client.send("session.update", event_id="u", session={"delegation": given})
     updated = await client.next("session.updated")
     assert updated["client_event_id"] == "u"
     assert [tool["name"] for tool in updated["session"]["delegation"]["responses"]["tools"]] == ["time"]
-    assert "tools[1].type" in (await client.next("info"))["message"]
+    notices = [await client.next("info", 1), await client.next("info", 2)]
+    assert notices[0]["message"] == "session.delegation.responses.text: is not served"
+    assert "tools[1].type" in notices[1]["message"]
+    assert {notice["client_event_id"] for notice in notices} == {"u"}
     await client.say(*TURN)
     await spoken(client, "Hello.")
     assert endpoint.requests[-1]["tools"][0]["function"]["name"] == "time"
@@ -306,9 +313,9 @@ async def test_without_a_model_the_session_is_forbidden(tmp_path: Path) -> None:
 
 async def test_doors(talk: StartTalk) -> None:
     client, _, server = await talk(say("Hello."), audio={"output": {"voice": "vesper"}}, triggers=[])
-    assert (await client.next("info"))["message"].startswith(
-        "session.audio.output.voice: there is no 'vesper'"
-    )
+    notice = await client.next("info")
+    assert notice["client_event_id"] == "start" and "the default voice speaks" in notice["message"]
+    assert notice["message"].startswith("session.audio.output.voice: unknown voice 'vesper'")
     for path in ("/live/sessions", "/openai/v1/live/sessions"):
         async with live(server.url, path=path) as other:
             assert other.seen[0]["type"] == "session.started"

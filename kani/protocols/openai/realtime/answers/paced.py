@@ -48,6 +48,7 @@ class PacedOutput(ResponseOutput):
 
     @override
     async def _give_out(self, samples: Samples) -> None:
+        self.answer.check()  # or one that was cancelled while its words were sent would begin again
         if not self._audible:
             self._audible = True
             self._paced.begin(self._utterance, self._drained, self._cleared)
@@ -63,8 +64,7 @@ class PacedOutput(ResponseOutput):
             self._paced.finish(self._utterance)
 
     def _drained(self) -> None:
-        if self._audible:
-            self._start_task(self._sender.send("output_audio_buffer.stopped", response_id=self.id))
+        self._start_task(self._sender.send("output_audio_buffer.stopped", response_id=self.id))
 
     def _cleared(self) -> None:
         """Keep what was played, and send that."""

@@ -97,7 +97,7 @@ class RealtimeResponses(Responses):
             for error in errors:
                 await self._sender.error(error, event_id)
             self._check_free(given.in_conversation)
-            made = sounds = None
+            made, sounds = None, Sounds(config)
             if config.answers and given.in_conversation and given.input is None:
                 made = self._early.take(self._asked(self._conversation.items, config))
             if made is None:
@@ -105,7 +105,7 @@ class RealtimeResponses(Responses):
                 try:
                     session = None if config.written else await self._open_session(config)
                 except BaseException:
-                    self._forget(sounds)
+                    self._item_audio.close(sounds)
                     raise
                 made = self._made(events, session, config)
             context = ResponseContext(
@@ -114,7 +114,7 @@ class RealtimeResponses(Responses):
                 in_conversation=given.in_conversation,
             )
             output = self._make_output(context)
-            return self._add(Response(output, made.session, partial(self._forget, sounds)))
+            return self._add(Response(output, made.session, partial(self._item_audio.close, sounds)))
 
     def _check_free(self, in_conversation: bool) -> None:
         if in_conversation and not self._conversation_is_free:
@@ -125,7 +125,7 @@ class RealtimeResponses(Responses):
 
     async def _events(
         self, given: ResponseFields, config: SessionConfig
-    ) -> tuple[AsyncGenerator[ChatEvent, None], Sounds | None]:
+    ) -> tuple[AsyncGenerator[ChatEvent, None], Sounds]:
         """Return what the response says, as it is written, and what it hears before. Raises EventError."""
         if config.answers and self._service.chat_model is not None:
             items = items_of(given, self._conversation, config)
@@ -135,7 +135,7 @@ class RealtimeResponses(Responses):
         limit = self._service.limits.max_text
         if len(text) > limit:
             raise event_error(TextTooLong(limit))
-        return read_aloud(text), None
+        return read_aloud(text), Sounds(config)
 
     async def _hear_and_ask(
         self, items: list[Item], sounds: Sounds, config: SessionConfig
@@ -160,7 +160,3 @@ class RealtimeResponses(Responses):
             )
         except SpeechError as error:
             raise event_error(error) from error
-
-    def _forget(self, sounds: Sounds | None) -> None:
-        if sounds is not None:
-            self._item_audio.close(sounds)

@@ -14,7 +14,6 @@ from typing_extensions import override
 from kani.core.conversation.items import Message
 from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
-from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, convert
 from kani.protocols.openai.realtime.connection import Connection, Dialect
 from kani.protocols.openai.realtime.session_config import (
@@ -116,7 +115,7 @@ class UnmuteConnection(Connection):
         """
         try:
             await asyncio.to_thread(resolve_voice, self._service, name)
-        except (SpeechError, ApiError):
+        except SpeechError:
             message = f"voice: there is no {name!r} here (see /v1/voices); the default voice speaks"
             await warn(self._sender, message)
             return DEFAULT_VOICE
