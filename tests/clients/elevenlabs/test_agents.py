@@ -171,6 +171,7 @@ async def test_package_for_python(start_server: StartServer) -> None:
         with httpx2.Client() as http:
             told = await asyncio.to_thread(talk, server, turns, http)
     assert_answered(told["answers"])
+    assert len(told["said"]) == len(SAID), told["said"]
     for said, text in zip(told["said"], SAID, strict=True):
         assert_understood(said, text, wrong_at_most=0.35)  # two words of six
     assert [call["town"] for call in told["calls"]] == ["Lima"]

@@ -16,19 +16,12 @@ from kani.protocols.shared.calls.bodies import object_of
 from kani.protocols.shared.errors import BadMessage
 
 _BODIES = {
-    "conversation_initiation_metadata": "conversation_initiation_metadata_event",
-    "audio": "audio_event",
-    "agent_response": "agent_response_event",
-    "agent_response_correction": "agent_response_correction_event",
     "agent_chat_response_part": "text_response_part",
-    "interruption": "interruption_event",
     "user_transcript": "user_transcription_event",
-    "ping": "ping_event",
     "client_tool_call": "client_tool_call",
     "agent_tool_response": "agent_tool_response",
-    "error": "error_event",
 }
-"""The messages, and the field that holds what each says."""
+"""The field that holds what a message says, where it has another name than "TYPE_event"."""
 
 
 class Sender:
@@ -38,11 +31,10 @@ class Sender:
         self._send = send
         self._ids = count(1)
 
-    async def send(self, kind: str, /, **fields: Any) -> int:
-        """Send a message; returns its id."""
-        number = next(self._ids)
-        await self._send(json.dumps({"type": kind, _BODIES[kind]: {**fields, "event_id": number}}))
-        return number
+    async def send(self, kind: str, /, **fields: Any) -> None:
+        """Send a message; ``fields``: what it says."""
+        body = {**fields, "event_id": next(self._ids)}
+        await self._send(json.dumps({"type": kind, _BODIES.get(kind, f"{kind}_event"): body}))
 
     async def error(self, message: str, error_type: str = "invalid_message", code: int = 1008) -> None:
         """Send an error that does not end the conversation; code: of the close that would say the same."""
@@ -55,18 +47,10 @@ class Audio(Struct):
     user_audio_chunk: str
 
 
-class Written(Struct, frozen=True):
+class Written(Struct):
     """What the user writes."""
 
     text: Text = ""
-
-
-class Multimodal(Struct):
-    """The same with files, which are not served."""
-
-    text: Written = Written()
-    file: dict[str, Any] | None = None
-    files: list[Any] | None = None
 
 
 class Update(Struct):
@@ -82,12 +66,6 @@ class ToolResult(Struct):
     tool_call_id: Name
     result: Annotated[str, Meta(max_length=2**20)] = ""
     is_error: bool = False
-
-
-class Pong(Struct):
-    """The answer to a ping."""
-
-    event_id: int
 
 
 async def read_message(received: str | bytes) -> dict[str, Any]:
