@@ -44,7 +44,7 @@ SAID = (
     "Good morning, can you hear me well?",
     "What is the weather like in Lima today?",
     "Please tell me a long story about the sea.",
-    "Stop, that is enough for today.",
+    "Please stop now, I have heard enough for today.",
     "Thank you very much, goodbye.",
 )
 HEARD_WELL = "Yes, I can hear you very well."

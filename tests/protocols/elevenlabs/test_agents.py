@@ -42,7 +42,7 @@ StartCall = Callable[..., Awaitable[Call]]
 async def call(tmp_path: Path) -> AsyncIterator[StartCall]:
     async with AsyncExitStack() as running:
 
-        async def start(*answers: Answer, agent_id: str = "any", **environment: str) -> Call:
+        async def start(*answers: Answer, agent_id: str = "any", **environment: Any) -> Call:
             server, endpoint = await running.enter_async_context(answering(tmp_path, *answers, **environment))
             caller = await running.enter_async_context(calling(server.url, agent_id))
             return Call(caller, server, endpoint)
@@ -294,7 +294,7 @@ async def test_wrong_override_is_refused(call: StartCall, fields: dict[str, Any]
 async def test_wrong_messages_change_nothing(call: StartCall) -> None:
     caller, _, _ = await call(say("Hi."))
     await caller.until("conversation_initiation_metadata")  # it comes unasked, too
-    wrong = {
+    wrong: dict[str, str | bytes] = {
         "the message: is not JSON": "{",
         "type: unknown message 'dance'": '{"type": "dance"}',
         "type: unknown message 'multimodal_message'": '{"type": "multimodal_message", "text": "a"}',
@@ -325,7 +325,7 @@ async def test_calls_before_the_conversation(tmp_path: Path) -> None:
         path = f"{PATH}/get-signed-url?agent_id=a%26b"
         url = (await server.get(path, headers=key)).json()["signed_url"]
         assert url.startswith(f"{server.url}{PATH}?agent_id=a%26b&token=")
-        missing = await server.get(f"{PATH}/get_signed_url", headers=key)
+        missing = await server.get(f"{PATH}/get-signed-url", headers=key)
         assert missing.status_code == 400 and missing.json()["detail"]["message"] == "agent_id: is needed"
         async with connect(url, subprotocols=["convai"]) as websocket:  # type: ignore[list-item]
             assert websocket.subprotocol == "convai"

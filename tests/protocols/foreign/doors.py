@@ -38,9 +38,9 @@ from tests.protocols.foreign.values import (
     mutated,
     names_in,
     object_of,
-    sample,
     schema_of,
 )
+from tests.protocols.foreign.values import sample as sample_of
 
 SAMPLES: dict[str, list[Any]] = json.loads(Path(__file__).with_name("samples.json").read_text("utf-8"))
 """Valid messages with most of their fields."""
@@ -159,12 +159,12 @@ def _agent() -> Iterator[Case]:
     yield from _cases(schema, begun, after=barrier)
     for kind, name in (
         ("user_message", agent_messages.Written),
-        ("contextual_update", agent_messages.Update),
+        ("contextual_update", agent_messages.Written),
         ("client_tool_result", agent_messages.ToolResult),
         ("", agent_messages.Audio),
     ):
         named = {"type": kind} if kind else {}
-        yield from _cases(schema_of(name), named | sample(schema_of(name)), after=barrier)
+        yield from _cases(schema_of(name), named | sample_of(schema_of(name)), after=barrier)
 
 
 def _agent_settled(answers: Answers) -> bool:

@@ -195,21 +195,14 @@ def with_tools(config: AgentConfig, given: Sequence[dict[str, Any]], place: str)
 def with_variables(config: AgentConfig, variables: Mapping[str, Variable]) -> AgentConfig:
     """Return ``config`` with the values of variables in place of their names, such as "{{name}}".
 
-    Raises InvalidRequest for values that would make more than ``MAX_TEXT`` characters together: a short prompt
-    can have one of them thousands of times.
+    Raises InvalidRequest for more than ``MAX_TEXT`` characters of values: a text can name one many times.
     """
-    left = MAX_TEXT
-
-    def value(found: re.Match[str]) -> str:
-        nonlocal left
-        text = str(variables.get(found[1], found[0]))
-        left -= len(text)
-        if left < 0:
-            raise InvalidRequest("dynamic_variables", f"too long in the text (at most {MAX_TEXT} characters)")
-        return text
 
     def filled(text: str) -> str:
-        return _VARIABLE.sub(value, text)
+        values = [str(variables.get(name, "")) for name in _VARIABLE.findall(text)]
+        if sum(map(len, values)) > MAX_TEXT:
+            raise InvalidRequest("dynamic_variables", f"too long in the text (at most {MAX_TEXT} characters)")
+        return _VARIABLE.sub(lambda found: str(variables.get(found[1], found[0])), text)
 
     return replace(
         config, instructions=filled(config.instructions), first_message=filled(config.first_message)

@@ -55,6 +55,10 @@ LIMITS = ConnectionLimits(session_s=3600.0, idle_s=900.0)
 UNASKED_S = 1.0
 """Longest wait for ``conversation_initiation_client_data``, which clients without a package may leave out."""
 
+LISTENING_S = 0.1
+"""Seconds after the metadata in which nothing is sent: ElevenLabs' package in Node listens only after it has
+them, and loses what comes in the same read."""
+
 PING_S = 10.0
 """Seconds from a ping to the next, which tells clients that the connection lives."""
 
@@ -150,8 +154,9 @@ class AgentConnection(ConversationConnection):
         self._history = History(self._memory)
         self._sender = Sender(client.send)
         self._tools = ClientTools(self._sender, self._history, self._go_on)
+        make_output = partial(AgentOutput, self._sender, self._history, self._call, self._answer_ended)
         self._responses = AgentResponses(
-            service, self._history, client, self._start, self._silence, self._make_output
+            service, self._history, client, self._start, self._silence, make_output
         )
         events = AgentEvents(self._sender)
         self._turns = TurnAnswers(self._responses, self._history, events, lambda: self._config, self._start)
@@ -160,20 +165,15 @@ class AgentConnection(ConversationConnection):
         )
         self._begun = False
         self._beginning = asyncio.Lock()
-        self._refusal = ""  # the last one of audio
 
     @override
     async def _greet(self) -> None:
         """Have the conversation begin, also if the client does not ask for it."""
+        self._start(self._begin({}, UNASKED_S))
 
-        async def begin_unasked() -> None:
-            await asyncio.sleep(UNASKED_S)
-            await self._begin({})
-
-        self._start(begin_unasked())
-
-    async def _begin(self, given: dict[str, Any]) -> None:
-        """Begin the conversation, unless it has begun; given: the initiation of the client."""
+    async def _begin(self, given: dict[str, Any], wait_s: float = 0.0) -> None:
+        """Begin the conversation after ``wait_s``, unless it has begun; given: the client's initiation."""
+        await asyncio.sleep(wait_s)
         async with self._beginning:
             if self._begun:
                 return
@@ -190,6 +190,7 @@ class AgentConnection(ConversationConnection):
                 agent_output_audio_format=FORMAT,
                 user_input_audio_format=FORMAT,
             )
+        await asyncio.sleep(LISTENING_S)
         for refused in config.refused:
             await self._sender.error(refused)
         if config.language:
@@ -239,7 +240,7 @@ class AgentConnection(ConversationConnection):
             case "user_message":
                 self._take_text(read(given, messages.Written).text)
             case "contextual_update":
-                self._update(read(given, messages.Update))
+                self._update(read(given, messages.Written))
             case "client_tool_result":
                 self._tools.take(read(given, messages.ToolResult))
             case _ if kind not in _WITHOUT_EFFECT:
@@ -248,16 +249,9 @@ class AgentConnection(ConversationConnection):
     async def _hear(self, given: messages.Audio) -> None:
         if self._config.written:
             return
-        try:
-            audio, side = given.user_audio_chunk, self._config.input_format
-            decode = partial(samples_of, audio, side, "user_audio_chunk")
-            is_long = len(audio) > IN_THREAD_CHARACTERS
-            await self._input.append(await run_in_pool(STREAM_POOL, decode) if is_long else decode())
-        except (BadMessage, Refused) as error:
-            # Said once: forty pieces come a second.
-            before, self._refusal = self._refusal, str(error)
-            if before != self._refusal:
-                raise
+        decode = partial(samples_of, given.user_audio_chunk, self._config.input_format, "user_audio_chunk")
+        is_long = len(given.user_audio_chunk) > IN_THREAD_CHARACTERS
+        await self._input.append(await run_in_pool(STREAM_POOL, decode) if is_long else decode())
 
     def _take_text(self, text: str) -> None:
         """Answer what the user has written; it interrupts. Raises Busy."""
@@ -275,7 +269,7 @@ class AgentConnection(ConversationConnection):
         self._history.check_room(message)
         return message
 
-    def _update(self, given: messages.Update) -> None:
+    def _update(self, given: messages.Written) -> None:
         """Add a note for the model, in the place of an earlier one about the same."""
         item_id = f"context {given.context_id}" if given.context_id else ""
         message = self._message("system", given.text, item_id)
@@ -286,9 +280,6 @@ class AgentConnection(ConversationConnection):
     def _go_on(self) -> None:
         """Have the model answer what it does not know yet, unless the user speaks."""
         self._turns.transcribed("", said=True)
-
-    def _make_output(self, answer: Answer, config: AgentConfig) -> AgentOutput:
-        return AgentOutput(answer, config, self._sender, self._history, self._call, self._answer_ended)
 
     async def _call(self, call: ToolCall) -> None:
         if call.name == END_CALL and self._config.hangs_up:

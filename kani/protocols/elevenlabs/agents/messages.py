@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import count
 from typing import Annotated, Any
 
@@ -48,16 +49,10 @@ class Audio(Struct):
 
 
 class Written(Struct):
-    """What the user writes."""
-
-    text: Text = ""
-
-
-class Update(Struct):
-    """A note about the circumstances, which is not answered."""
+    """What the user writes; or a note about the circumstances, which is not answered."""
 
     text: Text
-    context_id: Name | None = None
+    context_id: Name | None = None  # of a note that takes the place of the one before it
 
 
 class ToolResult(Struct):
@@ -72,10 +67,5 @@ async def read_message(received: str | bytes) -> dict[str, Any]:
     """Parse a client's message, a long one in a thread. Raises BadMessage."""
     if isinstance(received, bytes):
         raise BadMessage("binary messages are not supported")
-    if len(received) > IN_THREAD_CHARACTERS:
-        return await run_in_pool(STREAM_POOL, _parse, received)
-    return _parse(received)
-
-
-def _parse(text: str) -> dict[str, Any]:
-    return object_of(text, "is not JSON", lambda reason: BadMessage(f"the message: {reason}"))
+    parse = partial(object_of, received, "is not JSON", lambda reason: BadMessage(f"the message: {reason}"))
+    return await run_in_pool(STREAM_POOL, parse) if len(received) > IN_THREAD_CHARACTERS else parse()

@@ -25,12 +25,12 @@ from kani.protocols.elevenlabs.errors import error_detail
 class AgentOutput(Output):
     def __init__(
         self,
-        answer: Answer,
-        config: AgentConfig,
         sender: Sender,
         history: History,
         call: Callable[[ToolCall], Awaitable[None]],
         ended: Callable[[AgentOutput], Awaitable[None]],
+        answer: Answer,
+        config: AgentConfig,
     ) -> None:
         """call: calls a tool; ended: called after the answer, once the next one may begin."""
         super().__init__(answer)

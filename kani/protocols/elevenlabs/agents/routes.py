@@ -58,8 +58,5 @@ def routes(
 
     return [
         WebSocketRoute(AGENT_PATH, serve),
-        *(
-            Route(f"{AGENT_PATH}/{name}", endpoint(signed_url), methods=["GET"])
-            for name in ("get-signed-url", "get_signed_url")
-        ),
+        Route(f"{AGENT_PATH}/get-signed-url", endpoint(signed_url), methods=["GET"]),
     ]
