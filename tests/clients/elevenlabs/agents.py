@@ -75,8 +75,13 @@ class Caller:
     async def listen(self) -> Event:
         """Receive an answer, and play it to its end; returns its ``agent_response``."""
         response = await self.until("agent_response")
-        await asyncio.sleep(max(0.0, self._playback.remaining_s))
+        await asyncio.sleep(self.left_s)
         return response
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until all audio that came is played."""
+        return self._playback.ahead_s
 
     async def speak(self, *pieces: Samples) -> None:
         audio = pcm16(np.concatenate(pieces))

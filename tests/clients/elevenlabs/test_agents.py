@@ -44,13 +44,13 @@ SAID = (
     "Good morning, can you hear me well?",
     "What is the weather like in Lima today?",
     "Please tell me a long story about the sea.",
-    "Stop, that is enough for today.",
+    "What is the name of the capital of France?",
     "Thank you very much, goodbye.",
 )
 HEARD_WELL = "Yes, I can hear you very well."
 RAIN = "It rains in Lima, so take an umbrella with you."
 STORY = " ".join(["A fisherman went out to the sea, and he came back with an empty boat in the evening."] * 6)
-STOPPED = "Of course, I will stop here."
+CAPITAL = "The capital of France is Paris."
 GOODBYE = "Goodbye, and have a nice day."
 TOOLS = [{"type": "system", "name": "end_call", "description": "Ends the call."}]
 AGENT = {"prompt": {"prompt": "Be brief.", "tools": TOOLS}, "first_message": GREETING, "language": "en"}
@@ -66,7 +66,7 @@ def script(body: dict[str, Any]) -> Answer:
         return Answer(calls=[("weather", '{"town": "Lima"}')])
     if "bye" in said:
         return Answer(say(GOODBYE).pieces, calls=[("end_call", "{}")])
-    answers = {"story": STORY, "enough": STOPPED, "stop": STOPPED}
+    answers = {"story": STORY, "capital": CAPITAL, "france": CAPITAL}
     return say(next((answer for word, answer in answers.items() if word in said), HEARD_WELL))
 
 
@@ -158,7 +158,7 @@ def talk(server: ServerProcess, turns: list[bytes], http: httpx2.Client) -> dict
 
 def assert_answered(answers: list[str], *, written: bool = False) -> None:
     """The story may be interrupted before it is all written."""
-    between = [] if written else [answers[3], STOPPED]
+    between = [] if written else [answers[3], CAPITAL]
     assert answers == [GREETING, HEARD_WELL, RAIN, *between, GOODBYE]
     assert written or (STORY.startswith(answers[3]) and len(answers[3]) > 100)
 
@@ -171,15 +171,16 @@ async def test_package_for_python(start_server: StartServer) -> None:
         with httpx2.Client() as http:
             told = await asyncio.to_thread(talk, server, turns, http)
     assert_answered(told["answers"])
+    assert len(told["said"]) == len(SAID), told["said"]
     for said, text in zip(told["said"], SAID, strict=True):
         assert_understood(said, text, wrong_at_most=0.35)  # two words of six
     assert [call["town"] for call in told["calls"]] == ["Lima"]
     [(original, corrected)] = told["corrected"]
     assert original == told["answers"][3] and STORY.startswith(corrected) and 2 <= len(corrected.split()) < 60
-    texts = (GREETING, HEARD_WELL, RAIN, None, STOPPED, GOODBYE)
+    texts = (GREETING, HEARD_WELL, RAIN, None, CAPITAL, GOODBYE)
     for samples, text in zip(told["spoken"], texts, strict=True):
         if text is not None:
-            assert_understood(hear(samples, RATE, "en"), text)
+            assert_understood(hear(samples, RATE, "en"), text, wrong_at_most=0.2)  # one word of six
     assert (told["ended"].reason, told["ended"].close_code) == ("agent", 1000)
     told_model = [
         each["content"] for each in endpoint.requests[-1]["messages"] if each["role"] == "assistant"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 
+from kani.protocols.elevenlabs.agents.config import MAX_FILE
 from kani.protocols.elevenlabs.agents.routes import NO_MODEL
 from kani.protocols.elevenlabs.agents.tools import NO_OBJECT
 from tests.clients.elevenlabs.agents import PATH, RATE, Caller, calling
@@ -41,7 +42,7 @@ StartCall = Callable[..., Awaitable[Call]]
 async def call(tmp_path: Path) -> AsyncIterator[StartCall]:
     async with AsyncExitStack() as running:
 
-        async def start(*answers: Answer, agent_id: str = "any", **environment: str) -> Call:
+        async def start(*answers: Answer, agent_id: str = "any", **environment: Any) -> Call:
             server, endpoint = await running.enter_async_context(answering(tmp_path, *answers, **environment))
             caller = await running.enter_async_context(calling(server.url, agent_id))
             return Call(caller, server, endpoint)
@@ -111,7 +112,7 @@ async def test_client_says_who_the_agent_is(call: StartCall) -> None:
     override = {
         "agent": {
             "prompt": {"prompt": "Eres {{name}}."},
-            "first_message": "Hola, soy {{ name }}.",
+            "first_message": "Hola, soy {{ name }}, {{age}}.",
             "language": "es",
         },
         "tts": {"voice_id": "tone_es", "speed": 1.1, "stability": 0.5},
@@ -119,21 +120,22 @@ async def test_client_says_who_the_agent_is(call: StartCall) -> None:
     await caller.send(
         INITIATION,
         conversation_config_override=override,
-        dynamic_variables={"name": "Ana"},
+        dynamic_variables={"name": "Ana", "age": 42},
         custom_llm_extra_body={},
         source_info={"source": "test"},
     )
     kind, _ = await caller.receive()
     assert kind == "conversation_initiation_metadata"
     # The agent speaks first, without the model.
-    assert (await caller.listen())["agent_response"] == "Hola, soy Ana." and not endpoint.said
+    assert (await caller.listen())["agent_response"] == "Hola, soy Ana, 42." and not endpoint.said
     [segment] = server.engine.segments
     assert (segment.voice, segment.language, segment.speed) == ("tone_es", "es", 1.1)
     await caller.speak(*TURN)
     await caller.listen()
-    assert endpoint.said == [[("system", "Eres Ana."), ("assistant", "Hola, soy Ana."), USER]]
+    assert endpoint.said == [[("system", "Eres Ana."), ("assistant", "Hola, soy Ana, 42."), USER]]
 
 
+TOOLS = "conversation_config_override.agent.prompt.tools"
 WEATHER = {
     "type": "client",
     "name": "weather",
@@ -147,18 +149,14 @@ async def test_tools_are_the_clients(call: StartCall) -> None:
     asked = Answer(["Let me look."], calls=[("weather", '{"town": "Lima"}'), ("broken", "[1]")])
     late = Answer(calls=[("weather", "{}")])
     caller, _, endpoint = await call(asked, say("It rains."), late, say("Sorry."), agent_id="../agents/x")
-    await caller.send(
-        "enclave_setup_config",
-        agent_config_dict={"conversation_config": {"agent": {"prompt": {"prompt": "Be kind."}}}},
-        tools_config_list=[WEATHER, {"type": "webhook", "name": "hook"}],
-        post_call_transcription_webhook={"url": "http://127.0.0.1:1/"},
-    )
+    prompt = {"prompt": "Be kind.", "tools": [WEATHER, {"type": "webhook", "name": "hook"}]}
     await caller.send(
         INITIATION,
+        conversation_config_override={"agent": {"prompt": prompt}},
         custom_llm_extra_body={"tools": [{"type": "function", "function": {"name": "broken"}}]},
     )
     refused = await caller.until("error")
-    assert refused["message"].startswith("tools_config_list[1].type: only client tools")
+    assert refused["message"].startswith(f"{TOOLS}[1].type: only client tools")
     await caller.send("user_message", text="Does it rain?")
     wanted = await caller.until("client_tool_call")
     place = {"tool_name": "weather", "tool_call_id": "call_weather", "parameters": {"town": "Lima"}}
@@ -194,10 +192,7 @@ async def test_text_without_speech(call: StartCall) -> None:
     await caller.send("user_message", text="Hello")
     assert (await caller.until("agent_response"))["agent_response"] == "Hi there."
     assert endpoint.said == [[("system", "Be brief.\nThe user is Ana.\nThe page is 2."), ("user", "Hello")]]
-    await caller.send(
-        "multimodal_message", text={"type": "user_message", "text": "Look"}, file={"file_id": "1"}
-    )
-    assert (await caller.until("error"))["message"] == "files: are not taken, only the text beside them"
+    await caller.send("user_message", text="Look")
     await caller.until("agent_response")
     assert not caller.of("audio") and not server.engine.segments and not caller.of("user_transcript")
 
@@ -235,16 +230,47 @@ async def test_agent_of_a_file_hangs_up(call: StartCall, tmp_path: Path) -> None
     last = caller.of("agent_response")[0]["event_id"]
     assert time.monotonic() - began >= len(caller.samples(last)) / RATE
     assert endpoint.said[0][0] == ("system", "Be a host.")
-    (folder / "host.json").write_text('{"tts": {"speed": 9}}')
-    async with calling(f"ws://127.0.0.1:{_port(caller)}", "host") as refused:
-        await refused.send(INITIATION)
-        code, reason = await refused.closed()
-    assert code == 1008 and reason.startswith("agents/host.json.tts.speed: must be")
 
 
-def _port(caller: Caller) -> int:
-    port: int = caller.websocket.remote_address[1]
-    return port
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"tts": {"speed": 9}}', "agents/host.json.tts.speed: must be"),
+        ("{", "agents/host.json: is not JSON"),
+        ("[]", "agents/host.json: a JSON object is expected, not a list"),
+        (" " * (MAX_FILE + 1), f"agents/host.json: cannot be read: longer than {MAX_FILE} bytes"),
+    ],
+)
+async def test_wrong_file_is_named(call: StartCall, tmp_path: Path, content: str, reason: str) -> None:
+    folder = tmp_path / "data" / "agents"
+    folder.mkdir(parents=True)
+    (folder / "host.json").write_text(content)
+    caller, _, _ = await call(agent_id="host")
+    await caller.send(INITIATION)
+    code, said = await caller.closed()
+    assert code == 1008 and said.startswith(reason) and str(tmp_path) not in said
+
+
+async def test_what_is_said_to_a_goodbye_goes_on(call: StartCall) -> None:
+    goodbye = Answer([LONG], calls=[("end_call", "{}")])
+    caller, _, _ = await call(goodbye, say("Yes."))
+    tools = [{"type": "system", "name": "end_call", "description": "Ends the call."}]
+    await caller.initiate(agent={"prompt": {"tools": tools}})
+    await caller.send("user_message", text="Bye")
+    await caller.until("agent_response")
+    await caller.speak(*TURN[:2])  # the turn goes on when the goodbye would have ended
+    await caller.until("interruption")
+    await asyncio.sleep(caller.left_s + 0.5)
+    await caller.speak(TURN[2])
+    assert (await caller.until("agent_response"))["agent_response"] == "Yes."
+
+
+async def test_user_is_faster_than_the_greeting(call: StartCall) -> None:
+    caller, _, _ = await call(say("Yes."))
+    await caller.send(INITIATION, conversation_config_override={"agent": {"first_message": "Welcome."}})
+    await caller.send("user_message", text="Are you there?")
+    while (await caller.until("agent_response"))["agent_response"] != "Yes.":
+        pass
 
 
 @pytest.mark.parametrize(
@@ -253,11 +279,14 @@ def _port(caller: Caller) -> int:
         ({"agent": {"language": "xx"}}, "xx"),
         ({"tts": {"voice_id": "nobody"}}, "nobody"),
         ({"agent": {"first_message": 1}}, "conversation_config_override.agent.first_message: must be"),
+        ({"agent": {"first_message": "{{long}}" * 1001}}, "dynamic_variables: too long in the text"),
+        ({"conversation_config": []}, "conversation_config_override.conversation_config: must be an object"),
     ],
 )
 async def test_wrong_override_is_refused(call: StartCall, fields: dict[str, Any], reason: str) -> None:
     caller, _, _ = await call(say("Hi."))
-    await caller.send(INITIATION, conversation_config_override=fields)
+    variables = {"long": 100 * "a"}
+    await caller.send(INITIATION, conversation_config_override=fields, dynamic_variables=variables)
     code, said = await caller.closed()
     assert code == 1008 and reason in said and not caller.seen
 
@@ -265,9 +294,10 @@ async def test_wrong_override_is_refused(call: StartCall, fields: dict[str, Any]
 async def test_wrong_messages_change_nothing(call: StartCall) -> None:
     caller, _, _ = await call(say("Hi."))
     await caller.until("conversation_initiation_metadata")  # it comes unasked, too
-    wrong = {
+    wrong: dict[str, str | bytes] = {
         "the message: is not JSON": "{",
         "type: unknown message 'dance'": '{"type": "dance"}',
+        "type: unknown message 'multimodal_message'": '{"type": "multimodal_message", "text": "a"}',
         "user_audio_chunk: is not base64": '{"user_audio_chunk": "?"}',
         "text: is needed": '{"type": "contextual_update"}',
         f"type: {INITIATION} comes once": f'{{"type": "{INITIATION}"}}',
@@ -295,19 +325,13 @@ async def test_calls_before_the_conversation(tmp_path: Path) -> None:
         path = f"{PATH}/get-signed-url?agent_id=a%26b"
         url = (await server.get(path, headers=key)).json()["signed_url"]
         assert url.startswith(f"{server.url}{PATH}?agent_id=a%26b&token=")
-        missing = await server.get(f"{PATH}/get_signed_url", headers=key)
+        missing = await server.get(f"{PATH}/get-signed-url", headers=key)
         assert missing.status_code == 400 and missing.json()["detail"]["message"] == "agent_id: is needed"
-        webrtc = await server.get(f"{PATH}/token?agent_id=a", headers=key)
-        assert (
-            webrtc.status_code == 404 and 'connectionType: "websocket"' in webrtc.json()["detail"]["message"]
-        )
-        liked = await server.post(
-            "/v1/convai/conversations/1/feedback", headers=key, json={"feedback": "like"}
-        )
-        assert (liked.status_code, liked.json()) == (200, {})
         async with connect(url, subprotocols=["convai"]) as websocket:  # type: ignore[list-item]
             assert websocket.subprotocol == "convai"
             await Caller(websocket).initiate()
+        async with connect(url) as again:
+            assert (await Caller(again).closed())[0] == 1008  # the token is used up
     async with serving(tmp_path) as server, calling(server.url) as caller:
         assert await caller.closed() == (1011, NO_MODEL)
 

@@ -9,10 +9,13 @@ from typing import Any
 import msgspec
 
 from kani.protocols.elevenlabs import voice_settings
+from kani.protocols.elevenlabs.agents import config as agent_config
+from kani.protocols.elevenlabs.agents import messages as agent_messages
 from kani.protocols.elevenlabs.realtime import messages as elevenlabs_listening
 from kani.protocols.elevenlabs.realtime.config import SessionConfig
 from kani.protocols.elevenlabs.realtime.connection import PATH as LISTENING
 from kani.protocols.elevenlabs.relay import messages as relay_messages
+from kani.protocols.elevenlabs.single_use_tokens import AGENT_PATH
 from kani.protocols.elevenlabs.websocket import dialogue_messages
 from kani.protocols.elevenlabs.websocket import messages as elevenlabs_messages
 from kani.protocols.elevenlabs.websocket import query as elevenlabs_query
@@ -37,6 +40,7 @@ from tests.protocols.foreign.values import (
     object_of,
     schema_of,
 )
+from tests.protocols.foreign.values import sample as sample_of
 
 SAMPLES: dict[str, list[Any]] = json.loads(Path(__file__).with_name("samples.json").read_text("utf-8"))
 """Valid messages with most of their fields."""
@@ -64,6 +68,7 @@ class Door:
     query: Sequence[str] = ()
     options: dict[str, Any] = field(default_factory=dict)
     route: str = ""  # as the routes have it, if that is another
+    once: bool = False  # whether each case has a connection of its own
 
 
 def _cases(schema: Schema, *examples: Any, after: Sequence[Any] = ()) -> Iterator[Case]:
@@ -138,6 +143,32 @@ def _dialogue() -> Iterator[Case]:
     schema = _with(schema_of(dialogue_messages._Fields), voice_settings=settings)
     yield from _broken("dialogue", end)
     yield from _cases(schema, {"inputs": [turn], "voices": ["tone_es"]}, after=end)
+
+
+def _agent() -> Iterator[Case]:
+    barrier = [{"type": "barrier"}]
+    fields, tools = schema_of(agent_config._Fields), _array(schema_of(agent_config._Tool))
+    prompt = _with(schema_of(agent_config._Prompt), tools=tools)
+    agent = _with(schema_of(agent_config._Agent), prompt=prompt)
+    override = _with(fields, agent=agent, conversation=schema_of(agent_config._Conversation))
+    schema = _with(schema_of(agent_config.Initiation), conversation_config_override=override)
+    tool = {"type": "client", "name": "a"}
+    given = {"agent": {"prompt": {"tools": [tool]}}}
+    begun = {"type": "conversation_initiation_client_data", "conversation_config_override": given}
+    yield from _broken(after=barrier)
+    yield from _cases(schema, begun, after=barrier)
+    for kind, name in (
+        ("user_message", agent_messages.Written),
+        ("contextual_update", agent_messages.Written),
+        ("client_tool_result", agent_messages.ToolResult),
+        ("", agent_messages.Audio),
+    ):
+        named = {"type": kind} if kind else {}
+        yield from _cases(schema_of(name), named | sample_of(schema_of(name)), after=barrier)
+
+
+def _agent_settled(answers: Answers) -> bool:
+    return "'barrier'" in (answers[-1].get("error_event") or {}).get("message", "")
 
 
 def _message_pack() -> Iterator[Case]:
@@ -260,6 +291,7 @@ DOORS = (
         Door(f"{path}?format=PcmMessagePack", _message_pack, query=_KYUTAI_QUERY, options=_KEYED, route=path)
         for path in ("/api/tts_streaming", "/api/tts-streaming", "/api/asr-streaming")
     ),
+    Door(AGENT_PATH, _agent, _agent_settled, query=["agent_id"], once=True),
     Door("/v1/realtime?model=a", _realtime, _realtime_settled, query=names_in(realtime), route=realtime.PATH),
 )
-UNMUTE = Door(realtime.PATH, _unmute, _unmute_settled)
+UNMUTE = Door(realtime.PATH, _unmute, _unmute_settled, once=True)

@@ -156,7 +156,7 @@ async def tried(here: House, door: Door, url: str, cases: Iterable[Case], **opti
             except ConnectionClosed:
                 pass  # by the answer to an earlier frame
             here.note(about, "" if number % 20 else await here.disturbed(), await answered(client, door))
-            if client.close_code is not None or door is UNMUTE:
+            if client.close_code is not None or door.once:
                 await client.close()
                 client = None
     finally:

@@ -33,11 +33,15 @@ TOOL_S = 20.0
 
 MAX_TOOLS = 128
 MAX_FILE = 2**20
+"""Bytes of an agent's file."""
+
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _VARIABLE = re.compile(r"\{\{\s*([\w.]{1,200})\s*\}\}")
 
-Text = Annotated[str, Meta(max_length=100_000)]
+MAX_TEXT = 100_000
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Name = Annotated[str, Meta(max_length=200)]
+Variable = str | int | float | bool | None
 _Keyword = Annotated[str, Meta(max_length=MAX_WORD)]
 _Tools = Annotated[list[dict[str, Any]], Meta(max_length=MAX_TOOLS)]
 
@@ -88,13 +92,11 @@ class _ExtraBody(Struct, frozen=True):
 
 
 class Initiation(Struct):
-    """Fields of ``conversation_initiation_client_data``, and of ``enclave_setup_config`` before it."""
+    """Fields of ``conversation_initiation_client_data``."""
 
     conversation_config_override: dict[str, Any] = {}
     custom_llm_extra_body: _ExtraBody = _ExtraBody()
-    dynamic_variables: Annotated[dict[Name, str | float | bool | None], Meta(max_length=256)] = {}
-    agent_config_dict: dict[str, Any] = {}
-    tools_config_list: _Tools = []
+    dynamic_variables: Annotated[dict[Name, Variable], Meta(max_length=256)] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +136,9 @@ def load_agent(agent_id: str, folder: Path, instructions: str) -> AgentConfig:
         content = read_regular(folder / f"{agent_id}.json", MAX_FILE)
     except FileNotFoundError:
         return default
-    except (OSError, ValueError) as error:
-        raise InvalidRequest(place, f"cannot be read: {error}") from error
+    except OSError as error:
+        # Without the path that the error has: it is not for clients.
+        raise InvalidRequest(place, f"cannot be read: {error.strerror}") from error
     given = object_of(content, "is not JSON", lambda reason: InvalidRequest(place, reason))
     return with_agent(default, given, place)
 
@@ -145,7 +148,7 @@ def with_agent(config: AgentConfig, given: dict[str, Any], place: str) -> AgentC
 
     place: path of the object, for errors. Raises WrongFields.
     """
-    if isinstance(inner := given.get("conversation_config"), dict):
+    if (inner := given.get("conversation_config")) is not None:
         given, place = inner, f"{place}.conversation_config"
     fields = read(given, _Fields, place)
     agent, keywords, written = fields.agent, fields.asr.keywords, fields.conversation.text_only
@@ -189,10 +192,16 @@ def with_tools(config: AgentConfig, given: Sequence[dict[str, Any]], place: str)
     )
 
 
-def with_variables(config: AgentConfig, variables: Mapping[str, str | float | bool | None]) -> AgentConfig:
-    """Return ``config`` with the values of variables in place of their names, such as "{{name}}"."""
+def with_variables(config: AgentConfig, variables: Mapping[str, Variable]) -> AgentConfig:
+    """Return ``config`` with the values of variables in place of their names, such as "{{name}}".
+
+    Raises InvalidRequest for more than ``MAX_TEXT`` characters of values: a text can name one many times.
+    """
 
     def filled(text: str) -> str:
+        values = [str(variables.get(name, "")) for name in _VARIABLE.findall(text)]
+        if sum(map(len, values)) > MAX_TEXT:
+            raise InvalidRequest("dynamic_variables", f"too long in the text (at most {MAX_TEXT} characters)")
         return _VARIABLE.sub(lambda found: str(variables.get(found[1], found[0])), text)
 
     return replace(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -51,21 +49,21 @@ from kani.protocols.shared.conversation import ConnectionLimits, ConversationCon
 from kani.protocols.shared.errors import BadMessage
 from kani_text import languages
 
-log = logging.getLogger(__name__)
-
 PROTOCOL = "elevenlabs-agents"
 LIMITS = ConnectionLimits(session_s=3600.0, idle_s=900.0)
 
 UNASKED_S = 1.0
 """Longest wait for ``conversation_initiation_client_data``, which clients without a package may leave out."""
 
+LISTENING_S = 0.1
+"""Seconds after the metadata in which nothing is sent: ElevenLabs' package in Node listens only after it has
+them, and loses what comes in the same read."""
+
 PING_S = 10.0
-MAX_PINGS = 16
-"""Pings without an answer; the times of older ones are forgotten."""
+"""Seconds from a ping to the next, which tells clients that the connection lives."""
 
 _INITIATION = "conversation_initiation_client_data"
-_SETUP = "enclave_setup_config"
-_WITHOUT_EFFECT = frozenset({"user_activity", "feedback", "mcp_tool_approval_result"})
+_WITHOUT_EFFECT = frozenset({"pong", "user_activity", "feedback", "mcp_tool_approval_result"})
 
 
 class AgentEvents(InputEvents):
@@ -115,7 +113,9 @@ class AgentResponses(Responses):
             if not self._conversation_is_free:
                 return None
             items = self._history.items
-            text, self.first_message = self.first_message, ""
+            # A user who was faster is answered instead of greeted.
+            text = self.first_message if self._history.last_of_user() is None else ""
+            self.first_message = ""
             made = None if text else self._early.take(self._asked(items, config))
             if made is None:
                 session = None if config.written else await self._open_session(config)
@@ -154,39 +154,32 @@ class AgentConnection(ConversationConnection):
         self._history = History(self._memory)
         self._sender = Sender(client.send)
         self._tools = ClientTools(self._sender, self._history, self._go_on)
+        make_output = partial(AgentOutput, self._sender, self._history, self._call, self._answer_ended)
         self._responses = AgentResponses(
-            service, self._history, client, self._start, self._silence, self._make_output
+            service, self._history, client, self._start, self._silence, make_output
         )
         events = AgentEvents(self._sender)
         self._turns = TurnAnswers(self._responses, self._history, events, lambda: self._config, self._start)
         self._input = InputAudio(
             service, PROTOCOL, self._history, events, self._config, client.address, self._turns
         )
-        self._setup: dict[str, Any] = {}
         self._begun = False
         self._beginning = asyncio.Lock()
-        self._pings: dict[int, float] = {}
-        self._ping_ms: int | None = None
-        self._refusal = ""  # the last one of audio
 
     @override
     async def _greet(self) -> None:
         """Have the conversation begin, also if the client does not ask for it."""
+        self._start(self._begin({}, UNASKED_S))
 
-        async def begin_unasked() -> None:
-            await asyncio.sleep(UNASKED_S)
-            await self._begin({})
-
-        self._start(begin_unasked())
-
-    async def _begin(self, given: dict[str, Any]) -> None:
-        """Begin the conversation, unless it has begun; given: the initiation of the client."""
+    async def _begin(self, given: dict[str, Any], wait_s: float = 0.0) -> None:
+        """Begin the conversation after ``wait_s``, unless it has begun; given: the client's initiation."""
+        await asyncio.sleep(wait_s)
         async with self._beginning:
             if self._begun:
                 return
             self._begun = True
             try:
-                config = self._config = await self._configured(read(self._setup | given, Initiation))
+                config = self._config = await self._configured(read(given, Initiation))
             except SpeechError as error:
                 await self._client.close(POLICY_VIOLATION, error_detail(error).message)
                 return
@@ -197,6 +190,7 @@ class AgentConnection(ConversationConnection):
                 agent_output_audio_format=FORMAT,
                 user_input_audio_format=FORMAT,
             )
+        await asyncio.sleep(LISTENING_S)
         for refused in config.refused:
             await self._sender.error(refused)
         if config.language:
@@ -207,11 +201,9 @@ class AgentConnection(ConversationConnection):
             self._go_on()
 
     async def _configured(self, given: Initiation) -> AgentConfig:
-        """Return the agent: the file's, with the setup's fields and the overrides. Raises SpeechError."""
+        """Return the agent: the file's, with the client's overrides. Raises SpeechError."""
         config = await asyncio.to_thread(self._load)
-        for name in ("agent_config_dict", "conversation_config_override"):
-            config = with_agent(config, getattr(given, name), name)
-        config = with_tools(config, given.tools_config_list, "tools_config_list")
+        config = with_agent(config, given.conversation_config_override, "conversation_config_override")
         config = with_tools(config, given.custom_llm_extra_body.tools, "custom_llm_extra_body.tools")
         config = with_variables(config, given.dynamic_variables)
         if config.language and (tag := languages.resolve(config.language)):
@@ -230,11 +222,6 @@ class AgentConnection(ConversationConnection):
         try:
             given = await read_message(received)
             kind = given.get("type")
-            if kind == _SETUP and not self._begun:
-                self._setup = given
-                if any(given.get(name) for name in given if "webhook" in name):
-                    log.warning("an agent's client names a webhook, which is not called")
-                return
             if kind == _INITIATION and self._begun:
                 raise BadMessage(f"type: {_INITIATION} comes once, and first")
             await self._begin(given if kind == _INITIATION else {})
@@ -252,34 +239,19 @@ class AgentConnection(ConversationConnection):
                 await self._hear(read(given, messages.Audio))
             case "user_message":
                 self._take_text(read(given, messages.Written).text)
-            case "multimodal_message":
-                multimodal = read(given, messages.Multimodal)
-                self._take_text(multimodal.text.text)
-                if multimodal.file or multimodal.files:
-                    raise BadMessage("files: are not taken, only the text beside them")
             case "contextual_update":
-                self._update(read(given, messages.Update))
+                self._update(read(given, messages.Written))
             case "client_tool_result":
                 self._tools.take(read(given, messages.ToolResult))
-            case "pong":
-                sent_at = self._pings.pop(read(given, messages.Pong).event_id, None)
-                self._ping_ms = None if sent_at is None else round(1000 * (time.perf_counter() - sent_at))
             case _ if kind not in _WITHOUT_EFFECT:
                 raise BadMessage(f"type: unknown message {str(kind)[:100]!r}")
 
     async def _hear(self, given: messages.Audio) -> None:
         if self._config.written:
             return
-        try:
-            audio, side = given.user_audio_chunk, self._config.input_format
-            decode = partial(samples_of, audio, side, "user_audio_chunk")
-            is_long = len(audio) > IN_THREAD_CHARACTERS
-            await self._input.append(await run_in_pool(STREAM_POOL, decode) if is_long else decode())
-        except (BadMessage, Refused) as error:
-            # Said once: forty pieces come a second.
-            before, self._refusal = self._refusal, str(error)
-            if before != self._refusal:
-                raise
+        decode = partial(samples_of, given.user_audio_chunk, self._config.input_format, "user_audio_chunk")
+        is_long = len(given.user_audio_chunk) > IN_THREAD_CHARACTERS
+        await self._input.append(await run_in_pool(STREAM_POOL, decode) if is_long else decode())
 
     def _take_text(self, text: str) -> None:
         """Answer what the user has written; it interrupts. Raises Busy."""
@@ -297,7 +269,7 @@ class AgentConnection(ConversationConnection):
         self._history.check_room(message)
         return message
 
-    def _update(self, given: messages.Update) -> None:
+    def _update(self, given: messages.Written) -> None:
         """Add a note for the model, in the place of an earlier one about the same."""
         item_id = f"context {given.context_id}" if given.context_id else ""
         message = self._message("system", given.text, item_id)
@@ -309,23 +281,20 @@ class AgentConnection(ConversationConnection):
         """Have the model answer what it does not know yet, unless the user speaks."""
         self._turns.transcribed("", said=True)
 
-    def _make_output(self, answer: Answer, config: AgentConfig) -> AgentOutput:
-        return AgentOutput(answer, config, self._sender, self._history, self._call, self._answer_ended)
-
     async def _call(self, call: ToolCall) -> None:
         if call.name == END_CALL and self._config.hangs_up:
             self._history.append(FunctionCall(new_id("item"), call.id, call.name, call.arguments))
         else:
             await self._tools.call(call, self._config.tool_timeouts)
 
-    async def _answer_ended(self, answer: Answer) -> None:
+    async def _answer_ended(self, output: AgentOutput) -> None:
         """Hang up if the answer was to end the call; the user has heard it by then, and said nothing more."""
         self._tools.answer_ended()
         last = next(iter(self._history.items[-1:]), None)
         if not (isinstance(last, FunctionCall) and last.name == END_CALL and self._config.hangs_up):
             return
-        await asyncio.sleep(max(0.0, answer.playback.remaining_s))
-        if self._history.items[-1:] != [last] or answer.cancel_reason is not None:
+        await asyncio.sleep(output.answer.playback.ahead_s)
+        if self._history.items[-1:] != [last] or output.interrupted:
             return
         done = {"tool_type": "system", "is_error": False, "is_called": True}
         await self._sender.send("agent_tool_response", tool_name=END_CALL, tool_call_id=last.call_id, **done)
@@ -339,10 +308,7 @@ class AgentConnection(ConversationConnection):
 
     async def _ping(self) -> None:
         while True:
-            sent_at = time.perf_counter()
-            self._pings[await self._sender.send("ping", ping_ms=self._ping_ms)] = sent_at
-            if len(self._pings) > MAX_PINGS:
-                del self._pings[next(iter(self._pings))]
+            await self._sender.send("ping", ping_ms=None)
             await asyncio.sleep(PING_S)
 
     @override

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import count
 from typing import Annotated, Any
 
@@ -16,19 +17,12 @@ from kani.protocols.shared.calls.bodies import object_of
 from kani.protocols.shared.errors import BadMessage
 
 _BODIES = {
-    "conversation_initiation_metadata": "conversation_initiation_metadata_event",
-    "audio": "audio_event",
-    "agent_response": "agent_response_event",
-    "agent_response_correction": "agent_response_correction_event",
     "agent_chat_response_part": "text_response_part",
-    "interruption": "interruption_event",
     "user_transcript": "user_transcription_event",
-    "ping": "ping_event",
     "client_tool_call": "client_tool_call",
     "agent_tool_response": "agent_tool_response",
-    "error": "error_event",
 }
-"""The messages, and the field that holds what each says."""
+"""The field that holds what a message says, where it has another name than "TYPE_event"."""
 
 
 class Sender:
@@ -38,11 +32,10 @@ class Sender:
         self._send = send
         self._ids = count(1)
 
-    async def send(self, kind: str, /, **fields: Any) -> int:
-        """Send a message; returns its id."""
-        number = next(self._ids)
-        await self._send(json.dumps({"type": kind, _BODIES[kind]: {**fields, "event_id": number}}))
-        return number
+    async def send(self, kind: str, /, **fields: Any) -> None:
+        """Send a message; ``fields``: what it says."""
+        body = {**fields, "event_id": next(self._ids)}
+        await self._send(json.dumps({"type": kind, _BODIES.get(kind, f"{kind}_event"): body}))
 
     async def error(self, message: str, error_type: str = "invalid_message", code: int = 1008) -> None:
         """Send an error that does not end the conversation; code: of the close that would say the same."""
@@ -55,25 +48,11 @@ class Audio(Struct):
     user_audio_chunk: str
 
 
-class Written(Struct, frozen=True):
-    """What the user writes."""
-
-    text: Text = ""
-
-
-class Multimodal(Struct):
-    """The same with files, which are not served."""
-
-    text: Written = Written()
-    file: dict[str, Any] | None = None
-    files: list[Any] | None = None
-
-
-class Update(Struct):
-    """A note about the circumstances, which is not answered."""
+class Written(Struct):
+    """What the user writes; or a note about the circumstances, which is not answered."""
 
     text: Text
-    context_id: Name | None = None
+    context_id: Name | None = None  # of a note that takes the place of the one before it
 
 
 class ToolResult(Struct):
@@ -84,20 +63,9 @@ class ToolResult(Struct):
     is_error: bool = False
 
 
-class Pong(Struct):
-    """The answer to a ping."""
-
-    event_id: int
-
-
 async def read_message(received: str | bytes) -> dict[str, Any]:
     """Parse a client's message, a long one in a thread. Raises BadMessage."""
     if isinstance(received, bytes):
         raise BadMessage("binary messages are not supported")
-    if len(received) > IN_THREAD_CHARACTERS:
-        return await run_in_pool(STREAM_POOL, _parse, received)
-    return _parse(received)
-
-
-def _parse(text: str) -> dict[str, Any]:
-    return object_of(text, "is not JSON", lambda reason: BadMessage(f"the message: {reason}"))
+    parse = partial(object_of, received, "is not JSON", lambda reason: BadMessage(f"the message: {reason}"))
+    return await run_in_pool(STREAM_POOL, parse) if len(received) > IN_THREAD_CHARACTERS else parse()

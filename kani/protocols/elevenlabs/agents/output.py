@@ -25,12 +25,12 @@ from kani.protocols.elevenlabs.errors import error_detail
 class AgentOutput(Output):
     def __init__(
         self,
-        answer: Answer,
-        config: AgentConfig,
         sender: Sender,
         history: History,
         call: Callable[[ToolCall], Awaitable[None]],
-        ended: Callable[[Answer], Awaitable[None]],
+        ended: Callable[[AgentOutput], Awaitable[None]],
+        answer: Answer,
+        config: AgentConfig,
     ) -> None:
         """call: calls a tool; ended: called after the answer, once the next one may begin."""
         super().__init__(answer)
@@ -88,18 +88,22 @@ class AgentOutput(Output):
 
     @override
     async def end(self, ending: Ending) -> None:
-        await self._ended(self.answer)
+        await self._ended(self)
 
     async def _tell(self) -> None:
         if self.answer.text and not self._told:
             self._told = True
             await self._sender.send("agent_response", agent_response=self.answer.text)
 
+    @property
+    def interrupted(self) -> bool:
+        """True once the user speaks or writes before this answer is played to its end."""
+        spoken = self.answer.spoken
+        return self.answer.cancel_reason is not None or spoken.heard_s < spoken.duration_s
+
     def is_cut(self) -> bool:
         """Return True once, after the user has interrupted this answer and something of it was sent."""
-        answer = self.answer
-        stopped = answer.cancel_reason is not None or answer.spoken.heard_s < answer.spoken.duration_s
-        if self._cut or not stopped or not answer.spoken.duration_s:
+        if self._cut or not self.interrupted or not self.answer.spoken.duration_s:
             return False
         self._cut = True
         return True

@@ -25,7 +25,6 @@ from kani.protocols.shared.connection import INTERNAL_ERROR, POLICY_VIOLATION, C
 SUBPROTOCOL = "convai"
 
 NO_MODEL = "no language model answers here: start the server with --llm and the address of a chat endpoint"
-NO_WEBRTC = 'conversations by WebRTC are not served: use connectionType: "websocket", or a signed URL'
 
 
 def routes(
@@ -54,21 +53,10 @@ def routes(
         agent_id = request.query_params.get("agent_id", "")
         if not agent_id:
             raise InvalidRequest("agent_id", "is needed")
-        query = urlencode({"agent_id": agent_id[:200], "token": tokens.issue(AGENT)})
+        query = urlencode({"agent_id": agent_id, "token": tokens.issue(AGENT)})
         return json_response({"signed_url": f"ws{own_url(request)[4:]}{AGENT_PATH}?{query}"})
-
-    async def token(request: Request) -> Response:
-        return json_response({"detail": {"status": "webrtc_not_served", "message": NO_WEBRTC}}, 404)
-
-    async def feedback(request: Request) -> Response:
-        return json_response({})
 
     return [
         WebSocketRoute(AGENT_PATH, serve),
-        *(
-            Route(f"{AGENT_PATH}/{name}", endpoint(signed_url), methods=["GET"])
-            for name in ("get-signed-url", "get_signed_url")
-        ),
-        Route(f"{AGENT_PATH}/token", endpoint(token), methods=["GET"]),
-        Route("/v1/convai/conversations/{id}/feedback", endpoint(feedback), methods=["POST"]),
+        Route(f"{AGENT_PATH}/get-signed-url", endpoint(signed_url), methods=["GET"]),
     ]

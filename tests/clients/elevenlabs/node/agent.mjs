@@ -14,7 +14,6 @@ const { createConnection, setSetupStrategy } = await import("@elevenlabs/client/
 const [overrides, played, ...turns] = process.argv.slice(2);
 const seen = [], chunks = [], calls = [];
 let endsAt = 0, answers = 0, sends, ended;
-const finished = new Promise((resolve) => (ended = resolve));
 
 setSetupStrategy(async (options) => {
   const connection = await createConnection(options);
@@ -42,12 +41,13 @@ const conversation = await Conversation.startSession({
     if (event.type !== "audio" && event.type !== "ping") seen.push(event);
     answers += event.type === "agent_response";
   },
-  onDisconnect: ended,
+  onDisconnect: (details) => (ended = details),
 });
 
 const silence = Buffer.alloc(800); // 25 ms
 const until = async (what) => {
   while (!what()) {
+    if (ended) throw new Error(`ended too early: ${JSON.stringify({ ended, seen })}`);
     if (!written && conversation.isOpen()) sends(silence);
     await sleep(25);
   }
@@ -73,9 +73,7 @@ for (let at = written ? 1 : 0; at < turns.length; at++) {
     await sleep(25);
   }
 }
-const closed = finished.then((details) => (ended = details));
-await until(() => typeof ended !== "function");
-await closed;
+await until(() => ended);
 writeFileSync(played, Buffer.concat(chunks));
 console.log(JSON.stringify({ id: conversation.getId(), calls, ended, seen }));
 process.exit(0);
