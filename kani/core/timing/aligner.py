@@ -9,7 +9,7 @@ import numpy as np
 from kani.core.audio.resampling import Resampler
 from kani.core.timing.cepstra import HOP, SAMPLE_RATE, Cepstra
 from kani.core.timing.dtw import WarpingPath
-from kani.core.timing.reference_voice import ReferenceSpeech
+from kani.core.timing.reference_voice import ReferenceSpeech, ReferenceWord
 from kani.core.timing.spans import spread
 from kani.core.types import Samples, Span
 
@@ -69,6 +69,13 @@ def rows_of(edges: Sequence[Sequence[float]], count: int) -> tuple[list[int], li
         phonemes.append([len(order), *(len(order) + at - begin for at in within)])
         order += range(begin, end)
     return order, phonemes
+
+
+def timed(word: ReferenceWord, edges: Sequence[float], end_s: float) -> Span:
+    """Time a word by the columns at which its phonemes begin and it ends; ``end_s``: end of the speech."""
+    rising = np.minimum(np.maximum.accumulate(edges), edges[-1])
+    times = np.clip(rising * FRAME_S - LATENESS_S, 0.0, end_s).tolist()
+    return Span(word.start, word.end, times[0], times[-1], spread(word.end - word.start, times))
 
 
 class _Template:
@@ -158,7 +165,7 @@ class Aligner:
         edges = [[(edge - first) * scale + begin for edge in word] for word in self._template.edges[done:]]
         ends = [*(word[0] for word in edges[1:]), end_s / FRAME_S]
         return [
-            self._span(index, [*inner, end], end_s)
+            timed(self._words[index], [*inner, end], end_s)
             for index, (inner, end) in enumerate(zip(edges, ends, strict=True), done)
         ]
 
@@ -209,11 +216,4 @@ class Aligner:
             if silence >= MIN_PAUSE_FRAMES:
                 end = max(end - silence, begins)
         inner = [float(np.mean(columns[row])) if row in columns else begins for row in rows[1:]]
-        return self._span(index, [begins, *inner, end], self._samples_fed / self._sample_rate)
-
-    def _span(self, index: int, edges: Sequence[float], end_s: float) -> Span:
-        """A word by the columns at which its phonemes begin and it ends, in speech that ends at ``end_s``."""
-        word, last = self._words[index], edges[-1]
-        rising = np.minimum(np.maximum.accumulate(edges), last)
-        times = np.clip(rising * FRAME_S - LATENESS_S, 0.0, end_s).tolist()
-        return Span(word.start, word.end, times[0], times[-1], spread(word.end - word.start, times))
+        return timed(self._words[index], [begins, *inner, end], self._samples_fed / self._sample_rate)

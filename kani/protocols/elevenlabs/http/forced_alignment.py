@@ -12,7 +12,6 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core.service import SpeechService
 from kani.core.session.alignment import Alignment
-from kani.core.subtitles import words_and_cues
 from kani.core.timing.characters import CharacterClock
 from kani.protocols.elevenlabs.errors import Unprocessable, endpoint, json_response
 from kani.protocols.elevenlabs.http.body import missing_field
@@ -58,8 +57,6 @@ def forced_alignment_routes(service: SpeechService, max_upload: int) -> list[Bas
 
 
 def _described(found: Alignment) -> dict[str, Any]:
-    words, _ = words_and_cues(found.text, found.spans)
-    losses = found.losses_of([(word.start, word.end) for word in words])
     clock = CharacterClock()
     clock.feed(found.text)
     first, *rest = clock.align(found.spans).edges_s
@@ -76,7 +73,7 @@ def _described(found: Alignment) -> dict[str, Any]:
                 "end": round(word.end_s, 3),
                 "loss": round(loss, 3),
             }
-            for word, loss in zip(words, losses, strict=True)
+            for word, loss in zip(found.words, found.losses, strict=True)
         ],
         "loss": round(found.loss, 3),
     }

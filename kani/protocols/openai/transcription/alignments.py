@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from kani.core.errors import InvalidRequest
 from kani.core.service import SpeechService
 from kani.core.session.alignment import MAX_TEXT, Alignment
-from kani.core.subtitles import srt, vtt, words_and_cues
+from kani.core.subtitles import srt, vtt
 from kani.protocols.openai.errors import endpoint, json_response
 from kani.protocols.openai.transcription.answers import MEDIA_TYPES
 from kani.protocols.openai.transcription.known_speakers import FIELD_BYTES, FORM_BYTES
@@ -69,14 +69,11 @@ def alignment_routes(service: SpeechService, max_upload: int) -> list[BaseRoute]
 def _answer(found: Alignment, response_format: str, headers: Mapping[str, str]) -> Response:
     if response_format not in MEDIA_TYPES:
         return json_response(_described(found), headers=headers)
-    cues = words_and_cues(found.text, found.spans)[1]
-    answer = srt(cues) if response_format == "srt" else vtt(cues)
+    answer = srt(found.cues) if response_format == "srt" else vtt(found.cues)
     return Response(answer, headers=headers, media_type=MEDIA_TYPES[response_format])
 
 
 def _described(found: Alignment) -> dict[str, Any]:
-    words, _ = words_and_cues(found.text, found.spans)
-    losses = found.losses_of([(word.start, word.end) for word in words])
     return {
         "text": found.text,
         "language": english_name(primary(found.language)) or found.language,
@@ -92,6 +89,6 @@ def _described(found: Alignment) -> dict[str, Any]:
                 "end_sample": round(word.end_s * found.sample_rate),
                 "confidence": round(1 - loss, 3),
             }
-            for word, loss in zip(words, losses, strict=True)
+            for word, loss in zip(found.words, found.losses, strict=True)
         ],
     }
