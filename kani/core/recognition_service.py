@@ -155,7 +155,7 @@ class RecognitionService:
         return session
 
     async def open_alignment(
-        self, *, protocol: str, client: str = "", text: str, language: str | None = None
+        self, protocol: str, client: str, text: str, language: str | None = None
     ) -> AlignmentSession:
         """Open a session that finds a text in one recording, without a recogniser; use it by ``async with``.
 

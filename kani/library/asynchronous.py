@@ -36,7 +36,7 @@ from kani.core.service import SpeechService
 from kani.core.session.admission import Admission
 from kani.core.session.recognition import RecognitionSession
 from kani.core.session.session import SpeechSession
-from kani.core.subtitles import segment_cues
+from kani.core.subtitles import segment_cues, words_and_cues
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import SpeechChunk, SpeechRequest, Voice
 from kani.library.arguments import check_text, rate, speech_request, whole
@@ -231,22 +231,15 @@ class AsyncRecognizer(GivesStreams):
         """
         check_text("text", text)
         check_text("language", language, optional=True)
-        async with await self._recognition.open_alignment(
-            protocol=LIBRARY, text=text, language=language
-        ) as session:
+        async with await self._recognition.open_alignment(LIBRARY, "", text, language) as session:
             with await asyncio.to_thread(opened, sound, "sound") as file:
                 found = await session.align(file, float("inf"))
-        return Aligned(
-            text,
-            tuple(
-                AlignedWord(word.text, word.start_s, word.end_s, 1 - loss)
-                for word, loss in zip(found.words, found.losses, strict=True)
-            ),
-            1 - found.loss,
-            found.language,
-            found.duration_s,
-            tuple(found.cues),
+        words, cues = await asyncio.to_thread(words_and_cues, text, found.spans)
+        aligned = (
+            AlignedWord(word.text, word.start_s, word.end_s, 1 - found.loss_of(word.start, word.end))
+            for word in words
         )
+        return Aligned(text, tuple(aligned), 1 - found.loss, found.language, found.duration_s, tuple(cues))
 
     @closed_at_the_end
     async def listen(

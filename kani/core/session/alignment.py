@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import IO, Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from kani.core.audio.decoding import RECORDING_POOL
 from kani.core.audio.recording_file import open_recording
@@ -18,7 +19,6 @@ from kani.core.errors import EngineFailed, InvalidRequest, ServerStopping
 from kani.core.session.budget import Share
 from kani.core.session.output import to_client_text
 from kani.core.session.recognition import RecognitionContext
-from kani.core.subtitles import Cue, Word, words_and_cues
 from kani.core.timing.cepstra import SAMPLE_RATE
 from kani.core.timing.recording_aligner import MAX_UNSAID_S, FoundWord, RecordingAligner
 from kani.core.timing.reference_voice import ReferenceVoice
@@ -54,16 +54,18 @@ class Alignment:
     """Tag of the language that it was read in."""
     spans: tuple[Span, ...]
     """Ranges of characters of ``text`` that tile it, each with its time."""
-    words: Sequence[Word]
-    cues: Sequence[Cue]
-    losses: Sequence[float]
-    """``FoundWord.loss`` of each of ``words``, 0 of those that are not spoken."""
+    losses: npt.NDArray[np.float32]
+    """Loss of each character's word, 0 of those that are not spoken."""
     loss: float
     """Mean of the spoken words' losses: 0 for a text that is spoken in the recording, 1 for any other."""
     duration_s: float
     """Length of the recording in seconds."""
     sample_rate: int
     """Hertz of the recording."""
+
+    def loss_of(self, start: int, end: int) -> float:
+        """Return the loss of a word, characters [start, end)."""
+        return float(self.losses[start:end].max())
 
 
 @dataclass(eq=False)
@@ -121,26 +123,21 @@ class AlignmentSession(AbstractAsyncContextManager["AlignmentSession"]):
     def _described(
         self, spoken: Sequence[SpokenText], found: Sequence[Sequence[FoundWord]], end_s: float, rate: int
     ) -> Alignment:
-        text, tiler, spans = self._text, SpanTiler(), list[Span]()
-        by_character, losses = np.zeros(len(text)), list[float]()
+        tiler, spans, losses = SpanTiler(), list[Span](), np.zeros(len(self._text), np.float32)
         # The first word begins where it is said, not with the recording.
-        tiler.add_pause(0, 0.0, found[0][0].span.start_s)
+        tiler.add_pause(0, 0.0, found[0][0][0].start_s)
         for part, words in zip(spoken, found, strict=True):
             tiled = 0
-            for word in words:
-                between, tiled = part.text[tiled : word.span.start], word.span.end
-                span = to_client_text(word.span, part, 0.0)
+            for word, loss in words:
+                between, tiled = part.text[tiled : word.start], word.end
+                span = to_client_text(word, part, 0.0)
                 spans += tiler.add_word(span, between)
-                by_character[span.start : span.end] = np.maximum(
-                    by_character[span.start : span.end], word.loss
-                )
-                losses.append(word.loss)
+                written = losses[span.start : span.end]
+                np.maximum(written, loss, out=written)
             spans += tiler.add_spoken(part.text[tiled:] + " ")
-        spans += tiler.finish(len(text), end_s)
-        written, cues = words_and_cues(text, spans)
-        of_written = [float(by_character[word.start : word.end].max()) for word in written]
-        loss = sum(losses) / len(losses)
-        return Alignment(text, self._language, tuple(spans), written, cues, of_written, loss, end_s, rate)
+        spans += tiler.finish(len(losses), end_s)
+        mean = float(np.mean([loss for words in found for _, loss in words]))
+        return Alignment(self._text, self._language, tuple(spans), losses, mean, end_s, rate)
 
     async def _step(self, pool: ThreadPoolExecutor, work: Callable[..., T], *args: Any) -> T:
         """Run a piece of the work in a thread; if cancelled, return once no thread works on it any more."""

@@ -55,15 +55,9 @@ _FITS, _RANDOM = 0.72, 0.86
 """Relative costs of speech that is the text, and of any other speech."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundWord:
-    """A word of a piece of reference speech: its characters and times, and how little it fits.
-
-    ``loss``: 0 for the text itself, 1 for anything else.
-    """
-
-    span: Span
-    loss: float
+FoundWord = tuple[Span, float]
+"""A word's characters in its piece of reference speech and times, and its loss: 0 for the text itself, 1 for
+anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +96,7 @@ class RecordingAligner:
                 starts.add(round(begin))
         self._breaks += [self.reference_frames + start for start in sorted(starts)]
         frames, phonemes = rows_of(edges, len(cepstra))
-        order = np.minimum(frames, len(cepstra) - 1, dtype=np.int32)
+        order = np.array(frames, np.int32)
         self._order.append(np.where(order < 0, order, order + self.reference_frames))
         self._phonemes += [[self._rows + at for at in inner] for inner in phonemes]
         self._rows += len(order)
@@ -221,7 +215,7 @@ class RecordingAligner:
         silences = np.where((silent := cells[pauses] - 1) >= MIN_PAUSE_FRAMES, silent, 0)
         words = (word for piece in self._pieces for word in piece)
         found = (
-            FoundWord(timed(word, [*times[rows], end - silence], self.duration_s), loss)
+            (timed(word, [*times[rows], end - silence], self.duration_s), loss)
             for word, rows, end, silence, loss in zip(
                 words, self._phonemes, ends, silences, losses, strict=True
             )
@@ -240,7 +234,7 @@ def _lively(levels: Matrix) -> npt.NDArray[np.bool_]:
 
 
 def _losses(level: _Level, path: Path, begins: Sequence[int], ends: Sequence[int]) -> list[float]:
-    """Return ``FoundWord.loss`` of rows from each of ``begins`` to ``ends``, with some around a few.
+    """Return loss of rows from each of ``begins`` to ``ends``, with some around a few.
 
     It is the path's cost there, relative to that of frames that have nothing in common.
     """
