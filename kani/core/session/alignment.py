@@ -19,6 +19,7 @@ from kani.core.errors import EngineFailed, InvalidRequest, ServerStopping
 from kani.core.session.budget import Share
 from kani.core.session.output import to_client_text
 from kani.core.session.recognition import RecognitionContext
+from kani.core.timing.aligner import FRAME_S
 from kani.core.timing.cepstra import SAMPLE_RATE
 from kani.core.timing.recording_aligner import MAX_UNSAID_S, FoundWord, RecordingAligner
 from kani.core.timing.reference_voice import ReferenceVoice
@@ -110,7 +111,7 @@ class AlignmentSession(AbstractAsyncContextManager["AlignmentSession"]):
                 await self._step(POOL, aligner.add_reference, reference, part.text)
                 spoken.append(part)
                 self._memory.resize(aligner.size)
-            if aligner.reference_s > longest_s:
+            if aligner.reference_frames * FRAME_S > longest_s:
                 raise InvalidRequest("text", f"takes too long to be said (here at most {longest_s:.0f} s)")
         if not spoken:
             raise InvalidRequest("text", f"has no words that can be said in {self._language!r}")

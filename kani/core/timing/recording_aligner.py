@@ -105,10 +105,10 @@ class RecordingAligner:
         self._ends.append(self.reference_frames)
         self._reference.append(cepstra.take())
 
-    def feed(self, samples: Samples) -> None:
+    def feed(self, samples: Samples, *, last: bool = False) -> None:
         """Add samples of the recording, at ``cepstra.SAMPLE_RATE``."""
         self._samples += len(samples)
-        self._recording.feed(samples)
+        self._recording.feed(samples, last=last)
         self._heard.append(self._recording.take())
         self.frames += len(self._heard[-1][0])
 
@@ -122,16 +122,9 @@ class RecordingAligner:
         """Seconds of the recording."""
         return self._samples / SAMPLE_RATE
 
-    @property
-    def reference_s(self) -> float:
-        """Seconds of the reference speech."""
-        return self.reference_frames * FRAME_S
-
     def align(self) -> Generator[list[list[FoundWord]] | None]:
         """Yield None after each piece of the work, at last the words of each piece of reference speech."""
-        self._recording.feed(np.zeros(0, np.float32), last=True)
-        self._heard.append(self._recording.take())
-        self.frames += len(self._heard[-1][0])
+        self.feed(np.zeros(0, np.float32), last=True)
         reference, recording = (
             (np.concatenate([rows for rows, _ in pieces]), np.concatenate([levels for _, levels in pieces]))
             for pieces in (self._reference, self._heard)
