@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -14,7 +14,7 @@ from kani.books.plan import Manner, Piece, digest, pieces_of
 from kani.books.progress import Progress, duration
 from kani.books.work_folder import WorkFolder
 from kani.core.audio.encoding import AudioFormat, FileEncoder
-from kani.core.subtitles import VTT_HEADER, Cue, CueBuilder, WordTimer, srt_cue, vtt_cue
+from kani.core.subtitles import WRITERS, words_and_cues
 from kani.core.types import Samples, Span
 from kani_text.markup import without_markup
 
@@ -120,8 +120,9 @@ def make_audiobook(
             progress.show(f"writing {output.name}")
         progress.close()
         if subtitles is not None:
-            _write_subtitles(file, folder.path / f"unfinished.{subtitles}", subtitles)
-            (folder.path / f"unfinished.{subtitles}").replace(output.with_suffix(f".{subtitles}"))
+            beside = folder.path / f"unfinished.{subtitles}"
+            beside.write_text(WRITERS[subtitles](file.cues()), "utf-8", newline="\n")
+            beside.replace(output.with_suffix(f".{subtitles}"))
         with unfinished.open("rb") as whole:
             os.fsync(whole.fileno())
         unfinished.replace(output)
@@ -166,22 +167,8 @@ def _store(folder: WorkFolder, piece: Piece, audio: Spoken) -> None:
         )
         encoder.add(audio.samples)
         flac = encoder.finish()
-    folder.store(piece.key, flac, len(audio.samples), audio.sample_rate, audio.voice, list(_cues(audio)))
-
-
-def _cues(audio: Spoken) -> Iterator[Cue]:
-    shown = without_markup(audio.text)
-    builder = CueBuilder(shown)
-    for word in WordTimer(shown).feed(audio.spans):
-        yield from builder.add(word)
-    yield from builder.finish()
-
-
-def _write_subtitles(file: AudioFile, path: Path, kind: str) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as written:
-        written.write(VTT_HEADER if kind == "vtt" else "")
-        for number, cue in enumerate(file.cues(), 1):
-            written.write(srt_cue(number, cue) if kind == "srt" else vtt_cue(cue))
+    _, cues = words_and_cues(without_markup(audio.text), audio.spans)
+    folder.store(piece.key, flac, len(audio.samples), audio.sample_rate, audio.voice, cues)
 
 
 def describe(book: Book) -> str:

@@ -199,7 +199,7 @@ def _check(given: argparse.Namespace) -> None:
     """Raise for what would fail once the speech is made, before a voice is loaded."""
     from kani.core.request import validate
     from kani.core.types import SpeechRequest
-    from kani.library.results import codec_of
+    from kani.library.results import CODECS
 
     validate(SpeechRequest(speed=given.speed, emotion=given.emotion))
     if given.reference is not None:
@@ -209,11 +209,13 @@ def _check(given: argparse.Namespace) -> None:
         return
     if given.output.suffix.lower() in (".m4b", ".m4a"):
         raise ValueError(f"{given.output}: made of a book only, an existing file {', '.join(ENDINGS)}")
-    codec_of(given.output)
-    _check_folder(given.output)
+    _check_output(given.output, CODECS)
 
 
-def _check_folder(output: Path) -> None:
+def _check_output(output: Path, endings: Iterable[str]) -> None:
+    from kani.library.results import ending_of
+
+    ending_of(output, endings)
     if not output.parent.is_dir():
         raise ValueError(f"-o {output}: there is no folder {output.parent}")
 
@@ -257,14 +259,13 @@ def _listen(arguments: Sequence[str]) -> None:
     given = parser.parse_args(arguments)
     if given.language is not None:
         given.language = resolve(given.language)
-    if given.output is not None:
-        if given.words:
-            parser.error("--words is printed only: give it without -o")
-        from kani.library.results import TRANSCRIPT_ENDINGS, ending_of
+    from kani.library.results import TRANSCRIPT_ENDINGS
 
-        ending_of(given.output, TRANSCRIPT_ENDINGS)
-        _check_folder(given.output)
+    if given.output is not None:
+        _check_output(given.output, TRANSCRIPT_ENDINGS)
     recording = _recording(given.file)
+    if given.output is not None and given.words:
+        parser.error("--words is printed only: give it without -o")
     with kani.Recognizer(given.recognizer) as recognizer, _named(given.file):
         imports_are_done()
         transcript = recognizer.transcribe(
@@ -311,11 +312,10 @@ def _align(arguments: Sequence[str]) -> None:
         "-o", "--output", type=Path, metavar="FILE", help="write .srt, .vtt, or the words as .json"
     )
     given = parser.parse_args(arguments)
-    from kani.library.results import ALIGNED_ENDINGS, ending_of
+    from kani.library.results import ALIGNED_ENDINGS
 
     if given.output is not None:
-        ending_of(given.output, ALIGNED_ENDINGS)
-        _check_folder(given.output)
+        _check_output(given.output, ALIGNED_ENDINGS)
     text_file = file_of(given.text)
     text = given.text if text_file is None else audiobook.text_of(text_file)
     recording = _recording(given.file)

@@ -155,7 +155,7 @@ class RecognitionService:
         return session
 
     async def open_alignment(
-        self, *, protocol: str, client: str = "", text: str, language: str | None = None
+        self, protocol: str, client: str, text: str, language: str | None = None
     ) -> AlignmentSession:
         """Open a session that finds a text in one recording, without a recogniser; use it by ``async with``.
 
@@ -164,10 +164,10 @@ class RecognitionService:
         """
         if self.reference_voice is None:
             raise EngineUnavailable("this server aligns no texts")
-        if not speakable(text):
-            raise InvalidRequest("text", "has no words")
         if len(text) > alignment.MAX_TEXT:
             raise TextTooLong(alignment.MAX_TEXT)
+        if not speakable(text):
+            raise InvalidRequest("text", "has no words")
         known = await self.reference_voice.languages()
         spoken = spoken_language(language, known) if language else None
         if spoken is None:

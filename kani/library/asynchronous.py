@@ -231,24 +231,15 @@ class AsyncRecognizer(GivesStreams):
         """
         check_text("text", text)
         check_text("language", language, optional=True)
-        async with await self._recognition.open_alignment(
-            protocol=LIBRARY, text=text, language=language
-        ) as session:
+        async with await self._recognition.open_alignment(LIBRARY, "", text, language) as session:
             with await asyncio.to_thread(opened, sound, "sound") as file:
                 found = await session.align(file, float("inf"))
         words, cues = await asyncio.to_thread(words_and_cues, text, found.spans)
-        losses = found.losses_of([(word.start, word.end) for word in words])
-        return Aligned(
-            text,
-            tuple(
-                AlignedWord(word.text, word.start_s, word.end_s, 1 - loss)
-                for word, loss in zip(words, losses, strict=True)
-            ),
-            1 - found.loss,
-            found.language,
-            found.duration_s,
-            tuple(cues),
+        aligned = (
+            AlignedWord(word.text, word.start_s, word.end_s, 1 - found.loss_of(word.start, word.end))
+            for word in words
         )
+        return Aligned(text, tuple(aligned), 1 - found.loss, found.language, found.duration_s, tuple(cues))
 
     @closed_at_the_end
     async def listen(

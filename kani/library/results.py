@@ -15,12 +15,12 @@ from pathlib import Path
 from kani.core.audio import synthetic_mark
 from kani.core.audio.encoding import AudioFormat, FileEncoder
 from kani.core.audio.pcm import wav
-from kani.core.subtitles import Cue, speaker_name, srt, vtt
+from kani.core.subtitles import WRITERS, Cue, speaker_name
 from kani.core.transcriber import TranscribedSegment
 from kani.core.types import Samples, Span
 from kani_text.writing import is_unspaced
 
-_CODECS: dict[str, tuple[str, int | None]] = {
+CODECS: dict[str, tuple[str, int | None]] = {
     ".wav": ("wav", None),
     ".mp3": ("mp3", 128_000),
     ".flac": ("flac", None),
@@ -36,10 +36,10 @@ MAX_SHOWN_S, MAX_SHOWN_TEXT = 180, 200
 """Seconds of a notebook's player (4 MB in its file), and characters of the text shown."""
 
 TRANSCRIPT_ENDINGS = (".txt", ".srt", ".vtt")
+ALIGNED_ENDINGS = (".srt", ".vtt", ".json")
+
 MIN_FIT = 0.42
 """Least confidence of a text that fits."""
-
-ALIGNED_ENDINGS = (".srt", ".vtt", ".json")
 
 
 def ending_of(path: Path, endings: Iterable[str]) -> str:
@@ -51,7 +51,7 @@ def ending_of(path: Path, endings: Iterable[str]) -> str:
 
 def codec_of(path: Path) -> tuple[str, int | None]:
     """Return the codec, and bits per second, of a file by its name. Raises ValueError for other endings."""
-    return _CODECS[ending_of(path, _CODECS)]
+    return CODECS[ending_of(path, CODECS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class Transcript:
         Raises ValueError for another ending.
         """
         path = Path(path)
-        subtitles = {".srt": srt, ".vtt": vtt}.get(ending_of(path, TRANSCRIPT_ENDINGS))
+        subtitles = WRITERS.get(ending_of(path, TRANSCRIPT_ENDINGS)[1:])
         path.write_text(f"{self}\n" if subtitles is None else subtitles(self.cues), "utf-8")
 
 
@@ -209,15 +209,10 @@ class Aligned:
         Raises ValueError for another ending.
         """
         path = Path(path)
-        match ending_of(path, ALIGNED_ENDINGS):
-            case ".srt":
-                written = srt(self.cues)
-            case ".vtt":
-                written = vtt(self.cues)
-            case _:
-                kept = {name: value for name, value in asdict(self).items() if name != "cues"}
-                written = json.dumps(kept, ensure_ascii=False, indent=1) + "\n"
-        path.write_text(written, "utf-8")
+        subtitles = WRITERS.get(ending_of(path, ALIGNED_ENDINGS)[1:])
+        kept = {name: value for name, value in asdict(self).items() if name != "cues"}
+        words = json.dumps(kept, ensure_ascii=False, indent=1) + "\n"
+        path.write_text(words if subtitles is None else subtitles(self.cues), "utf-8")
 
 
 def turns_of(segments: Iterable[TranscribedSegment]) -> tuple[Turn, ...]:

@@ -14,6 +14,7 @@ import kani
 from benchmarks.sentences import texts
 from kani.cli.main import main
 from kani.core.audio.pcm import wav
+from kani.core.session import alignment
 from tests.library.recorded_texts import RATE, RecordedText, errors_ms, music, recorded
 
 OTHER = "Cuando el barco zarpó nadie sabía que volvería sin velas, sin capitán y con la bodega llena. Al día"
@@ -80,6 +81,24 @@ def test_wrong_argument_is_named(
 ) -> None:
     with pytest.raises(kani.InvalidRequest, match=message):
         recognizer.align((np.zeros(RATE, np.float32), RATE), text, language=language)
+
+
+def test_text_that_takes_much_longer_than_its_recording_is_refused(
+    recognizer: kani.Recognizer, story: RecordedText, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alignment, "MAX_UNSAID_S", 20.0)
+    with pytest.raises(kani.InvalidRequest, match=r"text: takes too long to be said \(here at most 24 s\)"):
+        recognizer.align((story.samples[:RATE], RATE), story.text * 5)
+
+
+def test_words_with_odd_characters_keep_their_places(
+    recognizer: kani.Recognizer, story: RecordedText
+) -> None:
+    odd = "\x00 \ue000\u202e <b>😀</b> \ufeff".join(story.text.split(" "))
+    aligned = recognizer.align((story.samples, RATE), odd)
+    found = [word for word in aligned.words if word.confidence > 0.5]
+    assert len(found) > 0.8 * len(story.starts) and aligned.text == odd
+    assert np.percentile([min(abs(word.start_s - at) for _, at in story.starts) for word in found], 80) < 0.1
 
 
 def test_file_that_is_no_recording_is_named(recognizer: kani.Recognizer) -> None:

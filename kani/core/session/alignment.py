@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, closing
+from contextlib import AbstractAsyncContextManager, closing, suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from types import TracebackType
 from typing import IO, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from kani.core.audio.decoding import RECORDING_POOL
 from kani.core.audio.recording_file import open_recording
@@ -17,9 +19,10 @@ from kani.core.errors import EngineFailed, InvalidRequest, ServerStopping
 from kani.core.session.budget import Share
 from kani.core.session.output import to_client_text
 from kani.core.session.recognition import RecognitionContext
+from kani.core.timing.aligner import FRAME_S
 from kani.core.timing.cepstra import SAMPLE_RATE
-from kani.core.timing.recording_aligner import FoundWord, RecordingAligner
-from kani.core.timing.reference_voice import ReferenceSpeech, ReferenceVoice
+from kani.core.timing.recording_aligner import MAX_UNSAID_S, FoundWord, RecordingAligner
+from kani.core.timing.reference_voice import ReferenceVoice
 from kani.core.timing.spans import SpanTiler
 from kani.core.types import Span
 from kani_text.normalizer import NormalizerOptions, SpokenText, normalize, speakable
@@ -34,8 +37,11 @@ POOL = ThreadPoolExecutor(1, thread_name_prefix="alignment")
 MAX_TEXT = 300_000
 """Characters: four hours of fast speech."""
 
-MAX_SPOKEN_S = 36_000.0
+MAX_SPOKEN_S = 21_600.0
 """Seconds of the reference speech: numbers are longer than they are written."""
+
+_SLOWNESS = 4.0
+"""Seconds of the reference speech for one of the fastest speech."""
 
 _PIECE = 1000  # characters that go through the pipeline at once
 
@@ -49,30 +55,18 @@ class Alignment:
     """Tag of the language that it was read in."""
     spans: tuple[Span, ...]
     """Ranges of characters of ``text`` that tile it, each with its time."""
-    losses: tuple[tuple[int, int, float], ...]
-    """Characters [start, end) of each spoken word, and its ``FoundWord.loss``."""
+    losses: npt.NDArray[np.float32]
+    """Loss of each character's word, 0 of those that are not spoken."""
+    loss: float
+    """Mean of the spoken words' losses: 0 for a text that is spoken in the recording, 1 for any other."""
     duration_s: float
     """Length of the recording in seconds."""
     sample_rate: int
     """Hertz of the recording."""
 
-    @property
-    def loss(self) -> float:
-        """Mean of the words' losses: 0 for a text that is spoken in the recording, 1 for any other."""
-        return sum(loss for *_, loss in self.losses) / len(self.losses)
-
-    def losses_of(self, words: Sequence[tuple[int, int]]) -> list[float]:
-        """Return the loss of each of ``words``, characters [start, end) in order; 0 for unspoken ones."""
-        found, first = [], 0
-        for start, end in words:
-            while first < len(self.losses) and self.losses[first][1] <= start:
-                first += 1
-            at, inside = first, list[float]()
-            while at < len(self.losses) and self.losses[at][0] < end:
-                inside.append(self.losses[at][2])
-                at += 1
-            found.append(max(inside, default=0.0))
-        return found
+    def loss_of(self, start: int, end: int) -> float:
+        """Return the loss of a word, characters [start, end)."""
+        return float(self.losses[start:end].max())
 
 
 @dataclass(eq=False)
@@ -107,31 +101,44 @@ class AlignmentSession(AbstractAsyncContextManager["AlignmentSession"]):
         with closing(_decoded(aligner, file, max_seconds)) as pieces:
             while (sample_rate := await self._step(RECORDING_POOL, next, pieces)) is None:
                 self._memory.resize(aligner.size)
+        longest_s = min(MAX_SPOKEN_S, _SLOWNESS * aligner.duration_s + MAX_UNSAID_S)
         spoken = list[SpokenText]()
         texts = _spoken_texts(self._text, self._language)
         while (part := await self._step(POOL, next, texts, None)) is not None:
-            if (reference := await self._rendered(part)) is None:
-                continue
-            if await self._step(POOL, _add, aligner, part, reference):
+            # What cannot be spoken, or has no sound, is left out.
+            with suppress(EngineFailed, ValueError):
+                reference = await self._voice.render(part.text, self._language, 1.0)
+                await self._step(POOL, aligner.add_reference, reference, part.text)
                 spoken.append(part)
                 self._memory.resize(aligner.size)
-            if aligner.reference_s > MAX_SPOKEN_S:
-                raise InvalidRequest("text", f"takes too long to be said (at most {MAX_SPOKEN_S:g} s)")
+            if aligner.reference_frames * FRAME_S > longest_s:
+                raise InvalidRequest("text", f"takes too long to be said (here at most {longest_s:.0f} s)")
         if not spoken:
             raise InvalidRequest("text", f"has no words that can be said in {self._language!r}")
         search = aligner.align()
         while (words := await self._step(POOL, next, search)) is None:
             pass
         self._context.recognized(aligner.duration_s, 0.0)
-        spans, losses = _tiled(spoken, words, len(self._text), aligner.duration_s)
-        return Alignment(self._text, self._language, spans, losses, aligner.duration_s, sample_rate)
+        return await self._step(POOL, self._described, spoken, words, aligner.duration_s, sample_rate)
 
-    async def _rendered(self, part: SpokenText) -> ReferenceSpeech | None:
-        """Return the reference speech of a part; None for one that cannot be spoken."""
-        try:
-            return await self._voice.render(part.text, self._language, 1.0)
-        except EngineFailed:
-            return None
+    def _described(
+        self, spoken: Sequence[SpokenText], found: Sequence[Sequence[FoundWord]], end_s: float, rate: int
+    ) -> Alignment:
+        tiler, spans, losses = SpanTiler(), list[Span](), np.zeros(len(self._text), np.float32)
+        # The first word begins where it is said, not with the recording.
+        tiler.add_pause(0, 0.0, found[0][0][0].start_s)
+        for part, words in zip(spoken, found, strict=True):
+            tiled = 0
+            for word, loss in words:
+                between, tiled = part.text[tiled : word.start], word.end
+                span = to_client_text(word, part, 0.0)
+                spans += tiler.add_word(span, between)
+                written = losses[span.start : span.end]
+                np.maximum(written, loss, out=written)
+            spans += tiler.add_spoken(part.text[tiled:] + " ")
+        spans += tiler.finish(len(losses), end_s)
+        mean = float(np.mean([loss for words in found for _, loss in words]))
+        return Alignment(self._text, self._language, tuple(spans), losses, mean, end_s, rate)
 
     async def _step(self, pool: ThreadPoolExecutor, work: Callable[..., T], *args: Any) -> T:
         """Run a piece of the work in a thread; if cancelled, return once no thread works on it any more."""
@@ -168,33 +175,3 @@ def _spoken_texts(text: str, language: str) -> Iterator[SpokenText]:
                 spoken = normalize(part.text, part.start, options)
                 if speakable(spoken.text):
                     yield spoken
-
-
-def _add(aligner: RecordingAligner, part: SpokenText, reference: ReferenceSpeech) -> bool:
-    """Give the aligner the reference speech of a part; returns False where nothing is to be heard in it."""
-    words = reference.words
-    between = (part.text[before.end : word.start] for before, word in pairwise(words))
-    breaks = [at for at, marks in enumerate(between, 1) if marks.strip()]
-    try:
-        aligner.add_reference(reference, breaks)
-    except ValueError:
-        return False
-    return True
-
-
-def _tiled(
-    spoken: Sequence[SpokenText], found: Sequence[Sequence[FoundWord]], length: int, end_s: float
-) -> tuple[tuple[Span, ...], tuple[tuple[int, int, float], ...]]:
-    """Return the spans and losses of a text of ``length`` characters."""
-    tiler, spans, losses = SpanTiler(), list[Span](), list[tuple[int, int, float]]()
-    # The first word begins where it is said, not with the recording.
-    tiler.add_pause(0, 0.0, found[0][0].span.start_s)
-    for part, words in zip(spoken, found, strict=True):
-        tiled = 0
-        for word in words:
-            between, tiled = part.text[tiled : word.span.start], word.span.end
-            span = to_client_text(word.span, part, 0.0)
-            spans += tiler.add_word(span, between)
-            losses.append((span.start, span.end, word.loss))
-        spans += tiler.add_spoken(part.text[tiled:] + " ")
-    return (*spans, *tiler.finish(length, end_s)), tuple(losses)

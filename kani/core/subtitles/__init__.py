@@ -270,6 +270,10 @@ def vtt(cues: Iterable[Cue]) -> str:
     return VTT_HEADER + "".join(map(vtt_cue, cues))
 
 
+WRITERS = {"srt": srt, "vtt": vtt}
+"""Writers of subtitles, by the ending of their files."""
+
+
 def srt_cue(number: int, cue: Cue) -> str:
     """Write a cue as SubRip, ``number`` from 1."""
     lines = (_SRT_MARKS.sub(_UNSEEN, line) for line in cue.lines)

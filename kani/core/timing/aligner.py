@@ -8,8 +8,8 @@ import numpy as np
 
 from kani.core.audio.resampling import Resampler
 from kani.core.timing.cepstra import HOP, SAMPLE_RATE, Cepstra
-from kani.core.timing.dtw import WarpingPath
-from kani.core.timing.reference_voice import ReferenceSpeech
+from kani.core.timing.dtw import Rows, WarpingPath
+from kani.core.timing.reference_voice import ReferenceSpeech, ReferenceWord
 from kani.core.timing.spans import spread
 from kani.core.types import Samples, Span
 
@@ -71,22 +71,11 @@ def rows_of(edges: Sequence[Sequence[float]], count: int) -> tuple[list[int], li
     return order, phonemes
 
 
-class _Template:
-    """Rows to compare speech with: the frames of each word, and a pause before each and after the last."""
-
-    def __init__(self, reference: ReferenceSpeech) -> None:
-        """Raises ValueError for reference speech without a word or a sound."""
-        cepstra, self.edges = heard(reference)
-        features, _ = cepstra.features(0, len(cepstra))
-        self.end = float(len(features))
-        order, self.phonemes = rows_of(self.edges, len(features))
-        order.append(-1)
-        self._pauses = np.array(order) < 0
-        self._rows = features[np.maximum(order, 0)]
-        self.last_row = len(order) - 1
-
-    def new_path(self) -> WarpingPath:
-        return WarpingPath(self._rows, self._pauses)
+def timed(word: ReferenceWord, edges: Sequence[float], end_s: float) -> Span:
+    """Time a word by the columns at which its phonemes begin and it ends; ``end_s``: end of the speech."""
+    rising = np.minimum(np.maximum.accumulate(edges), edges[-1])
+    times = np.clip(rising * FRAME_S - LATENESS_S, 0.0, end_s).tolist()
+    return Span(word.start, word.end, times[0], times[-1], spread(word.end - word.start, times))
 
 
 class Aligner:
@@ -107,8 +96,13 @@ class Aligner:
         self._look_back = look_back_s / FRAME_S
         self._words = reference.words
         self._cepstra = Cepstra()
-        self._template = _Template(reference)
-        self._path = self._template.new_path()
+        template, self._edges = heard(reference)
+        self._end = len(template)
+        # The frames of each word, and a pause before each and after the last.
+        order, self._phonemes = rows_of(self._edges, self._end)
+        features, _ = template.features(0, self._end)
+        self._rows = Rows(features[np.maximum([*order, -1], 0)], np.array([*order, -1]) < 0)
+        self._path = WarpingPath(self._rows)
         self._restarts = list(_RESTART_COLUMNS)
         self._starts: list[float] = []  # column at which each word with a final time begins
 
@@ -144,7 +138,7 @@ class Aligner:
             if self.mismatched:
                 return [], False
             return self._final_words(self._path.best_row(), len(self._path)), True
-        last = self._template.last_row
+        last = len(self._rows.pauses) - 1
         if self._mismatched_at(last):
             return self.scale_remaining(self._samples_fed / self._sample_rate), False
         return self._final_words(last, None), True
@@ -153,12 +147,12 @@ class Aligner:
         """The remaining words with the reference speech's times, scaled to end at ``end_s``."""
         done = max(len(self._starts) - 1, 0)
         begin = self._starts[done] if self._starts else 0.0
-        first = self._template.edges[done][0] if self._starts else 0.0
-        scale = (end_s / FRAME_S - begin) / (self._template.end - first)
-        edges = [[(edge - first) * scale + begin for edge in word] for word in self._template.edges[done:]]
+        first = self._edges[done][0] if self._starts else 0.0
+        scale = (end_s / FRAME_S - begin) / (self._end - first)
+        edges = [[(edge - first) * scale + begin for edge in word] for word in self._edges[done:]]
         ends = [*(word[0] for word in edges[1:]), end_s / FRAME_S]
         return [
-            self._span(index, [*inner, end], end_s)
+            timed(self._words[index], [*inner, end], end_s)
             for index, (inner, end) in enumerate(zip(edges, ends, strict=True), done)
         ]
 
@@ -167,7 +161,7 @@ class Aligner:
         end = self._cepstra.complete_frames
         passed = sum(at <= end for at in self._restarts)
         if passed:
-            self._path = self._template.new_path()
+            self._path = WarpingPath(self._rows)
         self._restarts = self._restarts[passed:]
         if end > len(self._path):
             self._path.feed(*self._cepstra.features(len(self._path), end))
@@ -194,26 +188,19 @@ class Aligner:
         before = self._starts[-1] if self._starts else 0.0
         if index == len(self._words):
             return float(len(self._path)) if ended else None
-        found = columns.get(self._template.phonemes[index][0])
+        found = columns.get(self._phonemes[index][0])
         if found:
             return max(float(np.mean(found)), before)
         return before if ended else None
 
     def _finished_word(self, index: int, end: float, columns: Mapping[int, Sequence[int]]) -> Span:
         """A word after which the next one begins, or all ends, at column ``end``."""
-        begins, rows = self._starts[index], self._template.phonemes[index]
+        begins, rows = self._starts[index], self._phonemes[index]
         if index + 1 < len(self._words):
             # A skipped pause has a column too. Engines leave no pause after the last word: quiet sound there
             # is the word's own.
-            silence = len(columns.get(self._template.phonemes[index + 1][0] - 1, ())) - 1
+            silence = len(columns.get(self._phonemes[index + 1][0] - 1, ())) - 1
             if silence >= MIN_PAUSE_FRAMES:
                 end = max(end - silence, begins)
         inner = [float(np.mean(columns[row])) if row in columns else begins for row in rows[1:]]
-        return self._span(index, [begins, *inner, end], self._samples_fed / self._sample_rate)
-
-    def _span(self, index: int, edges: Sequence[float], end_s: float) -> Span:
-        """A word by the columns at which its phonemes begin and it ends, in speech that ends at ``end_s``."""
-        word, last = self._words[index], edges[-1]
-        rising = np.minimum(np.maximum.accumulate(edges), last)
-        times = np.clip(rising * FRAME_S - LATENESS_S, 0.0, end_s).tolist()
-        return Span(word.start, word.end, times[0], times[-1], spread(word.end - word.start, times))
+        return timed(self._words[index], [begins, *inner, end], self._samples_fed / self._sample_rate)

@@ -95,11 +95,10 @@ class WarpingPath:
     A pause may be skipped at no cost, or stayed in; the first row is one.
     """
 
-    def __init__(self, rows: Matrix, pauses: npt.NDArray[np.bool_]) -> None:
-        """rows: features [rows, dimensions], ignored where ``pauses`` [rows] is true."""
-        self._rows = Rows(rows, pauses)
-        self._speech_rows = np.cumsum(~pauses)
-        self._weights = np.where(pauses, 0.0, 1.0) / max(int(self._speech_rows[-1]), 1)
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._speech_rows = np.cumsum(~rows.pauses)
+        self._weights = np.where(rows.pauses, 0.0, 1.0) / max(int(self._speech_rows[-1]), 1)
         self._total_distance = 0.0
         self._costs: Costs = np.zeros(0)
         self._moves: list[Moves] = []

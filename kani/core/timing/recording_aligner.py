@@ -7,29 +7,29 @@ frames.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from kani.core.timing.aligner import FRAME_S, LATENESS_S, MIN_PAUSE_FRAMES, heard, rows_of
+from kani.core.errors import InvalidRequest
+from kani.core.timing.aligner import FRAME_S, MIN_PAUSE_FRAMES, heard, rows_of, timed
 from kani.core.timing.cepstra import SAMPLE_RATE, Cepstra, Matrix, Normalization, with_slopes
 from kani.core.timing.dtw import Prices, Rows
 from kani.core.timing.recording_path import BLOCK, Columns, Indices, Path, cheapest_path, near
-from kani.core.timing.reference_voice import ReferenceSpeech
-from kani.core.timing.spans import spread
+from kani.core.timing.reference_voice import ReferenceSpeech, ReferenceWord
 from kani.core.types import Samples, Span
 
-_STEPS = (8, 32)
-"""Frames of a column and a row in the first search."""
-
 _FINER = {32: 8, 8: 1}
-"""Frames in the search after it."""
+"""Frames of a column and a row in a search, and in the one after it."""
+
+MAX_UNSAID_S = 3600.0
+"""Seconds of the reference speech that one place of the recording may lack: all of it is searched at once."""
 
 _MOST_CELLS = 30_000_000
-"""Of the first search, unless it is the one of the longest steps."""
+"""Of a first search that is not the one of the longest steps."""
 
 _MARGINS = {1: 150, 8: 4500}
 """Frames of the reference speech on either side of a coarser path."""
@@ -55,15 +55,9 @@ _FITS, _RANDOM = 0.72, 0.86
 """Relative costs of speech that is the text, and of any other speech."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundWord:
-    """A word of a piece of reference speech: its characters and times, and how little it fits.
-
-    ``loss``: 0 for the text itself, 1 for anything else.
-    """
-
-    span: Span
-    loss: float
+FoundWord = tuple[Span, float]
+"""A word's characters in its piece of reference speech and times, and its loss: 0 for the text itself, 1 for
+anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,76 +66,78 @@ class _Level:
     frames: Indices  # reference frame at which each row begins
     columns: Columns
 
-    def everywhere(self) -> list[tuple[int, int]]:
-        """Return the bands of a search over everything."""
-        return [(0, len(self.frames))] * -(-len(self.columns.rows) // BLOCK)
-
 
 class RecordingAligner:
     """Takes the reference speech in pieces, and the recording in pieces; then ``align`` finds the words."""
 
     def __init__(self) -> None:
-        self._pieces: list[ReferenceSpeech] = []
-        self._edges: list[list[list[float]]] = []  # frames within each piece
+        self._pieces: list[tuple[ReferenceWord, ...]] = []
+        self._ends: list[int] = []  # reference frames up to the end of each piece
         self._reference: list[tuple[Matrix, Matrix]] = []
         self._breaks: list[int] = []  # reference frames at which a pause is likely
+        self._order: list[Indices] = []  # reference frame of each row of the last search, -1 of a pause
+        self._rows = 0
+        self._phonemes: list[list[int]] = []  # rows at which those of each word begin
         self._recording = Cepstra()
         self._heard: list[tuple[Matrix, Matrix]] = []
         self._samples = 0
         self.reference_frames = 0
         self.frames = 0
 
-    def add_reference(self, reference: ReferenceSpeech, breaks: Iterable[int]) -> None:
-        """Add the next piece; breaks: its words before which a pause is likely, the first one aside.
+    def add_reference(self, reference: ReferenceSpeech, text: str) -> None:
+        """Add the next piece, of ``text``: a pause is likely before it, and at marks between its words.
 
         Raises ValueError for reference speech without a word or a sound.
         """
         cepstra, edges = heard(reference)
-        starts = {0, *(round(edges[word][0]) for word in breaks)}
+        starts = {0}
+        for (before, word), (begin, *_) in zip(pairwise(reference.words), edges[1:], strict=True):
+            if text[before.end : word.start].strip():
+                starts.add(round(begin))
         self._breaks += [self.reference_frames + start for start in sorted(starts)]
-        self._pieces.append(reference)
-        self._edges.append(edges)
+        frames, phonemes = rows_of(edges, len(cepstra))
+        order = np.array(frames, np.int32)
+        self._order.append(np.where(order < 0, order, order + self.reference_frames))
+        self._phonemes += [[self._rows + at for at in inner] for inner in phonemes]
+        self._rows += len(order)
+        self.reference_frames += len(cepstra)
+        self._pieces.append(reference.words)
+        self._ends.append(self.reference_frames)
         self._reference.append(cepstra.take())
-        self.reference_frames += len(self._reference[-1][0])
 
-    def feed(self, samples: Samples) -> None:
+    def feed(self, samples: Samples, *, last: bool = False) -> None:
         """Add samples of the recording, at ``cepstra.SAMPLE_RATE``."""
         self._samples += len(samples)
-        self._recording.feed(samples)
+        self._recording.feed(samples, last=last)
         self._heard.append(self._recording.take())
         self.frames += len(self._heard[-1][0])
 
     @property
     def size(self) -> int:
         """Bytes that it takes, about, once it searches."""
-        return 64 * (self.frames + self.reference_frames)
+        return 64 * self.frames + 192 * self.reference_frames
 
     @property
     def duration_s(self) -> float:
         """Seconds of the recording."""
         return self._samples / SAMPLE_RATE
 
-    @property
-    def reference_s(self) -> float:
-        """Seconds of the reference speech."""
-        return self.reference_frames * FRAME_S
-
     def align(self) -> Generator[list[list[FoundWord]] | None]:
         """Yield None after each piece of the work, at last the words of each piece of reference speech."""
-        self._recording.feed(np.zeros(0, np.float32), last=True)
-        self._heard.append(self._recording.take())
-        self.frames += len(self._heard[-1][0])
+        self.feed(np.zeros(0, np.float32), last=True)
         reference, recording = (
             (np.concatenate([rows for rows, _ in pieces]), np.concatenate([levels for _, levels in pieces]))
             for pieces in (self._reference, self._heard)
         )
         self._heard.clear()
+        self._reference.clear()
         ours = Normalization.of(*reference).applied(reference[0])
         lively = _lively(recording[1])
         theirs, quiet = Normalization.of(*(part[lively] for part in recording)).compared(*recording)
-        step = next((n for n in _STEPS if len(theirs) * len(ours) <= _MOST_CELLS * n**2), _STEPS[-1])
+        step = 8 if len(theirs) * len(ours) <= _MOST_CELLS * 8**2 else 32
         level = self._level(theirs, quiet, ours, step)
-        path = yield from cheapest_path(level.rows, level.columns, level.everywhere(), _PRICES[step])
+        everywhere = [(0, len(level.frames))] * -(-len(level.columns.rows) // BLOCK)
+        path = yield from cheapest_path(level.rows, level.columns, everywhere, _PRICES[step])
         while step > 1:
             coarse, coarse_step = level, step
             step = _FINER[step]
@@ -149,6 +145,8 @@ class RecordingAligner:
                 theirs, quiet = self._speech_only(recording, coarse, path, coarse_step)
             level = self._level(theirs, quiet, ours, step)
             bands = near(path, coarse.frames, coarse_step, level.frames, step, len(theirs), _MARGINS[step])
+            if step == 1 and max(high - low for low, high in bands) * FRAME_S > MAX_UNSAID_S:
+                raise InvalidRequest("text", f"has too much that is not said (at most {MAX_UNSAID_S:g} s)")
             path = yield from cheapest_path(level.rows, level.columns, bands, _PRICES[step])
         yield self._words(level, path)
 
@@ -173,16 +171,15 @@ class RecordingAligner:
 
     def _level(self, theirs: Matrix, quiet: Matrix, ours: Matrix, step: int) -> _Level:
         """Return what is searched in steps of so many frames."""
-        order = self._fine_order() if step == 1 else self._coarse_order(step)
+        order = np.concatenate([*(self._order if step == 1 else self._coarse_order(step)), [-1]])
         pauses = order < 0
         if step == 1:
-            lengths = np.cumsum([len(rows) for rows, _ in self._reference])
-            features = np.concatenate([with_slopes(rows) for rows in np.split(ours, lengths[:-1])])
+            features = np.concatenate([with_slopes(rows) for rows in np.split(ours, self._ends[:-1])])
             features = features[np.maximum(order, 0)]
             columns = Columns(theirs, quiet, _SLOPES[step])
         else:
             means = np.add.reduceat(ours, order[~pauses]) / np.diff([*order[~pauses], len(ours)])[:, None]
-            scale = ours.std(axis=0) / means.std(axis=0)
+            scale = ours.std(axis=0) / np.maximum(means.std(axis=0), 1e-3)
             features = np.zeros((len(order), 2 * ours.shape[1]), np.float32)
             features[~pauses] = with_slopes(means * scale, weight=_SLOPES[step])
             starts = np.arange(0, len(theirs), step)
@@ -191,60 +188,32 @@ class RecordingAligner:
             hushed = np.add.reduceat(quiet, starts) / counts
             columns = Columns(means.astype(np.float32), hushed.astype(np.float32), _SLOPES[step])
         begins = np.minimum.accumulate(np.where(pauses, len(ours), order)[::-1])[::-1]
-        return _Level(Rows(features.astype(np.float32), pauses), begins.astype(np.int32), columns)
+        return _Level(Rows(features.astype(np.float32, copy=False), pauses), begins.astype(np.int32), columns)
 
-    def _fine_order(self) -> Indices:
-        order: list[int] = []
-        frames = 0
-        for edges, (rows, _) in zip(self._edges, self._reference, strict=True):
-            order += (
-                at if at < 0 else frames + min(at, len(rows) - 1) for at in rows_of(edges, len(rows))[0]
-            )
-            frames += len(rows)
-        return np.array([*order, -1], np.int32)
-
-    def _coarse_order(self, step: int) -> Indices:
-        order: list[int] = []
+    def _coarse_order(self, step: int) -> Iterator[Indices]:
         for begin, end in pairwise([*self._breaks, self.reference_frames]):
             if end > begin:
-                order += [-1, *range(begin, end, step)]
-        return np.array([*order, -1], np.int32)
+                yield np.array([-1, *range(begin, end, step)], np.int32)
 
     def _words(self, level: _Level, path: Path) -> list[list[FoundWord]]:
         """Return the words by the finest path."""
         count = len(level.frames)
         cells = np.bincount(path.rows, minlength=count)
         times = np.bincount(path.rows, path.columns, count) / np.maximum(cells, 1)
-        score = _Score(level, path)
-        words, rows = list[list[int]](), 0
-        for edges, (piece, _) in zip(self._edges, self._reference, strict=True):
-            order, phonemes = rows_of(edges, len(piece))
-            words += [[rows + at for at in inner] for inner in phonemes]
-            rows += len(order)
-        begins = [*(times[inner[0]] for inner in words), float(self.frames)]
-        pauses = [*(inner[0] - 1 for inner in words[1:]), count - 1]
-        found = []
-        for inner, end, pause in zip(words, begins[1:], pauses, strict=True):
-            # A skipped pause has a column too.
-            silence = int(cells[pause]) - 1
-            edge_columns = [*times[inner], end - (silence if silence >= MIN_PAUSE_FRAMES else 0)]
-            seconds = np.minimum(np.maximum.accumulate(edge_columns), edge_columns[-1]) * FRAME_S - LATENESS_S
-            seconds = np.clip(seconds, 0.0, self.duration_s).tolist()
-            found.append((seconds, score.loss(inner[0], pause)))
-        at = iter(found)
-        return [
-            [
-                FoundWord(
-                    Span(
-                        *(word.start, word.end, seconds[0], seconds[-1]),
-                        spread(word.end - word.start, seconds),
-                    ),
-                    loss,
-                )
-                for word, (seconds, loss) in zip(reference.words, at, strict=False)
-            ]
-            for reference in self._pieces
-        ]
+        begins = [rows[0] for rows in self._phonemes]
+        pauses = [*(row - 1 for row in begins[1:]), count - 1]
+        ends = [*times[begins[1:]], float(self.frames)]
+        losses = _losses(level, path, begins, pauses)
+        # A skipped pause has a column too.
+        silences = np.where((silent := cells[pauses] - 1) >= MIN_PAUSE_FRAMES, silent, 0)
+        words = (word for piece in self._pieces for word in piece)
+        found = (
+            (timed(word, [*times[rows], end - silence], self.duration_s), loss)
+            for word, rows, end, silence, loss in zip(
+                words, self._phonemes, ends, silences, losses, strict=True
+            )
+        )
+        return [[*islice(found, len(piece))] for piece in self._pieces]
 
 
 def _lively(levels: Matrix) -> npt.NDArray[np.bool_]:
@@ -257,35 +226,29 @@ def _lively(levels: Matrix) -> npt.NDArray[np.bool_]:
     return np.pad(lively, (0, len(levels) - len(lively)))
 
 
-class _Score:
-    """Judges parts of a path by its cost relative to that of frames that have nothing in common."""
+def _losses(level: _Level, path: Path, begins: Sequence[int], ends: Sequence[int]) -> list[float]:
+    """Return loss of rows from each of ``begins`` to ``ends``, with some around a few.
 
-    def __init__(self, level: _Level, path: Path) -> None:
-        pauses, speech = level.rows.pauses, np.flatnonzero(~level.rows.pauses)
-        diagonal = np.minimum(np.diff(path.rows, prepend=-1), np.diff(path.columns, prepend=-1)) > 0
-        spoken = np.flatnonzero(~pauses[path.rows])
-        self._rows = path.rows[spoken]
-        costs, steps, others = (np.zeros(len(spoken) + 1) for _ in range(3))
-        far = np.roll(speech, len(speech) // 2)[np.searchsorted(speech, self._rows)]
-        for first in range(0, len(spoken), _AT_ONCE):
-            part = slice(first, first + _AT_ONCE)
-            columns = path.columns[spoken[part]]
-            features = level.columns.features(columns[0], columns[-1] + 1)[columns - columns[0]]
-            both = diagonal[spoken[part]]
-            own, other = (
-                np.sqrt(np.square(features - level.rows.features[rows]).mean(axis=1))
-                for rows in (self._rows[part], far[part])
-            )
-            costs[1:][part] = np.where(both, 2 * own, own + _PRICES[1].step)
-            steps[1:][part] = both + 1
-            others[1:][part] = other * (both + 1)
-        self._costs, self._steps, self._others = (np.cumsum(each) for each in (costs, steps, others))
-
-    def loss(self, first: int, end: int) -> float:
-        """Return ``FoundWord.loss`` of rows [first, end), with some around them if they are few."""
-        low, high = np.searchsorted(self._rows, [first, end])
-        more = max(0, _SCORED - (high - low) + 1) // 2
-        low, high = max(0, low - more), min(len(self._rows), high + more)
-        cost, other = (sums[high] - sums[low] for sums in (self._costs, self._others))
-        relative = cost / max(other, 1e-9)
-        return float(np.clip((relative - _FITS) / (_RANDOM - _FITS), 0.0, 1.0))
+    It is the path's cost there, relative to that of frames that have nothing in common.
+    """
+    pauses, speech = level.rows.pauses, np.flatnonzero(~level.rows.pauses)
+    diagonal = np.minimum(np.diff(path.rows, prepend=-1), np.diff(path.columns, prepend=-1)) > 0
+    spoken = np.flatnonzero(~pauses[path.rows])
+    rows = path.rows[spoken]
+    far = np.roll(speech, len(speech) // 2)[np.searchsorted(speech, rows)]
+    sums = np.zeros((2, len(spoken) + 1))  # of the path's costs, and of the others
+    for first in range(0, len(spoken), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        columns, both = path.columns[spoken[part]], diagonal[spoken[part]]
+        features = level.columns.features(columns[0], columns[-1] + 1)[columns - columns[0]]
+        own, other = (
+            np.sqrt(np.square(features - level.rows.features[each[part]]).mean(axis=1))
+            for each in (rows, far)
+        )
+        sums[:, 1:][:, part] = np.where(both, 2 * own, own + _PRICES[1].step), other * (both + 1)
+    sums = np.cumsum(sums, axis=1)
+    low, high = np.searchsorted(rows, begins), np.searchsorted(rows, ends)
+    more = np.maximum(0, _SCORED - (high - low) + 1) // 2
+    cost, other = sums[:, np.minimum(high + more, len(rows))] - sums[:, np.maximum(low - more, 0)]
+    relative = cost / np.maximum(other, 1e-9)
+    return np.clip((relative - _FITS) / (_RANDOM - _FITS), 0.0, 1.0).tolist()  # type: ignore[no-any-return]

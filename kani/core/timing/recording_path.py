@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +39,7 @@ class Columns:
         return with_slopes(self.rows[before:behind], first - before, behind - end, self.slope)
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(NamedTuple):
     """Cells in order: a row and a column of each."""
 
     rows: Indices
@@ -94,8 +94,7 @@ def cheapest_path(
             column -= move != UP
         row = max(row, 0)
         blocks.append(np.array(cells[::-1], np.int32))
-    cells_of_all = np.concatenate(blocks[::-1])
-    return Path(cells_of_all[:, 0], cells_of_all[:, 1])
+    return Path(*np.concatenate(blocks[::-1]).T)
 
 
 def near(

@@ -18,7 +18,7 @@ from kani.core.timing import word_times
 from kani.core.timing.aligner import Aligner
 from kani.core.timing.cepstra import Cepstra
 from kani.core.timing.characters import CharacterClock
-from kani.core.timing.dtw import WarpingPath
+from kani.core.timing.dtw import Rows, WarpingPath
 from kani.core.timing.reference_voice import ReferenceSpeech, ReferenceVoice, ReferenceWord
 from kani.core.timing.word_times import LOOK_BACK_S, add_word_times
 from kani.core.types import Samples, Segment, Span, SpeechChunk, SpeechRequest
@@ -248,7 +248,7 @@ async def test_short_and_same_recordings_match(rendered: ReferenceSpeech) -> Non
     said.feed(rendered.samples[:44_000], last=True)
     features, quiet = said.features(0, len(said))
     rows = np.concatenate([np.zeros((1, features.shape[1]), np.float32), features])
-    path = WarpingPath(rows, np.arange(len(rows)) == 0)
+    path = WarpingPath(Rows(rows, np.arange(len(rows)) == 0))
     path.feed(features, quiet)
     assert path.backtrack(len(rows) - 1, 0) == [(at + 1, at) for at in range(len(said))]
     assert path.relative_cost(len(rows) - 1) < 1e-2

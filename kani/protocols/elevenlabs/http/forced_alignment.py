@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from typing import Any
 
 from starlette.requests import Request
@@ -37,18 +36,14 @@ def forced_alignment_routes(service: SpeechService, max_upload: int) -> list[Bas
     uploads = AudioUploads(max_upload, _TEXT_BYTES, _FORM_BYTES, service.budgets.recordings)
 
     async def align(request: Request) -> Response:
-        async with AsyncExitStack() as stack:
-            upload = await stack.enter_async_context(uploads.receive(request))
+        async with uploads.receive(request) as upload:
             text = upload.get("text")
             if upload.file is None or text is None:
                 missing = [*(["file"] * (upload.file is None)), *(["text"] * (text is None))]
                 raise Unprocessable(*(missing_field(["body", name]) for name in missing))
-            session = await stack.enter_async_context(
-                await service.recognition.open_alignment(
-                    protocol=PROTOCOL, client=client_address(request), text=text
-                )
-            )
-            found = await cancel_on_disconnect(request, session.align(upload.file, MAX_RECORDING_S))
+            opening = service.recognition.open_alignment(PROTOCOL, client_address(request), text)
+            async with await opening as session:
+                found = await cancel_on_disconnect(request, session.align(upload.file, MAX_RECORDING_S))
         given = (name for name, values in upload.fields.items() if any(values))
         unused = unknown_fields(given, {"text", "enabled_spooled_file"})
         # An hour of characters takes a while to be written.
@@ -59,7 +54,6 @@ def forced_alignment_routes(service: SpeechService, max_upload: int) -> list[Bas
 
 def _described(found: Alignment) -> dict[str, Any]:
     words, _ = words_and_cues(found.text, found.spans)
-    losses = found.losses_of([(word.start, word.end) for word in words])
     clock = CharacterClock()
     clock.feed(found.text)
     first, *rest = clock.align(found.spans).edges_s
@@ -74,9 +68,9 @@ def _described(found: Alignment) -> dict[str, Any]:
                 "text": word.text,
                 "start": round(word.start_s, 3),
                 "end": round(word.end_s, 3),
-                "loss": round(loss, 3),
+                "loss": round(found.loss_of(word.start, word.end), 3),
             }
-            for word, loss in zip(words, losses, strict=True)
+            for word in words
         ],
         "loss": round(found.loss, 3),
     }

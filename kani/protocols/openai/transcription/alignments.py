@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -15,10 +14,9 @@ from starlette.routing import BaseRoute, Route
 from kani.core.errors import InvalidRequest
 from kani.core.service import SpeechService
 from kani.core.session.alignment import MAX_TEXT, Alignment
-from kani.core.subtitles import srt, vtt, words_and_cues
+from kani.core.subtitles import WRITERS, words_and_cues
 from kani.protocols.openai.errors import endpoint, json_response
 from kani.protocols.openai.transcription.answers import MEDIA_TYPES
-from kani.protocols.openai.transcription.known_speakers import FIELD_BYTES, FORM_BYTES
 from kani.protocols.shared.calls.bodies import about, one_of, read_form, unknown_fields, unused_header
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads
@@ -37,47 +35,34 @@ class AlignmentFields(Struct, kw_only=True):
     response_format: Annotated[str, one_of(FORMATS, "Format of the answer.")] = "json"
 
 
-def alignment_routes(service: SpeechService, max_upload: int) -> list[BaseRoute]:
-    """Return the call; max_upload: bytes of a recording."""
-    uploads = AudioUploads(max_upload, FIELD_BYTES, FORM_BYTES, service.budgets.recordings)
+def alignment_route(service: SpeechService, uploads: AudioUploads) -> BaseRoute:
+    """Return the call."""
 
     async def align(request: Request) -> Response:
-        async with AsyncExitStack() as stack:
-            upload = await stack.enter_async_context(uploads.receive(request))
+        async with uploads.receive(request) as upload:
             if upload.file is None:
                 raise InvalidRequest("file", "is missing: send the recording as a form's file")
             fields = read_form(upload.fields, AlignmentFields)
             if fields.response_format not in FORMATS:
                 raise InvalidRequest("response_format", f"must be one of {', '.join(FORMATS)}")
-            session = await stack.enter_async_context(
-                await service.recognition.open_alignment(
-                    protocol="openai",
-                    client=client_address(request),
-                    text=fields.text,
-                    language=fields.language,
-                )
+            opening = service.recognition.open_alignment(
+                "openai", client_address(request), fields.text, fields.language
             )
-            found = await cancel_on_disconnect(request, session.align(upload.file, MAX_RECORDING_S))
+            async with await opening as session:
+                found = await cancel_on_disconnect(request, session.align(upload.file, MAX_RECORDING_S))
         given = (name for name, values in upload.fields.items() if any(values))
         unused = unused_header(unknown_fields(given, {"text", "language", "response_format", "model"}))
         # An hour of words takes a while to be written.
         return await asyncio.to_thread(_answer, found, fields.response_format, unused)
 
-    return [Route(PATH, endpoint(align, {}), methods=["POST"])]
+    return Route(PATH, endpoint(align, {}), methods=["POST"])
 
 
 def _answer(found: Alignment, response_format: str, headers: Mapping[str, str]) -> Response:
-    if response_format not in MEDIA_TYPES:
-        return json_response(_described(found), headers=headers)
-    cues = words_and_cues(found.text, found.spans)[1]
-    answer = srt(cues) if response_format == "srt" else vtt(cues)
-    return Response(answer, headers=headers, media_type=MEDIA_TYPES[response_format])
-
-
-def _described(found: Alignment) -> dict[str, Any]:
-    words, _ = words_and_cues(found.text, found.spans)
-    losses = found.losses_of([(word.start, word.end) for word in words])
-    return {
+    words, cues = words_and_cues(found.text, found.spans)
+    if (write := WRITERS.get(response_format)) is not None:
+        return Response(write(cues), headers=headers, media_type=MEDIA_TYPES[response_format])
+    described = {
         "text": found.text,
         "language": english_name(primary(found.language)) or found.language,
         "duration": round(found.duration_s, 3),
@@ -90,8 +75,9 @@ def _described(found: Alignment) -> dict[str, Any]:
                 "end": round(word.end_s, 3),
                 "start_sample": round(word.start_s * found.sample_rate),
                 "end_sample": round(word.end_s * found.sample_rate),
-                "confidence": round(1 - loss, 3),
+                "confidence": round(1 - found.loss_of(word.start, word.end), 3),
             }
-            for word, loss in zip(words, losses, strict=True)
+            for word in words
         ],
     }
+    return json_response(described, headers=headers)

@@ -8,7 +8,7 @@ from typing import Any
 
 from babel import Locale
 
-from kani.core.subtitles import segment_cues, speaker_name, srt, vtt
+from kani.core.subtitles import WRITERS, segment_cues, speaker_name
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
 from kani.protocols.openai.transcription.params import TranscriptionParams
 from kani.protocols.shared.recordings.transcript import Transcript
@@ -29,11 +29,8 @@ TOKENS_A_SECOND = 10
 
 
 def plain_answer(transcript: Transcript, params: TranscriptionParams) -> str:
-    match params.response_format:
-        case "srt":
-            return srt(segment_cues(transcript.segments, params.known_speakers.names))
-        case "vtt":
-            return vtt(segment_cues(transcript.segments, params.known_speakers.names))
+    if (write := WRITERS.get(params.response_format)) is not None:
+        return write(segment_cues(transcript.segments, params.known_speakers.names))
     return f"{transcript.text}\n"
 
 

@@ -76,7 +76,7 @@ def transcription_routes(service: SpeechService, max_upload: int) -> list[BaseRo
             return _whole(transcript, params)
 
     return [
-        *alignments.alignment_routes(service, max_upload),
+        alignments.alignment_route(service, uploads),
         *(
             Route(path, endpoint(partial(answer, translate=translate)), methods=["POST"])
             for path, translate in ((TRANSCRIPTIONS_PATH, False), (TRANSLATIONS_PATH, True))

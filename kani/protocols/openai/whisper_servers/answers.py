@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from kani.core.subtitles import segment_cues, srt, vtt
+from kani.core.subtitles import WRITERS, segment_cues
 from kani.core.transcriber import TranscribedSegment
 from kani.protocols.openai.transcription.answers import language_name, segment_fields
 from kani.protocols.shared.recordings.transcript import Transcript
@@ -18,15 +18,12 @@ UNKNOWN = ("Unknown", "und")
 def as_text(transcript: Transcript, output: str) -> str:
     """Return a file of the kind ``output``: srt, vtt, tsv, or lines of text."""
     cues = segment_cues(transcript.segments)
-    match output:
-        case "srt":
-            return srt(cues)
-        case "vtt":
-            return vtt(cues)
-        case "tsv":
-            times = ((round(cue.start_s * 1000), round(cue.end_s * 1000), cue.lines[0]) for cue in cues)
-            rows = (f"{start}\t{end}\t{' '.join(line.split())}\n" for start, end, line in times)
-            return "start\tend\ttext\n" + "".join(rows)
+    if (write := WRITERS.get(output)) is not None:
+        return write(cues)
+    if output == "tsv":
+        times = ((round(cue.start_s * 1000), round(cue.end_s * 1000), cue.lines[0]) for cue in cues)
+        rows = (f"{start}\t{end}\t{' '.join(line.split())}\n" for start, end, line in times)
+        return "start\tend\ttext\n" + "".join(rows)
     return "".join(f"{cue.lines[0]}\n" for cue in cues)
 
 
