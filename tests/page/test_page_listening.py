@@ -147,7 +147,9 @@ def test_speech_is_shown_saved_spoken_and_dictated(visitor: Visitor, page: Page,
     assert_heard_from_a_word(page)
     notes = {"name": "notes.mp3", "mimeType": "audio/mpeg", "buffer": b"no audio" * 99}
     page.set_input_files("#listen-file", notes)
-    expect(page.locator("#listen-problem")).to_have_text(re.compile("^This file cannot be transcribed: "))
+    expect(page.locator("#listen-problem")).to_have_text(
+        re.compile(r"^notes\.mp3: This file cannot be transcribed: ")
+    )
     page.check("#listen-speakers")
     page.set_input_files("#listen-file", recording)
     expect(page.locator("#listen-progress")).to_be_visible()
