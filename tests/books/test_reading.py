@@ -132,9 +132,9 @@ def test_damaged_encrypted_and_large_books_are_refused(
 
 
 def test_file_that_is_not_there_or_in_another_encoding_is_refused(tmp_path: Path) -> None:
-    shutil.copy(epub(tmp_path / "b.epub"), tmp_path / "b.pdf")
+    shutil.copy(epub(tmp_path / "b.epub"), tmp_path / "b.odt")
     with pytest.raises(UnreadableBook, match="has to end with one of"):
-        read_book(tmp_path / "b.pdf")
+        read_book(tmp_path / "b.odt")
     with pytest.raises(FileNotFoundError):
         read_book(tmp_path / "c.epub")
     with pytest.raises(UnreadableBook, match=r"b.txt is not text in utf-8: save it as UTF-8"):

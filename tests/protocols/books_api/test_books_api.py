@@ -62,6 +62,7 @@ async def test_epub_has_its_chapters(client: httpx2.AsyncClient, tmp_path: Path)
             {"title": "Tres", "text": "El tren sale tarde."},
         ],
         "start": 0,
+        "left_out": {},
     }
 
 

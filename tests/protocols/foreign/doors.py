@@ -22,7 +22,8 @@ from kani.protocols.elevenlabs.websocket import query as elevenlabs_query
 from kani.protocols.kani import messages as kani_messages
 from kani.protocols.kyutai import messages as kyutai_messages
 from kani.protocols.kyutai import query as kyutai_query
-from kani.protocols.openai import realtime
+from kani.protocols.openai import live, realtime
+from kani.protocols.openai.live import session as live_session
 from kani.protocols.openai.realtime import audio_payload, connection, conversation, session_update
 from kani.protocols.openai.realtime.answers import fields as response_fields
 from kani.protocols.openai.realtime.answers import tools
@@ -250,6 +251,14 @@ def _realtime_settled(answers: Answers) -> bool:
     return bool(ends) and kinds.count("response.created") == kinds.count("response.done")
 
 
+def _live() -> Iterator[Case]:
+    """One of the two ends the session: what is wrong, or its close."""
+    end = {"type": "session.close"}
+    session, start = schema_of(live_session._Session), {"type": "session.start", "session": {"model": "a"}}
+    yield from _broken("live", after=[end])
+    yield from _cases(object_of(["event_id"], session=session), start, after=[end])
+
+
 def _unmute() -> Iterator[Case]:
     instructions = {"type": "constant", "text": "a"}
     good = {"type": "session.update", "session": {"allow_recording": False, "instructions": instructions}}
@@ -292,6 +301,7 @@ DOORS = (
         for path in ("/api/tts_streaming", "/api/tts-streaming", "/api/asr-streaming")
     ),
     Door(AGENT_PATH, _agent, _agent_settled, query=["agent_id"], once=True),
+    *(Door(path, _live, once=True) for path in live.PATHS),
     Door("/v1/realtime?model=a", _realtime, _realtime_settled, query=names_in(realtime), route=realtime.PATH),
 )
 UNMUTE = Door(realtime.PATH, _unmute, _unmute_settled, once=True)
