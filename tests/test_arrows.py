@@ -14,20 +14,20 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 2_526,
-    "kani/cli": 3_429,
-    "kani/composition": 1_780,
-    "kani/core": 14_925,
-    "kani/engines": 28_956,
-    "kani/library": 1_267,
-    "kani/protocols": 23_338,
+    "kani/books": 2_701,
+    "kani/cli": 3_462,
+    "kani/composition": 1_786,
+    "kani/core": 17_070,
+    "kani/engines": 25_574,
+    "kani/library": 1_336,
+    "kani/protocols": 24_150,
     "kani/ray": 747,
-    "kani/runtime": 3_908,
-    "kani/server": 4_813,
-    "kani_text": 19_946,
-    "tests": 78_523,
-    "benchmarks": 9_283,
-    "tools": 4_305,
+    "kani/runtime": 3_726,
+    "kani/server": 4_825,
+    "kani_text": 20_096,
+    "tests": 81_542,
+    "benchmarks": 9_574,
+    "tools": 7_530,
 }
 """Most lines of Python in each room, with 1 % of slack, so that a small change needs no line here. Who takes
 lines away lowers it; it is raised only in a commit that says what a user gets for it."""
