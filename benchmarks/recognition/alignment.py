@@ -14,7 +14,7 @@ import numpy as np
 import kani
 from benchmarks.report import table
 from benchmarks.sentences import HELD_OUT, texts
-from tests.support.recorded_texts import RATE, errors_ms, recorded
+from tests.library.recorded_texts import RATE, errors_ms, recorded
 
 SENTENCES = 10
 HOUR_S = 3600
