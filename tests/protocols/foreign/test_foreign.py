@@ -23,6 +23,7 @@ from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.protocols.shared.calls.call import FORM, JSON
 from kani.protocols.wyoming import events
 from kani.protocols.wyoming.events import (
@@ -108,6 +109,8 @@ async def house(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterat
             engine, settings = ToneEngine(places=8, clones=True), SHORT | LIVEKIT | own | environment
             served = serving(tmp_path, LoudnessRecognizer(), engine, **settings)
             server = await running.enter_async_context(served)
+            assert server.service is not None
+            server.service.recognition.reference_voice = EspeakReferenceVoice()
             other = await running.enter_async_context(connect(server.url))
             houses.append(House(server, caplog, other, await ask(other, SPEAK)))
             return houses[-1]

@@ -243,7 +243,7 @@ class AgentConnection(ConversationConnection):
                 self._update(read(given, messages.Written))
             case "client_tool_result":
                 self._tools.take(read(given, messages.ToolResult))
-            case _ if kind not in _WITHOUT_EFFECT:
+            case _ if str(kind) not in _WITHOUT_EFFECT:
                 raise BadMessage(f"type: unknown message {str(kind)[:100]!r}")
 
     async def _hear(self, given: messages.Audio) -> None:

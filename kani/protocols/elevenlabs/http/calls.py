@@ -69,12 +69,15 @@ def error_schema() -> Schema:
     return fields(detail={"anyOf": [detail, wrong]})
 
 
+_SIGNED = "/v1/convai/conversation/get-signed-url"
+
+
 def call_group(settings: ElevenLabsSettings, max_upload: int) -> CallGroup:
     return CallGroup(
         "ElevenLabs",
         "ElevenLabs' API: speech, dialogues, transcription, voices. Its WebSockets are on "
         "/v1/text-to-speech/{voice_id} and /v1/text-to-dialogue: /stream-input and /multi-stream-input; and "
-        "/v1/speech-to-text/realtime.",
+        "/v1/speech-to-text/realtime and /v1/convai/conversation.",
         "ElevenLabsError",
         error_schema(),
         (
@@ -193,6 +196,8 @@ def _lists() -> list[Call]:
         "", ["model_id", "name"], model_id=text(), name=text(), languages=items(mapping("", text()))
     )
     history = fields(history=items({}), has_more=flag())
+    named = text("Name of the agent's file; any other is the server's own agent.") | {"examples": ["mia"]}
+    agent = (Parameter("agent_id", named, required=True),)
     rows: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
         ("/v1/voices", "List the voices", fields(voices=items(voice)), ()),
         ("/v2/voices", "Search the voices", page, search),
@@ -203,6 +208,7 @@ def _lists() -> list[Call]:
         ("/v1/user", "Show the account, which is never charged", user, ()),
         ("/v1/user/subscription", "Show the account's limits", subscription, ()),
         ("/v1/history", "List what was spoken: nothing is kept", history, ()),
+        (_SIGNED, "Give an address of an agent's conversation", fields(signed_url=text()), agent),
     )
     return [
         Call(
@@ -210,7 +216,7 @@ def _lists() -> list[Call]:
             summary,
             json_answer("The answer.", schema),
             parameters=parameters,
-            errors=(400,) if path == "/v2/voices" else (404,) if "{" in path else (),
+            errors=(400,) if path in ("/v2/voices", _SIGNED) else (404,) if "{" in path else (),
         )
         for path, summary, schema, parameters in rows
     ]
