@@ -34,6 +34,7 @@ EXPECTED = {
     "POST /v1/books": 400,  # the bytes of a recording
     "POST /v1/books/audio": 400,
     "GET /v1/books/audio/{id}": 404,
+    "GET /v1/convai/conversation/get-signed-url": 400,  # without the name of an agent
     "POST /v1/realtime/calls": 413,  # the same
     "POST /v1/realtime/calls/{call_id}/hangup": 404,
     "GET /v1/voices/{voice_id}/samples/{sample_id}/audio": 404,

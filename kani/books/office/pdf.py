@@ -6,12 +6,14 @@ The process that reads books bounds the memory and the time of it; pypdf bounds 
 from __future__ import annotations
 
 import logging
+import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from pypdf import PdfReader
-from pypdf.errors import PyPdfError
+from pypdf.errors import DependencyError, PyPdfError
 from pypdf.generic import Destination
 
 from kani.books.archive import ENCRYPTED
@@ -27,13 +29,17 @@ _SHORT = 0.85
 # pypdf raises these for damaged files, too.
 _DAMAGED = (
     PyPdfError,
+    ArithmeticError,
+    AssertionError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
     ValueError,
     TypeError,
     KeyError,
     IndexError,
     AttributeError,
     RecursionError,
-    OverflowError,
 )
 
 # It warns of each oddity of a file.
@@ -53,6 +59,8 @@ def read_pdf(path: Path) -> Book:
             facts: Mapping[str, object] = reader.metadata or {}
             title, author = (line(str(facts.get(name, ""))) for name in ("/Title", "/Author"))
             starts = dict(_outline(reader))
+        except DependencyError as error:  # its cipher is another package's
+            raise UnreadableBook(ENCRYPTED) from error
         except _DAMAGED as error:
             if isinstance(error, UnreadableBook):
                 raise

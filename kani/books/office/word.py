@@ -58,10 +58,19 @@ def _blocks(element: Element, levels: Mapping[str, int]) -> Iterator[Block]:
             style = child.find("pPr/pStyle")
             yield Block(_text(child), levels.get(style.get("val", ""), 0) if style is not None else 0)
         elif child.tag == "tr":
-            cells = (" ".join(block.text for block in _blocks(cell, levels)) for cell in child.iter("tc"))
+            cells = (" ".join(block.text for block in _blocks(cell, levels)) for cell in _cells(child))
             yield Block(", ".join(cell for cell in cells if cell))
         elif child.tag not in _UNREAD:
             yield from _blocks(child, levels)
+
+
+def _cells(row: Element) -> Iterator[Element]:
+    """Yield a row's own cells; those of tables inside are theirs."""
+    for child in row:
+        if child.tag == "tc":
+            yield child
+        elif child.tag not in _UNREAD:
+            yield from _cells(child)
 
 
 def _text(paragraph: Element) -> str:

@@ -104,15 +104,21 @@ class AlignmentSession(AbstractAsyncContextManager["AlignmentSession"]):
         longest_s = min(MAX_SPOKEN_S, _SLOWNESS * aligner.duration_s + MAX_UNSAID_S)
         spoken = list[SpokenText]()
         texts = _spoken_texts(self._text, self._language)
+        failed: EngineFailed | None = None
         while (part := await self._step(POOL, next, texts, None)) is not None:
             # What cannot be spoken, or has no sound, is left out.
-            with suppress(EngineFailed, ValueError):
+            try:
                 reference = await self._voice.render(part.text, self._language, 1.0)
-                await self._step(POOL, aligner.add_reference, reference, part.text)
-                spoken.append(part)
-                self._memory.resize(aligner.size)
+                with suppress(ValueError):
+                    await self._step(POOL, aligner.add_reference, reference, part.text)
+                    spoken.append(part)
+                    self._memory.resize(aligner.size)
+            except EngineFailed as error:
+                failed = error
             if aligner.reference_frames * FRAME_S > longest_s:
                 raise InvalidRequest("text", f"takes too long to be said (here at most {longest_s:.0f} s)")
+        if not spoken and failed is not None:
+            raise failed
         if not spoken:
             raise InvalidRequest("text", f"has no words that can be said in {self._language!r}")
         search = aligner.align()

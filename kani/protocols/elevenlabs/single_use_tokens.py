@@ -41,8 +41,8 @@ class SingleUseTokens:
         self._clock = clock
         self._tokens: dict[bytes, tuple[str, float]] = {}  # types and ends, in the order of the ends
 
-    def issue(self, kind: str) -> str:
-        """Make a token of a type. Raises InvalidRequest and Busy."""
+    def issue(self, kind: str, ending: str = "") -> str:
+        """Make a token of a type; ending: what it is for. Raises InvalidRequest and Busy."""
         if kind not in PATHS:
             raise InvalidRequest("token_type", f"must be one of {', '.join(PATHS)}")
         now = self._clock()
@@ -50,7 +50,7 @@ class SingleUseTokens:
             del self._tokens[next(iter(self._tokens))]
         if len(self._tokens) >= MAX_TOKENS:
             raise Busy(f"too many tokens wait to be used (at most {MAX_TOKENS})")
-        token = f"sutkn_{secrets.token_urlsafe(32)}"
+        token = f"sutkn_{secrets.token_urlsafe(32)}{ending}"
         self._tokens[_digest(token)] = (kind, now + LIFE_S)
         return token
 

@@ -5,6 +5,7 @@ All places have ElevenLabs' own object, ``conversation_config`` of an agent.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,7 @@ TOOL_S = 20.0
 """Longest wait for the result of a client's tool, where its description has none."""
 
 MAX_TOOLS = 128
+MAX_TOOLS_SIZE = 2**18
 MAX_FILE = 2**20
 """Bytes of an agent's file."""
 
@@ -187,6 +189,8 @@ def with_tools(config: AgentConfig, given: Sequence[dict[str, Any]], place: str)
         timeouts[tool.name] = tool.response_timeout_secs
     if len(tools) > MAX_TOOLS:
         raise InvalidRequest(place, f"too many tools (at most {MAX_TOOLS})")
+    if sum(len(json.dumps([each.description, each.parameters])) for each in tools.values()) > MAX_TOOLS_SIZE:
+        raise InvalidRequest(place, f"the tools are too long (at most {MAX_TOOLS_SIZE} characters in all)")
     return replace(
         config, tools=(*tools.values(),), tool_timeouts=timeouts, refused=(*refused,), hangs_up=hangs_up
     )

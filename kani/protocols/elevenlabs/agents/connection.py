@@ -196,8 +196,8 @@ class AgentConnection(ConversationConnection):
         if config.language:
             self._responses.expect(languages.primary(config.language))
         self._start(self._ping())
-        self._responses.first_message = config.first_message
-        if config.first_message:
+        if config.first_message and self._history.last_of_user() is None:
+            self._responses.first_message = config.first_message
             self._go_on()
 
     async def _configured(self, given: Initiation) -> AgentConfig:
@@ -312,11 +312,17 @@ class AgentConnection(ConversationConnection):
             await asyncio.sleep(PING_S)
 
     @override
+    async def _receive(self, received: str | bytes | None) -> None:
+        try:
+            await super()._receive(received)
+        finally:
+            self._tools.close()  # no result that is late asks the model for nobody
+
+    @override
     async def _tell_end(self, reason: str) -> None:
         await self._sender.error(reason, "max_duration_exceeded", NORMAL)
 
     @override
     def _release(self) -> None:
-        self._tools.close()
         self._responses.output = None
         super()._release()

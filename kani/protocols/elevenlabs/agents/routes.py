@@ -23,6 +23,7 @@ from kani.protocols.elevenlabs.single_use_tokens import AGENT, AGENT_PATH, Singl
 from kani.protocols.shared.connection import INTERNAL_ERROR, POLICY_VIOLATION, Client
 
 SUBPROTOCOL = "convai"
+_FOR_AGENT = ".agent."  # between a token and the id of its agent; no token has a full stop
 
 NO_MODEL = "no language model answers here: start the server with --llm and the address of a chat endpoint"
 
@@ -46,14 +47,18 @@ def routes(
         elif service.chat_model is None:
             await client.close(INTERNAL_ERROR, NO_MODEL)
         else:
-            load = partial(load_agent, websocket.query_params.get("agent_id", ""), folder, instructions)
+            given = websocket.query_params
+            # An address that was given out is that of one agent, whatever its holder writes into it.
+            _, bound, named = given.get("token", "").partition(_FOR_AGENT)
+            load = partial(load_agent, named if bound else given.get("agent_id", ""), folder, instructions)
             await AgentConnection(client, service, settings, load).run()
 
     async def signed_url(request: Request) -> Response:
         agent_id = request.query_params.get("agent_id", "")
         if not agent_id:
             raise InvalidRequest("agent_id", "is needed")
-        query = urlencode({"agent_id": agent_id, "token": tokens.issue(AGENT)})
+        token = tokens.issue(AGENT, f"{_FOR_AGENT}{agent_id}")
+        query = urlencode({"agent_id": agent_id, "token": token})
         return json_response({"signed_url": f"ws{own_url(request)[4:]}{AGENT_PATH}?{query}"})
 
     return [

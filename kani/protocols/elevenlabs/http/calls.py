@@ -196,7 +196,7 @@ def _lists() -> list[Call]:
         "", ["model_id", "name"], model_id=text(), name=text(), languages=items(mapping("", text()))
     )
     history = fields(history=items({}), has_more=flag())
-    named = text("Name of the agent's file; any other is the server's own agent.") | {"examples": ["mia"]}
+    named = text("Name of the agent's file; any other is the server's own agent.")
     agent = (Parameter("agent_id", named, required=True),)
     rows: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
         ("/v1/voices", "List the voices", fields(voices=items(voice)), ()),

@@ -56,7 +56,9 @@ def live_routes(context: Context, instructions: str) -> list[BaseRoute]:
         except TimeoutError:
             await client.close(POLICY_VIOLATION, "no session.start came")
             return
-        await LiveConnection(client, service, session, limits, event).run()
+        connection = LiveConnection(client, service, session, limits, event)
+        del first, event, session  # as large as a message may be, for as long as the session lasts
+        await connection.run()
 
     return [WebSocketRoute(path, serve) for path in PATHS]
 

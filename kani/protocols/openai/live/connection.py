@@ -6,6 +6,7 @@ import base64
 import time
 from collections import deque
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -55,7 +56,7 @@ class LiveConnection(Connection):
     ) -> None:
         """start: the event that started the session."""
         config = session.config
-        self._session, self._start_event = session, start
+        self._session, self._start_event = session, replace(start, fields={})
         self._paced = paced = PacedAudio(config.output_format.sample_rate)
         self._words = deque[Word]()  # to be sent before the next frame
         self._work = Work(session.delegation, lambda: self._turns.ask())
@@ -65,6 +66,7 @@ class LiveConnection(Connection):
         super().__init__(client, service, config, limits, dialect)
         for message in session.history:
             self._conversation.append(message)
+        session.history.clear()
         self._expires_at = int(time.time() + limits.session_s)
 
     @override

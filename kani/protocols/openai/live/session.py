@@ -151,7 +151,11 @@ class LiveSession:
                 self.notices.append(error)
                 left = without(rest, (error.param or "").split(".")[3:])
                 if left == rest:
-                    return
+                    if self.config.tool_choice in ("auto", "none", "required"):
+                        return
+                    # The tool that an earlier update has chosen is gone.
+                    self.config = replace(self.config, tool_choice="auto")
+                    self.backend.pop("tool_choice", None)
                 rest = left
         self.backend |= rest
         self.tell("")

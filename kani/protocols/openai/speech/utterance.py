@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -102,11 +102,15 @@ class Utterance(SpokenPassages):
         """texts: of the passages. Raises InvalidRequest or Busy."""
         super().__init__(passages)
         self.text = "".join(texts)  # all that is spoken; the spans of the chunks point into it
-        self.shown = (without_tags if body.given.is_document else without_markup)(self.text)
-        """The same without its markup, as long as that."""
+        self._is_document = body.given.is_document
         self._starts = [0, *accumulate(map(len, texts))]
         self._volume = body.given.volume_multiplier
         self._unused = body.unused_fields
+
+    @cached_property
+    def shown(self) -> str:
+        """``text`` without its markup, as long as that."""
+        return (without_tags if self._is_document else without_markup)(self.text)
 
     @property
     def marks(self) -> list[TimedMark]:
