@@ -10,13 +10,21 @@ from kani.books.book import ENDINGS, Block, Book, UnreadableBook, checked, line
 from kani.books.epub import read_epub
 from kani.books.lines import atx, may_be_underlined
 from kani.books.markup import decode, read_html
-from kani.books.office import read_docx, read_pdf
+from kani.books.office.word import read_docx
 from kani.books.plain_text import read_plain
 from kani_text.markup import MASK, PARAGRAPH_END, without_markup
 
 MAX_TEXT_BYTES = 64 << 20
 
-_READERS = {".epub": read_epub, ".pdf": read_pdf, ".docx": read_docx}
+
+def _read_pdf(path: Path) -> Book:
+    # pypdf is loaded only where a PDF is read, not in each server.
+    from kani.books.office.pdf import read_pdf
+
+    return read_pdf(path)
+
+
+_READERS = {".epub": read_epub, ".pdf": _read_pdf, ".docx": read_docx}
 
 # Facts of a book before its text, as YAML, which is read as far as these facts need it.
 _FRONT = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*$\n?", re.DOTALL | re.MULTILINE)
