@@ -49,7 +49,7 @@ _STEEPEST = 0.5 * SEMITONE
 """Log hertz in a half frame (40 semitones in a second). What rises faster is heard as creak, so a short
 syllable begins higher."""
 
-_GOES_ON = 1.0 * SEMITONE
+_GOES_ON = 0.5 * SEMITONE
 """Log hertz over the voice's tone below which no list's item and no clause ends before a comma."""
 
 _END = 16
