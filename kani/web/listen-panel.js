@@ -53,6 +53,8 @@ export class ListenPanel {
   /** What is under way: a Listener while it records, an AbortController while it transcribes. */
   #listener = null;
   #upload = null;
+  /** Resolves once the last words of the latest recording have come. */
+  #finished = Promise.resolve();
   /** What is heard live; null for nothing. */
   #recording = null;
   #meter = meterOf(find("listen"));
@@ -116,11 +118,10 @@ export class ListenPanel {
       const names = files.map(({ name }) => name || t("listen.recording")).join(", ");
       if (names) offerUndo(t("listen.ended", { names }), () => files.forEach((file) => this.#takeAgain(file)), "listen");
     }
-    if (this.#state !== "recording") return;
+    if (this.#state !== "recording") return this.#finished;
     if (this.#listener.deaf) silence();
     this.#become("finishing", t("listen.finishing"));
-    await this.#listener.finish();
-    if (this.#listener) this.#recorded();
+    await (this.#finished = this.#listener.finish().then(() => this.#recorded()));
   }
 
   /** A file that is transcribed goes on without the panel. */
@@ -291,6 +292,7 @@ export class ListenPanel {
     const { signal } = (this.#upload = new AbortController());
     const told = t("listen.transcribing", { name: name || t("listen.recording") });
     this.#draft.object = { id: transcript.id };
+    this.#become("transcribing", told);
     const length = await lengthOf(file);
     if (length > 0 && Number.isFinite(length)) transcript.cut = length;
     let failure;
