@@ -138,7 +138,7 @@ export class ListenPanel {
     const transcript = Transcript.from(entry);
     if (text) transcript.correct(transcript.rows[row], text);
     this.#show(transcript);
-    this.#keep(transcript);
+    if (text) this.#keep(transcript);
   }
 
   /** Show another transcript. The one that was shown stays in the history, and can be brought back. */
