@@ -64,7 +64,12 @@ export class ListenPanel {
   #draft = new Draft("kani.listen");
   /** Timer of when it is kept next. */
   #keeping = 0;
-  #queue = new FileQueue((transcript) => this.#transcribe(transcript), ({ id }) => history.find(id).then((entry) => entry && this.open(entry)));
+  #queue = new FileQueue((transcript) => this.#transcribe(transcript).catch((error) => {
+    reportError(error);
+    const { words } = new ServerError("failed", error.message);
+    this.#ended(transcript, words);
+    return { told: words, gone: false };
+  }), ({ id }) => history.find(id).then((entry) => entry && this.open(entry)));
 
   /** @param {(text: string) => void} use takes a text as the one to speak @param {() => void} own chooses the user's own voice */
   constructor(use, own) {
@@ -141,9 +146,10 @@ export class ListenPanel {
     if (text) this.#keep(transcript);
   }
 
-  /** Show another transcript. The one that was shown stays in the history, and can be brought back. */
+  /** Show another transcript, once a row that is being typed is left, and so kept. The one that was shown stays in the history, and can be brought back. */
   #show(transcript, state = transcript.rows.length || transcript.recording ? "done" : "empty", told = state === "empty" && transcript.cut === null ? t("listen.first") : undefined) {
     const before = this.#transcript;
+    if (before.id !== transcript.id && find("transcript").contains(document.activeElement)) /** @type {HTMLElement} */ (document.activeElement).blur();
     if ((before.rows.length || before.recording) && before.id !== transcript.id) {
       offerUndo(t("listen.cleared"), () => this.open(before.entry), "listen-copy");
       if (state === "empty") find("toast-undo").focus();
