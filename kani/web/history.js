@@ -34,9 +34,8 @@ function joined(parts) {
 
 /** The answer to an IndexedDB request, once its transaction, if it is in one, is complete: one that has no room is aborted after the answer. */
 const answer = (request) => new Promise((resolve, reject) => {
-  const { transaction } = request;
   const done = () => resolve(request.result);
-  if (transaction) Object.assign(transaction, { oncomplete: done, onabort: () => reject(transaction.error) });
+  if (request.transaction) Object.assign(request.transaction, { oncomplete: done, onabort: () => reject(request.transaction.error) });
   else request.onsuccess = done;
   request.onerror = () => reject(request.error);
 });
