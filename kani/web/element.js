@@ -113,7 +113,8 @@ export function takeDrops(zone, take) {
       event.preventDefault();
       zone.classList.toggle("over", kind === "dragover");
       const shown = zone.getClientRects().length > 0 && [null, zone].includes(document.querySelector("dialog[open]"));
-      if (kind === "drop" && shown) for (const file of dataTransfer.files) take(file);
+      // Later, as taking one may show another element that takes drops.
+      if (kind === "drop" && shown) for (const file of dataTransfer.files) setTimeout(take, 0, file);
     });
   }
 }

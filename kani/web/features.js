@@ -122,7 +122,7 @@ export class Features {
     if (this.#listenPanel) return;
     // A click on it would do nothing until then.
     find("listen-panel").inert = true;
-    const [{ ListenPanel }] = await part(() => Promise.all([import("./listen-panel.js"), fillIn(find("listen-panel")), historyList(), import("./media-keys.js")]));
+    const [{ ListenPanel }] = await part(() => Promise.all([import("./listen-panel.js"), fillIn(find("listen-panel")), historyList(), import("./media-keys.js"), import("./upload.js")]));
     find("listen-panel").inert = false;
     this.#listenPanel ??= new ListenPanel((text) => {
       this.showTab("compose-panel");

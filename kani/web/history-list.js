@@ -96,11 +96,17 @@ export class HistoryList {
         delete: remove,
       };
     }
-    if (entry.kind === "book") return { open: () => this.#acts.open(entry), delete: remove };
-    const text = entry.kind === "talk" ? textIn(entry) : Transcript.from(entry).dialogue;
+    // What changes no text, as a speaker's name, changes no item.
+    const latest = async () => (await history.find(entry.id)) ?? entry;
+    const open = async () => this.#acts.open(await latest());
+    if (entry.kind === "book") return { open, delete: remove };
     return {
-      open: () => this.#acts.open(entry),
-      download: () => saveFile(new Blob([`${text}\n`], { type: "text/plain" }), fileName(text, "txt")),
+      open,
+      download: async () => {
+        const kept = await latest();
+        const text = kept.kind === "talk" ? textIn(kept) : Transcript.from(kept).dialogue;
+        saveFile(new Blob([`${text}\n`], { type: "text/plain" }), fileName(text, "txt"));
+      },
       delete: remove,
     };
   }

@@ -32,9 +32,11 @@ function joined(parts) {
   return parts[0]?.rate ? wavFile(blobs, parts[0].rate) : (blobs[0] ?? null);
 }
 
-/** The answer to an IndexedDB request. */
+/** The answer to an IndexedDB request, once its transaction, if it is in one, is complete: one that has no room is aborted after the answer. */
 const answer = (request) => new Promise((resolve, reject) => {
-  request.onsuccess = () => resolve(request.result);
+  const done = () => resolve(request.result);
+  if (request.transaction) Object.assign(request.transaction, { oncomplete: done, onabort: () => reject(request.transaction.error) });
+  else request.onsuccess = done;
   request.onerror = () => reject(request.error);
 });
 
@@ -78,10 +80,11 @@ export class History {
     return this.put({ id, time: Date.now(), choice, pcm: new Blob(pieces), spans, sampleRate, seconds, result, stopped, lost });
   }
 
-  /** Keep an entry; it replaces one with its id. Beyond the limits the last sorts of WORTH are deleted first, the oldest of each first. */
+  /** Keep an entry; it replaces one with its id. Beyond the limits the last sorts of WORTH are deleted first, the oldest of each first; what is larger than all room drives nothing else out. */
   async put(entry) {
     await this.#write(entry);
-    if (entry.recording) await this.#eraseSound(entry.id);
+    // What is in memory only does not replace stored parts.
+    if (entry.recording && this.lasts) await this.#eraseSound(entry.id);
     const counts = {};
     let bytes = 0;
     const worth = (other) => (other.id === entry.id ? -1 : WORTH.indexOf(sortOf(other)));
@@ -90,7 +93,7 @@ export class History {
       const size = (other.pcm ?? other.recording ?? other.file)?.size ?? 0;
       counts[sort] = (counts[sort] ?? 0) + 1;
       const full = size > 0 && bytes + size > MOST_BYTES && other.id !== entry.id;
-      if (!full) bytes += size;
+      if (!full && size <= MOST_BYTES) bytes += size;
       if (!full && counts[sort] <= MOST) continue;
       this.full ||= sort !== "chapter";
       // Words are small: of a transcript only its recording goes, of a book its file.

@@ -53,6 +53,8 @@ export class ListenPanel {
   /** What is under way: a Listener while it records, an AbortController while it transcribes. */
   #listener = null;
   #upload = null;
+  /** Resolves once the last words of the latest recording have come. */
+  #finished = Promise.resolve();
   /** What is heard live; null for nothing. */
   #recording = null;
   #meter = meterOf(find("listen"));
@@ -62,7 +64,12 @@ export class ListenPanel {
   #draft = new Draft("kani.listen");
   /** Timer of when it is kept next. */
   #keeping = 0;
-  #queue = new FileQueue((transcript) => this.#transcribe(transcript), ({ id }) => history.find(id).then((entry) => entry && this.open(entry)));
+  #queue = new FileQueue((transcript) => this.#transcribe(transcript).catch((error) => {
+    reportError(error);
+    const { words } = new ServerError("failed", error.message);
+    this.#ended(transcript, words);
+    return { told: words, gone: false };
+  }), ({ id }) => history.find(id).then((entry) => entry && this.open(entry)));
 
   /** @param {(text: string) => void} use takes a text as the one to speak @param {() => void} own chooses the user's own voice */
   constructor(use, own) {
@@ -116,11 +123,10 @@ export class ListenPanel {
       const names = files.map(({ name }) => name || t("listen.recording")).join(", ");
       if (names) offerUndo(t("listen.ended", { names }), () => files.forEach((file) => this.#takeAgain(file)), "listen");
     }
-    if (this.#state !== "recording") return;
+    if (this.#state !== "recording") return this.#finished;
     if (this.#listener.deaf) silence();
     this.#become("finishing", t("listen.finishing"));
-    await this.#listener.finish();
-    if (this.#listener) this.#recorded();
+    await (this.#finished = this.#listener.finish().then(() => this.#recorded()));
   }
 
   /** A file that is transcribed goes on without the panel. */
@@ -137,12 +143,13 @@ export class ListenPanel {
     const transcript = Transcript.from(entry);
     if (text) transcript.correct(transcript.rows[row], text);
     this.#show(transcript);
-    this.#keep(transcript);
+    if (text) this.#keep(transcript);
   }
 
-  /** Show another transcript. The one that was shown stays in the history, and can be brought back. */
+  /** Show another transcript, once a row that is being typed is left, and so kept. The one that was shown stays in the history, and can be brought back. */
   #show(transcript, state = transcript.rows.length || transcript.recording ? "done" : "empty", told = state === "empty" && transcript.cut === null ? t("listen.first") : undefined) {
     const before = this.#transcript;
+    if (before.id !== transcript.id && find("transcript").contains(document.activeElement)) /** @type {HTMLElement} */ (document.activeElement).blur();
     if ((before.rows.length || before.recording) && before.id !== transcript.id) {
       offerUndo(t("listen.cleared"), () => this.open(before.entry), "listen-copy");
       if (state === "empty") find("toast-undo").focus();
@@ -291,6 +298,7 @@ export class ListenPanel {
     const { signal } = (this.#upload = new AbortController());
     const told = t("listen.transcribing", { name: name || t("listen.recording") });
     this.#draft.object = { id: transcript.id };
+    this.#become("transcribing", told);
     const length = await lengthOf(file);
     if (length > 0 && Number.isFinite(length)) transcript.cut = length;
     let failure;

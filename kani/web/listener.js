@@ -98,7 +98,7 @@ export class Listener {
     if (!this.#socket) return;
     this.#send(markerMessage(1));
     for (let n = 0; n < (TAIL_S * RATE) / PIECE; n++) this.#send(audioMessage(new Float32Array(PIECE)));
-    const late = setTimeout(this.#over, LAST_WORDS_WITHIN_MS);
+    const late = setTimeout(() => this.#over((this.missed = true)), LAST_WORDS_WITHIN_MS);
     await this.#ends;
     clearTimeout(late);
     this.#close();

@@ -242,6 +242,7 @@ class Playback {
 
   /** Silence at once, and no more work for the server. */
   stop() {
+    sources.forget(this);
     if (!this.busy) return;
     this.acts.book()?.keepHeard();
     this.#keepPlace();

@@ -58,6 +58,7 @@ export class RecordingPlayer {
 
   /** Have no recording any more. */
   drop() {
+    sources.forget(this);
     find("heard").hidden = true;
     if (!this.#audio.src) return;
     URL.revokeObjectURL(this.#audio.src);

@@ -38,7 +38,7 @@ export const sources = {
   begin(source) {
     const heard = source.brief ? (waits ?? sources.all.find((one) => one !== source && one.sounds) ?? null) : null;
     quiet(source);
-    waits = heard;
+    waits = heard?.rests ? heard : null;
     if (!source.brief) sources.current = source;
     sources.begins();
   },
@@ -49,6 +49,9 @@ export const sources = {
     waits = null;
     next?.play?.();
   },
+
+  /** One was stopped, or is no more: it does not go on after a sample. @param {Source} source */
+  forget: (source) => (waits = waits === source ? null : waits),
 
   /** @param {number} share of its loudness, 0 to 1 */
   fade(share) {

@@ -254,6 +254,7 @@ export class TalkPanel {
   #write(text) {
     if (!text) return;
     if (!this.#session) this.#begin();
+    if (this.rests) this.play();
     this.#view.text.value = "";
     this.#remember();
     this.#session.write(text);

@@ -220,6 +220,7 @@ export class TalkSession {
       answer.begun = true;
       answer.item = item;
       this.#player.begin();
+      if (this.rests) this.#player.pause(true);
       this.#told.begins();
     }
     if (type === "response.output_audio_transcript.delta") return this.#told.text(delta);

@@ -155,12 +155,12 @@ export class TranscriptView {
     return () => (next ? query("[contenteditable]", next).focus() : line.blur());
   }
 
-  /** Change the rows by one of them, as it is written now; act(row) returns the one where the cursor goes, and the character of it. */
+  /** Change the rows by one of them, as it is written now; act(row) returns the one where the cursor goes, and the character of it. An emptied one is left, which takes it out. */
   #change(n, act) {
     const row = this.#transcript.rows[n];
     const { textContent } = query("[contenteditable]", this.#elements[n]);
+    if (!textContent.trim()) return query("[contenteditable]", this.#elements[n - 1]).focus();
     if (textContent.trim() !== textOf(row)) this.#transcript.correct(row, textContent);
-    if (!row.words.length) return;
     const [reached, at] = act(row);
     this.#redraw();
     const line = query("[contenteditable]", this.#elements[this.#transcript.rows.indexOf(reached)]);

@@ -12,7 +12,7 @@ export const between = (before, after) => before === "" || /\s$/u.test(before) |
 export const textOf = (...rows) => rows.flatMap(({ words }) => words).map(({ text, glued }, n) => (glued || n === 0 ? "" : " ") + text).join("");
 
 /** Rows as they are before they change. */
-export const copyOf = (rows) => rows.map((row) => ({ ...row }));
+export const copyOf = (rows) => rows.map((row) => ({ ...row, words: row.words.map((word) => ({ ...word })) }));
 
 /** How far a recording was heard, and of how much, where that is known: "0:12 / 3:13". */
 export const reachOf = ({ rows, cut }) => [Math.min(rows.at(-1)?.words.at(-1).end ?? 0, cut || Infinity), ...(cut ? [cut] : [])].map(clock).join(" / ");

@@ -475,3 +475,42 @@ def test_error_of_the_server_is_told_by_its_codes(language: str, words: str) -> 
 
 def test_page_offers_the_languages_of_the_recogniser() -> None:
     assert set(run("heard-languages.js", "return m.HEARD_LANGUAGES;")) == set(LANGUAGES)
+
+
+def test_rows_that_change_leave_their_copy() -> None:
+    script = """
+      const transcript = new m.Transcript();
+      for (const text of ["One", "two.", "Three."]) transcript.add({ text, start: 0, end: 1 });
+      const before = m.copyOf(transcript.rows);
+      transcript.join(transcript.rows[1]);
+      transcript.split(transcript.rows[0], 4);
+      return before.map((row) => m.textOf(row));
+    """
+    assert run("transcript.js", script) == ["One two.", "Three."]
+
+
+@pytest.mark.parametrize(("act", "expected"), [("", 1), ("m.sources.forget(article);", 0)])
+def test_what_was_stopped_does_not_go_on_after_a_sample(act: str, expected: int) -> None:
+    script = f"""
+      let played = 0;
+      const article = {{ sounds: true, rests: false, play: () => played++ }};
+      article.pause = () => Object.assign(article, {{ sounds: false, rests: true }});
+      m.sources.all.push(article);
+      m.sources.begin({{ brief: true, sounds: true }});
+      {act}
+      m.sources.end();
+      return played;
+    """
+    assert run("sources.js", script) == expected
+
+
+def test_a_file_larger_than_the_history_drives_nothing_out() -> None:
+    # As in a browser where storage is disabled.
+    script = """
+      globalThis.indexedDB = { open: () => { throw new DOMException(); } };
+      const history = new m.History();
+      for (const [id, mebibytes] of Object.entries({ first: 90, second: 90, large: 201 }))
+        await history.put({ id, time: 0, kind: "transcript", recording: { size: mebibytes * 2 ** 20 } });
+      return (await history.list()).filter(({ recording }) => recording).map(({ id }) => id).sort();
+    """
+    assert run("history.js", script) == ["first", "large", "second"]

@@ -54,6 +54,32 @@ def test_a_row_is_divided_and_joined_again(visit: Visit, recording: Path) -> Non
     expect(page.locator(ROW).nth(1)).to_contain_text("Dear Mr. Brown!")
 
 
+def test_an_emptied_row_is_left_by_backspace_and_the_next_one_stays(visit: Visit, recording: Path) -> None:
+    _, page = corrected(visit, recording)
+    page.locator(f"{ROW} [contenteditable]").nth(1).focus()
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Backspace")
+    expect(page.locator(ROW)).to_have_count(2)
+    expect(page.locator(f"{ROW} [contenteditable]").first).to_be_focused()
+    page.locator(f"{ROW} [contenteditable]").last.focus()
+    assert texts(page) == ["Good morning, Mr. Brown!", "Shall we go?"]
+    page.click("#toast-undo")
+    expect(page.locator(ROW)).to_have_count(3)
+
+
+def test_a_speaker_that_was_renamed_has_that_name_when_it_is_opened_again(
+    visit: Visit, recording: Path
+) -> None:
+    visitor, page = corrected(visit, recording, "AB")
+    page.locator(f"{ROW} input").first.fill("Ana")
+    page.locator(f"{ROW} input").first.press("Tab")
+    page.click("#listen-clear")
+    page.locator("#history button", has_text="Open").click()
+    expect(page.locator(f"{ROW} b").first).to_have_text("Ana:")
+    assert b"Ana: Good" in visitor.download("#history button:has-text('Download')")
+
+
 def test_a_row_is_given_to_another_speaker(visit: Visit, recording: Path) -> None:
     visitor, page = corrected(visit, recording, "AB")
     page.locator(f"{ROW} [contenteditable]").nth(1).focus()

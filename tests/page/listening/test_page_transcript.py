@@ -248,6 +248,24 @@ def test_files_that_were_not_heard_to_their_end_are_kept(visit: Visit, recording
     expect(status).to_have_text("Done")
 
 
+def test_a_recording_that_is_dropped_on_another_tab_is_transcribed_once(
+    visit: Visit, recording: Path
+) -> None:
+    page = transcribe(visit(), recording, events(ENGLISH))
+    page.click("#tab-speak")
+    page.evaluate(
+        """() => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([new Uint8Array(99)], "dropped.mp3"));
+            const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+            document.body.dispatchEvent(drop);
+        }"""
+    )
+    expect(page.locator("#listen-drop")).to_have_attribute("data-state", "done")
+    expect(page.locator("#listen-queue li")).to_have_text("dropped.mp3Done")
+    expect(page.locator("#history li")).to_have_count(2)
+
+
 SCRIPT = """
   const transcript = new m.Transcript();
   transcript.add({ text: a[0], start: 0, end: 9 }, a[1]);
