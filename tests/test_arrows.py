@@ -14,18 +14,18 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 2_701,
+    "kani/books": 2_721,
     "kani/cli": 3_462,
     "kani/composition": 1_786,
-    "kani/core": 17_070,
+    "kani/core": 17_076,
     "kani/engines": 25_574,
     "kani/library": 1_336,
-    "kani/protocols": 24_150,
+    "kani/protocols": 24_183,
     "kani/ray": 747,
     "kani/runtime": 3_726,
     "kani/server": 4_825,
     "kani_text": 20_096,
-    "tests": 81_542,
+    "tests": 81_633,
     "benchmarks": 9_574,
     "tools": 7_530,
 }
