@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from pypdf import PdfReader
 from pypdf.errors import DependencyError, PyPdfError
@@ -50,15 +51,7 @@ def read_pdf(path: Path) -> Book:
     """Read a document. Raises UnreadableBook and OSError."""
     with path.open("rb") as file:
         try:
-            reader = PdfReader(file)
-            if reader.is_encrypted and not reader.decrypt(""):
-                raise UnreadableBook(ENCRYPTED)
-            if len(reader.pages) > MAX_PAGES:
-                raise UnreadableBook(f"has more than {MAX_PAGES:,} pages: divide it")
-            pages = [page.extract_text() for page in reader.pages]
-            facts: Mapping[str, object] = reader.metadata or {}
-            title, author = (line(str(facts.get(name, ""))) for name in ("/Title", "/Author"))
-            starts = dict(_outline(reader))
+            pages, title, author, starts = _read(file)
         except DependencyError as error:  # its cipher is another package's
             raise UnreadableBook(ENCRYPTED) from error
         except _DAMAGED as error:
@@ -73,7 +66,7 @@ def read_pdf(path: Path) -> Book:
     book = Book(title or path.stem, author, "", (), left_out={"pages": empty} if empty else {})
     if len(starts) < 2:
         return book.divided(_blocks(pages))
-    # What is before the first chapter is one, too.
+    # The pages before the first chapter are one, too.
     begins = sorted({0: book.title, **starts}.items())
     ends = [at for at, _ in begins[1:]] + [len(pages)]
     chapters = (
@@ -81,6 +74,19 @@ def read_pdf(path: Path) -> Book:
         for (at, name), end in zip(begins, ends, strict=True)
     )
     return replace(book, chapters=tuple(chapter for chapter in chapters if chapter.paragraphs))
+
+
+def _read(file: IO[bytes]) -> tuple[list[str], str, str, dict[int, str]]:
+    """Return the text of the pages, title, author, and the chapters' titles by their pages."""
+    reader = PdfReader(file)
+    if reader.is_encrypted and not reader.decrypt(""):
+        raise UnreadableBook(ENCRYPTED)
+    if len(reader.pages) > MAX_PAGES:
+        raise UnreadableBook(f"has more than {MAX_PAGES:,} pages: divide it")
+    pages = [page.extract_text() for page in reader.pages]
+    facts: Mapping[str, object] = reader.metadata or {}
+    title, author = (line(str(facts.get(name, ""))) for name in ("/Title", "/Author"))
+    return pages, title, author, dict(_outline(reader))
 
 
 def _outline(reader: PdfReader) -> Iterator[tuple[int, str]]:

@@ -12,7 +12,7 @@ from kani.books.book import Block, Book, UnreadableBook, line
 
 _TEXT, _STYLES, _FACTS = "word/document.xml", "word/styles.xml", "docProps/core.xml"
 _SIGNS = {"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
-# What was deleted, what is drawn, and what a field computes are no text.
+# Deleted words, drawings and the instructions of fields are no text.
 _UNREAD = frozenset({"del", "moveFrom", "drawing", "pict", "object", "instrText", "fldData"})
 _LEFT_OUT = {
     "drawing": "pictures",

@@ -1,4 +1,4 @@
-"""Answers at the pace at which they are heard, for wires whose other end plays whatever comes."""
+"""Answers in real time, for clients that play audio as it comes."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class PacedAudio:
         self.tell(utterance, lambda _: self._begun.pop(utterance)[0]())
 
     def clear(self) -> None:
-        """End all utterances, also one whose next samples are still being made."""
+        """End all utterances, including one that is still being made."""
         cleared, self._begun = self._begun, {}
         self._queue.clear()
         self._queued = 0
@@ -101,7 +101,7 @@ class PacedAudio:
             tell_cleared()
 
     def forget(self) -> None:
-        """Drop all utterances, and tell nobody: a queue that is left would keep their answers in memory."""
+        """Drop all utterances without a word to their answers, which the queue would keep in memory."""
         self._begun.clear()
         self._queue.clear()
 

@@ -106,7 +106,7 @@ class AlignmentSession(AbstractAsyncContextManager["AlignmentSession"]):
         texts = _spoken_texts(self._text, self._language)
         failed: EngineFailed | None = None
         while (part := await self._step(POOL, next, texts, None)) is not None:
-            # What cannot be spoken, or has no sound, is left out.
+            # Text that cannot be spoken, or has no sound, is left out.
             try:
                 reference = await self._voice.render(part.text, self._language, 1.0)
                 with suppress(ValueError):

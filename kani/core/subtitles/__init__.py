@@ -178,7 +178,7 @@ class CueBuilder:
 
 
 def words_and_cues(text: str, spans: Iterable[Span]) -> tuple[list[Word], list[Cue]]:
-    """Return the words and the cues of a text, all spans of which are there."""
+    """Return the words and the cues of a text from all its spans."""
     builder, words = CueBuilder(text), WordTimer(text).feed(spans)
     cues = [cue for word in words for cue in builder.add(word)]
     return words, cues + builder.finish()

@@ -1,1 +1,1 @@
-"""What is heard in a conversation: audio in, turns and their transcripts out."""
+"""The input of a conversation: audio in, turns and their transcripts out."""

@@ -1,4 +1,4 @@
-"""What a conversation tells its client about the input."""
+"""Events about the input, for the client of a conversation."""
 
 from __future__ import annotations
 

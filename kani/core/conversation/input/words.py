@@ -44,7 +44,7 @@ class TurnWords:
         await self._events.committed(item, self._history.append(item))
 
     async def complete_while(self, known: Callable[[Transcript], bool]) -> None:
-        """Complete pending transcripts, up to the first whose words are not ``known``."""
+        """Complete pending transcripts in order, until the words of one are not ``known``."""
         while self.pending and known(self.pending[0]):
             await self.complete(self.pending.popleft())
 

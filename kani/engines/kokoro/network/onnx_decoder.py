@@ -1,4 +1,4 @@
-"""What comes before the generator as its graphs have it, on onnxruntime: for checkpoints."""
+"""The decoder's part before the generator, run on onnxruntime, for checkpoints."""
 
 from __future__ import annotations
 

@@ -181,24 +181,11 @@ async def read_session(given: dict[str, Any], service: SpeechService, instructio
     instructions: of a session that gives none.
     """
     session = convert(given, _Session, "session")
-    audio = session.audio or _Audio()
-    audio_format = read_format(audio.format, "session.audio.format", WIDEBAND)
-    voice = audio.output.voice if audio.output is not None else None
-    told = session.instructions if (session.instructions or "").strip() else instructions
-    config = SessionConfig(
-        model=session.model,
-        input_format=audio_format,
-        transcription=Transcription(),
-        turns=TurnDetection("semantic_vad"),
-        output_format=audio_format,
-        answers=True,
-        instructions=told or "",
-        voice=(voice.id if isinstance(voice, VoiceId) else voice) or DEFAULT_VOICE,
-    )
+    config = _configured(session, instructions)
     delegation = session.delegation
     kind = delegation.type if delegation is not None else None
     history = [_message(item) for item in session.input or ()]
-    live = LiveSession(new_id("live"), session.model, kind, config, told or "", {}, history)
+    live = LiveSession(new_id("live"), session.model, kind, config, config.instructions, {}, history)
     if kind == "client":
         live.config = replace(config, tools=(HAND_OVER,))
     elif delegation is not None:
@@ -209,6 +196,24 @@ async def read_session(given: dict[str, Any], service: SpeechService, instructio
         live.notices.append(EventError(f"{error}: the default voice speaks", error.code, error.param))
         live.config = replace(live.config, voice=DEFAULT_VOICE)
     return live
+
+
+def _configured(session: _Session, instructions: str) -> SessionConfig:
+    """Return the configuration of a session; instructions: of one that gives none."""
+    audio = session.audio or _Audio()
+    audio_format = read_format(audio.format, "session.audio.format", WIDEBAND)
+    voice = audio.output.voice if audio.output is not None else None
+    told = session.instructions if (session.instructions or "").strip() else instructions
+    return SessionConfig(
+        model=session.model,
+        input_format=audio_format,
+        transcription=Transcription(),
+        turns=TurnDetection("semantic_vad"),
+        output_format=audio_format,
+        answers=True,
+        instructions=told or "",
+        voice=(voice.id if isinstance(voice, VoiceId) else voice) or DEFAULT_VOICE,
+    )
 
 
 def _message(item: _Item) -> Message:
