@@ -14,16 +14,16 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 2_721,
+    "kani/books": 2_727,
     "kani/cli": 3_462,
     "kani/composition": 1_786,
     "kani/core": 17_076,
     "kani/engines": 25_574,
     "kani/library": 1_336,
-    "kani/protocols": 24_183,
+    "kani/protocols": 24_188,
     "kani/ray": 747,
     "kani/runtime": 3_726,
-    "kani/server": 4_825,
+    "kani/server": 4_833,
     "kani_text": 20_096,
     "tests": 81_633,
     "benchmarks": 9_574,
