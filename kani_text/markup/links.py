@@ -7,14 +7,14 @@ from enum import Enum, auto
 
 from kani_text.markup.masked_text import MAX_HELD_BACK, MAX_LOOKAHEAD, PendingText
 
-_TEXT = r"(?:[^\[\]\\\n]|\\[^\n]|\[[^\[\]\n]*\])*+"
+_TEXT = r"(?:[^\[\]\\\n]|\\[^\n]|\[[^\[\]\n]*\])*"
 _LINK = re.compile(rf"\[{_TEXT}\](?=[(\[])")
 _LINK_BEGUN = re.compile(rf"\[{_TEXT}(?:\\|\[[^\[\]\n]*|\])?")
 
 _TITLE = r"""(?:"[^"\n]*"|'[^'\n]*'|\([^()\n]*\))"""
-_TARGET = r"(?:<[^<>\n]*>|(?:[^\s()\\<]|\\[^\n]|\([^\s()]*\))*+)"
+_TARGET = r"(?:<[^<>\n]*>|(?:[^\s()\\<]|\\[^\n]|\([^\s()]*\))*)"
 _END = re.compile(rf"\](?:\([ \t]*{_TARGET}(?:[ \t]+{_TITLE})?[ \t]*\)|\[[^\[\]\n]*\])")
-_TARGET_BEGUN = r"(?:<[^<>\n]*|(?:[^\s()\\<]|\\[^\n]|\([^\s()]*\))*+(?:\\|\([^\s()]*)?)"
+_TARGET_BEGUN = r"(?:<[^<>\n]*|(?:[^\s()\\<]|\\[^\n]|\([^\s()]*\))*(?:\\|\([^\s()]*)?)"
 _TITLE_BEGUN = rf"""(?:"[^"\n]*|'[^'\n]*|\([^()\n]*|{_TITLE}[ \t]*)"""
 _END_BEGUN = re.compile(rf"\](?:\([ \t]*(?:{_TARGET_BEGUN}|{_TARGET}[ \t]+{_TITLE_BEGUN}?)|\[[^\[\]\n]*)?")
 _LONG_TARGET = re.compile(rf"\]\([^\s)]{{{MAX_HELD_BACK - 2}}}")

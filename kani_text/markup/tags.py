@@ -48,9 +48,9 @@ _NAME = r"[A-Za-z][A-Za-z0-9:_-]{0,30}"
 _VALUE = r"""(?:"[^"<]*"|'[^'<]*'|“[^”<]*”|[^\s"'<>=`“]+)"""
 _BARE = r"(?:open|hidden|controls|async|defer|disabled|checked|required|reversed|autoplay|loop|muted)"
 _ATTRIBUTE = rf"\s+(?:[A-Za-z_:][A-Za-z0-9_:.-]*\s*=\s*{_VALUE}|{_BARE}(?=[\s/>]))"
-_TAG = re.compile(rf"<(/?)({_NAME})((?:{_ATTRIBUTE})*+)\s*(/?)\s*>", re.IGNORECASE)
+_TAG = re.compile(rf"<(/?)({_NAME})((?:{_ATTRIBUTE})*)\s*(/?)\s*>", re.IGNORECASE)
 _TAG_BEGUN = re.compile(
-    rf"""<(?:/?(?:{_NAME}(?:{_ATTRIBUTE})*+
+    rf"""<(?:/?(?:{_NAME}(?:{_ATTRIBUTE})*
     (?:\s+(?:[A-Za-z_:][A-Za-z0-9_:.-]*(?:\s*=\s*(?:"[^"<]*|'[^'<]*|“[^”<]*|[^\s"'<>=`“]+)?|\s*))?)?
     \s*/?\s*)?)?""".replace("\n    ", ""),
     re.IGNORECASE,

@@ -14,7 +14,7 @@ MAX_PROLOG = 300
 _BLANK = "\ufeff \t\r\n"
 _ROOTS = ("<speak", "<!DOCTYPE speak")
 _SKIPPED = ("<?xml", "<!--")
-_PROLOG = re.compile(r"(?:<\?xml.*?\?>|<!--.*?-->|\s)*+", re.DOTALL)
+_PROLOG = re.compile(r"(?:<\?xml.*?\?>|<!--.*?-->|\s)*", re.DOTALL)
 _COMPLETE = re.compile(r"</speak\s*>\s*\Z")
 
 

@@ -19,7 +19,7 @@ MAX_ATTRIBUTES = 20
 
 _NAME = r"[A-Za-z_][\w.:-]{0,63}"
 _VALUE = r"""(?:"[^"<]*"|'[^'<]*')"""
-_TAG = re.compile(rf"<(/?)({_NAME})((?:\s+{_NAME}\s*=\s*{_VALUE})*+)\s*(/?)>")
+_TAG = re.compile(rf"<(/?)({_NAME})((?:\s+{_NAME}\s*=\s*{_VALUE})*)\s*(/?)>")
 _ATTRIBUTE = re.compile(rf"({_NAME})\s*=\s*({_VALUE})")
 _NAMED = re.compile(rf"</?{_NAME}")
 _TEXT = re.compile(r"[^<&]+")

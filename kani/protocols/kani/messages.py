@@ -18,6 +18,7 @@ from kani.core.types import Recording, Sampling, SpeechChunk, SpeechRequest
 from kani.protocols.shared.calls.bodies import (
     QUOTATIONS,
     UNUSED,
+    Melody,
     Seed,
     Speed,
     Temperature,
@@ -84,7 +85,7 @@ class Config(msgspec.Struct, frozen=True):
     lexicon: Annotated[dict[str, Any] | None, about("Pronunciations by word.")] = None
     normalize: Annotated[bool | None, about("Whether numbers and the like are spelled out.")] = None
     quotations: Annotated[bool | None, QUOTATIONS] = None
-    melody: Annotated[Strength | None, about("Share of the melody of questions and lists.")] = None
+    melody: Melody | None = None
     ssml: Annotated[bool | None, about("Whether the text is SSML; default: if it begins with <speak>.")] = (
         None
     )

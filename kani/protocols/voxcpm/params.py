@@ -66,6 +66,7 @@ class Given(Options, kw_only=True):
     lexicon: dict[str, str] = {}
     normalize: bool = True
     quotations: bool = True
+    melody: float | None = None
     seed: int | None = None
 
 
@@ -102,6 +103,7 @@ class Params(Given, kw_only=True):
             lexicon=self.lexicon,
             normalize=self.normalize,
             quotations=self.quotations,
+            melody=self.melody,
             sampling=Sampling(seed=self.seed),
             reference=reference,
             options=options,

@@ -26,6 +26,7 @@ from kani.protocols.shared.calls.bodies import (
     QUOTATIONS,
     UNUSED,
     Fault,
+    Melody,
     NoObject,
     UnwantedJson,
     WrongFields,
@@ -63,6 +64,7 @@ class CommonFields(Struct, kw_only=True):
     model_id: Model = models.DEFAULT_MODEL
     language_code: Annotated[str | None, about("Tag of the text's language; detected by default.")] = None
     quotations: Annotated[bool, QUOTATIONS] = True
+    melody: Melody | None = None
     seed: Annotated[Seed | None, about("Seed of the sampling, for engines that sample.")] = None
     apply_text_normalization: Annotated[
         str, one_of(NORMALIZATION_CHOICES, "Whether numbers and the like are spelled out.")
@@ -132,6 +134,7 @@ class SpeechBody:
     is_dialogue: bool
     language: str | None  # BCP 47 tag; None is detected from each text
     quotations: bool  # whether those in another language are spoken in it
+    melody: float | None
     settings: VoiceSettings
     seed: int | None
     normalize: bool  # whether numbers, abbreviations and the like are spelled out
@@ -182,6 +185,7 @@ def _body(
         isinstance(fields, DialogueFields),
         fields.language,
         fields.quotations,
+        fields.melody,
         settings,
         fields.seed,
         fields.normalize,

@@ -201,6 +201,7 @@ async def _open_speech(
                 voice=speakers[line.voice_id],
                 language=body.language,
                 quotations=body.quotations,
+                melody=body.melody,
                 languages=languages,
                 speed=body.settings.speed,
                 normalize=body.normalize,

@@ -19,6 +19,7 @@ from kani.protocols.openai.speech.tags import Turn
 from kani.protocols.openai.voice_names import DEFAULT_NAME
 from kani.protocols.shared.calls.bodies import (
     QUOTATIONS,
+    Melody,
     Speed,
     about,
     object_of,
@@ -69,6 +70,7 @@ class Spoken(Struct, kw_only=True):
     language: Annotated[str | None, about("Tag or name of the text's language; detected by default.")] = None
     lang_code: Annotated[str | None, about("The same by a name of Kokoro-FastAPI's.")] = None
     quotations: Annotated[bool, QUOTATIONS] = True
+    melody: Melody | None = None
     voice_aliases: Annotated[
         dict[str, str | VoiceAlias],
         about('Names for voices in this request, each a voice or {"voice", "rate"}.', max_length=MAX_ALIASES),

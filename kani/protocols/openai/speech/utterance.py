@@ -59,6 +59,7 @@ async def open_utterance(
                 voices=speaker.choice.voices,
                 language=body.language,
                 quotations=body.given.quotations,
+                melody=body.given.melody,
                 languages=languages,
                 speed=body.total_speed if rate == 1 else within_speed(body.total_speed * rate),
                 emotion=body.style.emotion,

@@ -42,6 +42,9 @@ def within(allowed: Range, text: str | None = None) -> Meta:
     return Meta(ge=allowed.low, le=allowed.high, description=text)
 
 
+Melody = Annotated[float, within(RANGES["melody"], "Share of the melody of questions and lists.")]
+
+
 def one_of(names: Iterable[str], text: str) -> Meta:
     """Return the description of a name, which the parser looks up in a table."""
     return Meta(description=text, extra_json_schema={"enum": [*names]})
