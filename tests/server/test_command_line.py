@@ -112,6 +112,7 @@ def test_automatic_recogniser_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch
     [
         ("KANI_LEXICON", "lexicon (KANI_LEXICON): there is no "),
         ("KANI_MODELS_DIR", "models_dir (KANI_MODELS_DIR): there is no "),
+        ("KANI_TURN_MODEL", "turn_model (KANI_TURN_MODEL): there is no "),
         ("KANI_DATA_DIR", "data_dir (KANI_DATA_DIR): no voice can be stored in "),
     ],
 )
@@ -141,6 +142,7 @@ def test_server_that_cannot_start_prints_one_line(run: Run, tmp_path: Path) -> N
     models = {"KANI_KOKORO_MODELS": f"de={tmp_path}"}
     for engine, environment, complaint in (
         (("kani", "--model", "nowhere"), {}, "the Kani engine cannot start: 'nowhere' is neither"),
+        (("espeak",), {"KANI_TURN_MODEL": str(tmp_path)}, f"turn_model (KANI_TURN_MODEL): {tmp_path} is no "),
         (("kokoro",), models, "KANI_KOKORO_MODELS: the checkpoint in "),
         (
             ("espeak",),
