@@ -269,7 +269,8 @@ async def measure(said: Sequence[Case], pass_s: float, *, verbose: bool) -> None
     print(f"The turn model: {np.median(model.took_s) * 1000:.0f} ms a call, {len(model.took_s)} calls.\n")
     if verbose:
         for case in found["sound and words"]["Realtime, `semantic_vad`"].cut:
-            print(f"    cut after: {case.before} ({case.pause_s[1] - case.pause_s[0]:.2f} s)")
+            found_pauses = [f"{pause.before} ({pause.end_s - pause.start_s:.2f} s)" for pause in case.pauses]
+            print("    cut after one of: " + " | ".join(found_pauses))
 
 
 def main() -> None:

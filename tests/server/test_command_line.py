@@ -142,13 +142,13 @@ def test_server_that_cannot_start_prints_one_line(run: Run, tmp_path: Path) -> N
     models = {"KANI_KOKORO_MODELS": f"de={tmp_path}"}
     for engine, environment, complaint in (
         (("kani", "--model", "nowhere"), {}, "the Kani engine cannot start: 'nowhere' is neither"),
-        (("espeak",), {"KANI_TURN_MODEL": str(tmp_path)}, f"turn_model (KANI_TURN_MODEL): {tmp_path} is no "),
         (("kokoro",), models, "KANI_KOKORO_MODELS: the checkpoint in "),
         (
             ("espeak",),
             {"KANI_ELEVENLABS_VOICES": "a=nobody"},
             "KANI_ELEVENLABS_VOICES: unknown voice 'nobody'",
         ),
+        (("espeak",), {"KANI_TURN_MODEL": str(tmp_path)}, f"turn_model (KANI_TURN_MODEL): {tmp_path} is no "),
     ):
         ended, _, line = run("--engine", *engine, **environment)
         assert (ended, line.count("\n")) == (2, 1)

@@ -160,8 +160,8 @@ class Settings(ConversationSettings):
     turn_model: Path | None = setting(
         None,
         "KANI_TURN_MODEL",
-        about="Network that hears whether a speaker has said all: an ONNX file with smart-turn v3's input and "
-        "output. Not set: smart-turn v3.2.",
+        about="Network that hears whether a speaker has said all: an ONNX file with the input and output of "
+        "smart-turn v3. Not set: smart-turn v3.2.",
     )
     recognizer_address: WorkerAddresses = setting(
         (),

@@ -44,11 +44,12 @@ class Tuning:
 
     ask_s: float = 0.2  # silence after which the model is asked
     longest_wait_s: float = 0.25  # for the model, until the pause counts as unknown
-    complete: tuple[tuple[float, float], ...] = ((0.0, 0.985), (0.55, 0.97), (1.0, 0.9))
+    complete: tuple[tuple[float, float], ...] = ((0.0, 0.985), (0.55, 0.97), (1.0, 0.92))
     # silence, and the least probability of a complete turn from it on
     reply_s: float = 0.5  # silence that ends a short reply, however it sounds
     before_reply_s: float = 2.0  # least silence before it: what follows a shorter one goes on with a turn
-    no_mark: float = 0.07  # that a last word without the mark of an end takes off the probability
+    no_mark: float = 0.07  # that a last word without the mark of an end takes off the probability, but for
+    # speech after a pause within the turn: recognisers often write no mark there
     unmarked_words: int = 20  # a recogniser that wrote so many words without a mark writes none
     complete_after_s: Pauses = (0.20, 0.25, 0.30, 0.60)  # silence with which a pause is likely
     unfinished_after_s: Pauses = (0.30, 0.75, 1.50, 2.00)
@@ -90,6 +91,7 @@ class PauseJudge:
         self._audio = RecentAudio(sample_rate, HEARD_S, at)
         self._words: deque[RecognizedWord] = deque(maxlen=_RECENT_WORDS)
         self._begun_s = 0.0  # start of the speech since a silence of ``before_reply_s``, in the gate's time
+        self._resumed = False  # True after a pause in that speech
         self._unmarked = 0  # words since the stream's start without a mark; -1 once there was one
         self._loading: asyncio.Task[None] = asyncio.ensure_future(model.prepare())
         self._asked: asyncio.Task[float] | None = None  # in this pause
@@ -110,8 +112,11 @@ class PauseJudge:
         for voice in step.voices:
             ended_s = self._gate.speech_end_s
             self._gate.feed(voice)
-            if not ended_s or self._gate.onset_s - ended_s >= self._tuning.before_reply_s:
-                self._begun_s = self._gate.onset_s
+            paused_s = self._gate.onset_s - ended_s
+            if not ended_s or paused_s >= self._tuning.before_reply_s:
+                self._begun_s, self._resumed = self._gate.onset_s, False
+            elif paused_s >= self._tuning.ask_s:
+                self._resumed = True
         end = (step.index + 1) * round(STEP_S * self._rate)
         self._audio.forget(end)
         if self._gate.speaking or not self._gate.speech_end_s or not step.voices:
@@ -164,9 +169,8 @@ class PauseJudge:
         if goes_on(words, self._words[-1].language):
             return 0.0
         heard = await self._heard()
-        if heard is None or ends_turn(words[-1]) or self._unmarked > self._tuning.unmarked_words:
-            return heard
-        return max(0.0, heard - self._tuning.no_mark)
+        enough = ends_turn(words[-1]) or self._resumed or self._unmarked > self._tuning.unmarked_words
+        return heard if heard is None or enough else max(0.0, heard - self._tuning.no_mark)
 
     async def _heard(self) -> float | None:
         """Return what the model says of this pause; None if it is too slow, or missing."""
