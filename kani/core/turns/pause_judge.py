@@ -74,8 +74,9 @@ def has_probably_ended(step: Step, words: Sequence[str], language: str) -> bool:
     """
     if not (step.settled and words):
         return False
-    likely = step.completeness is None or step.completeness >= PROBABLE
-    return likely and ends_turn(words[-1]) and not goes_on(words, language)
+    completeness = PROBABLE if step.completeness is None else step.completeness
+    least = PROBABLE if ends_turn(words[-1]) else TUNING.complete[-1][1]
+    return completeness >= least and not goes_on(words, language)
 
 
 class PauseJudge:

@@ -196,7 +196,11 @@ async def test_sound_and_words_end_a_turn_once_the_words_are_decided() -> None:
     [
         (LIKELY, "Turn it on.", LATER_S),
         (POSSIBLE, "Turn it on.", LAST_S),
-        (POSSIBLE + TUNING.no_mark + 0.001, "Turn it", LAST_S),  # recognisers leave out the marks of some sentences
+        (
+            POSSIBLE + TUNING.no_mark + 0.001,
+            "Turn it",
+            LAST_S,
+        ),  # marks are left out at times
         *((0.0, reply, TUNING.reply_s) for reply in ("Yes.", "Stop")),  # however it sounds
     ],
 )
