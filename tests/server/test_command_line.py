@@ -148,11 +148,16 @@ def test_server_that_cannot_start_prints_one_line(run: Run, tmp_path: Path) -> N
             {"KANI_ELEVENLABS_VOICES": "a=nobody"},
             "KANI_ELEVENLABS_VOICES: unknown voice 'nobody'",
         ),
-        (("espeak",), {"KANI_TURN_MODEL": str(tmp_path)}, f"turn_model (KANI_TURN_MODEL): {tmp_path} is no "),
     ):
         ended, _, line = run("--engine", *engine, **environment)
         assert (ended, line.count("\n")) == (2, 1)
         assert line.startswith(f"start_websocket_server.py: {complaint}")
+
+
+def test_wrong_turn_model_ends_the_start(run: Run, tmp_path: Path) -> None:
+    code, _, line = run("--engine", "espeak", KANI_TURN_MODEL=str(tmp_path))
+    assert (code, line.count("\n")) == (2, 1)
+    assert f"turn_model (KANI_TURN_MODEL): {tmp_path} is no network like smart-turn v3" in line
 
 
 async def test_banner_names_address_engine_and_a_command_that_works(tmp_path: Path) -> None:

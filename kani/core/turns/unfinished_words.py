@@ -78,6 +78,7 @@ fr bien-sûr pas-encore pas-maintenant merci-beaucoup moi-aussi ça-va pourquoi-
 it va-bene grazie-mille ho-capito non-ora non-ancora perché-no
 pt agora-não ainda-não pode-ser eu-também
 de ist-gut noch-nicht vielen-dank ich-auch alles-klar
+hi ठीक-है जी-हाँ अभी-नहीं पता-नहीं
 """
 
 _CLAUSES = """

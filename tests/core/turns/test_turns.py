@@ -166,8 +166,8 @@ async def judged(
                 part_s = (at + SPEECH_STEPS * number / len(words)) * STEP_S
                 judge.add_word(RecognizedWord(word, part_s - 0.05, part_s, "en"))
         until = int((index - at + 1) * STEP_S / 0.032 + 1e-9)
-        voice = silent < 0 and not (paused and 2 <= index - at < 6)
-        voices = tuple([0.9 * voice] * (until - chunks))
+        speaks = silent < 0 and not (paused and 2 <= index - at < 6)
+        voices = tuple([0.9 * speaks] * (until - chunks))
         chunks = until
         for voice in voices:
             gate.feed(voice)
