@@ -39,6 +39,9 @@ EVERYDAY = texts("everyday")
 SPOKEN_TO_AN_ASSISTANT = texts("spoken_to_an_assistant")
 """The first half tunes turns, the other judges them."""
 
+TURNS_WITH_PAUSES = texts("turns_with_pauses")
+"""Likewise; "|" marks a pause."""
+
 ARTICLE_1 = {language: text for language, (text,) in texts("article_1").items()}
 """A text of each language that nothing was tuned on."""
 

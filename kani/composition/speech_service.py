@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from dataclasses import KW_ONLY, dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -76,7 +77,7 @@ def build_service(
         late_engine=builder.late_engine(engines),
         recognizer=builder.recognizer(discover_recognizers),
         starts_recognizer=settings.recognizer != "auto",
-        turn_model=build_turn_model(),
+        turn_model=build_turn_model(settings.turn_model),
         diarizer=build_diarizer(),
         reference_voice=build_reference_voice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
@@ -100,9 +101,15 @@ def build_reference_voice() -> ReferenceVoice:
     return EspeakReferenceVoice()
 
 
-def build_turn_model() -> TurnModel:
-    """Return what hears whether a speaker has said all; it is loaded when it is first needed."""
-    return SmartTurn()
+def build_turn_model(file: Path | None) -> TurnModel:
+    """Return what hears whether a speaker has said all; the packaged one is loaded when it is first needed.
+
+    file: another one, which is loaded now. Raises EngineUnavailable for a wrong one.
+    """
+    model = SmartTurn(file)
+    if file is not None:
+        model.load()
+    return model
 
 
 def build_diarizer() -> Diarizer:
@@ -159,7 +166,7 @@ def _check_folders(settings: Settings) -> None:
 
     Raises SettingsError for a file or folder that is named and not there, and for one that cannot be made.
     """
-    for setting in ("lexicon", "models_dir"):
+    for setting in ("lexicon", "models_dir", "turn_model"):
         if (path := getattr(settings, setting)) is not None and not is_there(path):
             raise SettingsError(f"{setting} (KANI_{setting.upper()}): there is no {path}")
     if settings.voice_bucket is not None or not (error := write_error(settings.data_dir)):

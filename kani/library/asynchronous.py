@@ -178,7 +178,7 @@ class AsyncRecognizer(GivesStreams):
             raise EngineUnavailable("recognizer: none recognises nothing")
         self._admission = Admission(limits_of(chosen), Observer())
         self._recognition = RecognitionService(
-            *(built, Observer(), self._admission, build_turn_model(), build_diarizer()),
+            *(built, Observer(), self._admission, build_turn_model(chosen.turn_model), build_diarizer()),
             reference_voice=build_reference_voice(),
         )
 

@@ -63,7 +63,7 @@ def player(monkeypatch: pytest.MonkeyPatch) -> Player:
 async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SpeechTools]:
     monkeypatch.setenv("KANI_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setattr(asynchronous, "build_own_recognizer", lambda settings: PausingRecognizer())
-    monkeypatch.setattr(asynchronous, "build_turn_model", lambda: None)
+    monkeypatch.setattr(asynchronous, "build_turn_model", lambda _: None)
     made = SpeechTools("espeak", "auto")
     yield made
     await made.aclose()

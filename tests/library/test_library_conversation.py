@@ -38,7 +38,7 @@ def turn(silence_s: float = 1.0, voice_s: float = 0.4) -> Samples:
 @pytest.fixture(autouse=True)
 def words_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only words and silence end a turn: what the turn model hears in a tone differs by processor."""
-    monkeypatch.setattr(speech_service, "build_turn_model", lambda: None)
+    monkeypatch.setattr(speech_service, "build_turn_model", lambda _: None)
 
 
 @asynccontextmanager

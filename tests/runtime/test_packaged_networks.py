@@ -81,6 +81,20 @@ def test_broken_files_are_named(
         turn_model.SmartTurn().probability(second, turn_model.SAMPLE_RATE)
 
 
+def test_turn_model_may_be_another_file(tmp_path: Path) -> None:
+    packaged = Path(turn_model.__file__).with_name(turn_model.MODEL_FILE)
+    own = tmp_path / "own.onnx"
+    own.write_bytes(packaged.read_bytes())
+    second = np.random.default_rng(3).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
+    found = turn_model.SmartTurn(own).probability(second, SAMPLE_RATE)
+    assert found == turn_model.SmartTurn().probability(second, SAMPLE_RATE)
+    own.write_bytes(b"no network")
+    voices = packaged.parent.parent / "voice_detector" / "silero_vad_v6.onnx"
+    for wrong in (own, voices, tmp_path / "missing.onnx"):
+        with pytest.raises(EngineUnavailable, match=rf"KANI_TURN_MODEL\): {wrong}.*\[1, 80, 800\]"):
+            turn_model.SmartTurn(wrong).load()
+
+
 def test_offset_silence_and_loudness_do_not_change_the_speaker() -> None:
     speech = robotic(TEXTS[0])
     pauses = np.zeros(SAMPLE_RATE // 2, np.float32)

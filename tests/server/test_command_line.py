@@ -112,6 +112,7 @@ def test_automatic_recogniser_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch
     [
         ("KANI_LEXICON", "lexicon (KANI_LEXICON): there is no "),
         ("KANI_MODELS_DIR", "models_dir (KANI_MODELS_DIR): there is no "),
+        ("KANI_TURN_MODEL", "turn_model (KANI_TURN_MODEL): there is no "),
         ("KANI_DATA_DIR", "data_dir (KANI_DATA_DIR): no voice can be stored in "),
     ],
 )
@@ -151,6 +152,12 @@ def test_server_that_cannot_start_prints_one_line(run: Run, tmp_path: Path) -> N
         ended, _, line = run("--engine", *engine, **environment)
         assert (ended, line.count("\n")) == (2, 1)
         assert line.startswith(f"start_websocket_server.py: {complaint}")
+
+
+def test_wrong_turn_model_ends_the_start(run: Run, tmp_path: Path) -> None:
+    code, _, line = run("--engine", "espeak", KANI_TURN_MODEL=str(tmp_path))
+    assert (code, line.count("\n")) == (2, 1)
+    assert f"turn_model (KANI_TURN_MODEL): {tmp_path} is no network like smart-turn v3" in line
 
 
 async def test_banner_names_address_engine_and_a_command_that_works(tmp_path: Path) -> None:

@@ -157,6 +157,12 @@ class Settings(ConversationSettings):
         about="Recogniser. `auto` takes the best one that this machine can run; `remote` is the one of the "
         "workers at KANI_RECOGNIZER_ADDRESS; `none` disables recognition.",
     )
+    turn_model: Path | None = setting(
+        None,
+        "KANI_TURN_MODEL",
+        about="Network that hears whether a speaker has said all: an ONNX file with the input and output of "
+        "smart-turn v3. Not set: smart-turn v3.2.",
+    )
     recognizer_address: WorkerAddresses = setting(
         (),
         "KANI_RECOGNIZER_ADDRESS",

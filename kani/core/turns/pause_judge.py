@@ -44,11 +44,12 @@ class Tuning:
 
     ask_s: float = 0.2  # silence after which the model is asked
     longest_wait_s: float = 0.25  # for the model, until the pause counts as unknown
-    complete: tuple[tuple[float, float], ...] = ((0.0, 0.985), (0.55, 0.97), (1.0, 0.9))
+    complete: tuple[tuple[float, float], ...] = ((0.0, 0.985), (0.55, 0.97), (1.0, 0.92))
     # silence, and the least probability of a complete turn from it on
     reply_s: float = 0.5  # silence that ends a short reply, however it sounds
     before_reply_s: float = 2.0  # least silence before it: what follows a shorter one goes on with a turn
-    no_mark: float = 0.07  # that a last word without the mark of an end takes off the probability
+    no_mark: float = 0.07  # that a last word without the mark of an end takes off the probability, unless a
+    # pause has cut the sentence: recognisers often write no mark then
     unmarked_words: int = 20  # a recogniser that wrote so many words without a mark writes none
     complete_after_s: Pauses = (0.20, 0.25, 0.30, 0.60)  # silence with which a pause is likely
     unfinished_after_s: Pauses = (0.30, 0.75, 1.50, 2.00)
@@ -73,8 +74,9 @@ def has_probably_ended(step: Step, words: Sequence[str], language: str) -> bool:
     """
     if not (step.settled and words):
         return False
-    likely = step.completeness is None or step.completeness >= PROBABLE
-    return likely and ends_turn(words[-1]) and not goes_on(words, language)
+    completeness = PROBABLE if step.completeness is None else step.completeness
+    least = PROBABLE if ends_turn(words[-1]) else TUNING.complete[-1][1]
+    return completeness >= least and not goes_on(words, language)
 
 
 class PauseJudge:
@@ -90,6 +92,7 @@ class PauseJudge:
         self._audio = RecentAudio(sample_rate, HEARD_S, at)
         self._words: deque[RecognizedWord] = deque(maxlen=_RECENT_WORDS)
         self._begun_s = 0.0  # start of the speech since a silence of ``before_reply_s``, in the gate's time
+        self._resumed_s = 0.0  # start of what follows its last pause
         self._unmarked = 0  # words since the stream's start without a mark; -1 once there was one
         self._loading: asyncio.Task[None] = asyncio.ensure_future(model.prepare())
         self._asked: asyncio.Task[float] | None = None  # in this pause
@@ -110,8 +113,11 @@ class PauseJudge:
         for voice in step.voices:
             ended_s = self._gate.speech_end_s
             self._gate.feed(voice)
-            if not ended_s or self._gate.onset_s - ended_s >= self._tuning.before_reply_s:
-                self._begun_s = self._gate.onset_s
+            paused_s = self._gate.onset_s - ended_s
+            if not ended_s or paused_s >= self._tuning.before_reply_s:
+                self._begun_s = self._resumed_s = self._gate.onset_s
+            elif paused_s >= self._tuning.ask_s:
+                self._resumed_s = self._gate.onset_s
         end = (step.index + 1) * round(STEP_S * self._rate)
         self._audio.forget(end)
         if self._gate.speaking or not self._gate.speech_end_s or not step.voices:
@@ -155,6 +161,13 @@ class PauseJudge:
         begun_s = (self._start_s or 0.0) + self._begun_s
         return [word for word in self._words if word.end_s > begun_s]
 
+    @property
+    def _continues(self) -> bool:
+        """True if the speech since the last pause continues a sentence: its end often gets no mark."""
+        resumed_s = (self._start_s or 0.0) + self._resumed_s
+        before = [word.text for word in self._said if word.end_s <= resumed_s]
+        return before != [] and not ends_turn(before[-1])
+
     async def _completeness(self) -> float | None:
         """Return how likely the turn is complete; None if neither the words nor the model can tell."""
         words = [word.text for word in self._said]
@@ -164,9 +177,8 @@ class PauseJudge:
         if goes_on(words, self._words[-1].language):
             return 0.0
         heard = await self._heard()
-        if heard is None or ends_turn(words[-1]) or self._unmarked > self._tuning.unmarked_words:
-            return heard
-        return max(0.0, heard - self._tuning.no_mark)
+        enough = ends_turn(words[-1]) or self._continues or self._unmarked > self._tuning.unmarked_words
+        return heard if heard is None or enough else max(0.0, heard - self._tuning.no_mark)
 
     async def _heard(self) -> float | None:
         """Return what the model says of this pause; None if it is too slow, or missing."""

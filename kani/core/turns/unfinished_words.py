@@ -71,6 +71,21 @@ de nummer telefonnummer handynummer code pin konto karte postleitzahl heiße nam
 de mail
 """
 
+_PHRASES = """
+en not-now not-yet thank-you sounds-good all-right that's-all right-now never-mind me-too good-idea
+es está-bien ahora-no todavía-no buena-idea yo-también eso-es ni-idea
+fr bien-sûr pas-encore pas-maintenant merci-beaucoup moi-aussi ça-va pourquoi-pas c'est-tout je-comprends
+it va-bene grazie-mille ho-capito non-ora non-ancora perché-no
+pt agora-não ainda-não pode-ser eu-também
+de ist-gut noch-nicht vielen-dank ich-auch alles-klar
+hi ठीक-है जी-हाँ अभी-नहीं पता-नहीं
+"""
+
+_CLAUSES = """
+en if than when while although though unless whether i'm you're we're they're i'll you'll we'll they'll i'd
+fr je tu il ils on ne
+"""
+
 _YES_AND_NO = """
 en yes yeah yep no nope
 es sí si no
@@ -107,6 +122,12 @@ MAIL = frozenset(("email", "mail", "correo"))
 
 COMMANDS = by_language("es para entre\nfr entre\npt para entre")
 """Words of ``NEVER`` that are commands by themselves."""
+
+PHRASES = by_language(_PHRASES)
+"""Replies of two words that are none by their first, each pair joined by a hyphen."""
+
+CLAUSES = by_language(_CLAUSES)
+"""Words of ``NEVER`` after which one more word is seldom a whole reply."""
 
 YES_AND_NO = by_language(_YES_AND_NO)
 """Words that answer a question, also before others."""

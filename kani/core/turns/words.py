@@ -7,12 +7,14 @@ import unicodedata
 from collections.abc import Sequence
 
 from kani.core.turns.unfinished_words import (
+    CLAUSES,
     COMMANDS,
     DECIMAL,
     DICTATED,
     MAIL,
     NEVER,
     OPENERS,
+    PHRASES,
     QUESTIONS,
     YES_AND_NO,
 )
@@ -77,8 +79,15 @@ def is_reply(words: Sequence[str], language: str) -> bool:
     if len(bare) > 1 and bare[0] in YES_AND_NO[language]:
         del bare[0]
     parts = any(len(word) < 2 or any(map(str.isdigit, word)) for word in bare)
-    few = len(bare) == 1 or (len(bare) == 2 and ends_turn(words[-1]))
+    few = len(bare) == 1 or (len(bare) == 2 and ends_turn(words[-1]) and _is_phrase(bare, language))
     return few and not parts and bare[-1] not in known and not goes_on(bare, language)
+
+
+def _is_phrase(pair: Sequence[str], language: str) -> bool:
+    """Return True for a set phrase, or an article or a preposition and a word: "me too", "el martes"."""
+    begins, clauses, phrases = (words.get(language, frozenset()) for words in (NEVER, CLAUSES, PHRASES))
+    begins |= QUESTIONS.get(language, frozenset())
+    return pair[0] in begins - clauses or "-".join(pair) in phrases
 
 
 def dictates(words: Sequence[str], language: str) -> bool:

@@ -38,13 +38,15 @@ _MEL = MelFeatures(80)
 class SmartTurn:
     """The network, which is loaded at its first use. One thread computes, a call at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: Path | None = None) -> None:
+        """file: another network with the same input and output; None for the one that is here."""
+        self._file = file
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="smart-turn")
         self._network: Any = None
 
     async def prepare(self) -> None:
         """Load the network, unless it is loaded. Raises EngineUnavailable."""
-        await asyncio.get_running_loop().run_in_executor(self._pool, self._load)
+        await asyncio.get_running_loop().run_in_executor(self._pool, self.load)
 
     async def completeness(self, samples: Samples, sample_rate: int) -> float:
         """Return the probability, in [0, 1], that the speaker has said all.
@@ -57,15 +59,14 @@ class SmartTurn:
 
     def probability(self, samples: Samples, sample_rate: int) -> float:
         """Return what ``completeness`` does. Blocks for some 50 ms."""
-        self._load()
+        self.load()
         recent = samples[-round(WINDOW_S * sample_rate) :]
         if sample_rate != SAMPLE_RATE:
             recent = soxr.resample(recent, sample_rate, SAMPLE_RATE)
-        window = features(recent)
-        found = self._network.run(None, {"input_features": window[None]})
-        return float(found[0].flat[0])
+        return _answer(self._network, recent)
 
-    def _load(self) -> None:
+    def load(self) -> None:
+        """Load the network, unless it is loaded, and ask it about silence. Raises EngineUnavailable."""
         if self._network is not None:
             return
         import onnxruntime
@@ -73,17 +74,30 @@ class SmartTurn:
         options = onnxruntime.SessionOptions()
         options.inter_op_num_threads = options.intra_op_num_threads = 1
         options.enable_cpu_mem_arena = False
-        file = Path(__file__).with_name(MODEL_FILE)
+        file = self._file or Path(__file__).with_name(MODEL_FILE)
         try:
             network = onnxruntime.InferenceSession(
                 str(file), sess_options=options, providers=["CPUExecutionProvider"]
             )
+            if not 0 <= _answer(network, np.zeros(SAMPLE_RATE, np.float32)) <= 1:
+                raise ValueError("it gives no probability")
         except Exception as error:
             # onnxruntime's own errors have no common class but this one.
-            raise EngineUnavailable(
+            reason = (
                 f"the turn model is missing or broken: restore kani/runtime/turn_model/{MODEL_FILE}"
-            ) from error
+                if self._file is None
+                else f"turn_model (KANI_TURN_MODEL): {file} is no network like smart-turn v3, with one input"
+                " [1, 80, 800] and one probability as output"
+            )
+            raise EngineUnavailable(reason) from error
         self._network = network
+
+
+def _answer(network: Any, samples: Samples) -> float:
+    """Return the one number that a network makes of audio (16 kHz)."""
+    (only,) = network.get_inputs()
+    (found,) = network.run(None, {only.name: features(samples)[None]})
+    return float(found.item())
 
 
 def features(samples: Samples) -> npt.NDArray[np.float32]:

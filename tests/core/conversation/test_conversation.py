@@ -330,6 +330,8 @@ def paused(silent_steps: int) -> TurnMachine:
         (4, SILENCE, "", False),
         (4, replace(SILENCE, complete=False, completeness=0.49), "Turn it on.", False),
         (4, replace(SILENCE, complete=False, completeness=0.5), "Turn it on.", True),
+        (4, replace(SILENCE, complete=False, completeness=0.91), "Turn it on", False),
+        (4, replace(SILENCE, complete=False, completeness=0.92), "Turn it on", True),
         (8, SILENCE, "Turn it on.", False),  # the turn has ended
     ],
 )

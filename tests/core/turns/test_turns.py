@@ -11,6 +11,7 @@ from kani.core.turns.interruption import Verdict, VoiceOverAnswer, is_backchanne
 from kani.core.turns.pause_judge import HEARD_S, TUNING, PauseJudge
 from kani.core.turns.recent_audio import RecentAudio
 from kani.core.turns.speech_gate import SpeechGate, pause_probabilities
+from kani.core.turns.unfinished_words import CLAUSES, PHRASES
 from kani.core.turns.words import goes_on, is_reply, plain
 from kani.core.types import Samples
 from tests.support.tables import rows
@@ -84,10 +85,12 @@ def test_words_tell_whether_a_sentence_goes_on(then: str, language: str, text: s
 @pytest.mark.parametrize(
     ("language", "texts", "reply"),
     [
-        ("en", "Yes|No, thanks.|Yes, of course!|Stop|Not now.|Tomorrow", True),
-        ("en", "Well.|So|I want.|Turn it|415|B|um|the|no and", False),
-        ("es", "Sí|Para.|Vale|No, gracias.|El martes.", True),
-        ("es", "Bueno|A ver|Eh|Quiero|Necesito.|dos 1|Sí, pero|Para…", False),
+        ("en", "Yes|No, thanks.|Yes, of course!|Stop|Not now.|Tomorrow|At home.", True),
+        ("en", "Well.|So|I want.|Turn it|415|B|um|the|no and|I bought.|You see.|When possible.", False),
+        ("es", "Sí|Para.|Vale|No, gracias.|El martes.|Por supuesto.", True),
+        ("es", "Bueno|A ver|Eh|Quiero|Necesito.|dos 1|Sí, pero|Para…|Ayer compré.|El martes", False),
+        ("fr", "Sans sucre.|Très bien!", True),
+        ("fr", "Je cherche!|Il dort.", False),
         ("zz", "bla", False),
         ("ja", "はい。", False),
     ],
@@ -95,6 +98,25 @@ def test_words_tell_whether_a_sentence_goes_on(then: str, language: str, text: s
 def test_reply_is_a_word_or_two_that_nothing_follows(language: str, texts: str, reply: bool) -> None:
     for text in texts.split("|"):
         assert is_reply(text.split(), language) is reply, text
+
+
+@pytest.mark.parametrize(("language", "pair"), [(own, pair) for own in PHRASES for pair in PHRASES[own]])
+def test_set_phrase_is_a_reply_that_nothing_else_makes_one(
+    monkeypatch: pytest.MonkeyPatch, language: str, pair: str
+) -> None:
+    said = f"{pair.replace('-', ' ')}.".split()
+    assert is_reply(said, language) and not is_reply([*said[:-1], said[-1][:-1]], language)
+    monkeypatch.setitem(PHRASES, language, frozenset())
+    assert not is_reply(said, language)
+
+
+@pytest.mark.parametrize(("language", "word"), [(own, word) for own in CLAUSES for word in CLAUSES[own]])
+def test_word_that_begins_a_clause_begins_no_reply(
+    monkeypatch: pytest.MonkeyPatch, language: str, word: str
+) -> None:
+    assert not is_reply([word, "bla."], language)
+    monkeypatch.setitem(CLAUSES, language, frozenset())
+    assert is_reply([word, "bla."], language)
 
 
 def test_words_are_compared_without_marks() -> None:
@@ -126,8 +148,13 @@ class Model:
         return self.answer
 
 
-async def judged(model: Model, text: str, *, silent_steps: int = 12, at: int = 0) -> list[Step]:
-    """The steps of the silence after ``text``, which is decided after some of them."""
+async def judged(
+    model: Model, text: str, *, silent_steps: int = 12, at: int = 0, paused: bool = False
+) -> list[Step]:
+    """The steps of the silence after ``text``, which is decided after some of them.
+
+    paused: whether there is a pause within the speech.
+    """
     judge = PauseJudge(model, RATE, at * STEP)
     gate, steps, chunks = SpeechGate(), list[Step](), 0
     for index in range(at, at + SPEECH_STEPS + silent_steps):
@@ -139,7 +166,8 @@ async def judged(model: Model, text: str, *, silent_steps: int = 12, at: int = 0
                 part_s = (at + SPEECH_STEPS * number / len(words)) * STEP_S
                 judge.add_word(RecognizedWord(word, part_s - 0.05, part_s, "en"))
         until = int((index - at + 1) * STEP_S / 0.032 + 1e-9)
-        voices = tuple([0.9 if silent < 0 else 0.0] * (until - chunks))
+        speaks = silent < 0 and not (paused and 2 <= index - at < 6)
+        voices = tuple([0.9 * speaks] * (until - chunks))
         chunks = until
         for voice in voices:
             gate.feed(voice)
@@ -168,7 +196,11 @@ async def test_sound_and_words_end_a_turn_once_the_words_are_decided() -> None:
     [
         (LIKELY, "Turn it on.", LATER_S),
         (POSSIBLE, "Turn it on.", LAST_S),
-        (SURE, "Turn it", LAST_S),  # a recogniser leaves out the marks of some sentences
+        (
+            POSSIBLE + TUNING.no_mark + 0.001,
+            "Turn it",
+            LAST_S,
+        ),  # marks are left out at times
         *((0.0, reply, TUNING.reply_s) for reply in ("Yes.", "Stop")),  # however it sounds
     ],
 )
@@ -180,6 +212,12 @@ async def test_less_sure_turn_or_a_reply_ends_later(probability: float, text: st
     # Silence is counted in chunks of 32 ms, a step may end within one.
     assert 0 <= (first + 1) * STEP_S - after_s < 2 * STEP_S
     assert likely_s(steps) == pytest.approx((first + 1) * STEP_S)
+
+
+async def test_mark_says_nothing_after_a_pause_within_the_turn() -> None:
+    for paused in (False, True):
+        steps = await judged(Model(SURE), "Turn it", paused=paused)
+        assert steps[4].complete is paused
 
 
 @pytest.mark.parametrize(
