@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from kani.core import request_ids, tracing
-from kani.core.diarization.diarizer import Diarizer
+from kani.core.diarization.diarizer import SAMPLE_RATE, Diarizer
 from kani.core.engine import Unloadable
 from kani.core.errors import EngineUnavailable, InvalidRequest, TextTooLong, UnsupportedLanguage
 from kani.core.observer import Observer
@@ -23,7 +23,7 @@ from kani.core.session.admission import Admission
 from kani.core.session.alignment import AlignmentSession
 from kani.core.session.budget import Budget, Budgets
 from kani.core.session.recognition import Backlog, RecognitionContext, RecognitionSession
-from kani.core.session.transcription import TranscriptionSession
+from kani.core.session.transcription import TranscriptionSession, Voices
 from kani.core.timing.reference_voice import ReferenceVoice
 from kani.core.transcriber import Transcriber, TranscriptionOptions
 from kani.core.turns.pause_judge import TurnModel
@@ -134,8 +134,7 @@ class RecognitionService:
         recognizer = self._available()
         if not isinstance(recognizer, Transcriber):
             raise EngineUnavailable(f"the recogniser {recognizer.info.name} transcribes no recordings")
-        if diarize and self._diarizer is None:
-            raise EngineUnavailable("this server does not tell speakers apart")
+        diarizer = self._told_apart() if diarize else None
         context = self._admit(
             "transcription", protocol, client, recognizer.info.name, options.language, options.candidates
         )
@@ -144,15 +143,33 @@ class RecognitionService:
             language=languages.primary(options.language) if options.language else None,
             candidates=frozenset(map(languages.primary, options.candidates)),
         )
-        session = TranscriptionSession(
-            context,
-            recognizer,
-            recognizer.info.sample_rate,
-            options,
-            self._diarizer if diarize else None,
-        )
+        session = TranscriptionSession(context, recognizer, recognizer.info.sample_rate, options, diarizer)
         self._recordings.add(session)
         return session
+
+    def open_voices(
+        self, protocol: str, client: str, *, diarize: bool
+    ) -> tuple[Voices, TranscriptionSession]:
+        """Open a session that hears the voices in one recording, without words and a recogniser.
+
+        The arguments are those of ``open_transcription``. Raises EngineUnavailable and Busy.
+        """
+        diarizer = self._told_apart()
+        voices, context = Voices(diarizer), self._admit("voices", protocol, client, "voices", None)
+        session = TranscriptionSession(
+            replace(context, start=partial(asyncio.sleep, 0)),
+            voices,
+            SAMPLE_RATE,
+            TranscriptionOptions(),
+            diarizer if diarize else None,
+        )
+        self._recordings.add(session)
+        return voices, session
+
+    def _told_apart(self) -> Diarizer:
+        if self._diarizer is None:
+            raise EngineUnavailable("this server does not tell speakers apart")
+        return self._diarizer
 
     async def open_alignment(
         self, protocol: str, client: str, text: str, language: str | None = None

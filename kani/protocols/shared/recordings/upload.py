@@ -64,6 +64,7 @@ class AudioUpload:
 
     file: IO[bytes] | None  # at its start; None if the request has none
     fields: Mapping[str, tuple[str, ...]]  # by their names without brackets, in the order they came
+    name: str = ""  # of the file, as the client has it
 
     def get(self, name: str) -> str | None:
         """Return the last value of a field; None if it is missing or empty, as forms leave fields empty."""
@@ -151,17 +152,18 @@ class AudioUploads:
     def _upload(self, form: FormData) -> AudioUpload:
         file: IO[bytes] | None = None
         fields: dict[str, tuple[str, ...]] = {}
+        given = ""
         for name, value in form.multi_items():
             name = _INDEX.sub("", name)
             if not isinstance(value, UploadFile):
                 fields[name] = (*fields.get(name, ()), value)
             elif name == self.part:
-                file = value.file
+                file, given = value.file, value.filename or ""
                 if (value.size or 0) > self._max_bytes:
                     raise self._too_large()
         if file is None and self.part in fields:
             raise InvalidRequest(self.part, "must be a file: a part of the form with a file name")
-        return AudioUpload(file, fields)
+        return AudioUpload(file, fields, given)
 
     @asynccontextmanager
     async def _json(self, request: Request, disk: Share) -> AsyncIterator[AudioUpload]:
