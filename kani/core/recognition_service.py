@@ -95,6 +95,7 @@ class RecognitionService:
         sample_rate: int,
         language: str | None = None,
         prompt: str = "",
+        candidates: frozenset[str] = frozenset(),
         backlog: Backlog | None = None,
     ) -> RecognitionSession:
         """Open a session for audio of ``sample_rate`` hertz; use it by ``async with``.
@@ -102,18 +103,20 @@ class RecognitionService:
         protocol: name for the metrics; client: address that the rate limit counts for; backlog: of a
         connection with several sessions.
         language: a BCP 47 tag; None detects it from the speech; prompt: text that may precede the speech, for
-        its names, ``expected_words.MAX_TEXT`` characters at most. Raises Busy, UnsupportedLanguage, and
-        EngineUnavailable where recognition is disabled, or too slow for live speech.
+        its names, ``expected_words.MAX_TEXT`` characters at most; candidates: as of ``TranscriptionOptions``.
+        Raises Busy, UnsupportedLanguage, and EngineUnavailable where recognition is disabled, or too slow for
+        live speech.
         """
         recognizer = self._available()
         if recognizer.info.recordings_only:
             raise EngineUnavailable(recognizer.info.recordings_only)
         spoken = self.spoken(language)
-        context = self._admit("recognition", protocol, client, recognizer.info.name, spoken)
+        context = self._admit("recognition", protocol, client, recognizer.info.name, spoken, candidates)
         backlog = backlog or self.open_backlog()
         primary = languages.primary(spoken) if spoken else None
         session = RecognitionSession(
-            *(context, recognizer, sample_rate, primary, prompt, self._turn_model, backlog)
+            *(context, recognizer, sample_rate, primary, prompt, _primaries(candidates)),
+            *(self._turn_model, backlog),
         )
         self._recognitions.add(session)
         return session
@@ -141,7 +144,7 @@ class RecognitionService:
         options = replace(
             options,
             language=languages.primary(options.language) if options.language else None,
-            candidates=frozenset(map(languages.primary, options.candidates)),
+            candidates=_primaries(options.candidates),
         )
         session = TranscriptionSession(context, recognizer, recognizer.info.sample_rate, options, diarizer)
         self._recordings.add(session)
@@ -282,6 +285,10 @@ class RecognitionService:
         except MemoryError as error:
             reason = f"too little memory is free to load the recogniser {self.recognizer.info.name}"
             raise EngineUnavailable(reason, passing=True) from error
+
+
+def _primaries(tags: Collection[str]) -> frozenset[str]:
+    return frozenset(map(languages.primary, tags))
 
 
 def spoken_language(name: str, known: Collection[str]) -> str | None:

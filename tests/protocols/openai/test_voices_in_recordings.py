@@ -1,4 +1,4 @@
-"""Speaches' /v1/audio/speech/timestamps and /v1/audio/diarization over a real socket, without a recogniser."""
+"""Speaches' /v1/audio/speech/timestamps and /v1/audio/diarization over a socket, without a recogniser."""
 
 import base64
 from collections.abc import Iterator

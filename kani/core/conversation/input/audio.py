@@ -104,14 +104,15 @@ class InputAudio:
         await self._wait_for_tracks()
         config = self._config
         rate = config.input_format.sample_rate
-        language, prompt = hears = config.hears
+        hears = config.hears
         try:
             session = self._service.recognition.open_recognition(
                 protocol=self._protocol,
                 client=self._client,
                 sample_rate=rate,
-                language=language,
-                prompt=prompt,
+                language=hears.language,
+                prompt=hears.prompt,
+                candidates=hears.candidates,
                 backlog=self._backlog,
             )
         except Busy as error:
