@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -144,11 +144,7 @@ class PromptedRecognizer(Protocol):
         return self.recognize_prompted(audio, language, "")
 
     def recognize_prompted(
-        self,
-        audio: AsyncIterator[Samples | Mark],
-        language: str | None,
-        prompt: str,
-        candidates: Collection[str] = (),
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *candidates: str
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """Recognise ``audio`` as ``Recognizer.recognize`` does.
 

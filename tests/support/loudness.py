@@ -1,7 +1,7 @@
 """Tiny recognisers: every loud step of the audio is a word, in recordings every loud second."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
 import numpy as np
@@ -39,11 +39,7 @@ class LoudnessRecognizer:
     async def stop(self) -> None: ...
 
     def recognize_prompted(
-        self,
-        audio: AsyncIterator[Samples | Mark],
-        language: str | None,
-        prompt: str,
-        candidates: Collection[str] = (),
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *candidates: str
     ) -> AsyncGenerator[RecognitionEvent, None]:
         self.prompts.append(prompt)
         self.candidates = {*candidates}

@@ -267,7 +267,7 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
     def _recognizing(self) -> AsyncGenerator[RecognitionEvent, None]:
         recognizer = self._recognizer
         if (self._prompt or self._candidates) and isinstance(recognizer, PromptedRecognizer):
-            how = (self._language, self._prompt, self._candidates)
+            how = (self._language, self._prompt, *self._candidates)
             return recognizer.recognize_prompted(self._audio(), *how)
         return recognizer.recognize(self._audio(), self._language)
 

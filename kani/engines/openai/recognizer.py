@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -110,11 +110,7 @@ class OpenAIRecognizer(PromptedRecognizer):
             await self._stretches.stop()
 
     def recognize_prompted(
-        self,
-        audio: AsyncIterator[Samples | Mark],
-        language: str | None,
-        prompt: str,
-        candidates: Collection[str] = (),
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *candidates: str
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``PromptedRecognizer``; also raises EngineUnavailable where the server is too slow."""
         return self._stretches.live(audio, language, prompt, too_slow=self._info.recordings_only)

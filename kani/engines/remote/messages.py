@@ -118,7 +118,7 @@ class Recognize(_Message, tag=9):
     exchange: int
     language: str | None
     prompt: str = ""
-    candidates: frozenset[str] = frozenset()
+    candidates: tuple[str, ...] = ()
 
 
 class Transcribe(_Message, tag=10):

@@ -8,7 +8,7 @@ after which a recording can be read again from its file.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Self
@@ -66,15 +66,10 @@ class RemoteRecognizer(ByWorkers, PromptedRecognizer):
         await self._workers.start()
 
     async def recognize_prompted(
-        self,
-        audio: AsyncIterator[Samples | Mark],
-        language: str | None,
-        prompt: str,
-        candidates: Collection[str] = (),
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *candidates: str
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``PromptedRecognizer``; the worker's recogniser may be none."""
-        among = frozenset(candidates)
-        opening = partial(Recognize, language=language, prompt=prompt, candidates=among)
+        opening = partial(Recognize, language=language, prompt=prompt, candidates=candidates)
         async with aclosing(self._events(opening, audio)) as replies:
             async for reply in replies:
                 if isinstance(reply, Recognized):

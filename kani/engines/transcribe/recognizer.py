@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 
 from kani.core.recognizer import Mark, PromptedRecognizer, RecognitionEvent, RecognizerInfo
@@ -45,11 +45,7 @@ class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
         await super().stop()
 
     def recognize_prompted(
-        self,
-        audio: AsyncIterator[Samples | Mark],
-        language: str | None,
-        prompt: str,
-        candidates: Collection[str] = (),
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *candidates: str
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """Recognise live speech. Raises EngineUnavailable where passes are too slow."""
         spoken, too_slow = self._spoken(language), self.info.recordings_only

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -110,11 +110,7 @@ class WhisperRecognizer(PromptedRecognizer):
         await self._scheduler.stop()
 
     async def recognize_prompted(
-        self,
-        audio: AsyncIterator[Samples | Mark],
-        language: str | None,
-        prompt: str,
-        candidates: Collection[str] = (),
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *candidates: str
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``PromptedRecognizer``; also raises EngineUnavailable where passes are too slow."""
         if self._info.recordings_only:
@@ -122,8 +118,9 @@ class WhisperRecognizer(PromptedRecognizer):
         before = self._whisper.tokens_before(prompt)
         spoken = language or self._whisper.only_language
         stream = RecognitionStream(self._detector.stream(), spoken, before=before)
-        among = partial(transcribe, self._whisper, candidates=candidates)
-        queued = self._scheduler.add_stream(lambda: partial(among, stream.begin_pass()))
+        queued = self._scheduler.add_stream(
+            lambda: partial(transcribe, self._whisper, stream.begin_pass(), candidates)
+        )
         async with aclosing(recognize_live(stream, queued, audio)) as events:
             async for event in events:
                 yield event

@@ -186,7 +186,7 @@ class RecognitionExchange:
             return
         recognizer = self._recognizer
         if (opening.prompt or opening.candidates) and isinstance(recognizer, PromptedRecognizer):
-            how = (opening.language, opening.prompt, opening.candidates)
+            how = (opening.language, opening.prompt, *opening.candidates)
             recognizing = recognizer.recognize_prompted(self._audio(), *how)
         else:
             recognizing = recognizer.recognize(self._audio(), opening.language)

@@ -136,7 +136,7 @@ async def test_several_languages_narrow_detection(
 ) -> None:
     audio = said["es"].samples, silence(1)
     for among, found in (({"fr", "it"}, {"fr", "it"}), ({"en", "es"}, {"es"})):
-        events = recognizer.recognize_prompted(at_once(*audio), None, "", among)
+        events = recognizer.recognize_prompted(at_once(*audio), None, "", *among)
         words = [event async for event in events if isinstance(event, RecognizedWord)]
         assert words and {word.language for word in words} <= found
     assert words_of(text(words), "es") == words_of(said["es"].text, "es")

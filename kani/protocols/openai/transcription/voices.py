@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import PurePath
-from typing import IO, Annotated, Literal
+from typing import IO, Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from kani.core.diarization.diarizer import MAX_SPEAKERS
 from kani.core.diarization.turns import SpeakerTurn
-from kani.core.errors import InvalidRequest
 from kani.core.request import Range
 from kani.core.service import SpeechService
 from kani.core.session.transcription import TranscriptionSession
-from kani.core.turns.speech_spans import SpeechRule, speech_spans
+from kani.core.turns.speech_spans import speech_spans
 from kani.protocols.openai.errors import endpoint, json_response
 from kani.protocols.openai.transcription.known_speakers import KnownSpeakers
-from kani.protocols.shared.calls.bodies import about, read_form, unknown_fields, unused_header, within
+from kani.protocols.shared.calls.bodies import about, within
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads
 from kani.protocols.shared.tasks import cancel_on_disconnect
@@ -37,9 +37,7 @@ Milliseconds = Annotated[int, within(Range(0, int(MAX_RECORDING_S) * 1000))]
 class VoiceFields(Struct, kw_only=True):
     model: Annotated[str, about("Any name; without effect.")] = ""
     threshold: Annotated[Probability, about("Probability of a voice at which speech begins.")] = 0.75
-    neg_threshold: Annotated[Probability | None, about("One below which it ends, 0.15 less by default.")] = (
-        None
-    )
+    neg_threshold: Annotated[Probability | None, about("Below it speech ends; 0.15 less by default.")] = None
     min_speech_duration_ms: Annotated[Milliseconds, about("Shorter speech is left out.")] = 0
     max_speech_duration_s: Annotated[
         Annotated[float, Meta(ge=0)] | None, about("Longer speech is cut, in a silence if it has one.")
@@ -59,41 +57,38 @@ def voice_routes(service: SpeechService, uploads: AudioUploads) -> list[BaseRout
     """Return the calls."""
 
     async def answer(request: Request) -> Response:
-        kind = SpeakerFields if request.url.path == SPEAKERS_PATH else VoiceFields
+        diarize = request.url.path == SPEAKERS_PATH
         async with uploads.receive(request) as upload:
-            if upload.file is None:
-                raise InvalidRequest("file", "is missing: send the recording as a form's file")
-            fields = read_form(upload.fields, kind)
-            known = KnownSpeakers.of(upload) if isinstance(fields, SpeakerFields) else None
+            file, fields, headers = upload.read(SpeakerFields if diarize else VoiceFields)
+            known = KnownSpeakers.of(upload) if diarize else KnownSpeakers()
             voices, opened = service.recognition.open_voices(
-                "openai", client_address(request), diarize=known is not None
+                "openai", client_address(request), diarize=diarize
             )
             async with opened as session:
-                hearing = _hear(session, upload.file, known)
-                turns = await cancel_on_disconnect(request, hearing)
-        given = (name for name, values in upload.fields.items() if any(values))
-        headers = unused_header(unknown_fields(given, kind.__struct_fields__))
+                turns = await cancel_on_disconnect(request, _hear(session, file, known))
         if isinstance(fields, VoiceFields):
-            return json_response(
-                await asyncio.to_thread(_speech, voices.probabilities, fields), headers=headers
-            )
-        named = [(turn.start_s, turn.end_s, _name(turn.speaker, known)) for turn in turns]
+            content: Any = await asyncio.to_thread(_speech, voices.probabilities, fields)
+            return json_response(content, headers=headers)
+        names = [*known.names, *(f"SPEAKER_{number:02}" for number in range(MAX_SPEAKERS))]
+        told = [(round(turn.start_s, 3), round(turn.end_s, 3), names[turn.speaker]) for turn in turns]
         if fields.response_format == "rttm":
-            return Response(_rttm(upload.name, named), headers=headers, media_type=RTTM_TYPE)
-        segments = [
-            {"start": round(start, 3), "end": round(end, 3), "speaker": name} for start, end, name in named
-        ]
-        described = {"duration": round(session.duration_s, 3), "segments": segments}
-        return json_response(described, headers=headers)
+            recording = "_".join(PurePath(upload.name).stem.split()) or "audio"
+            lines = (
+                f"SPEAKER {recording} 1 {a:.3f} {b - a:.3f} <NA> <NA> {'_'.join(who.split())} <NA> <NA>"
+                for a, b, who in told
+            )
+            return Response("\n".join(lines), headers=headers, media_type=RTTM_TYPE)
+        segments = [{"start": start, "end": end, "speaker": who} for start, end, who in told]
+        content = {"duration": round(session.duration_s, 3), "segments": segments}
+        return json_response(content, headers=headers)
 
     return [Route(path, endpoint(answer), methods=["POST"]) for path in (SPEECH_PATH, SPEAKERS_PATH)]
 
 
 async def _hear(
-    session: TranscriptionSession, file: IO[bytes], known: KnownSpeakers | None
+    session: TranscriptionSession, file: IO[bytes], known: KnownSpeakers
 ) -> tuple[SpeakerTurn, ...]:
-    if known is not None:
-        await known.introduce(session)
+    await known.introduce(session)
     async with aclosing(session.segments(file, MAX_RECORDING_S)) as segments:
         async for _ in segments:
             pass
@@ -102,28 +97,8 @@ async def _hear(
 
 def _speech(voices: Sequence[float], fields: VoiceFields) -> list[dict[str, int]]:
     off = max(0.01, fields.threshold - 0.15) if fields.neg_threshold is None else fields.neg_threshold
-    rule = SpeechRule(
-        fields.threshold,
-        off,
-        fields.min_silence_duration_ms / 1000,
-        fields.min_speech_duration_ms / 1000,
-        math.inf if fields.max_speech_duration_s is None else fields.max_speech_duration_s,
-        fields.speech_pad_ms / 1000,
-    )
-    return [
-        {"start": round(start * 1000), "end": round(end * 1000)} for start, end in speech_spans(voices, rule)
-    ]
-
-
-def _name(speaker: int, known: KnownSpeakers | None) -> str:
-    names = known.names if known is not None else ()
-    return names[speaker] if speaker < len(names) else f"SPEAKER_{speaker - len(names):02}"
-
-
-def _rttm(file: str, turns: Iterable[tuple[float, float, str]]) -> str:
-    recording = "_".join(PurePath(file).stem.split()) or "audio"
-    lines = (
-        f"SPEAKER {recording} 1 {start:.3f} {end - start:.3f} <NA> <NA> {'_'.join(name.split())} <NA> <NA>"
-        for start, end, name in turns
-    )
-    return "\n".join(lines)
+    longest_s = math.inf if fields.max_speech_duration_s is None else fields.max_speech_duration_s
+    silence_s, shortest_s = fields.min_silence_duration_ms / 1000, fields.min_speech_duration_ms / 1000
+    lengths = silence_s, shortest_s, longest_s, fields.speech_pad_ms / 1000
+    spans = speech_spans(voices, fields.threshold, off, *lengths)
+    return [{"start": round(start * 1000), "end": round(end * 1000)} for start, end in spans]
