@@ -15,17 +15,9 @@ from kani.protocols.openai.speech.dialogue import DialogueFields
 from kani.protocols.openai.speech.formats import DEFAULT_FORMAT, FORMATS, SAMPLE_RATE, SAMPLE_RATES
 from kani.protocols.openai.speech.ssml_marks import PATH as SSML_PATH
 from kani.protocols.openai.speech.ssml_marks import SsmlFields
-from kani.protocols.openai.transcription.alignments import PATH as ALIGNMENTS_PATH
-from kani.protocols.openai.transcription.alignments import AlignmentFields
+from kani.protocols.openai.transcription import alignments, voices
 from kani.protocols.openai.transcription.answers import MEDIA_TYPES as TRANSCRIPT_TYPES
 from kani.protocols.openai.transcription.params import TranscriptionFields, TranslationFields
-from kani.protocols.openai.transcription.voices import (
-    RTTM_TYPE,
-    SPEAKERS_PATH,
-    SPEECH_PATH,
-    SpeakerFields,
-    VoiceFields,
-)
 from kani.protocols.shared.calls.call import (
     BINARY,
     FORM,
@@ -245,16 +237,16 @@ def _transcriptions(max_upload: int) -> tuple[Call, ...]:
         )
         for path, summary, kind, given, about, answers in (
             (
-                *(ALIGNMENTS_PATH, "Find the words of a text in a recording", AlignmentFields),
+                *(alignments.PATH, "Find the words of a text in a recording", alignments.AlignmentFields),
                 *({"text": "Hello."}, "The words' times.", {"application/json": timed, **plain}),
             ),
             (
-                *(SPEECH_PATH, "Find the speech in a recording, as Speaches does", VoiceFields),
+                *(voices.SPEECH_PATH, "Find the speech in a recording, as Speaches does", voices.VoiceFields),
                 *({}, "When there is speech.", {"application/json": speech}),
             ),
             (
-                *(SPEAKERS_PATH, "Tell who speaks when, as Speaches does", SpeakerFields),
-                *({}, "The speakers' turns.", {"application/json": turns, RTTM_TYPE: text()}),
+                *(voices.SPEAKERS_PATH, "Tell who speaks when, as Speaches does", voices.SpeakerFields),
+                *({}, "The speakers' turns.", {"application/json": turns, voices.RTTM_TYPE: text()}),
             ),
             (
                 *("/v1/audio/transcriptions", "Transcribe a recording", TranscriptionFields),
