@@ -267,8 +267,8 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
     def _recognizing(self) -> AsyncGenerator[RecognitionEvent, None]:
         recognizer = self._recognizer
         if (self._prompt or self._candidates) and isinstance(recognizer, PromptedRecognizer):
-            how = (self._language, self._prompt, *self._candidates)
-            return recognizer.recognize_prompted(self._audio(), *how)
+            audio, among = self._audio(), self._candidates
+            return recognizer.recognize_prompted(audio, self._language, self._prompt, *among)
         return recognizer.recognize(self._audio(), self._language)
 
     async def _wait_for_start(self) -> bool:

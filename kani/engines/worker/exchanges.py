@@ -186,8 +186,8 @@ class RecognitionExchange:
             return
         recognizer = self._recognizer
         if (opening.prompt or opening.candidates) and isinstance(recognizer, PromptedRecognizer):
-            how = (opening.language, opening.prompt, *opening.candidates)
-            recognizing = recognizer.recognize_prompted(self._audio(), *how)
+            audio, among = self._audio(), opening.candidates
+            recognizing = recognizer.recognize_prompted(audio, opening.language, opening.prompt, *among)
         else:
             recognizing = recognizer.recognize(self._audio(), opening.language)
         async with aclosing(recognizing) as events:
