@@ -222,8 +222,8 @@ def _transcriptions(max_upload: int) -> tuple[Call, ...]:
         confidence=number("1 for the text that is spoken, 0 for any other."),
         words=items(mapping()),
     )
-    span = {"start": number("Seconds."), "end": number("Seconds.")}
-    turns = fields(duration=number("Seconds."), segments=items(fields(**span, speaker=text())))
+    turn = fields(start=number("Seconds."), end=number("Seconds."), speaker=text())
+    turns = fields(duration=number("Seconds."), segments=items(turn))
     speech = items(fields(start=whole("Milliseconds."), end=whole("Milliseconds.")))
     example = {"file": "@recording.wav"}
     transcripts = {"application/json": transcript, **plain, SSE_TYPE: text()}

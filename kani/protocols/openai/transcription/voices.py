@@ -60,7 +60,8 @@ def voice_routes(service: SpeechService, uploads: AudioUploads) -> list[BaseRout
     async def answer(request: Request) -> Response:
         diarize = request.url.path == SPEAKERS_PATH
         async with uploads.receive(request) as upload:
-            file, fields, headers = upload.read(SpeakerFields if diarize else VoiceFields)
+            kind: type[SpeakerFields | VoiceFields] = SpeakerFields if diarize else VoiceFields
+            file, fields, headers = upload.read(kind)
             known = KnownSpeakers.of(upload) if diarize else KnownSpeakers()
             voices, opened = service.recognition.open_voices(
                 "openai", client_address(request), diarize=diarize
