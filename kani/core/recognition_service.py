@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from kani.core import request_ids, tracing
-from kani.core.diarization.diarizer import Diarizer
+from kani.core.diarization.diarizer import SAMPLE_RATE, Diarizer
 from kani.core.engine import Unloadable
 from kani.core.errors import EngineUnavailable, InvalidRequest, TextTooLong, UnsupportedLanguage
 from kani.core.observer import Observer
@@ -23,7 +23,7 @@ from kani.core.session.admission import Admission
 from kani.core.session.alignment import AlignmentSession
 from kani.core.session.budget import Budget, Budgets
 from kani.core.session.recognition import Backlog, RecognitionContext, RecognitionSession
-from kani.core.session.transcription import TranscriptionSession
+from kani.core.session.transcription import TranscriptionSession, Voices
 from kani.core.timing.reference_voice import ReferenceVoice
 from kani.core.transcriber import Transcriber, TranscriptionOptions
 from kani.core.turns.pause_judge import TurnModel
@@ -95,6 +95,7 @@ class RecognitionService:
         sample_rate: int,
         language: str | None = None,
         prompt: str = "",
+        candidates: frozenset[str] = frozenset(),
         backlog: Backlog | None = None,
     ) -> RecognitionSession:
         """Open a session for audio of ``sample_rate`` hertz; use it by ``async with``.
@@ -102,18 +103,20 @@ class RecognitionService:
         protocol: name for the metrics; client: address that the rate limit counts for; backlog: of a
         connection with several sessions.
         language: a BCP 47 tag; None detects it from the speech; prompt: text that may precede the speech, for
-        its names, ``expected_words.MAX_TEXT`` characters at most. Raises Busy, UnsupportedLanguage, and
-        EngineUnavailable where recognition is disabled, or too slow for live speech.
+        its names, ``expected_words.MAX_TEXT`` characters at most; candidates: as of ``TranscriptionOptions``.
+        Raises Busy, UnsupportedLanguage, and EngineUnavailable where recognition is disabled, or too slow for
+        live speech.
         """
         recognizer = self._available()
         if recognizer.info.recordings_only:
             raise EngineUnavailable(recognizer.info.recordings_only)
         spoken = self.spoken(language)
-        context = self._admit("recognition", protocol, client, recognizer.info.name, spoken)
+        context = self._admit("recognition", protocol, client, recognizer.info.name, spoken, candidates)
         backlog = backlog or self.open_backlog()
         primary = languages.primary(spoken) if spoken else None
         session = RecognitionSession(
-            *(context, recognizer, sample_rate, primary, prompt, self._turn_model, backlog)
+            *(context, recognizer, sample_rate, primary, prompt, _primaries(candidates)),
+            *(self._turn_model, backlog),
         )
         self._recognitions.add(session)
         return session
@@ -134,25 +137,42 @@ class RecognitionService:
         recognizer = self._available()
         if not isinstance(recognizer, Transcriber):
             raise EngineUnavailable(f"the recogniser {recognizer.info.name} transcribes no recordings")
-        if diarize and self._diarizer is None:
-            raise EngineUnavailable("this server does not tell speakers apart")
+        diarizer = self._told_apart() if diarize else None
         context = self._admit(
             "transcription", protocol, client, recognizer.info.name, options.language, options.candidates
         )
         options = replace(
             options,
             language=languages.primary(options.language) if options.language else None,
-            candidates=frozenset(map(languages.primary, options.candidates)),
+            candidates=_primaries(options.candidates),
         )
-        session = TranscriptionSession(
-            context,
-            recognizer,
-            recognizer.info.sample_rate,
-            options,
-            self._diarizer if diarize else None,
-        )
+        session = TranscriptionSession(context, recognizer, recognizer.info.sample_rate, options, diarizer)
         self._recordings.add(session)
         return session
+
+    def open_voices(
+        self, protocol: str, client: str, *, diarize: bool
+    ) -> tuple[Voices, TranscriptionSession]:
+        """Open a session that hears the voices in one recording, without words and a recogniser.
+
+        The arguments are those of ``open_transcription``. Raises EngineUnavailable and Busy.
+        """
+        diarizer = self._told_apart()
+        voices, context = Voices(diarizer), self._admit("voices", protocol, client, "voices", None)
+        session = TranscriptionSession(
+            replace(context, start=partial(asyncio.sleep, 0)),
+            voices,
+            SAMPLE_RATE,
+            TranscriptionOptions(),
+            diarizer if diarize else None,
+        )
+        self._recordings.add(session)
+        return voices, session
+
+    def _told_apart(self) -> Diarizer:
+        if self._diarizer is None:
+            raise EngineUnavailable("this server does not tell speakers apart")
+        return self._diarizer
 
     async def open_alignment(
         self, protocol: str, client: str, text: str, language: str | None = None
@@ -265,6 +285,10 @@ class RecognitionService:
         except MemoryError as error:
             reason = f"too little memory is free to load the recogniser {self.recognizer.info.name}"
             raise EngineUnavailable(reason, passing=True) from error
+
+
+def _primaries(tags: Collection[str]) -> frozenset[str]:
+    return frozenset(map(languages.primary, tags))
 
 
 def spoken_language(name: str, known: Collection[str]) -> str | None:

@@ -342,7 +342,10 @@ export class ListenPanel {
       this.#unmeasured();
     };
     try {
-      for await (const sentence of server.transcribe(transcript.recording, language, speakers, signal, sent)) {
+      const given = find("listen-given").value.trim();
+      const { recording } = transcript;
+      const sentences = given ? server.align(recording, given, language, signal, sent) : server.transcribe(recording, language, speakers, signal, sent);
+      for await (const sentence of sentences) {
         // The speakers are known once all was heard.
         if (sentence.speaker && !named) {
           transcript.empty();

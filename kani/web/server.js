@@ -10,6 +10,8 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const PATIENCE_MS = 10_000;
 /** A recording on a slow line. */
 const UPLOAD_PATIENCE_MS = 120_000;
+/** Confidence of an alignment below which its text hardly fits; that of `docs/alignment.md`. */
+const LEAST_FIT = 0.42;
 
 /** Names of the words for an error: by its kind, or by the code that the server sent. */
 const WORDS = {
@@ -100,20 +102,33 @@ class Server {
    * @param {string} language that is spoken, "" to detect it @param {AbortSignal} signal ends it @param {(share: number) => void} sent called with the share of the recording that was sent, 0 to 1
    */
   async *transcribe(file, language, speakers, signal, sent) {
-    const mebibytes = (await this.health()).max_upload_mib;
-    const reason = { code: "too_large", values: { mebibytes } };
-    if (file.size > mebibytes * 2 ** 20) throw new ServerError("refused", "", { reason });
-    const body = new FormData();
     const fields = { model: speakers ? "whisper-diarize" : "whisper-1", response_format: "verbose_json", stream: "true", ...(language && { language }) };
-    for (const [name, value] of Object.entries(fields)) body.append(name, value);
-    for (const kind of ["word", "segment"]) body.append("timestamp_granularities[]", kind);
-    body.append("file", file, file.name || "recording.wav");
-    const { send } = await import("./upload.js");
-    const answer = await this.#answer("v1/audio/transcriptions", { method: "POST", body, signal }, 0, (url, asked) => send(url, asked, sent));
+    const times = ["word", "segment"].map((kind) => ["timestamp_granularities[]", kind]);
+    const answer = await this.#upload("v1/audio/transcriptions", [...Object.entries(fields), ...times], file, signal, sent);
     for await (const event of serverEvents(answer)) {
       if (event.segment) yield { ...event.segment, words: event.words };
       else if (event.speaker) yield event;
     }
+  }
+
+  /** Find the words of a text in a recording: yields all of it as ``transcribe`` a sentence. Throws ServerError, also of a text that hardly fits, after that. */
+  async *align(file, text, language, signal, sent) {
+    const fields = { text, ...(language && { language }) };
+    const { words, confidence } = await (await this.#upload("v1/audio/alignments", Object.entries(fields), file, signal, sent)).json();
+    yield { text, start: words[0].start, end: words.at(-1).end, words };
+    if (confidence < LEAST_FIT) throw new ServerError("unfit", "");
+  }
+
+  /** The answer to a recording with a form's fields. Throws ServerError. */
+  async #upload(path, fields, file, signal, sent) {
+    const mebibytes = (await this.health()).max_upload_mib;
+    const reason = { code: "too_large", values: { mebibytes } };
+    if (file.size > mebibytes * 2 ** 20) throw new ServerError("refused", "", { reason });
+    const body = new FormData();
+    for (const [name, value] of fields) body.append(name, value);
+    body.append("file", file, file.name || "recording.wav");
+    const { send } = await import("./upload.js");
+    return this.#answer(path, { method: "POST", body, signal }, 0, (url, asked) => send(url, asked, sent));
   }
 
   /** Return every voice of /v1/audio/voices. Throws ServerError. */

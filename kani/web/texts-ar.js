@@ -209,6 +209,7 @@ export const texts = {
   "listen.recording": "تسجيل",
   "listen.hint": "تكلّم ثم توقّف، واسمعه ثانية بهذا الصوت.",
   "listen.speakers": "بيّن من يتكلم",
+  "listen.given": "لديّ النص",
   "listen.progress": "ما دُوِّن من التسجيل",
   "listen.transcript": "النص المدوَّن",
   "listen.use": "انطق هذا النص",

@@ -210,6 +210,7 @@ export const texts = {
   "listen.recording": "A recording",
   "listen.hint": "Speak, pause, and hear it again in this voice.",
   "listen.speakers": "Label who speaks",
+  "listen.given": "I have the text",
   "listen.progress": "Recording transcribed",
   "listen.transcript": "Transcript",
   "listen.use": "Speak this text",

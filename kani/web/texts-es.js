@@ -209,6 +209,7 @@ export const texts = {
   "listen.recording": "Una grabación",
   "listen.hint": "Habla, haz una pausa y óyelo de nuevo con esta voz.",
   "listen.speakers": "Indicar quién habla",
+  "listen.given": "Tengo el texto",
   "listen.progress": "Grabación transcrita",
   "listen.transcript": "Transcripción",
   "listen.use": "Decir este texto",

@@ -209,6 +209,7 @@ export const texts = {
   "listen.recording": "Un enregistrement",
   "listen.hint": "Parlez, faites une pause, et réécoutez-le avec cette voix.",
   "listen.speakers": "Indiquer qui parle",
+  "listen.given": "J’ai le texte",
   "listen.progress": "Enregistrement transcrit",
   "listen.transcript": "Transcription",
   "listen.use": "Dire ce texte",

@@ -209,6 +209,7 @@ export const texts = {
   "listen.recording": "रिकॉर्डिंग",
   "listen.hint": "बोलें, रुकें, और उसे इस आवाज़ में फिर सुनें।",
   "listen.speakers": "बताएँ कि कौन बोल रहा है",
+  "listen.given": "मेरे पास पाठ है",
   "listen.progress": "लिप्यंतरित रिकॉर्डिंग",
   "listen.transcript": "प्रतिलेख",
   "listen.use": "यह पाठ बुलवाएँ",

@@ -209,6 +209,7 @@ export const texts = {
   "listen.recording": "録音",
   "listen.hint": "話して少し間を置くと、この声で繰り返します。",
   "listen.speakers": "話している人を表示する",
+  "listen.given": "文章がある",
   "listen.progress": "文字起こしの進み具合",
   "listen.transcript": "文字起こし",
   "listen.use": "このテキストを読み上げる",

@@ -209,6 +209,7 @@ export const texts = {
   "listen.recording": "Uma gravação",
   "listen.hint": "Fale, faça uma pausa e ouça de novo com esta voz.",
   "listen.speakers": "Indicar quem fala",
+  "listen.given": "Tenho o texto",
   "listen.progress": "Gravação transcrita",
   "listen.transcript": "Transcrição",
   "listen.use": "Falar este texto",

@@ -209,6 +209,7 @@ export const texts = {
   "listen.recording": "录音文件",
   "listen.hint": "说完停一下，就会用这个声音再说一遍。",
   "listen.speakers": "标出说话人",
+  "listen.given": "我有文本",
   "listen.progress": "已转写的录音",
   "listen.transcript": "转写文本",
   "listen.use": "朗读此文本",

@@ -18,6 +18,7 @@ from kani.core.session import alignment
 from tests.library.recorded_texts import RATE, RecordedText, errors_ms, music, recorded
 
 OTHER = "Cuando el barco zarpó nadie sabía que volvería sin velas, sin capitán y con la bodega llena. Al día"
+READ_ALOUD = "Cada mañana leo en voz alta una página entera, despacio y con cuidado, para quien quiera oírla."
 PER_LANGUAGE = 2
 
 
@@ -51,6 +52,21 @@ def test_text_that_is_not_spoken_is_said_not_to_fit(recognizer: kani.Recognizer,
     assert not aligned.fits and aligned.confidence < 0.45
     sounds = recognizer.align((music(8), RATE), OTHER)
     assert not sounds.fits
+
+
+def test_a_like_voice_makes_no_other_text_fit_and_a_telephone_leaves_the_right_one(
+    recognizer: kani.Recognizer, speech: kani.Speech
+) -> None:
+    """The reference voice's own sentence, like which any text sounds in part; and one in a narrow band."""
+    said = speech.say(READ_ALOUD, voice="espeak:es", language="es")
+    other = "Seven grey horses drew the heavy waggon slowly across the frozen river before nightfall."
+    assert not recognizer.align((said.samples, said.sample_rate), other).fits
+    spectrum = np.fft.rfft(said.samples)
+    hertz = np.fft.rfftfreq(len(said.samples), 1 / said.sample_rate)
+    spectrum[(hertz < 300) | (hertz > 3400)] = 0
+    noise = np.random.default_rng(1).normal(0, 0.01, len(said.samples))
+    narrow = (np.fft.irfft(spectrum, len(said.samples)) + noise).astype(np.float32)
+    assert recognizer.align((narrow, said.sample_rate), READ_ALOUD).fits
 
 
 def test_part_that_is_not_spoken_has_low_confidence_and_the_rest_its_times(

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
+from kani.composition.speech_service import build_diarizer
 from kani.core.audio.pcm import wav
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from tests.support.loudness import LoudnessRecognizer
@@ -210,7 +211,7 @@ DOCUMENT = "http://localhost/openapi.json"
 async def test_every_call_answers_and_refuses_as_documented(tmp_path: Path) -> None:
     problems = []
     async with (
-        serving(tmp_path, LoudnessRecognizer(), **LIVEKIT) as server,
+        serving(tmp_path, LoudnessRecognizer(), diarizer=build_diarizer(), **LIVEKIT) as server,
         sending(server, "localhost", authorization="Bearer public_token") as send,
     ):
         assert server.service is not None

@@ -39,9 +39,10 @@ class LoudnessRecognizer:
     async def stop(self) -> None: ...
 
     def recognize_prompted(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *candidates: str
     ) -> AsyncGenerator[RecognitionEvent, None]:
         self.prompts.append(prompt)
+        self.candidates = {*candidates}
         return self.recognize(audio, language)
 
     async def recognize(

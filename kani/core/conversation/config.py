@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from kani.core.audio.encoding import AudioFormat
 from kani.core.chat_model import Tool
 from kani.core.conversation.turns import TurnRule
+from kani.core.transcriber import TranscriptionOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,6 @@ class ConversationConfig:
         return self.tells_words or self.answers
 
     @property
-    def hears(self) -> tuple[str | None, str]:
-        """The language of the input, if it is given, and the text that may precede the speech."""
-        return None, ""
+    def hears(self) -> TranscriptionOptions:
+        """The language of the input, or those that it may be in, and the text that may precede the speech."""
+        return TranscriptionOptions()

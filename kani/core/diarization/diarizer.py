@@ -8,7 +8,7 @@ second of speech, however long the recording is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
+from kani.core.audio.decoding import run_in_pool
 from kani.core.audio.resampling import Resampler
 from kani.core.diarization.clustering import Array, find_speakers, smooth, with_known
 from kani.core.diarization.turns import SpeakerTurn
@@ -78,6 +79,15 @@ class Diarizer:
     def __init__(self, load: Callable[[], tuple[VoiceDetector, SpeakerEncoder]]) -> None:
         """load: returns the networks; called by the first ``stream``."""
         self._load = cache(load)
+
+    async def probabilities(self, audio: AsyncIterator[Samples], found: list[float]) -> None:
+        """Add to ``found`` the probability of a voice in each ``VOICE_CHUNK_S`` of ``audio``, 16 kHz.
+
+        Raises as ``stream``.
+        """
+        detector = (await run_in_pool(POOL, self._load))[0].stream()
+        async for samples in audio:
+            found += await run_in_pool(POOL, detector.feed, samples)
 
     def stream(self, sample_rate: int) -> SpeakerStream:
         """Return the diarization of a new recording; sample_rate: of its samples, in hertz.

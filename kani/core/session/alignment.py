@@ -58,7 +58,7 @@ class Alignment:
     losses: npt.NDArray[np.float32]
     """Loss of each character's word, 0 of those that are not spoken."""
     loss: float
-    """Mean of the spoken words' losses: 0 for a text that is spoken in the recording, 1 for any other."""
+    """0 for a text that is spoken in the recording, 1 for any other."""
     duration_s: float
     """Length of the recording in seconds."""
     sample_rate: int
@@ -125,10 +125,16 @@ class AlignmentSession(AbstractAsyncContextManager["AlignmentSession"]):
         while (words := await self._step(POOL, next, search)) is None:
             pass
         self._context.recognized(aligner.duration_s, 0.0)
-        return await self._step(POOL, self._described, spoken, words, aligner.duration_s, sample_rate)
+        told = aligner.loss, aligner.duration_s, sample_rate
+        return await self._step(POOL, self._described, spoken, words, *told)
 
     def _described(
-        self, spoken: Sequence[SpokenText], found: Sequence[Sequence[FoundWord]], end_s: float, rate: int
+        self,
+        spoken: Sequence[SpokenText],
+        found: Sequence[Sequence[FoundWord]],
+        whole: float,
+        end_s: float,
+        rate: int,
     ) -> Alignment:
         tiler, spans, losses = SpanTiler(), list[Span](), np.zeros(len(self._text), np.float32)
         # The first word begins where it is said, not with the recording.
@@ -143,8 +149,7 @@ class AlignmentSession(AbstractAsyncContextManager["AlignmentSession"]):
                 np.maximum(written, loss, out=written)
             spans += tiler.add_spoken(part.text[tiled:] + " ")
         spans += tiler.finish(len(losses), end_s)
-        mean = float(np.mean([loss for words in found for _, loss in words]))
-        return Alignment(self._text, self._language, tuple(spans), losses, mean, end_s, rate)
+        return Alignment(self._text, self._language, tuple(spans), losses, whole, end_s, rate)
 
     async def _step(self, pool: ThreadPoolExecutor, work: Callable[..., T], *args: Any) -> T:
         """Run a piece of the work in a thread; if cancelled, return once no thread works on it any more."""

@@ -103,7 +103,8 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
     _recognizer: Recognizer
     _sample_rate: int  # hertz of the samples that are fed
     _language: str | None
-    _prompt: str  # see ``PromptedRecognizer``
+    _prompt: str  # see ``PromptedRecognizer``, as of the candidates
+    _candidates: frozenset[str]
     _turn_model: TurnModel | None  # hears whether a speaker has said all, where ``judges_turns`` is set
     _backlog: Backlog  # of its connection
     judges_turns: bool = False
@@ -265,8 +266,9 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
 
     def _recognizing(self) -> AsyncGenerator[RecognitionEvent, None]:
         recognizer = self._recognizer
-        if self._prompt and isinstance(recognizer, PromptedRecognizer):
-            return recognizer.recognize_prompted(self._audio(), self._language, self._prompt)
+        if (self._prompt or self._candidates) and isinstance(recognizer, PromptedRecognizer):
+            audio, among = self._audio(), self._candidates
+            return recognizer.recognize_prompted(audio, self._language, self._prompt, *among)
         return recognizer.recognize(self._audio(), self._language)
 
     async def _wait_for_start(self) -> bool:

@@ -53,6 +53,7 @@ class TranscriptionSession(AbstractAsyncContextManager["TranscriptionSession"]):
     _known_voices: list[Array] = field(default_factory=list)
     _check: HeardCheck = field(init=False)
     _cancelled: bool = False
+    _heard: bool = False
     _reading: Future[Any] | None = None
     _counted_s: float = 0.0
     _expected_s: float | None = None
@@ -84,17 +85,17 @@ class TranscriptionSession(AbstractAsyncContextManager["TranscriptionSession"]):
         EngineUnavailable where the recogniser cannot start, EngineFailed, and ServerStopping once the session
         was cancelled.
         """
-        begin, handed_out = file.tell(), False
+        begin = file.tell()
         for start in range(1, MAX_STARTS + 1):
             file.seek(begin)
             try:
                 async with aclosing(self._transcribed(file, max_seconds, pcm, clip)) as segments:
                     async for segment in segments:
-                        handed_out = True
+                        self._heard = True
                         yield segment
                 break
             except EngineLost:
-                if handed_out or start == MAX_STARTS or self._cancelled:
+                if self._heard or start == MAX_STARTS or self._cancelled:
                     raise
                 log.warning("the recogniser was lost: a recording is transcribed from its beginning again")
             finally:
@@ -125,8 +126,10 @@ class TranscriptionSession(AbstractAsyncContextManager["TranscriptionSession"]):
         if self._speakers is None:
             return None
         turns = await run_in_pool(POOL, self._speakers.finish, speakers, self._known_voices)
-        # The recogniser may hear words where the voice detector hears no voice.
-        return turns or (SpeakerTurn(0.0, self.duration_s, len(self._known_voices)),)
+        if self._heard and not turns:
+            # The recogniser hears words where the voice detector hears no voice.
+            return (SpeakerTurn(0.0, self.duration_s, len(self._known_voices)),)
+        return turns
 
     async def _transcribed(
         self, file: IO[bytes], max_seconds: float, pcm: bool, clip: Clip
@@ -216,3 +219,19 @@ def _close(opening: Future[RecordingFile | PcmFile]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         with opening.result():
             pass
+
+
+class Voices:
+    """A ``Transcriber`` that hears where voices are, and no words."""
+
+    def __init__(self, diarizer: Diarizer) -> None:
+        self._diarizer = diarizer
+        self.probabilities: list[float] = []
+        """Of a voice in each ``VOICE_CHUNK_S`` of the recording."""
+
+    async def transcribe(
+        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        await self._diarizer.probabilities(audio, self.probabilities)
+        return
+        yield

@@ -18,6 +18,7 @@ from kani.core.errors import InvalidRequest
 from kani.core.timing.aligner import FRAME_S, MIN_PAUSE_FRAMES, heard, rows_of, timed
 from kani.core.timing.cepstra import SAMPLE_RATE, Cepstra, Matrix, Normalization, with_slopes
 from kani.core.timing.dtw import Prices, Rows
+from kani.core.timing.recording_fit import loss_of
 from kani.core.timing.recording_path import BLOCK, Columns, Indices, Path, cheapest_path, near
 from kani.core.timing.reference_voice import ReferenceSpeech, ReferenceWord
 from kani.core.types import Samples, Span
@@ -83,6 +84,8 @@ class RecordingAligner:
         self._samples = 0
         self.reference_frames = 0
         self.frames = 0
+        self.loss = 1.0
+        """Loss of the whole text, once its words are found."""
 
     def add_reference(self, reference: ReferenceSpeech, text: str) -> None:
         """Add the next piece, of ``text``: a pause is likely before it, and at marks between its words.
@@ -148,7 +151,11 @@ class RecordingAligner:
             if step == 1 and max(high - low for low, high in bands) * FRAME_S > MAX_UNSAID_S:
                 raise InvalidRequest("text", f"has too much that is not said (at most {MAX_UNSAID_S:g} s)")
             path = yield from cheapest_path(level.rows, level.columns, bands, _PRICES[step])
-        yield self._words(level, path)
+        words = self._words(level, path)
+        loss = yield from loss_of(level.rows, level.columns, path, _PRICES[1])
+        each = [loss for piece in words for _, loss in piece]
+        self.loss = float(np.mean(each)) if loss is None else loss
+        yield words
 
     def _speech_only(
         self, recording: tuple[Matrix, Matrix], level: _Level, path: Path, step: int

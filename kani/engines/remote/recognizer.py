@@ -66,10 +66,10 @@ class RemoteRecognizer(ByWorkers, PromptedRecognizer):
         await self._workers.start()
 
     async def recognize_prompted(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *candidates: str
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``PromptedRecognizer``; the worker's recogniser may be none."""
-        opening = partial(Recognize, language=language, prompt=prompt)
+        opening = partial(Recognize, language=language, prompt=prompt, candidates=candidates)
         async with aclosing(self._events(opening, audio)) as replies:
             async for reply in replies:
                 if isinstance(reply, Recognized):

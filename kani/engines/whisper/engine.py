@@ -110,7 +110,7 @@ class WhisperRecognizer(PromptedRecognizer):
         await self._scheduler.stop()
 
     async def recognize_prompted(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *candidates: str
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``PromptedRecognizer``; also raises EngineUnavailable where passes are too slow."""
         if self._info.recordings_only:
@@ -118,7 +118,9 @@ class WhisperRecognizer(PromptedRecognizer):
         before = self._whisper.tokens_before(prompt)
         spoken = language or self._whisper.only_language
         stream = RecognitionStream(self._detector.stream(), spoken, before=before)
-        queued = self._scheduler.add_stream(lambda: partial(transcribe, self._whisper, stream.begin_pass()))
+        queued = self._scheduler.add_stream(
+            lambda: partial(transcribe, self._whisper, stream.begin_pass(), candidates)
+        )
         async with aclosing(recognize_live(stream, queued, audio)) as events:
             async for event in events:
                 yield event

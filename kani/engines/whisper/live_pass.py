@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import itemgetter
@@ -60,16 +61,17 @@ class _Found:
     complete: bool = True  # False if it does not end by itself, or is a loop
 
 
-def transcribe(whisper: Whisper, audio: PassInput) -> PassResult:
+def transcribe(whisper: Whisper, audio: PassInput, candidates: Collection[str] = ()) -> PassResult:
     """Recognise the words in ``audio`` after its prefix.
 
-    Where the language is not given, a decisive pass tries several before it finds no speech.
+    candidates: languages that detection chooses from, empty for every one. Where the language is not given, a
+    decisive pass tries several before it finds no speech.
     """
     least_s = WINDOW_S if audio.decisive and audio.speech_s < _SHORT_S else MIN_S
     encoded = whisper.encode(audio.samples, least_s)
     if audio.language is not None:
         return _answer(whisper, _Heard(encoded, audio, audio.language, 1.0)).result
-    languages = _languages_of(whisper, encoded, audio)
+    languages = _languages_of(whisper, encoded, audio, candidates)
     answers = []
     for language, likelihood in languages if audio.decisive else languages[:1]:
         found = _answer(whisper, _Heard(encoded, audio, language, likelihood))
@@ -88,13 +90,13 @@ def usual_pass(whisper: Whisper, samples: Samples) -> None:
 
 
 def _languages_of(
-    whisper: Whisper, encoded: ctranslate2.StorageView, audio: PassInput
+    whisper: Whisper, encoded: ctranslate2.StorageView, audio: PassInput, candidates: Collection[str]
 ) -> list[tuple[str, float]]:
-    languages = whisper.likely_languages(encoded, (), audio.expected)
+    languages = whisper.likely_languages(encoded, candidates, audio.expected)
     if len(audio.samples) > _OPENING_S * SAMPLE_RATE:
         # The language of just the opening is at times more certain, and then more often right.
         opening = whisper.encode(audio.samples[: int(_OPENING_S * SAMPLE_RATE)])
-        of_opening = whisper.likely_languages(opening, (), audio.expected)
+        of_opening = whisper.likely_languages(opening, candidates, audio.expected)
         if of_opening[0][1] > languages[0][1]:
             return of_opening
     return languages

@@ -185,8 +185,9 @@ class RecognitionExchange:
                     self._channel.send(Transcribed(number, segment))
             return
         recognizer = self._recognizer
-        if opening.prompt and isinstance(recognizer, PromptedRecognizer):
-            recognizing = recognizer.recognize_prompted(self._audio(), opening.language, opening.prompt)
+        if (opening.prompt or opening.candidates) and isinstance(recognizer, PromptedRecognizer):
+            audio, among = self._audio(), opening.candidates
+            recognizing = recognizer.recognize_prompted(audio, opening.language, opening.prompt, *among)
         else:
             recognizing = recognizer.recognize(self._audio(), opening.language)
         async with aclosing(recognizing) as events:

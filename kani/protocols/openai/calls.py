@@ -15,7 +15,7 @@ from kani.protocols.openai.speech.dialogue import DialogueFields
 from kani.protocols.openai.speech.formats import DEFAULT_FORMAT, FORMATS, SAMPLE_RATE, SAMPLE_RATES
 from kani.protocols.openai.speech.ssml_marks import PATH as SSML_PATH
 from kani.protocols.openai.speech.ssml_marks import SsmlFields
-from kani.protocols.openai.transcription.alignments import AlignmentFields
+from kani.protocols.openai.transcription import alignments, voices
 from kani.protocols.openai.transcription.answers import MEDIA_TYPES as TRANSCRIPT_TYPES
 from kani.protocols.openai.transcription.params import TranscriptionFields, TranslationFields
 from kani.protocols.shared.calls.call import (
@@ -222,24 +222,40 @@ def _transcriptions(max_upload: int) -> tuple[Call, ...]:
         confidence=number("1 for the text that is spoken, 0 for any other."),
         words=items(mapping()),
     )
-    alignment = Call(
-        "POST /v1/audio/alignments",
-        "Find the words of a text in a recording",
-        Answer("The words' times.", {"application/json": timed, **plain}, _UNUSED),
-        body=Body(form(AlignmentFields, file=file(size)), {"file": "@recording.wav", "text": "Hello."}, FORM),
-        errors=_RECORDING_ERRORS,
-    )
-    return alignment, *(
+    turn = fields(start=number("Seconds."), end=number("Seconds."), speaker=text())
+    turns = fields(duration=number("Seconds."), segments=items(turn))
+    speech = items(fields(start=whole("Milliseconds."), end=whole("Milliseconds.")))
+    example = {"file": "@recording.wav"}
+    transcripts = {"application/json": transcript, **plain, SSE_TYPE: text()}
+    return tuple(
         Call(
-            f"POST /v1/audio/{name}",
+            f"POST {path}",
             summary,
-            Answer("The transcript.", {"application/json": transcript, **plain, SSE_TYPE: text()}, _UNUSED),
-            body=Body(form(kind, file=file(size)), {"file": "@recording.wav", "model": "whisper-1"}, FORM),
+            Answer(about, answers, _UNUSED),
+            body=Body(form(kind, file=file(size)), example | given, FORM),
             errors=_RECORDING_ERRORS,
         )
-        for name, summary, kind in (
-            ("transcriptions", "Transcribe a recording", TranscriptionFields),
-            ("translations", "Translate a recording into English", TranslationFields),
+        for path, summary, kind, given, about, answers in (
+            (
+                *(alignments.PATH, "Find the words of a text in a recording", alignments.AlignmentFields),
+                *({"text": "Hello."}, "The words' times.", {"application/json": timed, **plain}),
+            ),
+            (
+                *(voices.SPEECH_PATH, "Find the speech in a recording, as Speaches does", voices.VoiceFields),
+                *({}, "When there is speech.", {"application/json": speech}),
+            ),
+            (
+                *(voices.SPEAKERS_PATH, "Tell who speaks when, as Speaches does", voices.SpeakerFields),
+                *({}, "The speakers' turns.", {"application/json": turns, voices.RTTM_TYPE: text()}),
+            ),
+            (
+                *("/v1/audio/transcriptions", "Transcribe a recording", TranscriptionFields),
+                *({"model": "whisper-1"}, "The transcript.", transcripts),
+            ),
+            (
+                *("/v1/audio/translations", "Translate a recording into English", TranslationFields),
+                *({"model": "whisper-1"}, "The transcript.", transcripts),
+            ),
         )
     )
 

@@ -333,8 +333,8 @@ async def test_recogniser_behind_a_worker_yields_the_same_and_pulls_no_more_than
                 assert pulled * 0.25 <= AUDIO_AHEAD_S * 2 + MAX_UNREAD * 0.25
                 found += [event async for event in events]
             assert found == expected
-            prompted = [event async for event in behind.recognize_prompted(audio(), "es", "Zandrell")]
-            assert prompted == expected and heard.prompts == ["Zandrell"]
+            prompted = [event async for event in behind.recognize_prompted(audio(), "es", "Zandrell", "es")]
+            assert prompted == expected and heard.prompts == ["Zandrell"] and heard.candidates == {"es"}
             options = TranscriptionOptions("es", translate=True, prompt="p")
             direct = [one async for one in heard.transcribe(samples(), options)]
             assert [one async for one in behind.transcribe(samples(), options)] == direct

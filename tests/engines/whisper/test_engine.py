@@ -131,6 +131,17 @@ async def test_words_come_in_the_given_language(recognizer: WhisperRecognizer, s
     assert italian != spanish
 
 
+async def test_several_languages_narrow_detection(
+    recognizer: WhisperRecognizer, said: dict[str, Said]
+) -> None:
+    audio = said["es"].samples, silence(1)
+    for among, found in (({"fr", "it"}, {"fr", "it"}), ({"en", "es"}, {"es"})):
+        events = recognizer.recognize_prompted(at_once(*audio), None, "", *among)
+        words = [event async for event in events if isinstance(event, RecognizedWord)]
+        assert words and {word.language for word in words} <= found
+    assert words_of(text(words), "es") == words_of(said["es"].text, "es")
+
+
 @pytest.mark.parametrize(
     "sound", ["zeros", "white noise", "pink noise", "brown noise", "hum", "clicks", "melody"]
 )

@@ -315,6 +315,7 @@ async def test_turn_that_began_before_the_configuration_is_recognized_in_its_lan
     assert (told["language"], told["languages"]) == (None, ["es", "en"])
     assert await commit(client, loud(0.08)) == "w0 w1"
     assert recognizer.languages[-1] is None and recognizer.languages.count("ja") in (1, 2)
+    assert recognizer.candidates == {"es", "en"}
 
 
 async def test_configuration_changes_while_a_turn_goes_on(listener: Client) -> None:

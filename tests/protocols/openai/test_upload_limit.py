@@ -14,9 +14,10 @@ from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer, app_server
 
+VOICES = ("/v1/audio/speech/timestamps", "/v1/audio/diarization")
 OPENAI = ("/v1/audio/transcriptions", "/v1/audio/translations")
 CALLS = [
-    *((path, "file") for path in (*OPENAI, "/v1/speech-to-text", "/inference")),
+    *((path, "file") for path in (*OPENAI, *VOICES, "/v1/speech-to-text", "/inference")),
     *((path, "audio_file") for path in ("/asr", "/detect-language")),
 ]
 KIND = "multipart/form-data; boundary=x"

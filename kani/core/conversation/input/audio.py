@@ -34,6 +34,7 @@ from kani.core.conversation.turns import (
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, SpeechError
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.service import SpeechService
+from kani.core.transcriber import TranscriptionOptions
 from kani.core.turns.interruption import LIKELY
 from kani.core.types import Samples
 
@@ -104,14 +105,15 @@ class InputAudio:
         await self._wait_for_tracks()
         config = self._config
         rate = config.input_format.sample_rate
-        language, prompt = hears = config.hears
+        hears = config.hears
         try:
             session = self._service.recognition.open_recognition(
                 protocol=self._protocol,
                 client=self._client,
                 sample_rate=rate,
-                language=language,
-                prompt=prompt,
+                language=hears.language,
+                prompt=hears.prompt,
+                candidates=hears.candidates,
                 backlog=self._backlog,
             )
         except Busy as error:
@@ -143,7 +145,9 @@ class InputAudio:
             rate = self._config.input_format.sample_rate
             item = Transcript(new_id("item"))
             machine = TurnMachine(rate, self._turns, self._position_s)
-            track = Track(None, rate, self._position_s, (None, ""), item, machine, TrackState.COMMITTED)
+            track = Track(
+                None, rate, self._position_s, TranscriptionOptions(), item, machine, TrackState.COMMITTED
+            )
             self._add(track)
         if self._config.rule is None:
             await self._words.commit(track.transcript)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from kani.core.conversation.input.transcript import Transcript
 from kani.core.conversation.turns import TurnMachine
 from kani.core.session.recognition import RecognitionSession
+from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
 
 REPLAY_S = 10.0
@@ -38,7 +39,7 @@ class Track:
     session: RecognitionSession | None  # None without any audio
     sample_rate: int
     start_s: float  # in the audio of the connection
-    hears: tuple[str | None, str]  # language, and what may precede the speech
+    hears: TranscriptionOptions  # as of the configuration
     transcript: Transcript
     turns: TurnMachine
     state: TrackState = TrackState.OPEN

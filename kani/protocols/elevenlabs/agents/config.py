@@ -19,6 +19,7 @@ from kani.core.chat_model import Tool
 from kani.core.conversation.config import ConversationConfig
 from kani.core.errors import InvalidRequest
 from kani.core.expected_words import MAX_WORD, MAX_WORDS, as_prompt
+from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.elevenlabs.formats import FORMATS
 from kani.protocols.shared.calls.bodies import object_of, read
 from kani_text.foreign.files import read_regular
@@ -117,8 +118,8 @@ class AgentConfig(ConversationConfig):
 
     @property
     @override
-    def hears(self) -> tuple[str | None, str]:
-        return self.heard_language, as_prompt(self.keywords)
+    def hears(self) -> TranscriptionOptions:
+        return TranscriptionOptions(self.heard_language, prompt=as_prompt(self.keywords))
 
 
 NO_AGENT = AgentConfig(FORMATS[FORMAT], FORMATS[FORMAT])

@@ -17,7 +17,6 @@ from kani.core.conversation.items import Item, Message
 from kani.core.errors import Busy, SpeechError
 from kani.core.service import SpeechService
 from kani.core.session.budget import MIB
-from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.openai.realtime.audio_payload import MAX_AUDIO_BYTES, read_audio
 from kani.protocols.openai.realtime.conversation import Conversation, audio_in
 from kani.protocols.openai.realtime.input_events import RealtimeEvents, input_error
@@ -131,8 +130,7 @@ class ItemAudio:
         message, index = sound.message, sound.index
         told = told and config.transcription is not None and message.parts[index].name == INPUT
         if sound.duration_s:
-            language, prompt = config.hears
-            options = TranscriptionOptions(language, prompt=prompt, waited_for=True)
+            options = replace(config.hears, waited_for=True)
             async with (
                 self._recognition.open_transcription(
                     protocol=self._protocol, client=self._client, options=options

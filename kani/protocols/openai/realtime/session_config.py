@@ -11,6 +11,7 @@ from kani.core.audio.encoding import AudioFormat
 from kani.core.conversation.config import ConversationConfig
 from kani.core.conversation.turns import PATIENCE, Patience, TurnRule
 from kani.core.expected_words import as_prompt
+from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.openai.lists import COMMITTED_MODELS
 from kani.protocols.openai.realtime.answers.tools import choice_json, tools_json
 
@@ -165,9 +166,9 @@ class SessionConfig(ConversationConfig):
 
     @property
     @override
-    def hears(self) -> tuple[str | None, str]:
-        transcription = self.transcription
-        return (None, "") if transcription is None else (transcription.language, transcription.expected)
+    def hears(self) -> TranscriptionOptions:
+        given = self.transcription or Transcription()
+        return TranscriptionOptions(given.language, frozenset(given.languages), prompt=given.expected)
 
     @property
     def _include(self) -> list[str] | None:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from kani.core.errors import InvalidRequest
 from kani.core.service import SpeechService
 from kani.core.session.alignment import MAX_TEXT, Alignment
 from kani.core.subtitles import WRITERS, words_and_cues
 from kani.protocols.openai.errors import endpoint, json_response
 from kani.protocols.openai.transcription.answers import MEDIA_TYPES
-from kani.protocols.shared.calls.bodies import about, one_of, read_form, unknown_fields, unused_header
+from kani.protocols.shared.calls.bodies import about
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads
 from kani.protocols.shared.tasks import cancel_on_disconnect
@@ -25,14 +24,12 @@ from kani_text.languages import english_name, primary
 
 PATH = "/v1/audio/alignments"
 
-FORMATS = ("json", "verbose_json", "srt", "vtt")
-
 
 class AlignmentFields(Struct, kw_only=True):
     text: Annotated[str, about("What is said in the recording.", max_length=MAX_TEXT)]
     language: Annotated[str | None, about("Code, tag or name of its language; detected by default.")] = None
     model: Annotated[str, about("Any name; without effect.")] = ""
-    response_format: Annotated[str, one_of(FORMATS, "Format of the answer.")] = "json"
+    response_format: Literal["json", "verbose_json", "srt", "vtt"] = "json"
 
 
 def alignment_route(service: SpeechService, uploads: AudioUploads) -> BaseRoute:
@@ -40,18 +37,12 @@ def alignment_route(service: SpeechService, uploads: AudioUploads) -> BaseRoute:
 
     async def align(request: Request) -> Response:
         async with uploads.receive(request) as upload:
-            if upload.file is None:
-                raise InvalidRequest("file", "is missing: send the recording as a form's file")
-            fields = read_form(upload.fields, AlignmentFields)
-            if fields.response_format not in FORMATS:
-                raise InvalidRequest("response_format", f"must be one of {', '.join(FORMATS)}")
+            file, fields, unused = upload.read(AlignmentFields)
             opening = service.recognition.open_alignment(
                 "openai", client_address(request), fields.text, fields.language
             )
             async with await opening as session:
-                found = await cancel_on_disconnect(request, session.align(upload.file, MAX_RECORDING_S))
-        given = (name for name, values in upload.fields.items() if any(values))
-        unused = unused_header(unknown_fields(given, {"text", "language", "response_format", "model"}))
+                found = await cancel_on_disconnect(request, session.align(file, MAX_RECORDING_S))
         # An hour of words takes a while to be written.
         return await asyncio.to_thread(_answer, found, fields.response_format, unused)
 

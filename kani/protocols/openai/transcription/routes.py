@@ -17,7 +17,7 @@ from kani.core.service import SpeechService
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import TranscribedSegment
 from kani.protocols.openai.errors import api_error, endpoint, json_response
-from kani.protocols.openai.transcription import alignments, answers
+from kani.protocols.openai.transcription import alignments, answers, voices
 from kani.protocols.openai.transcription.known_speakers import FIELD_BYTES, FORM_BYTES
 from kani.protocols.openai.transcription.params import TranscriptionParams, parse_params
 from kani.protocols.shared.calls.bodies import unused_header
@@ -37,7 +37,7 @@ Segments = AsyncGenerator[TranscribedSegment, None]
 
 def longest_bodies(max_upload: int) -> Mapping[str, int]:
     uploads = AudioUploads(max_upload, FIELD_BYTES, FORM_BYTES)
-    paths = TRANSCRIPTIONS_PATH, TRANSLATIONS_PATH, alignments.PATH
+    paths = TRANSCRIPTIONS_PATH, TRANSLATIONS_PATH, alignments.PATH, voices.SPEECH_PATH, voices.SPEAKERS_PATH
     return dict.fromkeys(paths, uploads.max_body)
 
 
@@ -77,6 +77,7 @@ def transcription_routes(service: SpeechService, max_upload: int) -> list[BaseRo
 
     return [
         alignments.alignment_route(service, uploads),
+        *voices.voice_routes(service, uploads),
         *(
             Route(path, endpoint(partial(answer, translate=translate)), methods=["POST"])
             for path, translate in ((TRANSCRIPTIONS_PATH, False), (TRANSLATIONS_PATH, True))

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import IO, Annotated, Any
+from typing import IO, Annotated, Any, TypeVar
 
 import msgspec
 import python_multipart  # noqa: F401 - Starlette misses it at the first upload only, with a traceback
@@ -19,9 +19,10 @@ from starlette.requests import Request
 
 from kani.core.errors import InvalidRequest, StoreUnavailable
 from kani.core.session.budget import Budget, Budgets, Share
-from kani.protocols.shared.calls.bodies import wrong_fields
+from kani.protocols.shared.calls.bodies import read_form, unknown_fields, unused_header, wrong_fields
 from kani_text import foreign
 
+T = TypeVar("T", bound=msgspec.Struct)
 log = logging.getLogger(__name__)
 
 MAX_RECORDING_S = 14_400.0
@@ -64,10 +65,22 @@ class AudioUpload:
 
     file: IO[bytes] | None  # at its start; None if the request has none
     fields: Mapping[str, tuple[str, ...]]  # by their names without brackets, in the order they came
+    name: str = ""  # of the file, as the client has it
 
     def get(self, name: str) -> str | None:
         """Return the last value of a field; None if it is missing or empty, as forms leave fields empty."""
         return (self.fields.get(name) or ("",))[-1] or None
+
+    def read(self, kind: type[T]) -> tuple[IO[bytes], T, dict[str, str]]:
+        """Return the file, the fields, and the header that names those without effect.
+
+        Raises InvalidRequest, also without a file.
+        """
+        if self.file is None:
+            raise InvalidRequest("file", "is missing: send the recording as a form's file")
+        given = (name for name, values in self.fields.items() if any(values))
+        unused = unknown_fields(given, kind.__struct_fields__)
+        return self.file, read_form(self.fields, kind), unused_header(unused)
 
 
 class AudioUploads:
@@ -151,17 +164,18 @@ class AudioUploads:
     def _upload(self, form: FormData) -> AudioUpload:
         file: IO[bytes] | None = None
         fields: dict[str, tuple[str, ...]] = {}
+        given = ""
         for name, value in form.multi_items():
             name = _INDEX.sub("", name)
             if not isinstance(value, UploadFile):
                 fields[name] = (*fields.get(name, ()), value)
             elif name == self.part:
-                file = value.file
+                file, given = value.file, value.filename or ""
                 if (value.size or 0) > self._max_bytes:
                     raise self._too_large()
         if file is None and self.part in fields:
             raise InvalidRequest(self.part, "must be a file: a part of the form with a file name")
-        return AudioUpload(file, fields)
+        return AudioUpload(file, fields, given)
 
     @asynccontextmanager
     async def _json(self, request: Request, disk: Share) -> AsyncIterator[AudioUpload]:

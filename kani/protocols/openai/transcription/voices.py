@@ -1,0 +1,106 @@
+"""Speaches' calls about voices: when there is speech in a recording, and who speaks when."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from contextlib import aclosing
+from pathlib import PurePath
+from typing import IO, Annotated, Any, Literal
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from kani.core.diarization.diarizer import MAX_SPEAKERS
+from kani.core.diarization.turns import SpeakerTurn
+from kani.core.request import Range
+from kani.core.service import SpeechService
+from kani.core.session.transcription import TranscriptionSession
+from kani.core.turns.speech_spans import speech_spans
+from kani.protocols.openai.errors import endpoint, json_response
+from kani.protocols.openai.transcription.known_speakers import KnownSpeakers
+from kani.protocols.shared.calls.bodies import about, within
+from kani.protocols.shared.connection import client_address
+from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads
+from kani.protocols.shared.tasks import cancel_on_disconnect
+
+SPEECH_PATH, SPEAKERS_PATH = "/v1/audio/speech/timestamps", "/v1/audio/diarization"
+RTTM_TYPE = "text/plain"
+
+Probability = Annotated[float, within(Range(0, 1))]
+Seconds = Annotated[float, within(Range(0, MAX_RECORDING_S))]
+Milliseconds = Annotated[int, within(Range(0, int(MAX_RECORDING_S) * 1000))]
+
+
+class VoiceFields(Struct, kw_only=True):
+    model: Annotated[str, about("Any name; without effect.")] = ""
+    threshold: Annotated[Probability, about("Probability of a voice at which speech begins.")] = 0.75
+    neg_threshold: Annotated[Probability | None, about("Below it speech ends; 0.15 less by default.")] = None
+    min_speech_duration_ms: Annotated[Milliseconds, about("Shorter speech is left out.")] = 0
+    max_speech_duration_s: Annotated[
+        Seconds | None, about("Longer speech is cut, in a silence if it has one.")
+    ] = None
+    min_silence_duration_ms: Annotated[Milliseconds, about("Shorter silence is part of speech.")] = 1000
+    speech_pad_ms: Annotated[Milliseconds, about("Added on both sides.")] = 0
+
+
+class SpeakerFields(Struct, kw_only=True):
+    model: Annotated[str, about("Any name; without effect.")] = ""
+    known_speaker_names: Annotated[list[str], about("As of transcriptions.")] = []
+    known_speaker_references: Annotated[list[str], about("As of transcriptions.")] = []
+    response_format: Literal["json", "rttm"] = "json"
+
+
+def voice_routes(service: SpeechService, uploads: AudioUploads) -> list[BaseRoute]:
+    """Return the calls."""
+
+    async def answer(request: Request) -> Response:
+        diarize = request.url.path == SPEAKERS_PATH
+        async with uploads.receive(request) as upload:
+            kind: type[SpeakerFields | VoiceFields] = SpeakerFields if diarize else VoiceFields
+            file, fields, headers = upload.read(kind)
+            known = KnownSpeakers.of(upload) if diarize else KnownSpeakers()
+            voices, opened = service.recognition.open_voices(
+                "openai", client_address(request), diarize=diarize
+            )
+            async with opened as session:
+                turns = await cancel_on_disconnect(request, _hear(session, file, known))
+        if isinstance(fields, VoiceFields):
+            content: Any = await asyncio.to_thread(_speech, voices.probabilities, fields)
+            return json_response(content, headers=headers)
+        names = [*known.names, *(f"SPEAKER_{number:02}" for number in range(MAX_SPEAKERS))]
+        told = [(round(turn.start_s, 3), round(turn.end_s, 3), names[turn.speaker]) for turn in turns]
+        if fields.response_format == "rttm":
+            recording = "_".join(PurePath(upload.name).stem.split()) or "audio"
+            lines = (
+                f"SPEAKER {recording} 1 {a:.3f} {b - a:.3f} <NA> <NA> {'_'.join(who.split())} <NA> <NA>"
+                for a, b, who in told
+            )
+            return Response("\n".join(lines), headers=headers, media_type=RTTM_TYPE)
+        segments = [{"start": start, "end": end, "speaker": who} for start, end, who in told]
+        content = {"duration": round(session.duration_s, 3), "segments": segments}
+        return json_response(content, headers=headers)
+
+    return [Route(path, endpoint(answer), methods=["POST"]) for path in (SPEECH_PATH, SPEAKERS_PATH)]
+
+
+async def _hear(
+    session: TranscriptionSession, file: IO[bytes], known: KnownSpeakers
+) -> tuple[SpeakerTurn, ...]:
+    await known.introduce(session)
+    async with aclosing(session.segments(file, MAX_RECORDING_S)) as segments:
+        async for _ in segments:
+            pass
+    return await session.speaker_turns(None) or ()
+
+
+def _speech(voices: Sequence[float], fields: VoiceFields) -> list[dict[str, int]]:
+    off = max(0.01, fields.threshold - 0.15) if fields.neg_threshold is None else fields.neg_threshold
+    longest_s = math.inf if fields.max_speech_duration_s is None else fields.max_speech_duration_s
+    silence_s, shortest_s = fields.min_silence_duration_ms / 1000, fields.min_speech_duration_ms / 1000
+    lengths = silence_s, shortest_s, longest_s, fields.speech_pad_ms / 1000
+    spans = speech_spans(voices, fields.threshold, off, *lengths)
+    return [{"start": round(start * 1000), "end": round(end * 1000)} for start, end in spans]
