@@ -258,3 +258,19 @@ def path_step(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if compared or any(len(side) < 2 or side in table.greek for side in sides):
         return None
     return token.said("—")
+
+
+def named_sign(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The name of a sign of several characters; "==" by itself is a drawn line."""
+    # ">= 5" becomes one word once the figure is there, so that the next word is waited for.
+    token, following = cursor.token(), cursor.token(1)
+    if token.core == "==" and not (following.core and cursor.previous().core):
+        return None
+    return token.said(table.signs[token.core])
+
+
+def drawn_row(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A phrase break for "--" and "---"; nothing for a drawn line or a row of another sign."""
+    token = cursor.token()
+    dash = (Piece("—", token.core_start, token.core_end),) if token.core in ("--", "---") else ()
+    return Verbalization(dash, token.core_end)

@@ -24,18 +24,15 @@ from kani_text.normalizer.rules import (
     trades,
     urls,
 )
-from kani_text.normalizer.rules.moments import dates, days, decades, durations, times, weekdays
+from kani_text.normalizer.rules.moments import dates, days, durations, times, weekdays
 from kani_text.normalizer.rules.named import (
     codes,
     digit_sequences,
-    games,
-    identifiers,
     marks,
     places,
     ranges,
     verses,
 )
-from kani_text.normalizer.spaced import bare_signs
 from kani_text.normalizer.spaced.word_class import LETTERS, MADE_OF, WordClass, class_of
 from kani_text.normalizer.tables.table import LanguageTable
 
@@ -69,7 +66,7 @@ class _Taken:
 
 
 class Rule:
-    """A rule, and the classes of words that it takes: ``Rule(games.ranking, "figure slash|stop")``.
+    """A rule, and the classes of words that it takes: ``Rule(marks.ranking, "figure slash|stop")``.
 
     A word has to have each name of a row, or one of those with ``|`` between them. Characters of other kinds
     may be in it only if the row has their kind with ``?``, or ``*`` for all. ``word`` is any kind of letters.
@@ -92,8 +89,8 @@ RULES = (
         Rule(math.sign_between, "between *, marks"),
         Rule(math.path_step, "sign hyphen?"),
         Rule(math.number_sign, "at"),
-        Rule(bare_signs.named, "signs *"),
-        Rule(bare_signs.repeated, "repeated *"),
+        Rule(math.named_sign, "signs *"),
+        Rule(math.drawn_row, "repeated *"),
         Rule(weekdays.weekday, "weekday *, stopped month *, word hyphen|slash hyphen? slash? stop?"),
         Rule(verses.book, "book *"),
         Rule(days.month, "month *"),
@@ -116,7 +113,7 @@ RULES = (
         Rule(dates.era, "figure word? stop?"),
         Rule(dates.loose, "figure slash|stop|hyphen slash? stop? hyphen? word? sign?"),
         Rule(days.year_of_date, "figure"),
-        Rule(decades.decade, "figure, figure word hyphen? slash? prime?"),
+        Rule(days.decade, "figure, figure word hyphen? slash? prime?"),
         Rule(digit_sequences.dotted, "figure stop sign? word? hyphen?"),
         Rule(digit_sequences.hyphened, "figure hyphen|stop slash? stop? hyphen?"),
         Rule(digit_sequences.number_with_ending, "figure word *"),
@@ -127,10 +124,10 @@ RULES = (
         Rule(durations.every, "figure slash word?, figure word hyphen?"),
         Rule(durations.prime, "figure sign? hyphen? stop? prime?"),
         Rule(fractions.fraction, "figure slash sign? hyphen? stop? word?"),
-        Rule(games.innings, "figure hyphen? slash? sign?"),
-        Rule(games.move, "small|name figure sign? at?"),
-        Rule(games.ranking, "figure slash|stop"),
-        Rule(identifiers.mixed, "figure word, figure colon|hyphen word?"),
+        Rule(marks.innings, "figure hyphen? slash? sign?"),
+        Rule(marks.move, "small|name figure sign? at?"),
+        Rule(marks.ranking, "figure slash|stop"),
+        Rule(urls.mixed, "figure word, figure colon|hyphen word?"),
         Rule(marks.adjective, "figure word hyphen?"),
         Rule(marks.factor, "figure small|sign stop?"),
         Rule(marks.graded, "figure|capitals hyphen"),
@@ -175,8 +172,8 @@ RULES = (
 
 BEFORE = {
     # Signs and lists
-    "math.path_step": "bare_signs.named",
-    "bare_signs.named": "bare_signs.repeated",
+    "math.path_step": "math.named_sign",
+    "math.named_sign": "math.drawn_row",
     "weekdays.weekday": "abbreviations.expand_abbreviation days.month",
     "verses.book": "abbreviations.expand_abbreviation days.month",
     "abbreviations.expand_abbreviation": "days.month",
@@ -186,7 +183,7 @@ BEFORE = {
     "times.time": "ordinals.with_stop digit_sequences.dotted quantities.measured_range",
     "durations.elapsed": "times.time durations.prime",
     "durations.duration": "times.time",
-    "decades.decade": "digit_sequences.number_with_ending quantities.measured_range",
+    "days.decade": "digit_sequences.number_with_ending quantities.measured_range",
     # Names that are figures
     "verses.verse": "times.time",
     "verses.number_of_book": "ordinals.with_stop",
@@ -195,11 +192,11 @@ BEFORE = {
     "digit_sequences.dotted": "digit_sequences.hyphened",
     "codes.code": "codes.hyphened",
     "codes.hyphened": "fractions.fraction urls.tag",
-    "codes.formula": "identifiers.mixed",
+    "codes.formula": "urls.mixed",
     "marks.years": "codes.hyphened",
     "places.angle": "durations.prime",
-    "games.innings": "fractions.fraction",
-    "games.ranking": "dates.loose",
+    "marks.innings": "fractions.fraction",
+    "marks.ranking": "dates.loose",
     "fractions.fraction": "dates.loose",
     "ranges.letters": "quantities.measured_range",
     "math.dimensions": "math.power",

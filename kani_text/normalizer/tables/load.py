@@ -7,7 +7,6 @@ from unicodedata import category
 
 from kani_text.normalizer.number_words.gender import Agreement
 from kani_text.normalizer.number_words.languages import number_words
-from kani_text.normalizer.tables.currency_names import other_currencies
 from kani_text.normalizer.tables.file import TableSection
 from kani_text.normalizer.tables.readings import parse_readings
 from kani_text.normalizer.tables.table import (
@@ -28,7 +27,7 @@ from kani_text.normalizer.tables.table import (
     Unit,
     Web,
 )
-from kani_text.normalizer.tables.unit_symbols import in_all_spellings
+from kani_text.normalizer.tables.unit_symbols import in_all_spellings, other_currencies
 
 _VOWELS = frozenset("aeiouyáéíóúâêôãõàèìòùäöüëïîûœæ")
 ABBREVIATION_CONDITIONS = frozenset(

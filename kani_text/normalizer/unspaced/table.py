@@ -14,12 +14,11 @@ from typing import Annotated, Any
 
 from kani_text.normalizer.number_words.ja import Counter, JapaneseNumbers
 from kani_text.normalizer.number_words.zh import ChineseNumbers
-from kani_text.normalizer.tables.currency_names import other_currencies
 from kani_text.normalizer.tables.file import TableSection, read_table_file
 from kani_text.normalizer.tables.lazy_pattern import LazyPattern
 from kani_text.normalizer.tables.readings import Reading, parse_readings
 from kani_text.normalizer.tables.table import Formulas
-from kani_text.normalizer.tables.unit_symbols import in_all_spellings
+from kani_text.normalizer.tables.unit_symbols import in_all_spellings, other_currencies
 
 UNSPACED_FOLDER = Path(__file__).parents[1] / "tables" / "unspaced"
 

@@ -7,7 +7,7 @@ import re
 from kani_text.normalizer.kinds import Rows, matching
 from kani_text.normalizer.rules.amounts import describes
 from kani_text.normalizer.rules.moments.day_and_month import DATED
-from kani_text.normalizer.rules.moments.dotted_times import half_after
+from kani_text.normalizer.rules.moments.times import half_after
 from kani_text.normalizer.rules.numerals import DASHES, FEET, INCHES, Numeral, parse_numeral, say_group
 from kani_text.normalizer.rules.trades import words_near
 from kani_text.normalizer.rules.units import (
