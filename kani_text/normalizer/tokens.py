@@ -75,6 +75,10 @@ class Token:
         end = self.core_end if end is None else end
         return Verbalization((Piece(text, self.core_start, end),), end)
 
+    def said_until(self, text: str, end: int) -> Verbalization:
+        """A reading of the core; marks after it, up to ``end``, are not spoken."""
+        return Verbalization((Piece(text, self.core_start, self.core_end),), end)
+
     def parted(self, first: str, at: int, last: str) -> Verbalization:
         """A reading of the core in two pieces; ``at``: where the second begins in the core."""
         at += self.core_start

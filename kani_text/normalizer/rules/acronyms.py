@@ -35,11 +35,8 @@ def lowercase_pieces(text: str, start: int) -> tuple[Piece, ...]:
 
 def spelled_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:
     """The letters' names, one after the other."""
-    pieces = []
-    for at, letter in enumerate(text):
-        name = letter_name(letter, table)
-        pieces.append(Piece(f" {name}" if at else name, start + at, start + at + 1))
-    return tuple(pieces)
+    names = enumerate(letter_name(letter, table) for letter in text)
+    return tuple(Piece(f" {name}" if at else name, start + at, start + at + 1) for at, name in names)
 
 
 def letter_name(letter: str, table: LanguageTable) -> str:
@@ -231,21 +228,18 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
         # "a few km": a unit without its number; "el kg", "par kg": one of them.
         single = is_kind(cursor.previous(), "before_one", table)
         said = unit.forms.get("one", unit.forms["other"]) if single else unit.forms["other"]
-        end = token.core_end + (token.suffix[:2] in (".,", ".:", ".;"))
-        return Verbalization((Piece(said, token.core_start, token.core_end),), end)
+        return token.said_until(said, token.core_end + (token.suffix[:2] in (".,", ".:", ".;")))
     return Verbalization(spelled_pieces(core, token.core_start, table), token.core_end)
 
 
 @matching(r"[^\W\d_](?:\.[^\W\d_])+")
 def dotted(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "e.s.t.": letters with full stops between them."""
-    token = cursor.token()
+    token, following = cursor.token(), cursor.token(1).core
     pieces = []
     for at in range(0, len(token.core), 2):
-        name = letter_name(token.core[at], table)
-        start = token.core_start + at
+        name, start = letter_name(token.core[at], table), token.core_start + at
         pieces.append(Piece(f" {name}" if at else name, start, start + 1))
-    following = cursor.token(1).core
     goes_on = following[:1].islower() or following.lower() not in common_words(table.language)
     # "el I.E.S. Goya": the last stop ends no sentence.
     return Verbalization(

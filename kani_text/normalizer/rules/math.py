@@ -199,8 +199,7 @@ def _are_terms(cursor: TokenCursor) -> bool:
 
 def _is_signed(cursor: TokenCursor) -> bool:
     """True before what is counted from below zero, too."""
-    unit = cursor.adjacent(2).core
-    return cursor.token(1).core.endswith(_SIGNS) or unit in _SIGNS
+    return cursor.token(1).core.endswith(_SIGNS) or cursor.adjacent(2).core in _SIGNS
 
 
 def _times(cursor: TokenCursor, table: LanguageTable) -> str | None:

@@ -65,7 +65,7 @@ def parse_numeral(written: str, table: LanguageTable) -> Numeral | None:
 
     The other convention for groups and decimals is understood where it is unambiguous.
     """
-    marks, parts = _MARK.findall(written), [_western(part) for part in _MARK.split(written)]
+    marks, parts = _MARK.findall(written), [ascii_digits(part) for part in _MARK.split(written)]
     if not marks:
         return Numeral(parts[0], "")
     group, last = table.numbers.group, marks[-1]
@@ -135,7 +135,8 @@ def _say_decimals(decimals: str, table: LanguageTable) -> str:
     return " ".join([*zeros, table.number_words.cardinal(int(significant))])
 
 
-def _western(digits: str) -> str:
+def ascii_digits(digits: str) -> str:
+    """Digits of any script as ASCII."""
     return digits if digits.isascii() else "".join(str(int(digit)) for digit in digits)
 
 

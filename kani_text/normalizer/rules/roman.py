@@ -179,8 +179,7 @@ def _marked_roman(token: Token, table: LanguageTable) -> Verbalization | None:
         return token.said(f"{graded} {sign}")
     if (marked := _with_mark(token.core, table)) is None:
         return None
-    spoken = words.ordinal(marked[0], table.ordinals.get(marked[1], ""))
-    return token.said(spoken)
+    return token.said(words.ordinal(marked[0], table.ordinals.get(marked[1], "")))
 
 
 def _with_mark(core: str, table: LanguageTable) -> tuple[int, str] | None:

@@ -81,8 +81,7 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if said is None:
         return None
     said = said[0].upper() + said[1:] if token.core[0].isupper() else said
-    end = token.core_end + (not ends or _is_before_name(cursor, table))
-    return token.said(said, end)
+    return token.said(said, token.core_end + (not ends or _is_before_name(cursor, table)))
 
 
 def _word_cut(cursor: TokenCursor, short: str, table: LanguageTable) -> str:

@@ -184,8 +184,7 @@ def _by_rules(cursor: TokenCursor, token: Token, table: LanguageTable, back: int
     if not has_figures and _PLAIN.fullmatch(core) and not any(map(str.isupper, core[1:])):
         return None
     before = cursor.previous().core
-    after_figure = before[-1:].isdecimal() or before in table.currencies
-    return verbalize_parts(token, table, after_figure=after_figure)
+    return verbalize_parts(token, table, after_figure=before[-1:].isdecimal() or before in table.currencies)
 
 
 def _continue_number(token: Token, table: LanguageTable) -> Verbalization:

@@ -12,20 +12,16 @@ from kani_text.normalizer.tables.readings import parse_readings
 from kani_text.normalizer.tables.table import (
     Abbreviation,
     Acronyms,
-    Books,
     Currency,
     Dates,
-    Formulas,
     Fractions,
     LanguageTable,
-    Letters,
     Numbers,
     OtherCalendar,
     Roman,
     Times,
     Trade,
     Unit,
-    Web,
 )
 from kani_text.normalizer.tables.unit_symbols import in_all_spellings, other_currencies
 
@@ -45,8 +41,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     per, product = units.text("per", ""), units.text("product", "first")
     signs, agreement = file.section("signs"), _agreement(file.section("agreement"))
     between_figures = signs.section("between_figures")
-    markup, kinds = file.section("markup"), file.section("kinds")
-    ordinals = file.section("ordinals")
+    markup, ordinals = file.section("markup"), file.section("ordinals")
     with_stop = ordinals.section("with_stop")
     unsure = _ordinals_with_stop(with_stop.section("unsure"))
     stopped = _ordinals_with_stop(with_stop)
@@ -60,11 +55,13 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     first_names = frozenset(abbreviations.words("first_names"))
     cut, cut_adjectives = abbreviations.words("cut"), abbreviations.words("cut_adjectives")
     cut_not, plurals = frozenset(abbreviations.words("cut_not")), abbreviations.words("cut_plurals")
-    letters, greek = file.section("letters"), file.section("greek")
     dates = _dates(file.section("dates"))
     weekdays = "|".join(sorted(dates.short_weekdays, key=len, reverse=True))
     parts = {"weekday": f"(?:{weekdays})"} if weekdays else {}
-    table = LanguageTable(
+    code_block = markup.text("code_block", "")
+    markup.check_all_read()
+    return file.fill(
+        LanguageTable,
         language=language,
         number_words=words,
         numbers=_numbers(numbers),
@@ -73,20 +70,16 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         ordinals_with_stop=stopped | unsure,
         unsure_of_ordinal=frozenset(unsure),
         fractions=_fractions(file.section("fractions")),
-        formulas=file.section("formulas").fill(Formulas),
         units=_units(units, agreement),
         per=per,
         product=product,
         currencies=_currencies(file.section("currencies"), language),
         dates=dates,
         times=_times(file.section("times")),
-        letters=letters.all_texts(),
         acronyms=_acronyms(file.section("acronyms")),
         roman=_roman(file.section("roman")),
-        web=file.section("web").fill(Web),
         signs=_as_programs_write(signs.all_texts()),
         signs_between_figures=between_figures.all_texts(),
-        greek=greek.all_texts(),
         abbreviations=_abbreviations(abbreviations, titles),
         trades=tuple(_trade(trades.section(name)) for name in trades.key_names()),
         cut=_cut_words((*cut, *cut_adjectives), cut_not),
@@ -97,17 +90,10 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         first_names=first_names,
         abbreviated_endings=endings.all_texts(),
         abbreviated_beginnings=beginnings.all_texts(),
-        books=_books(file.section("books")),
-        compass=_letters(file.section("compass")),
-        chess=_letters(file.section("chess")),
-        code_block=markup.text("code_block", ""),
-        kinds={kind: frozenset(kinds.words(kind)) for kind in kinds.key_names()},
+        code_block=code_block,
         spellings=file.section("spellings").patterns([parts]),
         readings=parse_readings(file.section("readings"), parts),
     )
-    for section in (markup, file):
-        section.check_all_read()
-    return table
 
 
 def _as_programs_write(signs: dict[str, str]) -> dict[str, str]:
@@ -239,16 +225,6 @@ def _roman(section: TableSection) -> Roman:
         names={name: form for form in names.key_names() for name in names.words(form)},
         named=section.template("name", "ordinal", default="{ordinal}"),
     )
-
-
-def _books(section: TableSection) -> Books:
-    alone, ordinal = frozenset(section.words("alone")), section.text("ordinal", "")
-    return Books(section.all_texts(), alone, ordinal)
-
-
-def _letters(section: TableSection) -> Letters:
-    after, near = frozenset(section.words("after")), frozenset(section.words("near"))
-    return Letters(section.all_texts(), after, near)
 
 
 def _trade(section: TableSection) -> Trade:

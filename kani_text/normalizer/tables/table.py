@@ -242,22 +242,22 @@ class Web:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
     """[books]: names of the Bible's books by their abbreviations."""
 
-    names: Mapping[str, str]
     alone: frozenset[str]
-    ordinal: str
+    ordinal: str = ""
+    names: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Letters:
     """[compass] and [chess]: what letters stand for, right after some words or a few words near others."""
 
-    names: Mapping[str, str]
     after: frozenset[str]
     near: frozenset[str]
+    names: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from kani_text import writing
 from kani_text.normalizer.number_words.ja import Counter, JapaneseNumbers
 from kani_text.normalizer.number_words.words import MAX_DIGITS
 from kani_text.normalizer.number_words.zh import ChineseNumbers
+from kani_text.normalizer.rules.numerals import ascii_digits
 from kani_text.normalizer.spoken import Piece
 from kani_text.normalizer.unspaced.scan import Scan, UnspacedReading
 from kani_text.normalizer.unspaced.table import UnspacedTable, UnspacedUnit
@@ -154,15 +155,10 @@ def _joined_by(scan: Scan, first: Figures, second: Figures, word: str) -> str:
 
 
 def _say_score(scan: Scan, first: Figures, second: Figures, joined: str) -> UnspacedReading:
-    words = scan.table.words
-    return UnspacedReading(
-        (
-            Piece(words.cardinal(int(first.digits)), first.start, first.end),
-            Piece(joined, first.end, second.start),
-            Piece(words.cardinal(int(second.digits)), second.start, second.end),
-        ),
-        second.end,
-    )
+    said = [scan.table.words.cardinal(int(one.digits)) for one in (first, second)]
+    between = Piece(joined, first.end, second.start)
+    begin, end = Piece(said[0], first.start, first.end), Piece(said[1], second.start, second.end)
+    return UnspacedReading((begin, between, end), second.end)
 
 
 def second_figures(scan: Scan, first: Figures) -> Figures | None:
@@ -282,8 +278,3 @@ def _powered(scan: Scan, figures: Figures, word: str) -> UnspacedReading | None:
             per = f"マイ{per.removesuffix('ソク')}"
         said, end = said + unit.counter.said + per, begin + len(symbol)
     return UnspacedReading((Piece(said, figures.start, end),), end)
-
-
-def ascii_digits(digits: str) -> str:
-    """Digits of any script as ASCII."""
-    return digits if digits.isascii() else "".join(str(int(digit)) for digit in digits)

@@ -155,18 +155,19 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
     between_figures, between_words = signs.section("between_figures"), signs.section("between_words")
     beside = file.section("beside")
     counters, counted = _counters(file.section("counters"))
-    numbers, moments = _numbers(file.section("numbers")), file.section("moments").fill(Moments)
+    numbers = _numbers(file.section("numbers"))
     unit_names, currencies = _units(units), _currencies(file.section("currencies"), language)
     respelled = file.section("words").all_texts()
-    ruby = markup.flag("ruby")
+    ruby, code_block = markup.flag("ruby"), markup.text("code_block")
+    markup.check_all_read()
     following = frozenset(
         (*counters, *counted, *unit_names, *numbers.magnitudes, *numbers.one_by_one_before, *currencies)
     )
-    table = UnspacedTable(
+    return file.fill(
+        UnspacedTable,
         language=language,
         words=NUMBER_WORDS[language](language),
         numbers=numbers,
-        moments=moments,
         phones=_phones(file.section("phones")),
         counters=counters,
         counted=counted,
@@ -178,12 +179,11 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
         between_figures=between_figures.all_texts(),
         between_words=between_words.all_texts(),
         signs=signs.all_texts(),
-        formulas=file.section("formulas").fill(Formulas),
         web=web.all_texts(),
         version=version,
         respelled=respelled,
         ruby=ruby,
-        code_block=markup.text("code_block"),
+        code_block=code_block,
         spellings=file.section("spellings").patterns(),
         readings=parse_readings(file.section("readings"), {}),
         beside={name: _beside(beside, name) for name in beside.key_names()},
@@ -192,9 +192,6 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
         longest_following=max(map(len, following)),
         plain=_plain_characters(respelled, ruby),
     )
-    for section in (markup, file):
-        section.check_all_read()
-    return table
 
 
 def _plain_characters(respelled: Iterable[str], ruby: bool) -> re.Pattern[str]:

@@ -101,8 +101,7 @@ def _is_odd(first: int, last: int, cursor: TokenCursor, table: LanguageTable) ->
 
 def _is_hyphened(day: int, month: int, cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for "del 22-12": a range does not fall."""
-    falls = table.dates.order == "dmy" and month <= MONTHS < day <= LONGEST_MONTH
-    return falls and DATED.hold(cursor, table)
+    return table.dates.order == "dmy" and month <= MONTHS < day <= LONGEST_MONTH and DATED.hold(cursor, table)
 
 
 def _is_dotted(_day: int, month: int, cursor: TokenCursor, table: LanguageTable) -> bool:

@@ -61,7 +61,7 @@ def day_of_month(cursor: TokenCursor, table: LanguageTable, day: int, mark: str)
         named = _before_month(said, cursor, table)
     if not named:
         return None
-    return Verbalization((Piece(named, token.core_start, token.core_end),), token.core_end + stop)
+    return token.said_until(named, token.core_end + stop)
 
 
 def _before_month(day: str, cursor: TokenCursor, table: LanguageTable) -> str | None:
@@ -89,8 +89,7 @@ def year_of_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     between = table.dates.date.partition("{month}")[2].lstrip()
     if not between[:1].isalpha() or not is_kind(token, "year", table) or not _OF_DATE.hold(cursor, table):
         return None
-    said = between.format(year=table.number_words.year(int(token.core)))
-    return token.said(said)
+    return token.said(between.format(year=table.number_words.year(int(token.core))))
 
 
 def days_of_month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -125,7 +124,7 @@ def month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not beside and not _BESIDE_MONTH.hold(cursor, table):
         return None
     stop = stopped and (token.suffix != "." or not _ends_phrase(cursor))
-    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + stop)
+    return token.said_until(name, token.core_end + stop)
 
 
 def _ends_phrase(cursor: TokenCursor) -> bool:
@@ -170,7 +169,7 @@ def _after_word(word: str, cursor: TokenCursor, table: LanguageTable) -> Verbali
         found = decade(cursor, table)
         if found is None and word.islower() and is_kind(rest, "year", table):
             year = table.number_words.year(int(rest.core))
-            found = Verbalization((Piece(year, rest.core_start, rest.core_end),), rest.core_end)
+            found = rest.said(year)
     if found is None:
         return None
     at = cursor.token().core_start

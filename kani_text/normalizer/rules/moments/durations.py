@@ -99,8 +99,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         foot = table.units["ft"].forms
         first, last = (table.number_words.cardinal(int(one)) for one in tall.groups())
         end = token.core_start + tall.end()
-        said = f"{first} {singular(foot)} {last}"
-        return token.said(said, end)
+        return token.said(f"{first} {singular(foot)} {last}", end)
     match = _fullmatch(_PRIMES, token)
     numeral = parse_numeral(match["number"], table) if match else None
     if match is None or numeral is None or token.prefix.strip("(") or _is_quoted(cursor, match["mark"]):

@@ -203,8 +203,7 @@ def four_figures(match: re.Match[str], cursor: TokenCursor, table: LanguageTable
     if not (watch or _DEPARTURE.hold(cursor, table) or _is_of_timetable(cursor, table)):
         return None
     said = _say_of_watch(int(match[1]), int(match[2]), table, marked=marked)
-    end = unit_end(cursor, 1, table) if marked else token.core_end
-    return token.said(said, end)
+    return token.said(said, unit_end(cursor, 1, table) if marked else token.core_end)
 
 
 def _say_of_watch(hour: int, minutes: int, table: LanguageTable, *, marked: bool) -> str:

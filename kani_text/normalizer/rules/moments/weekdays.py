@@ -81,8 +81,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     name = dates.weekday(token.core)
     if name is None or not _is_weekday(name, cursor, table):
         return None
-    end = token.core_end + _has_own_stop(cursor, table)
-    return token.said(name, end)
+    return token.said(name, token.core_end + _has_own_stop(cursor, table))
 
 
 def _is_weekday(name: str, cursor: TokenCursor, table: LanguageTable) -> bool:

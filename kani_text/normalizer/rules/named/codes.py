@@ -119,8 +119,7 @@ def lettered_code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | 
 def _flies(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True near a word for a flight, or its number."""
     words = table.kinds.get("flight", frozenset())
-    near = words_near(cursor, table, _AHEAD)
-    return any(one.lower() in words or _FLIGHT.fullmatch(one) for one in near)
+    return any(one.lower() in words or _FLIGHT.fullmatch(one) for one in words_near(cursor, table, _AHEAD))
 
 
 def is_code(cursor: TokenCursor, table: LanguageTable) -> bool:

@@ -49,11 +49,8 @@ def _roman(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -> V
     # "XV-XVI sec."
     ordinal, gender = noun in table.roman.ordinal_before, table.agreement.gender(noun, plural=False) or "m"
     said = [words.ordinal(value, gender) if ordinal else words.cardinal(value) for value in (one, other)]
-    pieces = (
-        Piece(said[0], token.core_start, at),
-        Piece(f" {table.numbers.to} ", at, at + 1),
-        Piece(said[1], at + 1, token.core_end),
-    )
+    to = Piece(f" {table.numbers.to} ", at, at + 1)
+    pieces = Piece(said[0], token.core_start, at), to, Piece(said[1], at + 1, token.core_end)
     return Verbalization(pieces, token.core_end)
 
 
@@ -79,7 +76,8 @@ def _follows(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) ->
     far = ord(last[0]) - ord(first[0])
     if len(first + last) > len("AB") or far <= 0 or first.islower() != last.islower():
         return False
-    labelled = cursor.previous().core.lower().rstrip("s") in _singular(table.numbers.labels)
+    label = cursor.previous().core.lower().rstrip("s")
+    labelled = any(one.rstrip("s") == label for one in table.numbers.labels)
     return match["dash"] not in _HYPHENS or labelled or (far > _NEXT and first.isupper())
 
 
@@ -92,10 +90,6 @@ def _rises(one: re.Match[str], other: re.Match[str]) -> bool:
         return one["number"] == other["number"] and one["after"] < other["after"]
     # "5-7g" are grams.
     return letters.islower() and _MEASURES.isdisjoint(letters)
-
-
-def _singular(labels: frozenset[str]) -> frozenset[str]:
-    return frozenset(label.rstrip("s") for label in labels)
 
 
 def _say(part: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:

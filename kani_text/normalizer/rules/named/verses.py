@@ -6,7 +6,7 @@ import re
 
 from kani_text.normalizer.kinds import matching
 from kani_text.normalizer.rules.numerals import DASHES
-from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 
@@ -24,9 +24,7 @@ def book(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     name = _book(token, table)
     if name is None or not _is_verse(cursor, 1, table):
         return None
-    return Verbalization(
-        (Piece(name, token.core_start, token.core_end),), token.core_end + token.suffix.startswith(".")
-    )
+    return token.said_until(name, token.core_end + token.suffix.startswith("."))
 
 
 def number_of_book(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -37,9 +35,7 @@ def number_of_book(cursor: TokenCursor, table: LanguageTable) -> Verbalization |
     if _book(cursor.token(1), table) is None or not _is_verse(cursor, 2, table):
         return None
     spoken = table.number_words.ordinal(int(token.core), table.books.ordinal)
-    return Verbalization(
-        (Piece(spoken, token.core_start, token.core_end),), token.core_end + len(token.suffix)
-    )
+    return token.said_until(spoken, token.core_end + len(token.suffix))
 
 
 @matching(_VERSE.pattern)
