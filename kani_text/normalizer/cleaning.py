@@ -135,14 +135,12 @@ def _clusters(written: str) -> Iterator[tuple[int, int]]:
     at = 0
     while at < len(written):
         end = at + 1
-        while end < len(written) and _is_mark(written[end]):
+        while end < len(written) and (
+            unicodedata.category(written[end]) == "Mn" or written[end] in _HALF_WIDTH_VOICING
+        ):
             end += 1
         yield at, end
         at = end
-
-
-def _is_mark(character: str) -> bool:
-    return unicodedata.category(character) == "Mn" or character in _HALF_WIDTH_VOICING
 
 
 @functools.cache

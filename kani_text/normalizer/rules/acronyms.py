@@ -188,10 +188,11 @@ def _is_of_law(cursor: TokenCursor, table: LanguageTable) -> bool:
 def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if a letter and its full stop stand before a name: what follows begins no sentence."""
     following = cursor.token(1)
-    suffix = cursor.token().suffix
+    suffix, before = cursor.token().suffix, cursor.previous().core
     # "DPE : D."
-    label = cursor.previous(1 + (cursor.previous().core == ""))
-    if suffix in (".,", ".;") or (suffix == "." and following.core.islower() and _is_initials(cursor)):
+    label = cursor.previous(1 + (before == ""))
+    initials = len(before) == 1 and before.isupper()
+    if suffix in (".,", ".;") or (suffix == "." and following.core.islower() and initials):
         # "J. C. S. para", "Zona L.;": nothing ends.
         return True
     return (
@@ -202,12 +203,6 @@ def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
         and re.split("['’]", following.core.lower())[0] not in common_words(table.language)
         and following.core.lower() not in table.acronyms.words - {following.core.lower()[:1]}
     )
-
-
-def _is_initials(cursor: TokenCursor) -> bool:
-    """True if another initial stands before the token."""
-    before = cursor.previous()
-    return len(before.core) == 1 and before.core.isupper()
 
 
 def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -135,7 +135,8 @@ def _template(cursor: TokenCursor, one: int, other: int, table: LanguageTable) -
     fractions, counted = table.fractions, _counts_noun(cursor, table)
     if _is_rating(cursor, one, other, counted, table):
         return fractions.out_of
-    if fractions.pressure and _is_pressure(one, other):
+    if fractions.pressure and one in _SYSTOLIC and other in _DIASTOLIC and one > other:
+        # "142/88, Puls 76"
         return fractions.pressure
     sized = _is_size(one, other, counted)
     if one <= other and not sized and _is_counted_so_far(cursor, other, table):
@@ -159,22 +160,14 @@ def _is_out_of_many(cursor: TokenCursor, one: int, other: int, table: LanguageTa
     return not is_loose(f"{one}/{other}", table) and not _ADDED.hold(cursor, table)
 
 
-def _is_pressure(one: int, other: int) -> bool:
-    """True for a pressure of blood: "142/88, Puls 76"."""
-    return one in _SYSTOLIC and other in _DIASTOLIC and one > other
-
-
 def _are_beside(cursor: TokenCursor, one: int, other: int, table: LanguageTable) -> bool:
-    if _is_season(one, other) or _is_set(cursor, table):
+    # "temporada 23/24", but 15/16" is a fraction.
+    season = _DOZEN < one == other - 1 < _CENTURY and other & one != 0
+    if season or _is_set(cursor, table):
         return True
     if cursor.previous().core.isupper() and _OF_COURT.hold(cursor, table):
         return True
     return _are_two_counts(cursor, one, other, table)
-
-
-def _is_season(one: int, other: int) -> bool:
-    """True for two years in short, "temporada 23/24"; 15/16" is a fraction."""
-    return _DOZEN < one == other - 1 < _CENTURY and other & one != 0
 
 
 def _counts_noun(cursor: TokenCursor, table: LanguageTable) -> bool:

@@ -91,7 +91,9 @@ def _word_cut(cursor: TokenCursor, short: str, table: LanguageTable) -> str:
     if said in table.cut_adjectives:
         return agreeing(said, table.cut.get(before.core.lower(), before.core), table)
     several = _SEVERAL.fullmatch(before.core) and not before.suffix
-    return _plural(said, table) if several else said
+    # "6 lez." are "lezioni".
+    ending = next((one for one in table.cut_plurals if several and said.endswith(one)), "")
+    return said.removesuffix(ending) + table.cut_plurals.get(ending, "")
 
 
 def _is_before_name(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -113,12 +115,6 @@ def is_shouted(cursor: TokenCursor, ahead: int = 1) -> bool:
     """True among words in capitals, which begin no sentence: "TARJ. BANCARIA"."""
     here, following = cursor.token().core, cursor.token(ahead).core
     return here.isalpha() and all(one.isupper() and len(one) > 1 for one in (here, following))
-
-
-def _plural(noun: str, table: LanguageTable) -> str:
-    """More than one of a thing: "6 lez." are "lezioni"."""
-    ending = next((one for one in table.cut_plurals if noun.endswith(one)), "")
-    return noun.removesuffix(ending) + table.cut_plurals.get(ending, "")
 
 
 def _word_of_trade(cursor: TokenCursor, short: str, table: LanguageTable) -> str | None:

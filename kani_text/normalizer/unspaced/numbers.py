@@ -71,7 +71,9 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
     if word in table.currencies and len(word) > 2:
         # "20USD"
         return UnspacedReading((Piece(said + table.currencies[word].said, at, end),), end)
-    return read(said, at, middle, end if _takes(word, table) else middle, table.units.get(word), scan)
+    # Other words are said as they are written.
+    known = word in table.units or (isinstance(table.words, JapaneseNumbers) and word in table.counters)
+    return read(said, at, middle, end if known else middle, table.units.get(word), scan)
 
 
 def _unit_after(scan: Scan, word: str, place: int) -> tuple[str, int] | None:
@@ -218,7 +220,9 @@ def _say_chinese(scan: Scan, words: ChineseNumbers, figures: Figures, word: str)
     dated = not word and _YEAR.fullmatch(scan.text, *at) and not scan.is_beside("no_years", *at)
     if dated or scan.is_beside("years", *at):
         return words.digits(figures.digits)
-    two = _is_counted(word, scan.table) and not scan.is_beside("uncounted", *at)
+    unit = scan.table.units.get(word)
+    counts = word in scan.table.counted or (unit is not None and unit.counter.said != "")
+    two = counts and not scan.is_beside("uncounted", *at)
     return say_plain(figures, words, "counted" if two else "")
 
 
@@ -226,10 +230,6 @@ def say_plain(figures: Figures, words: ChineseNumbers | JapaneseNumbers, form: s
     """A number without what it counts."""
     value = int(figures.digits[: MAX_DIGITS + 1])
     return words.decimal(value, figures.decimals) if figures.decimals else words.cardinal(value, form)
-
-
-def _is_counted(word: str, table: UnspacedTable) -> bool:
-    return word in table.counted or (word in table.units and bool(table.units[word].counter.said))
 
 
 def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
@@ -241,11 +241,6 @@ def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
         return False
     named = numbers.one_by_one_after.search(scan.before(figures.start)) is not None
     return named or word in numbers.one_by_one_before
-
-
-def _takes(word: str, table: UnspacedTable) -> bool:
-    """True if ``word`` is said together with its number; other words are said as they are written."""
-    return word in table.units or (isinstance(table.words, JapaneseNumbers) and word in table.counters)
 
 
 def read(

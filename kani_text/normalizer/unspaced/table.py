@@ -154,7 +154,9 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
     version = web.text("version")
     between_figures, between_words = signs.section("between_figures"), signs.section("between_words")
     beside = file.section("beside")
-    counters, counted = _counters(file.section("counters"))
+    lines = file.section("counters")
+    counted = frozenset(lines.words("counted"))
+    counters = {key: _counter(lines, key) for key in lines.key_names()}
     numbers = _numbers(file.section("numbers"))
     unit_names, currencies = _units(units), _currencies(file.section("currencies"), language)
     respelled = file.section("words").all_texts()
@@ -188,7 +190,7 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
         readings=parse_readings(file.section("readings"), {}),
         beside={name: _beside(beside, name) for name in beside.key_names()},
         following=following,
-        beginnings=_beginnings((*following, *respelled)),
+        beginnings=frozenset(one[:at] for one in (*following, *respelled) for at in range(1, len(one))),
         longest_following=max(map(len, following)),
         plain=_plain_characters(respelled, ruby),
     )
@@ -199,10 +201,6 @@ def _plain_characters(respelled: Iterable[str], ruby: bool) -> re.Pattern[str]:
     first = "".join(re.escape(word[0]) for word in respelled)
     characters = "\u3041-\u3096" if ruby else "\u3041-\u3096\u3400-\u9fff"
     return re.compile(f"(?:(?![{first}])[{characters}])+" if first else f"[{characters}]+")
-
-
-def _beginnings(words: Iterable[str]) -> frozenset[str]:
-    return frozenset(word[:length] for word in words for length in range(1, len(word)))
 
 
 def _alternatives(words: tuple[str, ...], pattern: str) -> re.Pattern[str]:
@@ -263,12 +261,6 @@ def _currencies(section: TableSection, language: str) -> dict[str, Counter]:
     found = {sign: Counter(name) for name in section.key_names() for sign in section.words(name)}
     others = other_currencies(language, found)
     return found | {sign: Counter(name.replace(" ", "")) for signs, name, _ in others for sign in signs}
-
-
-def _counters(section: TableSection) -> tuple[dict[str, Counter], frozenset[str]]:
-    """Counters with their readings, and those that only set the form of the number."""
-    counted = frozenset(section.words("counted"))
-    return {key: _counter(section, key) for key in section.key_names()}, counted
 
 
 def _counter(section: TableSection, key: str) -> Counter:

@@ -119,17 +119,14 @@ def month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     other_word = not stopped and is_kind(token, "month_or_word", table)
     if token.core.lower() == name.lower() or (other_word and not _BEFORE_YEAR.hold(cursor, table)):
         return None
+    following = cursor.token(1)
     # "Sept. '23"
-    beside = cursor.token(1).prefix in _APOSTROPHES or _BESIDE_NUMBER.hold(cursor, table)
+    beside = following.prefix in _APOSTROPHES or _BESIDE_NUMBER.hold(cursor, table)
     if not beside and not _BESIDE_MONTH.hold(cursor, table):
         return None
-    stop = stopped and (token.suffix != "." or not _ends_phrase(cursor))
+    ends = following.end == following.start or following.core[:1].isupper()
+    stop = stopped and (token.suffix != "." or not ends)
     return token.said_until(name, token.core_end + stop)
-
-
-def _ends_phrase(cursor: TokenCursor) -> bool:
-    following = cursor.token(1)
-    return following.end == following.start or following.core[:1].isupper()
 
 
 def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -240,7 +240,9 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if _HYPHENED.fullmatch(core):
         letters = any(core[start:end].isalpha() for start, end in groups)
         named = letters and len(groups) > 2 and any(map(str.isdigit, core))
-        named = named or core[0] == "#" or _is_type(cursor) or _is_no_range(cursor, table)
+        # "Boeing 737-800"
+        named = named or (_TYPES.fullmatch(core) is not None and cursor.previous().core[:1].isupper())
+        named = named or core[0] == "#" or _is_no_range(cursor, table)
     else:
         named = _PADDED.fullmatch(core) is not None
     return _grouped(cursor, table, groups) if named else None
@@ -253,11 +255,6 @@ def _is_no_range(cursor: TokenCursor, table: LanguageTable) -> bool:
         return True
     padded = _PADDED.fullmatch(core) or (_PAIR.fullmatch(core) and follows_number_sign(cursor, table))
     return bool(padded or _GRADE.fullmatch(core))
-
-
-def _is_type(cursor: TokenCursor) -> bool:
-    """True for "Boeing 737-800"."""
-    return _TYPES.fullmatch(cursor.token().core) is not None and cursor.previous().core[:1].isupper()
 
 
 def _grouped(
