@@ -1,7 +1,5 @@
 """Markup inside a line: emphasis, code, links, tags, character references."""
 
-from __future__ import annotations
-
 import re
 import string
 from dataclasses import dataclass

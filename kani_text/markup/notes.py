@@ -3,8 +3,6 @@ r"""Marks of notes, "[[page|name]]", "%%comment%%", "^block", "> [!tip]", and An
 And formulas of TeX: "$...$", "\(...\)", "\[...\]"; any other dollar is money.
 """
 
-from __future__ import annotations
-
 import re
 
 from kani_text.markup.masked_text import MAX_LOOKAHEAD, MaskedText, PendingText

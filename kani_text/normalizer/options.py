@@ -1,7 +1,5 @@
 """Choices of the caller for a normalization."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """A lexicon with entries for places of one text, before those for its words."""
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Gives a text the spellings that the rules know ("12 500€", "+/-3"), and signs of chemistry in words."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 

@@ -1,7 +1,5 @@
 """Spellings of numbers that become others, which the rules know: "12 500€", "+/-3", "15:3=5"."""
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Spoken text, character by character, and the written characters each of them stands for."""
 
-from __future__ import annotations
-
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 

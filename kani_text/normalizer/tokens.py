@@ -1,7 +1,5 @@
 """Tokens of a text, and a cursor that bounds how far ahead a rule may look."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager

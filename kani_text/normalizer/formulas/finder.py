@@ -3,8 +3,6 @@ r"""Finds formulas, as TeX or plain text writes them: ``\frac{a}{b}``, "f'(x) = 
 A formula is more than a number, a sign and a letter: "x = 4" is left to the rules of single tokens.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The words of a language for the parts of a formula, with spaces between words and without."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Splits formulas into parts, the commands of TeX as the signs that they stand for."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Container
 from dataclasses import dataclass, replace

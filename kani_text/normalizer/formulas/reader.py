@@ -1,7 +1,5 @@
 """Says a formula in words."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text import writing

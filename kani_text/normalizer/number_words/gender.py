@@ -1,7 +1,5 @@
 """Grammatical gender of a number by the noun after it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Portuguese numbers: feminine ones, twos and hundreds, ordinals, parts."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.number_words.words import NumberWords, num2words_cached

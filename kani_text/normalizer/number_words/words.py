@@ -1,7 +1,5 @@
 """Numbers in words: num2words, and what languages need beyond it."""
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Callable, Container

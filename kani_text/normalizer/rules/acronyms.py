@@ -1,7 +1,5 @@
 """Acronyms, initials and camel case."""
 
-from __future__ import annotations
-
 import functools
 import re
 

@@ -1,7 +1,5 @@
 """Says numbers with what they count: "3-5 kg", "12,50 €", "2 1/2 cups", "a 60 L tank"."""
 
-from __future__ import annotations
-
 import re
 from decimal import Decimal
 

@@ -1,7 +1,5 @@
 """Abbreviations that are a part of a word: "St-Pierre", "3-Zi.-Whg.", "Hauptstr."."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.rules.acronyms import is_pronounceable

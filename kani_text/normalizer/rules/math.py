@@ -1,7 +1,5 @@
 """Numbers with signs between them: dimensions, powers, signs that stand by themselves."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

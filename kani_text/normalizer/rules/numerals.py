@@ -1,7 +1,5 @@
 """Numbers in digits: groups, decimals, and the words and signs that numbers stand after."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

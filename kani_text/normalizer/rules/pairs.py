@@ -1,7 +1,5 @@
 """Two figures with a slash that are no fraction: ratings, laws, seasons, the sets of a match."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind

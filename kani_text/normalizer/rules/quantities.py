@@ -1,7 +1,5 @@
 """Numbers with what they count: money, units, percentages, ranges, fractions, nouns."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind, matching

@@ -1,7 +1,5 @@
 """Roman numerals, where the tokens around them show that they are some."""
 
-from __future__ import annotations
-
 import re
 from itertools import pairwise
 

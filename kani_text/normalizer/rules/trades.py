@@ -1,7 +1,5 @@
 """Reads short forms among other words of their trade: the "M" of a knitter is a stitch."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,5 @@
 """Units, currencies and magnitudes after a number, and signs before it."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows, RuleFunction, is_kind, measures

@@ -1,7 +1,5 @@
 """Addresses, names of files, hashtags, identifiers."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows, matching

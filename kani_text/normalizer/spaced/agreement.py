@@ -1,7 +1,5 @@
 """Agreement of a number with the word that governs it: Arabic case, German endings."""
 
-from __future__ import annotations
-
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor

@@ -1,7 +1,5 @@
 """Reads a text token by token: an entry of the lexicon, the first rule that applies, or what is written."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The class of a word: what its core is made of, and the lists of a language's table that have it."""
 
-from __future__ import annotations
-
 import functools
 import re
 import unicodedata

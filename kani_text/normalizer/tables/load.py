@@ -1,7 +1,5 @@
 """Parses the tables, section by section."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from unicodedata import category
 

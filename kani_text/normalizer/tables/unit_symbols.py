@@ -1,7 +1,5 @@
 """Symbols of units, also with prefixes ("kHz"), and names of currencies that a table has no line for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TypeVar
 

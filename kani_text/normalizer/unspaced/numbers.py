@@ -1,7 +1,5 @@
 """Numbers with what stands after them: counters, units, magnitudes, ranges, scores."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

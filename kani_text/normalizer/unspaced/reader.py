@@ -1,7 +1,5 @@
 """Normalizes a text without spaces, figure by figure, with the readings that stand after words."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

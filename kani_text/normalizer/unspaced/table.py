@@ -3,8 +3,6 @@
 ``tables/README.md`` explains the sections; the files are in ``tables/unspaced/``.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Iterable, Mapping

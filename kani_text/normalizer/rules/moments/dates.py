@@ -1,7 +1,5 @@
 """Dates in digits, and years of other calendars."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Two figures: a day and its month, or a fraction ("14/3", "3.10.", "22-12")."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Days and years beside a month's name, its short name in full, and decades: "the '90s", "mid-1980s"."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind

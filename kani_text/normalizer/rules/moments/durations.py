@@ -1,7 +1,5 @@
 """Durations and how often: "1h30m", "90'", doses ("500 mg/8 h"), the pace of a run."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows, matching

@@ -1,7 +1,5 @@
 """Times of day and ranges of them, halves of the day, and times with a full stop: "at 6.30 sharp"."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Short names of weekdays, where their neighbours show that they are no other word ("Vie 7/11")."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind

@@ -1,7 +1,5 @@
 """Figures and letters that name a thing: seats, codes, plates, paragraphs, sets, formulas."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import is_kind, matching

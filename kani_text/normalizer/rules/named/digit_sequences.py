@@ -1,7 +1,5 @@
 """Digits that are no amounts: telephone numbers, versions, network addresses, parts of words ("80er")."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import re

@@ -1,7 +1,5 @@
 """Marks and measures with letters ("B-", "32-yd", "B♭"), moves of chess, scores of tennis and cricket."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Places on a map, and directions: "40°25'13" N", "viento NO"."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind

@@ -1,7 +1,5 @@
 """Ranges of what has letters: rows A–C, questions 5b–9, gates A12–A16, sizes S–XL."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import matching

@@ -1,7 +1,5 @@
 """Chapters and verses: "John 3:16-18", "Mt 5, 1-12", "1 Kor 13,4"."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import matching
