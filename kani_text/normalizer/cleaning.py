@@ -1,7 +1,5 @@
 """Leaves out the characters that are not spoken."""
 
-from __future__ import annotations
-
 import functools
 import re
 import string
@@ -63,7 +61,7 @@ class CleanText:
     ends: tuple[int, ...]
     final: tuple[tuple[int, int], ...] = ()
 
-    def until(self, end: int) -> CleanText:
+    def until(self, end: int) -> "CleanText":
         """The text before ``end``, or before the final place that ``end`` is inside of."""
         if end >= len(self.text):
             return self

@@ -4,8 +4,6 @@ A kind is found once for each token, when a row first asks for it. ``KINDS`` has
 of a language's table that other code uses, too; its section [kinds] has words that only rows ask for.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Callable, Mapping
@@ -154,7 +152,7 @@ class _Item:
             return (token.core or token.suffix) == self.text
         return any(is_kind(token, one, table) for one in self.kinds)
 
-    def touches(self, token: Token, following: Token, item: _Item) -> bool:
+    def touches(self, token: Token, following: Token, item: "_Item") -> bool:
         """True if only marks that the row allows are between the item's token and the following item's."""
         return self.ends(token) and following.prefix == item.bracket
 

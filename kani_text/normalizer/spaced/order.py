@@ -4,8 +4,6 @@ A rule of one of the three groups of ``RULES`` goes before those of the next one
 may read one place in two ways stand in ``BEFORE``; all others have no order.
 """
 
-from __future__ import annotations
-
 import functools
 import graphlib
 from collections.abc import Mapping
@@ -48,7 +46,7 @@ class _Taken:
     made_of: frozenset[str] | None
 
     @staticmethod
-    def parsed(row: str) -> _Taken:
+    def parsed(row: str) -> "_Taken":
         needs, allowed, words = list[frozenset[str]](), frozenset[str](), row.split()
         for word in words:
             names = frozenset(word.rstrip("?").split("|"))

@@ -1,7 +1,5 @@
 """A table as a file: sections of keys that are read one by one; each error names its line."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -174,7 +172,7 @@ class TableSection:
             return cast(Mapping[str, str], value)
         raise self.error(key, f"has to be a text, or one for each of some of: {', '.join(sorted(known))}")
 
-    def section(self, key: str) -> TableSection:
+    def section(self, key: str) -> "TableSection":
         """A section inside this one; an empty one where it is missing."""
         value = self._values.pop(key, {})
         name = f"{self._name}.{key}" if self._name else key

@@ -1,7 +1,5 @@
 """A language's table, ready to be looked up. Fields are filled from the keys of their names."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
@@ -116,7 +114,7 @@ class Unit:
     gender: str
     attached: bool
 
-    def with_forms(self, say: Callable[[str], str]) -> Unit:
+    def with_forms(self, say: Callable[[str], str]) -> "Unit":
         """A unit of this one's gender, with other forms."""
         return Unit({category: say(form) for category, form in self.forms.items()}, self.gender, False)
 
