@@ -10,11 +10,10 @@ from dataclasses import replace
 from kani_text.lexicon import Lexicon
 from kani_text.markup import CODE_BLOCK
 from kani_text.normalizer.cleaning import SPOKEN_SIGNS, clean
-from kani_text.normalizer.options import VERBATIM, NormalizerOptions
 from kani_text.normalizer.placed_lexicon import PlacedLexicon, find_places
 from kani_text.normalizer.respelling import respelled
 from kani_text.normalizer.spaced.reader import SpacedReader
-from kani_text.normalizer.spoken import SpokenText
+from kani_text.normalizer.spoken import VERBATIM, NormalizerOptions, SpokenText
 from kani_text.normalizer.tables.file import TableError
 from kani_text.normalizer.tables.loaded import check_tables, is_loaded, table_for
 from kani_text.normalizer.unspaced.reader import UnspacedReader

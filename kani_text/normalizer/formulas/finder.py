@@ -8,8 +8,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kani_text.normalizer.compound_units import measured_until
-from kani_text.normalizer.formulas.notation import Notation
-from kani_text.normalizer.formulas.parts import (
+from kani_text.normalizer.formulas.notation import (
     ARROWS,
     BETWEEN,
     CLOSER,
@@ -18,6 +17,7 @@ from kani_text.normalizer.formulas.parts import (
     MINUS,
     PARTS,
     RELATIONS,
+    Notation,
     Part,
     plain_parts,
     shape_of,

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from kani_text.lexicon import MAX_WORD, LexiconEntry
 from kani_text.markup import CODE_BLOCK, PARAGRAPH_END
 from kani_text.normalizer.cleaning import CleanText
-from kani_text.normalizer.options import NormalizerOptions
 from kani_text.normalizer.placed_lexicon import PlacedEntry
-from kani_text.normalizer.spoken import Piece, SpokenText, SpokenTextBuilder
+from kani_text.normalizer.spoken import NormalizerOptions, Piece, SpokenText, SpokenTextBuilder
 from kani_text.normalizer.tokens import MoreTextNeeded
 from kani_text.normalizer.unspaced import amounts, moments, numbers, sequences, signs
 from kani_text.normalizer.unspaced.scan import Scan, UnspacedReading, is_katakana, is_wide

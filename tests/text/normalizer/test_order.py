@@ -8,8 +8,18 @@ import pytest
 
 from kani_text.normalizer import NormalizerOptions, normalize
 from kani_text.normalizer.spaced import reader
-from kani_text.normalizer.spaced.order import BEFORE, RULES, Rule, RuleFunction, in_order, rules_for, rules_of
-from kani_text.normalizer.spaced.word_class import MADE_OF, class_of, lists_of
+from kani_text.normalizer.spaced.order import (
+    BEFORE,
+    MADE_OF,
+    RULES,
+    Rule,
+    RuleFunction,
+    class_of,
+    in_order,
+    lists_of,
+    rules_for,
+    rules_of,
+)
 from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.loaded import table_for
 from kani_text.normalizer.tables.table import LanguageTable
