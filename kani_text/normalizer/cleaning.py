@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kani_text.markup import CODE_BLOCK, PARAGRAPH_END
-from kani_text.writing import CLOSERS_AFTER_WORDS, is_of_word
+from kani_text.writing import CLOSERS_AFTER_WORDS, HAN_AND_KANA_LANGUAGES, is_of_word
 
 SPOKEN_SIGNS = frozenset("%‰€$£¥¢&@+=<>#§°©®™№×÷±½¼¾♭〒⌘⇧⌥⌃⇌")
 """Characters other than letters and digits that are read aloud on their own."""
@@ -107,7 +107,7 @@ def clean(written: str, language: str = "") -> CleanText:
         if written[at] == PARAGRAPH_END and (is_of_word(last) or last in SPOKEN_SIGNS):
             spoken = "." + PARAGRAPH_END
         elif _ENCIRCLED.match(written[at]) and _ENCIRCLED.match(written, end):
-            spoken += "、" if base in ("zh", "ja") else ", "
+            spoken += "、" if base in HAN_AND_KANA_LANGUAGES else ", "
         last = spoken.strip(_PASSED_OVER)[-1:] or last
         kept.append(spoken)
         starts += [at] * len(spoken)
