@@ -173,16 +173,13 @@ def _dash(cursor: TokenCursor, table: LanguageTable) -> str | None:
     first, close, number = cursor.previous().core, cursor.previous().suffix, cursor.token(1).core
     if first != number and _BETWEEN_DATES.hold(cursor, table):
         return table.numbers.to
-    if not close and _TERM.fullmatch(first) and _LAST_TERM.fullmatch(number):
-        # "2x - 1"
+    if _are_terms(cursor):
         return table.numbers.minus
     if not number[:1].isnumeric():
         return None
     half = first.replace(".", "").lower() in table.times.halves
     if not (half or first[-1:].isnumeric() or _is_measured(cursor, table)):
-        # "mínima - 5 °C"
-        signed = number.endswith(_SIGNS) or cursor.adjacent(2).core in _SIGNS
-        return table.numbers.minus if signed else None
+        return table.numbers.minus if _is_signed(cursor) else None
     if close and not half:
         return None
     if _IN_A_ROW.hold(cursor, table):
@@ -190,6 +187,17 @@ def _dash(cursor: TokenCursor, table: LanguageTable) -> str | None:
         return ", "
     subtracted = cursor.token(2).core == "=" and not half and ":" not in first
     return table.numbers.minus if subtracted else table.numbers.to
+
+
+def _are_terms(cursor: TokenCursor) -> bool:
+    """True for "2x - 1"."""
+    before, after = cursor.previous(), cursor.token(1).core
+    return not before.suffix and bool(_TERM.fullmatch(before.core) and _LAST_TERM.fullmatch(after))
+
+
+def _is_signed(cursor: TokenCursor) -> bool:
+    """True before what is counted from below zero, too."""
+    return cursor.token(1).core.endswith(_SIGNS) or cursor.adjacent(2).core in _SIGNS
 
 
 def _times(cursor: TokenCursor, table: LanguageTable) -> str | None:

@@ -33,8 +33,7 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     name = throne or (previous.core.capitalize() if small else previous.core)
     named = name in table.roman.names
     owner = _OWNED.sub("", token.core) if named else token.core
-    numeral = owner.upper() if small else owner
-    value = roman_value(numeral) if len(numeral) > 1 or numeral in _NUMERAL else None
+    value = _value(owner.upper() if small else owner)
     if value is None:
         return _marked_roman(token, table)
     if owner != token.core:
@@ -60,6 +59,10 @@ def _without_name(cursor: TokenCursor, value: int, table: LanguageTable) -> str:
     core = cursor.token().core
     numeral = not _is_spelled(cursor, table) if len(core) > 1 else _FIRST_OF_RANGE.hold(cursor, table)
     return table.number_words.cardinal(value) if numeral and _NUMERAL.issuperset(core) else ""
+
+
+def _value(core: str) -> int | None:
+    return roman_value(core) if len(core) > 1 or core in _NUMERAL else None
 
 
 def _is_letter_of_name(cursor: TokenCursor, named: bool, table: LanguageTable) -> bool:

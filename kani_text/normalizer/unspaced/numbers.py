@@ -69,9 +69,7 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
     if word in table.currencies and len(word) > 2:
         # "20USD"
         return UnspacedReading((Piece(said + table.currencies[word].said, at, end),), end)
-    # Other words are said as they are written.
-    known = word in table.units or (isinstance(table.words, JapaneseNumbers) and word in table.counters)
-    return read(said, at, middle, end if known else middle, table.units.get(word), scan)
+    return read(said, at, middle, end if _takes(word, table) else middle, table.units.get(word), scan)
 
 
 def _unit_after(scan: Scan, word: str, place: int) -> tuple[str, int] | None:
@@ -239,6 +237,11 @@ def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
         return False
     named = numbers.one_by_one_after.search(scan.before(figures.start)) is not None
     return named or word in numbers.one_by_one_before
+
+
+def _takes(word: str, table: UnspacedTable) -> bool:
+    """True if ``word`` is said together with its number; other words are said as they are written."""
+    return word in table.units or (isinstance(table.words, JapaneseNumbers) and word in table.counters)
 
 
 def read(
