@@ -116,7 +116,7 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "label": lambda token, table: token.core.lower() in table.numbers.labels,
     "rating": lambda token, table: token.core.lower() in table.fractions.rated,
     "roman_article": lambda token, table: token.core.lower() in table.roman.articles,
-    "numbered": lambda token, table: token.core.lower() in table.roman.cardinal,
+    "numbered": lambda token, table: token.core.lower() in table.roman.cardinal_after,
     "not_noun": lambda token, table: token.core.lower() in table.agreement.not_nouns,
     # Tokens without letters and figures
     "mark": lambda token, table: not token.core and token is not NO_TOKEN,

@@ -84,15 +84,19 @@ def is_pronounceable(text: str, table: LanguageTable) -> bool:
         # "UEA", but "SEOUL"
         return False
     onset, coda = shape.index("v"), len(shape) - 1 - shape.rindex("v")
-    return onset <= acronyms.onset and coda <= acronyms.coda and _may_begin_word(text, onset, table)
+    return (
+        onset <= acronyms.longest_onset
+        and coda <= acronyms.longest_coda
+        and _may_begin_word(text, onset, table)
+    )
 
 
 def _may_begin_word(text: str, onset: int, table: LanguageTable) -> bool:
     """True for consonants that words of the language begin with: none in Romance ones as "TDAH"."""
     liquid = text[1:2] in _LIQUIDS
-    if table.acronyms.onset == onset == len("st"):
+    if table.acronyms.longest_onset == onset == len("st"):
         return liquid or text[0] in "SC" or text[:2] == "PS"
-    if table.acronyms.onset <= 2 or onset < 2 or not text.isupper():
+    if table.acronyms.longest_onset <= 2 or onset < 2 or not text.isupper():
         return True
     # "HDMI"
     begins = text[0] == "S" or text[:2] in _ONSETS or liquid
@@ -179,7 +183,7 @@ def _is_variable(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
 def _is_of_law(cursor: TokenCursor, table: LanguageTable) -> bool:
     """ "art. L. 121-1"."""
     before = cursor.previous().core.lower()
-    numbered = before in table.roman.cardinal or before == "art"
+    numbered = before in table.roman.cardinal_after or before == "art"
     return numbered and cursor.token().suffix == "." and cursor.token(1).core[:1].isdecimal()
 
 

@@ -148,7 +148,7 @@ def parse_leading_point(written: str, table: LanguageTable) -> Numeral | None:
 def is_numbered_part(before: str, table: LanguageTable) -> bool:
     """True for a word, or its abbreviation, that numbers stand after: "chapter", "fig."."""
     short = table.abbreviations.get(f"{before}.") or table.abbreviations.get(f"{before.lower()}.", ())
-    parts = table.roman.cardinal | table.roman.ordinal
+    parts = table.roman.cardinal_after | table.roman.ordinal_after
     return before.lower() in parts or any(said in parts for one in short for said in one.said.values())
 
 

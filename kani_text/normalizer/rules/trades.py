@@ -140,7 +140,7 @@ def _is_cut(cursor: TokenCursor, short: str, ends: bool, table: LanguageTable) -
     listed = any(len(one.parts) == 1 for one in table.abbreviations.get(f"{short}.", ()))
     if short[-1] in table.acronyms.vowels or known or listed or (ends and short in table.also_words):
         return False
-    unspeakable = len(short) - len(short.rstrip(_CONSONANTS)) > table.acronyms.coda
+    unspeakable = len(short) - len(short.rstrip(_CONSONANTS)) > table.acronyms.longest_coda
     terse = previous.text != "" and (not ends_sentence(previous.suffix) or previous.suffix == ".")
     alone = len(short) < _LONG and previous.core.lower() in common_words(table.language)
     return not ends or unspeakable or (terse and len(short) > _SHORTEST and not alone)

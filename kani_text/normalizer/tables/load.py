@@ -56,6 +56,8 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     dates = _dates(file.section("dates"))
     weekdays = "|".join(sorted(dates.short_weekdays, key=len, reverse=True))
     parts = {"weekday": f"(?:{weekdays})"} if weekdays else {}
+    acronyms, roman = file.section("acronyms"), file.section("roman")
+    kings = roman.section("names").all_texts()
     code_block = markup.text("code_block", "")
     markup.check_all_read()
     return file.fill(
@@ -74,8 +76,10 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         currencies=_currencies(file.section("currencies"), language),
         dates=dates,
         times=_times(file.section("times")),
-        acronyms=_acronyms(file.section("acronyms")),
-        roman=_roman(file.section("roman")),
+        acronyms=acronyms.fill(Acronyms, vowels=frozenset(acronyms.text("vowels"))),
+        roman=roman.fill(
+            Roman, names={name: form for form, names in kings.items() for name in names.split()}
+        ),
         signs=_as_programs_write(signs.all_texts()),
         signs_between_figures=between_figures.all_texts(),
         abbreviations=_abbreviations(abbreviations, titles),
@@ -205,26 +209,6 @@ def _currencies(section: TableSection, language: str) -> dict[str, Currency]:
     return found
 
 
-def _acronyms(section: TableSection) -> Acronyms:
-    return section.fill(
-        Acronyms,
-        vowels=frozenset(section.text("vowels")),
-        onset=section.number("longest_onset", 2),
-        coda=section.number("longest_coda", 1),
-    )
-
-
-def _roman(section: TableSection) -> Roman:
-    names = section.section("names")
-    return section.fill(
-        Roman,
-        cardinal=frozenset(section.words("cardinal_after")),
-        ordinal=frozenset(section.words("ordinal_after")),
-        names={name: form for form in names.key_names() for name in names.words(form)},
-        named=section.template("name", "ordinal", default="{ordinal}"),
-    )
-
-
 def _trade(section: TableSection) -> Trade:
     """Lines with their full stop and without; it ends no sentence before a capital."""
     words = section.words("words")
@@ -295,7 +279,6 @@ def _dates(section: TableSection) -> Dates:
     of_days = {word.lower() for word in (*weekdays, *short_weekdays)}
     dates = section.fill(
         Dates,
-        before_month=section.template("day_before_month", "day", default=""),
         after=of_days.union(section.words("after")),
         short_weekdays=short_weekdays,
         days=of_days,

@@ -149,7 +149,7 @@ class Dates:
     month_year: Annotated[str, "month", "year"]
     day: str
     first_day: str = ""
-    before_month: str
+    day_before_month: Annotated[str, "day"] = ""
     joiners: frozenset[str]
     after: Set[str]
     short_weekdays: Mapping[str, str]
@@ -205,8 +205,8 @@ class Acronyms:
     words: frozenset[str]
     said: Mapping[str, str]
     vowels: frozenset[str]
-    onset: int
-    coda: int
+    longest_onset: int = 2
+    longest_coda: int = 1
     plural: str = ""
     short_words: bool = False
     elided: frozenset[str]
@@ -216,14 +216,14 @@ class Acronyms:
 class Roman:
     """[roman]: where capital letters are numbers, and what kind of numbers."""
 
-    cardinal: frozenset[str]
-    ordinal: frozenset[str]
+    cardinal_after: frozenset[str]
+    ordinal_after: frozenset[str]
     small_after: frozenset[str]
     ordinal_before: frozenset[str]
     marks: tuple[str, ...]
     last_ordinal: int = 99
     names: Mapping[str, str]
-    named: str
+    name: Annotated[str, "ordinal"] = "{ordinal}"
     articles: Mapping[str, str]
 
 

@@ -69,7 +69,7 @@ def _before_month(day: str, cursor: TokenCursor, table: LanguageTable) -> str | 
         dated = table.dates.day.startswith("ordinal") and _TO_DAY.hold(cursor, table)
         return _without_month(day, table) if dated else None
     if _OF_MONTH.hold(cursor, table) or (table.ordinals_with_stop and _STOPPED_DAY.hold(cursor, table)):
-        said = table.dates.before_month.format(day=day)
+        said = table.dates.day_before_month.format(day=day)
         first, _, rest = said.partition(" ")
         # "the 3 May"
         return rest if cursor.previous().core.lower() == first else said
@@ -78,7 +78,7 @@ def _before_month(day: str, cursor: TokenCursor, table: LanguageTable) -> str | 
 
 def _without_month(day: str, table: LanguageTable) -> str:
     """A day as it is said before its month's name, without the word between: "the third"."""
-    return table.dates.before_month.partition("{day}")[0] + day
+    return table.dates.day_before_month.partition("{day}")[0] + day
 
 
 def year_of_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -103,7 +103,7 @@ def days_of_month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | 
         said, last = say_day(int(day.group()), cursor, table), at == len(found)
         if ranged and not first:
             # "3-5 May": "the third to the fifth of May"
-            said = dates.before_month.format(day=said) if last else _without_month(said, table)
+            said = dates.day_before_month.format(day=said) if last else _without_month(said, table)
         start = token.core_start
         pieces.append(Piece(said if last else said + between, start + day.start(), start + day.end()))
     return Verbalization(tuple(pieces), token.core_end)
