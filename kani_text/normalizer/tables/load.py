@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from unicodedata import category
 
-from kani_text.normalizer.number_words.gender import Agreement
 from kani_text.normalizer.number_words.languages import number_words
+from kani_text.normalizer.number_words.words import Agreement
 from kani_text.normalizer.tables.file import TableSection
 from kani_text.normalizer.tables.readings import parse_readings
 from kani_text.normalizer.tables.table import (

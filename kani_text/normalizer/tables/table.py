@@ -8,8 +8,7 @@ from typing import Annotated
 
 from babel import Locale
 
-from kani_text.normalizer.number_words.gender import Agreement
-from kani_text.normalizer.number_words.words import NumberWords
+from kani_text.normalizer.number_words.words import Agreement, NumberWords
 from kani_text.normalizer.tables.file import Forms
 from kani_text.normalizer.tables.lazy_pattern import LazyPattern
 from kani_text.normalizer.tables.readings import Reading
