@@ -4,8 +4,6 @@ A break is found only once the character after its white space is known (or the 
 further text never changes the kind of an earlier break.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 import unicodedata

@@ -1,7 +1,5 @@
 """Errors that the work on texts raises; ``kani.core.errors`` has them too, with those of the core."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,7 +36,7 @@ class InvalidRequest(SpeechError):
         self.reason = reason
         self.details = details
 
-    def about(self, field: str) -> InvalidRequest:
+    def about(self, field: str) -> "InvalidRequest":
         """Return the same error of another field."""
         return InvalidRequest(field, self.reason, self.details)
 

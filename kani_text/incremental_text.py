@@ -1,7 +1,5 @@
 """The spoken form of one segment, also while its written form still grows."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress

@@ -6,8 +6,6 @@ commonest (common_words.txt), and how often a language occurs at all. A further 
 languages that a client says it speaks; it does not overrule a text that is clearly in another.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 import re
@@ -259,7 +257,7 @@ def listed_languages() -> frozenset[str]:
 
 
 @functools.cache
-def load_detector() -> LanguageIdentifier:
+def load_detector() -> "LanguageIdentifier":
     """Load the detector (py3langid, 140 languages) and the lists of words, once.
 
     It takes half a second: best in a thread. Raises EngineUnavailable where its model cannot be unpacked,

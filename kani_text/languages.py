@@ -1,7 +1,5 @@
 """Languages by BCP 47 tag, by ISO 639 code, and by name in any language."""
 
-from __future__ import annotations
-
 import functools
 import re
 import unicodedata

@@ -4,8 +4,6 @@ Entries come from the server's lexicon (``kani_text.lexicon_file``) and from a r
 it is not looked up again, so entries that name each other are no loop.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
@@ -147,11 +145,11 @@ class Lexicon:
         tables = self._tables if self._own is None else (self._own, *self._tables)
         return first is not None and any(table.may_continue(text, at, first) for table in tables)
 
-    def followed_by(self, table: LexiconTable | None) -> Lexicon:
+    def followed_by(self, table: LexiconTable | None) -> "Lexicon":
         """These entries, and after them a table's."""
         return self if table is None else Lexicon((*self._tables, table), self._own)
 
-    def with_request(self, lexicon: Mapping[str, str]) -> Lexicon:
+    def with_request(self, lexicon: Mapping[str, str]) -> "Lexicon":
         """These entries, and before them a request's: each word with a pronunciation for ``parse_entry``.
 
         Raises InvalidRequest that names the entry, counted from 1, and the limit.

@@ -5,8 +5,6 @@ entries below it, ``[*]`` is for all languages, as are the entries before any su
 with ``#`` is a comment.
 """
 
-from __future__ import annotations
-
 import asyncio
 import codecs
 import logging

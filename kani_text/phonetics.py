@@ -5,8 +5,6 @@ letters that dictionaries use besides. Misaki's letters, which Kokoro was traine
 (Apache-2.0): capitals, which the IPA has not, for diphthongs and a tapped t.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterator

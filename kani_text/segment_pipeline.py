@@ -1,7 +1,5 @@
 """Text to segments in three stages: mask the markup, split by language, cut into segments."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 

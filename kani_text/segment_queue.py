@@ -1,7 +1,5 @@
 """A session's text as a queue of segments and pauses, filled while text comes."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections import deque

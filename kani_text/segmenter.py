@@ -5,8 +5,6 @@ text that no further text can change (``kani_text.boundaries`` sees to that). On
 before its end is known depends on how much text there was at that moment.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -67,7 +65,7 @@ class SegmentPolicy:
     """A later segment is cut at the phrase break at which it weighs at most this many times what was cut
     before it, so that it is ready before that was played (0: no such bound)."""
 
-    def for_speed(self, speed: float) -> SegmentPolicy:
+    def for_speed(self, speed: float) -> "SegmentPolicy":
         """The policy with segments that last as long at a ``speed`` below 1 as these at speed 1."""
         if speed >= 1:
             return self

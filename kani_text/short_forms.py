@@ -1,7 +1,5 @@
 """Short forms that end with a full stop but end no sentence."""
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Container, Mapping

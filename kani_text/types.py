@@ -1,7 +1,5 @@
 """The plain data that pass between text, the core and engines: frozen, and fit to be pickled."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import Enum
 

@@ -3,8 +3,6 @@
 The names in capitals are characters, for a class of a pattern where the docstring says so.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

@@ -4,8 +4,6 @@ Parsers fail in more ways than a caller thinks of: deep nesting is a RecursionEr
 UnicodeEncodeError where a message quotes it, and a number of more than 4,300 digits a ValueError.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Iterable

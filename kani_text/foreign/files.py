@@ -3,8 +3,6 @@
 To open a pipe waits for its other end, and to read a device may never end.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import stat

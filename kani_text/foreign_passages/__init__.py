@@ -6,8 +6,6 @@ clear: a single word or a name stays with the text. Words in Latin letters insid
 brands) are left to the engine, which knows them or spells them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 

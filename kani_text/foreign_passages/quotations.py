@@ -1,7 +1,5 @@
 """Quotations and brackets in another language of the text's script."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 

@@ -1,7 +1,5 @@
 """Passages in another script than the text's."""
 
-from __future__ import annotations
-
 import functools
 import re
 import unicodedata

@@ -1,7 +1,5 @@
 """Sentences, lines and clauses in another language of the text's script, without marks that say so."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import replace
 from itertools import groupby

@@ -1,7 +1,5 @@
 """The letters that speech is written in, for languages that have two scripts: Chinese and Serbian."""
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Iterable
@@ -93,7 +91,7 @@ def _latin(found: re.Match[str]) -> str:
 
 
 @functools.cache
-def _table(variety: str) -> OpenCC:
+def _table(variety: str) -> "OpenCC":
     from opencc import OpenCC
 
     return OpenCC(_TABLES[variety][0])

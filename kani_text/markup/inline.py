@@ -1,12 +1,10 @@
 """Markup inside a line: emphasis, code, links, tags, character references."""
 
-from __future__ import annotations
-
 import re
 import string
 from dataclasses import dataclass
 
-from kani_text.markup import formulas, links, notes, phonemes, tags
+from kani_text.markup import links, notes, phonemes, tags
 from kani_text.markup.links import BracketKind
 from kani_text.markup.masked_text import MAX_LOOKAHEAD, PARAGRAPH_END, MaskedText, PendingText
 from kani_text.types import Replacement
@@ -188,7 +186,7 @@ class InlineReader:
 
     def _formula(self, at: int) -> int | None:
         """Read a formula of TeX; None if none begins here."""
-        return self._show(at, formulas.formula(self._source, at))
+        return self._show(at, notes.formula(self._source, at))
 
     def _show(self, at: int, found: tuple[int, str, int] | None) -> int | None:
         """Show what is said of ``found`` at its place, and mask the rest up to its end."""

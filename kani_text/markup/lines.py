@@ -3,8 +3,6 @@
 ``MarkupMasker`` masks text as it comes: its ``LineReader`` reads this, an ``InlineReader`` the rest.
 """
 
-from __future__ import annotations
-
 import re
 from enum import Enum, auto
 

@@ -1,7 +1,5 @@
 """Square brackets: links, images, footnotes, the boxes of tasks."""
 
-from __future__ import annotations
-
 import re
 from enum import Enum, auto
 

@@ -1,7 +1,5 @@
 """The text that is pending, and the output: plain text, as long as the text with markup."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from dataclasses import dataclass, field

@@ -1,10 +1,11 @@
-"""Marks of notes: "[[page|name]]", "%%comment%%", "^block", "> [!tip]", and Anki's "{{c1::word::hint}}"."""
+r"""Marks of notes, "[[page|name]]", "%%comment%%", "^block", "> [!tip]", and Anki's "{{c1::word::hint}}".
 
-from __future__ import annotations
+And formulas of TeX: "$...$", "\(...\)", "\[...\]"; any other dollar is money.
+"""
 
 import re
 
-from kani_text.markup.masked_text import MaskedText, PendingText
+from kani_text.markup.masked_text import MAX_LOOKAHEAD, MaskedText, PendingText
 
 MARKS = "%{^[!"
 """Characters that these begin with."""
@@ -22,6 +23,15 @@ _BLOCK = re.compile(r"\^(?=[\d-]*[A-Za-z])[A-Za-z\d-]{3,32}(?=[ \t\r]*(?:\n|\Z))
 _BLOCK_BEGUN = re.compile(r"\^[A-Za-z\d-]{0,32}[ \t\r]*")
 _CLOZE = re.compile(r"\{\{c\d{1,3}::(?P<hidden>(?:[^{}:\n]|:(?!:))+)(?:::[^{}\n]*)?\}\}")
 _CLOZE_BEGUN = re.compile(r"\{(?:\{(?:c(?:\d{1,3}(?::(?::[^{}\n]*\}?)?)?)?)?)?")
+_IN_BRACKETS = r"(?:(?!\\[()\[\]])[^\n])"
+_FORMULA = re.compile(
+    r"(?<![A-Z])(\$\$?)(?=[^\s$])(?P<dollars>[^\n$]*[\\^_={+][^\n$]*)(?<=[^\s$])\1(?!\d)"
+    rf"|\\[(\[](?={_IN_BRACKETS}*?(?:\\[A-Za-z]|[\^_={{+]))(?P<brackets>{_IN_BRACKETS}+)\\[)\]]"
+)
+_FORMULA_BEGUN = re.compile(
+    r"\$\$?(?![\d\s])[^\n$]*\$?|\$\$?\d*\^?[^\n$]*(?<=\^)[^\n$]*\$?"
+    rf"|\\(?:[(\[]{_IN_BRACKETS}*\\?)?"
+)
 
 
 def note(source: PendingText, at: int, plain: MaskedText) -> tuple[int, str, int] | None:
@@ -54,3 +64,17 @@ def _said(found: re.Match[str]) -> tuple[int, str]:
         return found.end(), ""
     said = found[shown].replace("#", " ") if shown == "page" else found[shown].replace("]", ":")
     return found.start(shown), said
+
+
+def formula(source: PendingText, at: int) -> tuple[int, str, int] | None:
+    """Where what is written in a formula that begins at ``at`` does, that itself, and the formula's end.
+
+    ``at``, "" and ``at`` if more text decides; None if no formula begins there.
+    """
+    window = min(len(source.text), at + MAX_LOOKAHEAD)
+    if found := _FORMULA.match(source.text, at, window):
+        if source.may_continue(at, found.end(), MAX_LOOKAHEAD):
+            return at, "", at
+        kind = "dollars" if found["dollars"] else "brackets"
+        return found.start(kind), found[kind], found.end()
+    return (at, "", at) if source.may_begin(_FORMULA_BEGUN, at, MAX_LOOKAHEAD) else None

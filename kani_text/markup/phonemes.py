@@ -5,8 +5,6 @@ the slashes is of the IPA or of misaki's letters, and one sign is a stress mark 
 without its accent, no letter of ASCII: "/home/" and "/año/" are pages, "/hˈOm/" and "/kæt/" are sounds.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Tags (HTML, SSML), the pauses of breaks, and character references."""
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Mapping

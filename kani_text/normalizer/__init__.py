@@ -5,13 +5,19 @@ table (``tables/``), numbers, dates, abbreviations, addresses and the like becom
 everything else as it is written.
 """
 
+from dataclasses import replace
+
+from kani_text.lexicon import Lexicon
 from kani_text.markup import CODE_BLOCK
-from kani_text.normalizer.cleaning import SPOKEN_SIGNS
-from kani_text.normalizer.options import VERBATIM, NormalizerOptions
-from kani_text.normalizer.reader import normalize
-from kani_text.normalizer.spoken import SpokenText
+from kani_text.normalizer.cleaning import SPOKEN_SIGNS, clean
+from kani_text.normalizer.placed_lexicon import PlacedLexicon, find_places
+from kani_text.normalizer.respelling import respelled
+from kani_text.normalizer.spaced.reader import SpacedReader
+from kani_text.normalizer.spoken import VERBATIM, NormalizerOptions, SpokenText
 from kani_text.normalizer.tables.file import TableError
 from kani_text.normalizer.tables.loaded import check_tables, is_loaded, table_for
+from kani_text.normalizer.unspaced.reader import UnspacedReader
+from kani_text.normalizer.unspaced.table import unspaced_table_for
 
 __all__ = [
     "SPOKEN_SIGNS",
@@ -25,6 +31,40 @@ __all__ = [
     "speakable",
     "table_for",
 ]
+
+_MAX_PRECEDING = 80
+"""Characters of the preceding text that rules can see."""
+
+
+def normalize(
+    written: str,
+    offset: int = 0,
+    options: NormalizerOptions = VERBATIM,
+    *,
+    complete: bool = True,
+    preceding: str = "",
+) -> SpokenText:
+    """The spoken form of ``written``; its origins are counted from ``offset``.
+
+    complete: whether this is all of it; if not, it ends where a word does, and words are left out that
+    further text may change: the result is the beginning of that for the whole. preceding: the end of the text
+    before it, as far as it is known. Takes time linear in the text. Raises TableError where the language's
+    table is broken.
+    """
+    text = clean(written, options.language)
+    text, places = find_places(
+        text, options, offset, lambda part, how: normalize(part, 0, how).text, complete=complete
+    )
+    text = respelled(text, options.language, complete=complete)
+    if places:
+        placed = PlacedLexicon(options.lexicon or Lexicon(), text, offset, places)
+        options = replace(options, lexicon=placed)
+    preceding = preceding[-_MAX_PRECEDING:]
+    unspaced = unspaced_table_for(options.language) if options.language else None
+    if unspaced is not None:
+        return UnspacedReader(text, unspaced, options, offset, preceding, complete).read()
+    table = table_for(options.language) if options.language else None
+    return SpacedReader(text, table, options, offset, preceding, complete).read()
 
 
 def speakable(text: str) -> bool:

@@ -1,7 +1,5 @@
 """Leaves out the characters that are not spoken."""
 
-from __future__ import annotations
-
 import functools
 import re
 import string
@@ -11,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kani_text.markup import CODE_BLOCK, PARAGRAPH_END
-from kani_text.writing import CLOSERS_AFTER_WORDS, is_of_word
+from kani_text.writing import CLOSERS_AFTER_WORDS, HAN_AND_KANA_LANGUAGES, is_of_word
 
 SPOKEN_SIGNS = frozenset("%‰€$£¥¢&@+=<>#§°©®™№×÷±½¼¾♭〒⌘⇧⌥⌃⇌")
 """Characters other than letters and digits that are read aloud on their own."""
@@ -63,7 +61,7 @@ class CleanText:
     ends: tuple[int, ...]
     final: tuple[tuple[int, int], ...] = ()
 
-    def until(self, end: int) -> CleanText:
+    def until(self, end: int) -> "CleanText":
         """The text before ``end``, or before the final place that ``end`` is inside of."""
         if end >= len(self.text):
             return self
@@ -109,7 +107,7 @@ def clean(written: str, language: str = "") -> CleanText:
         if written[at] == PARAGRAPH_END and (is_of_word(last) or last in SPOKEN_SIGNS):
             spoken = "." + PARAGRAPH_END
         elif _ENCIRCLED.match(written[at]) and _ENCIRCLED.match(written, end):
-            spoken += "、" if base in ("zh", "ja") else ", "
+            spoken += "、" if base in HAN_AND_KANA_LANGUAGES else ", "
         last = spoken.strip(_PASSED_OVER)[-1:] or last
         kept.append(spoken)
         starts += [at] * len(spoken)
@@ -135,14 +133,12 @@ def _clusters(written: str) -> Iterator[tuple[int, int]]:
     at = 0
     while at < len(written):
         end = at + 1
-        while end < len(written) and _is_mark(written[end]):
+        while end < len(written) and (
+            unicodedata.category(written[end]) == "Mn" or written[end] in _HALF_WIDTH_VOICING
+        ):
             end += 1
         yield at, end
         at = end
-
-
-def _is_mark(character: str) -> bool:
-    return unicodedata.category(character) == "Mn" or character in _HALF_WIDTH_VOICING
 
 
 @functools.cache

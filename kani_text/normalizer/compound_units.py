@@ -1,7 +1,5 @@
 """Units that consist of others, in one spelling: "kg m⁻³", "kg·m^-3" and "kg/(m^3)" become "kg/m³"."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

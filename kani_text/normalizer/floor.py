@@ -3,8 +3,6 @@
 Words for minus and powers are in ``floor.toml``, names of units in CLDR.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ A kind is found once for each token, when a row first asks for it. ``KINDS`` has
 of a language's table that other code uses, too; its section [kinds] has words that only rows ask for.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Callable, Mapping
@@ -118,7 +116,7 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "label": lambda token, table: token.core.lower() in table.numbers.labels,
     "rating": lambda token, table: token.core.lower() in table.fractions.rated,
     "roman_article": lambda token, table: token.core.lower() in table.roman.articles,
-    "numbered": lambda token, table: token.core.lower() in table.roman.cardinal,
+    "numbered": lambda token, table: token.core.lower() in table.roman.cardinal_after,
     "not_noun": lambda token, table: token.core.lower() in table.agreement.not_nouns,
     # Tokens without letters and figures
     "mark": lambda token, table: not token.core and token is not NO_TOKEN,
@@ -154,7 +152,7 @@ class _Item:
             return (token.core or token.suffix) == self.text
         return any(is_kind(token, one, table) for one in self.kinds)
 
-    def touches(self, token: Token, following: Token, item: _Item) -> bool:
+    def touches(self, token: Token, following: Token, item: "_Item") -> bool:
         """True if only marks that the row allows are between the item's token and the following item's."""
         return self.ends(token) and following.prefix == item.bracket
 

@@ -1,7 +1,5 @@
 """Tokens of several kinds of characters, which no rule knows: each kind is read by itself."""
 
-from __future__ import annotations
-
 import functools
 import re
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A lexicon with entries for places of one text, before those for its words."""
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
@@ -9,10 +7,9 @@ from dataclasses import dataclass, replace
 
 from kani_text.lexicon import Lexicon, LexiconEntry
 from kani_text.normalizer.cleaning import CleanText, overlaps
-from kani_text.normalizer.options import NormalizerOptions
 from kani_text.normalizer.say_as import Reader, say_as
 from kani_text.normalizer.spellings import shared_readings
-from kani_text.normalizer.spoken import Piece
+from kani_text.normalizer.spoken import NormalizerOptions, Piece
 from kani_text.normalizer.tables.loaded import table_for
 from kani_text.normalizer.tables.readings import Reading, Slot, certain_end, find_readings
 from kani_text.normalizer.unspaced.table import unspaced_table_for

@@ -1,7 +1,5 @@
 """The spoken form of what a ``<say-as>`` element or a slot of [readings] contains."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 

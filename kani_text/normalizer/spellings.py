@@ -1,7 +1,5 @@
 """Spellings of numbers that become others, which the rules know: "12 500€", "+/-3", "15:3=5"."""
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -98,11 +96,6 @@ def said_once(found: re.Match[str], language: str) -> str:
     return written if same else found[0]
 
 
-def capitals(found: re.Match[str], language: str) -> str:
-    """Lower-case Roman numerals after a word that has them, in capitals: "pp. v–xii"."""
-    return found[1] + found[2].upper()
-
-
 def named_characters(found: re.Match[str], language: str) -> str:
     """The names of an identifier's characters, with a pause for a hyphen and in a long one after each four.
 
@@ -118,35 +111,23 @@ def named_characters(found: re.Match[str], language: str) -> str:
     return f" {'、'.join(spelled)}" if unspaced else ", ".join(spelled)
 
 
-def isotope(found: re.Match[str], language: str) -> str:
-    """An element with its number after it: "¹³⁷Cs" is "Cs 137"."""
-    return f"{found[2]} {found[1].translate(RAISED)}"
-
-
-def joined(found: re.Match[str], language: str) -> str:
-    """A word without the points between its syllables."""
-    return found[0].replace("·", "")
-
-
-def roman_numeral(found: re.Match[str], language: str) -> str:
-    """A Roman numeral in figures."""
-    return f"{found[1]}{roman_value(found[2]) or found[2]}"
-
-
-def letters(found: re.Match[str], language: str) -> str:
-    """Letters apart, one by one."""
-    return found[1] + " ".join(found[2])
-
-
-def sets(found: re.Match[str], language: str, to: str) -> str:
-    """The sets of a match with a word for each slash."""
-    return found[1] + found[2].replace("/", f" {to} ")
-
-
-_FUNCTIONS: tuple[Callable[..., str], ...] = (
-    path_steps, in_full, minutes_and_seconds, days_of_span, day_of_log, said_once, capitals, isotope, joined,
-    named_characters, roman_numeral, letters, sets,
-)  # fmt: skip
+_FUNCTIONS: Mapping[str, Callable[..., str]] = {
+    one.__name__: one
+    for one in (
+        path_steps, in_full, minutes_and_seconds, days_of_span, day_of_log, said_once, named_characters
+    )
+} | {
+    # Small Roman numerals after a word that has them: "pp. v–xii"
+    "capitals": lambda found, language: found[1] + found[2].upper(),
+    # "¹³⁷Cs" is "Cs 137".
+    "isotope": lambda found, language: f"{found[2]} {found[1].translate(RAISED)}",
+    # A word without the points between its syllables
+    "joined": lambda found, language: found[0].replace("·", ""),
+    "letters": lambda found, language: found[1] + " ".join(found[2]),
+    "roman_numeral": lambda found, language: f"{found[1]}{roman_value(found[2]) or found[2]}",
+    # The sets of a match with a word for each slash
+    "sets": lambda found, language, to: found[1] + found[2].replace("/", f" {to} "),
+}  # fmt: skip
 """Functions that rows name; each takes a match, the language, and the words after its name in the row."""
 
 
@@ -178,8 +159,7 @@ def _spelled(becomes: str, language: str) -> Callable[[re.Match[str]], str]:
     """A function for what becomes of a match."""
     if becomes.startswith("@"):
         name, *words = becomes[1:].split(maxsplit=1)
-        made = next(one for one in _FUNCTIONS if one.__name__ == name)
-        return lambda found: made(found, language, *words)
+        return lambda found: _FUNCTIONS[name](found, language, *words)
     if becomes:
         return lambda found: found.expand(becomes)
     return lambda found: re.sub(r"[\s-]", "", found.group())

@@ -1,7 +1,5 @@
 """Tokens of a text, and a cursor that bounds how far ahead a rule may look."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
@@ -74,6 +72,10 @@ class Token:
         """A reading of what is written from the core to ``end`` (without it, of the core)."""
         end = self.core_end if end is None else end
         return Verbalization((Piece(text, self.core_start, end),), end)
+
+    def said_until(self, text: str, end: int) -> Verbalization:
+        """A reading of the core; marks after it, up to ``end``, are not spoken."""
+        return Verbalization((Piece(text, self.core_start, self.core_end),), end)
 
     def parted(self, first: str, at: int, last: str) -> Verbalization:
         """A reading of the core in two pieces; ``at``: where the second begins in the core."""

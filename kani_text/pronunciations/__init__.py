@@ -1,7 +1,5 @@
 """Pronunciations of words that espeak-ng gets wrong: one file for each language, as docs/lexicon.md shows."""
 
-from __future__ import annotations
-
 import functools
 from pathlib import Path
 

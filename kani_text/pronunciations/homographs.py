@@ -1,7 +1,5 @@
 """English words that are written alike and sound otherwise as verbs, or in the past."""
 
-from __future__ import annotations
-
 from kani_text.lexicon import Lexicon, LexiconEntry
 from kani_text.normalizer.tokens import Token, TokenCursor
 from kani_text.pronunciations import entries

@@ -1,7 +1,5 @@
 """Words on which a voice rises in questions, by the marks and words of a language."""
 
-from __future__ import annotations
-
 import functools
 import re
 import tomllib

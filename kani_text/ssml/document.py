@@ -1,7 +1,5 @@
 """Reads an SSML document into its parts: see ``kani_text.ssml.types``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Finds SSML documents in a text that comes in pieces."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.errors import InvalidRequest

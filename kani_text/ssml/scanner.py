@@ -4,8 +4,6 @@ No declarations are read, nothing is loaded, and an entity is one character at m
 grow. Takes time linear in the text.
 """
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Iterator, Mapping

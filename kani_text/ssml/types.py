@@ -1,7 +1,5 @@
 """The parts of a parsed SSML document."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from kani_text.markup import Masked
@@ -34,7 +32,7 @@ class Style:
     emphasis: EmphasisLevel = NO_EMPHASIS
     """Not in the three above."""
 
-    def changed(self, rate: float, pitch: float, loudness: float) -> Style:
+    def changed(self, rate: float, pitch: float, loudness: float) -> "Style":
         """Return the style with a factor of the speed, and with semitones and decibels added."""
         return replace(
             self,
@@ -43,11 +41,11 @@ class Style:
             loudness=clamp(self.loudness + loudness, MIN_DECIBELS, MAX_DECIBELS),
         )
 
-    def plain(self) -> Style:
+    def plain(self) -> "Style":
         """Return the style without its emphasis."""
         return replace(self, emphasis=NO_EMPHASIS)
 
-    def folded(self) -> Style:
+    def folded(self) -> "Style":
         """Return the style with its emphasis as speed, pitch and loudness."""
         return self if self.emphasis == NO_EMPHASIS else self.plain().changed(*self.emphasis)
 

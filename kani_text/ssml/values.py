@@ -1,7 +1,5 @@
 """Values of SSML's attributes for prosody and emphasis."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping
@@ -30,7 +28,7 @@ class EmphasisLevel(NamedTuple):
     loudness: float = 0.0
     """Decibels added."""
 
-    def inside(self, outer: EmphasisLevel) -> EmphasisLevel:
+    def inside(self, outer: "EmphasisLevel") -> "EmphasisLevel":
         """Return the emphasis of words that are emphasized inside emphasized ones."""
         return EmphasisLevel(self.rate * outer.rate, self.pitch + outer.pitch, self.loudness + outer.loudness)
 

@@ -3,15 +3,12 @@ r"""Finds formulas, as TeX or plain text writes them: ``\frac{a}{b}``, "f'(x) = 
 A formula is more than a number, a sign and a letter: "x = 4" is left to the rules of single tokens.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kani_text.normalizer.compound_units import measured_until
-from kani_text.normalizer.formulas.notation import Notation
-from kani_text.normalizer.formulas.parts import (
+from kani_text.normalizer.formulas.notation import (
     ARROWS,
     BETWEEN,
     CLOSER,
@@ -20,6 +17,7 @@ from kani_text.normalizer.formulas.parts import (
     MINUS,
     PARTS,
     RELATIONS,
+    Notation,
     Part,
     plain_parts,
     shape_of,

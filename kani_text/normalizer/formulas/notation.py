@@ -1,10 +1,9 @@
-"""The words of a language for the parts of a formula, with spaces between words and without."""
-
-from __future__ import annotations
+"""Splits formulas into parts, the commands of TeX as their signs, and has a language's words for them."""
 
 import functools
+import re
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kani_text.normalizer.rules.acronyms import common_words, letter_name
 from kani_text.normalizer.rules.fractions import say_fraction, say_vulgar
@@ -13,6 +12,48 @@ from kani_text.normalizer.rules.numerals import VULGAR_FRACTIONS, parse_numeral,
 from kani_text.normalizer.tables.loaded import table_for
 from kani_text.normalizer.tables.table import Formulas, LanguageTable
 from kani_text.normalizer.unspaced.table import UnspacedTable, unspaced_table_for
+
+PARTS = re.compile(
+    r"(?P<words>\\(?:text|textbf|mbox|begin|end) ?\{[^{}\n]{0,60}\})"
+    r"|(?P<command>\\(?:[A-Za-z]+|[^\w\s]))|(?P<number>[½⅓¼¾⅔]|\d+(?:[.,]\d+)*)|(?P<letters>[A-Za-zͰ-Ͽ]+)"
+    r"|(?P<raised>[⁺⁻]?[⁰¹²³⁴-⁹]+)|(?P<lowered>[₀-₉]+)|(?P<space>[ \u00a0\u2009\u202f\n]+)"
+    r"|(?P<sign>''|\*\*(?=\w)|->|=>|<=|>=|!=|==|[-+−–±×·⋅∗*/÷=≠≈<>≤≥^_!|,()\[\]{}→⇒∞√∛∫∑∏∂∇∈∪∩∀∃′'’&°])"
+)
+RELATIONS = frozenset(("=", "≠", "≈", "<", ">", "≤", "≥", "∈", "<=", ">=", "!=", "=="))
+ARROWS = frozenset(("→", "⇒", "->", "=>"))
+"""Signs that compare nothing, and mean much outside of formulas."""
+BETWEEN = RELATIONS | ARROWS | frozenset("+-−–±×·⋅∗*/÷∪∩")
+"""Signs between two parts of a formula."""
+MINUS, TIMES = frozenset("-−–"), frozenset("×·⋅∗*")
+CLOSER = {"(": ")", "[": "]", "{": "}"}
+FEET = frozenset(("'", "’", "′", "''"))
+_SIGNS = r"""
+pm ± times × cdot × ast × div ÷ leq ≤ le ≤ geq ≥ ge ≥ neq ≠ ne ≠ approx ≈ simeq ≈ sim ≈ equiv = infty ∞ lt <
+gt > sum ∑ prod ∏ int ∫ iint ∫ oint ∫ partial ∂ nabla ∇ in ∈ cup ∪ cap ∩ forall ∀ exists ∃ to → rightarrow →
+mid | | | Rightarrow ⇒ implies ⇒ vert | lvert | rvert | { ( } ) prime ′ circ ° ldots … dots … cdots … \ ;
+alpha α beta β gamma γ Gamma γ delta δ Delta Δ epsilon ε varepsilon ε zeta ζ eta η theta θ Theta θ iota ι
+kappa κ lambda λ Lambda λ mu μ nu ν xi ξ pi π Pi π rho ρ sigma σ Sigma Σ tau τ phi φ varphi φ Phi φ chi χ
+psi ψ Psi ψ omega ω Omega Ω
+""".split()
+_SIGN_OF = dict(zip(_SIGNS[::2], _SIGNS[1::2], strict=True))
+_TYPESETTING = frozenset(
+    """left right mathrm mathbf mathbb mathcal mathit operatorname boldsymbol quad qquad big Big bigg Bigg
+    displaystyle limits hat bar overline tilde dot ddot underline boxed , ; : ! %""".split()
+)
+FUNCTION_LETTERS = frozenset("fghFGHPTEVO")
+"""Letters that a bracket after them is applied to: "f(x)", "P(A)"."""
+STRUCTURES = frozenset("frac dfrac tfrac sqrt binom vec".split())
+_SHAPES = {
+    **dict.fromkeys(RELATIONS, "="),
+    **dict.fromkeys(FEET, "'"),
+    **dict.fromkeys(TIMES, "/"),
+    **dict.fromkeys("∛∂∇∀∃∈∫∑∏", "∫"),
+    "**": "\\",
+    "number": "#",
+    "raised": "²",
+    "lowered": "₂",
+    "command": ";",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,3 +138,58 @@ def _unspaced(table: UnspacedTable) -> Notation:
         units=table.units,
         caret_is_power=True,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A token of a formula; apart: white space stands before it."""
+
+    kind: str
+    text: str
+    start: int
+    end: int
+    apart: bool = False
+
+    @property
+    def is_tex(self) -> bool:
+        """True for a command that is known, or a text inside a formula."""
+        name = self.text.removeprefix("\\")
+        return self.kind == "words" or (
+            self.kind == "command" and (name in _SIGN_OF or name in STRUCTURES or name in _TYPESETTING)
+        )
+
+
+def plain_parts(parts: list[Part], functions: frozenset[str]) -> list[Part]:
+    """The parts that are spoken, with characters for the commands that stand for one."""
+    found: list[Part] = []
+    for part in parts:
+        name = part.text.removeprefix("\\")
+        if part.kind == "words":
+            said = name.startswith(("text", "mbox"))
+            part = replace(part, text=re.sub(r"^.*\{|\}$", "", part.text) if said else "")
+        elif part.kind == "command" and name in functions:
+            part = replace(part, kind="letters", text=name)
+        elif part.kind == "command" and name in _SIGN_OF:
+            sign = _SIGN_OF[name]
+            part = replace(part, kind="letters" if sign.isalpha() else "sign", text=sign)
+        elif part.kind == "command" and name in _TYPESETTING:
+            continue
+        part = replace(part, text={"**": "^", "pi": "π"}.get(part.text, part.text))
+        found.append(part)
+    return found
+
+
+def shape_of(parts: list[Part], functions: Container[str]) -> str:
+    """A sign for each part, with a space where white space stands before it.
+
+    A variable and most signs are themselves; "\\" is TeX, "$" a function, "@" several letters, "#" a number.
+    """
+    return "".join(" " * part.apart + _shape(part, functions) for part in parts)
+
+
+def _shape(part: Part, functions: Container[str]) -> str:
+    if part.is_tex or (part.kind == "command" and part.text[1:] in functions):
+        return "\\"
+    if part.kind == "letters":
+        return "$" if part.text in functions else part.text if len(part.text) == 1 else "@"
+    return _SHAPES.get(part.kind) or _SHAPES.get(part.text, part.text)

@@ -1,18 +1,16 @@
 """Says a formula in words."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text import writing
-from kani_text.normalizer.formulas.notation import Notation
-from kani_text.normalizer.formulas.parts import (
+from kani_text.normalizer.formulas.notation import (
     BETWEEN,
     CLOSER,
     FEET,
     FUNCTION_LETTERS,
     MINUS,
     TIMES,
+    Notation,
     Part,
 )
 from kani_text.normalizer.rules.numerals import LOWERED

@@ -1,7 +1,5 @@
 """Arabic numbers: agreement with counted nouns, cases after particles, ordinals, hours."""
 
-from __future__ import annotations
-
 import functools
 import re
 from pathlib import Path

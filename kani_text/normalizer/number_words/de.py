@@ -1,7 +1,5 @@
 """German numbers: "ein" and "eine" before nouns, years in hundreds, ordinals with their endings."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.number_words.words import NumberWords, num2words_cached

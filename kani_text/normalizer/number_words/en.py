@@ -1,7 +1,5 @@
 """English numbers: years in pairs, decades, parts."""
 
-from __future__ import annotations
-
 from kani_text.normalizer.number_words.words import NumberWords, num2words_cached
 
 

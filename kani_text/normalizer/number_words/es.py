@@ -1,7 +1,5 @@
 """Spanish numbers: short forms before nouns, feminine hundreds, ordinals as they are said."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.number_words.words import NumberWords, num2words_cached

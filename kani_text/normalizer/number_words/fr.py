@@ -1,7 +1,5 @@
 """French numbers: "une" before feminine nouns, ordinals and parts."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.number_words.words import NumberWords, num2words_cached

@@ -1,7 +1,5 @@
 """Hindi numbers: a word of its own for every number to 99, and the groups of South Asia."""
 
-from __future__ import annotations
-
 from kani_text.normalizer.number_words.words import NumberWords
 
 _BELOW_HUNDRED = (

@@ -1,7 +1,5 @@
 """Italian numbers: "un" and "una" before nouns, ordinals that agree, parts."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.number_words.words import NumberWords, num2words_cached

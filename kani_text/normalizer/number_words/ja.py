@@ -4,8 +4,6 @@ The result is katakana with "ー" for long vowels: analysers take such a run as 
 misread figures and hiragana.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Number words by language."""
 
-from __future__ import annotations
-
 import functools
 
 from kani_text.normalizer.number_words.ar import ArabicNumbers

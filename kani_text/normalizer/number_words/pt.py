@@ -1,7 +1,5 @@
 """Portuguese numbers: feminine ones, twos and hundreds, ordinals, parts."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.number_words.words import NumberWords, num2words_cached
@@ -26,7 +24,9 @@ class PortugueseNumbers(NumberWords):
         if gender != "f":
             return spoken
         millions, rest = split.groups("") if (split := _MILLIONS.match(spoken)) else ("", spoken)
-        return millions + _FEMININE.sub(_feminine, rest)
+        return millions + _FEMININE.sub(
+            lambda one: "uma" if one[1] else "duas" if one[2] else f"{one[3]}as", rest
+        )
 
     def ordinal(self, number: int, form: str = "") -> str:
         """ "vigésima primeira"; from 2000 on as a cardinal."""
@@ -41,7 +41,3 @@ class PortugueseNumbers(NumberWords):
         if not 10 < number < 100:
             return None
         return f"{self.cardinal(number)} {'avo' if numerator == 1 else 'avos'}"
-
-
-def _feminine(found: re.Match[str]) -> str:
-    return "uma" if found[1] else "duas" if found[2] else f"{found[3]}as"

@@ -1,7 +1,5 @@
 """Chinese numbers: groups of four digits, 两 before counted things, digits one by one."""
 
-from __future__ import annotations
-
 from kani_text.normalizer.number_words.words import NumberWords
 
 _DIGITS = "零一二三四五六七八九"

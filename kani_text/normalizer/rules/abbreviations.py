@@ -1,7 +1,5 @@
 """Abbreviations: what stands for something else, where its neighbours show that it is no word."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -54,11 +52,11 @@ class _Place:
         """The token after it."""
         return self.cursor.token(len(self.line.parts) + further)
 
-    def first_of(self, conditions: _Conditions) -> str | None:
+    def first_of(self, conditions: "_Conditions") -> str | None:
         """The first of some conditions that it has a form for and that holds."""
         return next((one for one, test in conditions if one in self.line.said and self._meets(test)), None)
 
-    def _meets(self, test: Rows | Callable[[_Place], bool]) -> bool:
+    def _meets(self, test: Rows | Callable[["_Place"], bool]) -> bool:
         if isinstance(test, Rows):
             return test.hold(self.cursor, self.table, len(self.line.parts) - 1)
         return test(self)

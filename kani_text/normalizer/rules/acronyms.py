@@ -1,7 +1,5 @@
 """Acronyms, initials and camel case."""
 
-from __future__ import annotations
-
 import functools
 import re
 
@@ -35,11 +33,8 @@ def lowercase_pieces(text: str, start: int) -> tuple[Piece, ...]:
 
 def spelled_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:
     """The letters' names, one after the other."""
-    pieces = []
-    for at, letter in enumerate(text):
-        name = letter_name(letter, table)
-        pieces.append(Piece(f" {name}" if at else name, start + at, start + at + 1))
-    return tuple(pieces)
+    names = enumerate(letter_name(letter, table) for letter in text)
+    return tuple(Piece(f" {name}" if at else name, start + at, start + at + 1) for at, name in names)
 
 
 def letter_name(letter: str, table: LanguageTable) -> str:
@@ -89,15 +84,19 @@ def is_pronounceable(text: str, table: LanguageTable) -> bool:
         # "UEA", but "SEOUL"
         return False
     onset, coda = shape.index("v"), len(shape) - 1 - shape.rindex("v")
-    return onset <= acronyms.onset and coda <= acronyms.coda and _may_begin_word(text, onset, table)
+    return (
+        onset <= acronyms.longest_onset
+        and coda <= acronyms.longest_coda
+        and _may_begin_word(text, onset, table)
+    )
 
 
 def _may_begin_word(text: str, onset: int, table: LanguageTable) -> bool:
     """True for consonants that words of the language begin with: none in Romance ones as "TDAH"."""
     liquid = text[1:2] in _LIQUIDS
-    if table.acronyms.onset == onset == len("st"):
+    if table.acronyms.longest_onset == onset == len("st"):
         return liquid or text[0] in "SC" or text[:2] == "PS"
-    if table.acronyms.onset <= 2 or onset < 2 or not text.isupper():
+    if table.acronyms.longest_onset <= 2 or onset < 2 or not text.isupper():
         return True
     # "HDMI"
     begins = text[0] == "S" or text[:2] in _ONSETS or liquid
@@ -184,17 +183,18 @@ def _is_variable(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
 def _is_of_law(cursor: TokenCursor, table: LanguageTable) -> bool:
     """ "art. L. 121-1"."""
     before = cursor.previous().core.lower()
-    numbered = before in table.roman.cardinal or before == "art"
+    numbered = before in table.roman.cardinal_after or before == "art"
     return numbered and cursor.token().suffix == "." and cursor.token(1).core[:1].isdecimal()
 
 
 def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if a letter and its full stop stand before a name: what follows begins no sentence."""
     following = cursor.token(1)
-    suffix = cursor.token().suffix
+    suffix, before = cursor.token().suffix, cursor.previous().core
     # "DPE : D."
-    label = cursor.previous(1 + (cursor.previous().core == ""))
-    if suffix in (".,", ".;") or (suffix == "." and following.core.islower() and _is_initials(cursor)):
+    label = cursor.previous(1 + (before == ""))
+    initials = len(before) == 1 and before.isupper()
+    if suffix in (".,", ".;") or (suffix == "." and following.core.islower() and initials):
         # "J. C. S. para", "Zona L.;": nothing ends.
         return True
     return (
@@ -205,12 +205,6 @@ def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
         and re.split("['’]", following.core.lower())[0] not in common_words(table.language)
         and following.core.lower() not in table.acronyms.words - {following.core.lower()[:1]}
     )
-
-
-def _is_initials(cursor: TokenCursor) -> bool:
-    """True if another initial stands before the token."""
-    before = cursor.previous()
-    return len(before.core) == 1 and before.core.isupper()
 
 
 def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -231,21 +225,18 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
         # "a few km": a unit without its number; "el kg", "par kg": one of them.
         single = is_kind(cursor.previous(), "before_one", table)
         said = unit.forms.get("one", unit.forms["other"]) if single else unit.forms["other"]
-        end = token.core_end + (token.suffix[:2] in (".,", ".:", ".;"))
-        return Verbalization((Piece(said, token.core_start, token.core_end),), end)
+        return token.said_until(said, token.core_end + (token.suffix[:2] in (".,", ".:", ".;")))
     return Verbalization(spelled_pieces(core, token.core_start, table), token.core_end)
 
 
 @matching(r"[^\W\d_](?:\.[^\W\d_])+")
 def dotted(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "e.s.t.": letters with full stops between them."""
-    token = cursor.token()
+    token, following = cursor.token(), cursor.token(1).core
     pieces = []
     for at in range(0, len(token.core), 2):
-        name = letter_name(token.core[at], table)
-        start = token.core_start + at
+        name, start = letter_name(token.core[at], table), token.core_start + at
         pieces.append(Piece(f" {name}" if at else name, start, start + 1))
-    following = cursor.token(1).core
     goes_on = following[:1].islower() or following.lower() not in common_words(table.language)
     # "el I.E.S. Goya": the last stop ends no sentence.
     return Verbalization(

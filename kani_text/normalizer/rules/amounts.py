@@ -1,7 +1,5 @@
 """Says numbers with what they count: "3-5 kg", "12,50 €", "2 1/2 cups", "a 60 L tank"."""
 
-from __future__ import annotations
-
 import re
 from decimal import Decimal
 
@@ -92,13 +90,10 @@ class Counted:
         self._part = VULGAR_FRACTIONS.get(match["vulgar"])
         self._money = money
         token = cursor.token()
-        at, (start, first_end) = token.core_start, match.span("number")
         # Places in the text: of the first number, of the last one if there are two, and what they count.
-        self._start, self._first_end, self._figures_end = (
-            at + start,
-            at + first_end,
-            at + match.start("suffix"),
-        )
+        at = token.core_start
+        self._start, self._first_end = (at + place for place in match.span("number"))
+        self._figures_end = at + match.start("suffix")
         self._last = at + match.start("second") if match["second"] else self._first_end
         self._end = token.core_end
         self._measure_at = (self._figures_end, token.core_end)
@@ -190,8 +185,7 @@ class Counted:
         gender = money.gender or gender_of_forms(money.forms, table)
         whole = not any(one.decimals for one in numerals)
         if whole and (len(numerals) > 1 or self._describes(money.forms, currency=True)):
-            unit = self._unit(money.forms, numerals[-1].value, currency=True)
-            return f"{self._say_all(gender)} {unit}"
+            return f"{self._say_all(gender)} {self._unit(money.forms, numerals[-1].value, currency=True)}"
         return f" {table.numbers.to} ".join(_say_amount(one, money, gender, table) for one in numerals)
 
     def _describes(self, forms: Forms, currency: bool) -> bool:

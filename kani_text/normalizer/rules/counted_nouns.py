@@ -1,7 +1,5 @@
 """Numbers with what they count: magnitudes, units, money and nouns after them."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind

@@ -1,7 +1,5 @@
 """Fractions, by themselves and after a whole number."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows

@@ -1,7 +1,5 @@
 """Numbers with signs between them: dimensions, powers, signs that stand by themselves."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 
@@ -199,8 +197,7 @@ def _are_terms(cursor: TokenCursor) -> bool:
 
 def _is_signed(cursor: TokenCursor) -> bool:
     """True before what is counted from below zero, too."""
-    unit = cursor.adjacent(2).core
-    return cursor.token(1).core.endswith(_SIGNS) or unit in _SIGNS
+    return cursor.token(1).core.endswith(_SIGNS) or cursor.adjacent(2).core in _SIGNS
 
 
 def _times(cursor: TokenCursor, table: LanguageTable) -> str | None:
@@ -258,3 +255,19 @@ def path_step(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if compared or any(len(side) < 2 or side in table.greek for side in sides):
         return None
     return token.said("—")
+
+
+def named_sign(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The name of a sign of several characters; "==" by itself is a drawn line."""
+    # ">= 5" becomes one word once the figure is there, so that the next word is waited for.
+    token, following = cursor.token(), cursor.token(1)
+    if token.core == "==" and not (following.core and cursor.previous().core):
+        return None
+    return token.said(table.signs[token.core])
+
+
+def drawn_row(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A phrase break for "--" and "---"; nothing for a drawn line or a row of another sign."""
+    token = cursor.token()
+    dash = (Piece("—", token.core_start, token.core_end),) if token.core in ("--", "---") else ()
+    return Verbalization(dash, token.core_end)

@@ -1,7 +1,5 @@
 """Numbers in digits: groups, decimals, and the words and signs that numbers stand after."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,7 +63,7 @@ def parse_numeral(written: str, table: LanguageTable) -> Numeral | None:
 
     The other convention for groups and decimals is understood where it is unambiguous.
     """
-    marks, parts = _MARK.findall(written), [_western(part) for part in _MARK.split(written)]
+    marks, parts = _MARK.findall(written), [ascii_digits(part) for part in _MARK.split(written)]
     if not marks:
         return Numeral(parts[0], "")
     group, last = table.numbers.group, marks[-1]
@@ -135,7 +133,8 @@ def _say_decimals(decimals: str, table: LanguageTable) -> str:
     return " ".join([*zeros, table.number_words.cardinal(int(significant))])
 
 
-def _western(digits: str) -> str:
+def ascii_digits(digits: str) -> str:
+    """Digits of any script as ASCII."""
     return digits if digits.isascii() else "".join(str(int(digit)) for digit in digits)
 
 
@@ -149,7 +148,7 @@ def parse_leading_point(written: str, table: LanguageTable) -> Numeral | None:
 def is_numbered_part(before: str, table: LanguageTable) -> bool:
     """True for a word, or its abbreviation, that numbers stand after: "chapter", "fig."."""
     short = table.abbreviations.get(f"{before}.") or table.abbreviations.get(f"{before.lower()}.", ())
-    parts = table.roman.cardinal | table.roman.ordinal
+    parts = table.roman.cardinal_after | table.roman.ordinal_after
     return before.lower() in parts or any(said in parts for one in short for said in one.said.values())
 
 

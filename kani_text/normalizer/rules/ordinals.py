@@ -1,7 +1,5 @@
 """Ordinals: with a mark after their digits ("21st"), or with a full stop, as in "am 3. Oktober"."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind

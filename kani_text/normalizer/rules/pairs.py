@@ -1,7 +1,5 @@
 """Two figures with a slash that are no fraction: ratings, laws, seasons, the sets of a match."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind
@@ -165,16 +163,13 @@ def _is_pressure(one: int, other: int) -> bool:
 
 
 def _are_beside(cursor: TokenCursor, one: int, other: int, table: LanguageTable) -> bool:
-    if _is_season(one, other) or _is_set(cursor, table):
+    # "temporada 23/24", but 15/16" is a fraction.
+    season = _DOZEN < one == other - 1 < _CENTURY and other & one != 0
+    if season or _is_set(cursor, table):
         return True
     if cursor.previous().core.isupper() and _OF_COURT.hold(cursor, table):
         return True
     return _are_two_counts(cursor, one, other, table)
-
-
-def _is_season(one: int, other: int) -> bool:
-    """True for two years in short, "temporada 23/24"; 15/16" is a fraction."""
-    return _DOZEN < one == other - 1 < _CENTURY and other & one != 0
 
 
 def _counts_noun(cursor: TokenCursor, table: LanguageTable) -> bool:

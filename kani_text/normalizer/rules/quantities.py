@@ -1,7 +1,5 @@
 """Numbers with what they count: money, units, percentages, ranges, fractions, nouns."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind, matching
@@ -123,11 +121,8 @@ def _fraction(
     table: LanguageTable,
 ) -> Verbalization | None:
     """A fraction in one character; None after a number that is said before what it counts."""
-    part, token, gender = (
-        VULGAR_FRACTIONS[match["vulgar"]],
-        cursor.token(),
-        gender_of_following(cursor, table),
-    )
+    part, token = VULGAR_FRACTIONS[match["vulgar"]], cursor.token()
+    gender = gender_of_following(cursor, table)
     if whole is not None:
         noun = half_after_noun(cursor, whole, gender, table) if part == HALF else None
         if noun is None:
@@ -170,19 +165,11 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _price(sign: str, under: str, cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "€/$ a 1,08", "in €/kg"."""
-    money, other, per = (
-        table.currencies[sign].forms,
-        table.currencies.get(under),
-        said_per(sign, under, table),
-    )
+    money, other = table.currencies[sign].forms, table.currencies.get(under)
     if other is not None:
-        said = f"{singular(money)} {singular(other.forms)}"
-    elif per:
-        said = f"{money['other']} {per}"
-    else:
-        return None
-    token = cursor.token()
-    return token.said(said)
+        return cursor.token().said(f"{singular(money)} {singular(other.forms)}")
+    per = said_per(sign, under, table)
+    return cursor.token().said(f"{money['other']} {per}") if per else None
 
 
 def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -191,8 +178,7 @@ def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     unit = table.units.get("km") if token.core.lower() == "km" else None
     if unit is None or not _BEFORE_FIGURE.hold(cursor, table):
         return None
-    end = token.core_end + len(token.suffix)
-    return token.said(singular(unit.forms), end)
+    return token.said(singular(unit.forms), token.core_end + len(token.suffix))
 
 
 def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

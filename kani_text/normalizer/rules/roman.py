@@ -1,7 +1,5 @@
 """Roman numerals, where the tokens around them show that they are some."""
 
-from __future__ import annotations
-
 import re
 from itertools import pairwise
 
@@ -94,11 +92,11 @@ def _noun_before(cursor: TokenCursor, table: LanguageTable) -> str:
 def _after_noun(cursor: TokenCursor, value: int, table: LanguageTable) -> str:
     """The numeral of "Chapter IV", "capitolo IV"."""
     noun = _noun_before(cursor, table)
-    if noun in table.roman.ordinal:
+    if noun in table.roman.ordinal_after:
         return _place(value, table.agreement.gender(noun, plural=False) or "m", table)
     # "the part I like" is no first part.
     word = cursor.token().core.lower() in table.acronyms.words and not cursor.previous().core[:1].isupper()
-    return table.number_words.cardinal(value) if noun in table.roman.cardinal and not word else ""
+    return table.number_words.cardinal(value) if noun in table.roman.cardinal_after and not word else ""
 
 
 def _before_noun(cursor: TokenCursor, value: int, table: LanguageTable) -> str | None:
@@ -119,7 +117,7 @@ def _before_noun(cursor: TokenCursor, value: int, table: LanguageTable) -> str |
 
 
 def _named(value: int, name: str, table: LanguageTable) -> str:
-    return table.roman.named.format(ordinal=_place(value, table.roman.names[name], table))
+    return table.roman.name.format(ordinal=_place(value, table.roman.names[name], table))
 
 
 def _name_of_two_thrones(cursor: TokenCursor, table: LanguageTable) -> str:
@@ -179,8 +177,7 @@ def _marked_roman(token: Token, table: LanguageTable) -> Verbalization | None:
         return token.said(f"{graded} {sign}")
     if (marked := _with_mark(token.core, table)) is None:
         return None
-    spoken = words.ordinal(marked[0], table.ordinals.get(marked[1], ""))
-    return token.said(spoken)
+    return token.said(words.ordinal(marked[0], table.ordinals.get(marked[1], "")))
 
 
 def _with_mark(core: str, table: LanguageTable) -> tuple[int, str] | None:

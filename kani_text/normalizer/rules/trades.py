@@ -1,13 +1,11 @@
-"""Reads short forms among other words of their trade: the "M" of a knitter is a stitch."""
-
-from __future__ import annotations
+"""Short forms among other words of their trade (a knitter's "M"), and as parts of words ("Hauptstr.")."""
 
 import re
 from collections.abc import Iterable, Sequence
 
 from kani_text.normalizer.kinds import matching
-from kani_text.normalizer.rules.acronyms import common_words
-from kani_text.normalizer.spoken import Verbalization
+from kani_text.normalizer.rules.acronyms import common_words, is_pronounceable
+from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import Abbreviation, LanguageTable, Trade
 from kani_text.normalizer.tokens import Token, TokenCursor
 from kani_text.writing import CLOSING_QUOTES, ends_sentence, has_letters_only
@@ -23,6 +21,10 @@ _WHOLE_WORD = 3
 """Letters up to which a word of ``near`` has to be the whole word, rather than its beginning."""
 _PLENTY = 4
 """So many words of a trade are enough, also where they are of other sentences."""
+_DATE = re.compile(r"\d{1,2}-[^\W\d_]+\.?-\d{2,4}")
+_RANGE = re.compile(r"(\d{1,2})[–‒](\d{1,2})")
+_MOST_FIGURES = 4
+_LONGEST_END = 4
 
 
 def is_of_a_trade(key: str, table: LanguageTable) -> bool:
@@ -81,8 +83,7 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if said is None:
         return None
     said = said[0].upper() + said[1:] if token.core[0].isupper() else said
-    end = token.core_end + (not ends or _is_before_name(cursor, table))
-    return token.said(said, end)
+    return token.said(said, token.core_end + (not ends or _is_before_name(cursor, table)))
 
 
 def _word_cut(cursor: TokenCursor, short: str, table: LanguageTable) -> str:
@@ -92,7 +93,9 @@ def _word_cut(cursor: TokenCursor, short: str, table: LanguageTable) -> str:
     if said in table.cut_adjectives:
         return agreeing(said, table.cut.get(before.core.lower(), before.core), table)
     several = _SEVERAL.fullmatch(before.core) and not before.suffix
-    return _plural(said, table) if several else said
+    # "6 lez." are "lezioni".
+    ending = next((one for one in table.cut_plurals if several and said.endswith(one)), "")
+    return said.removesuffix(ending) + table.cut_plurals.get(ending, "")
 
 
 def _is_before_name(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -116,12 +119,6 @@ def is_shouted(cursor: TokenCursor, ahead: int = 1) -> bool:
     return here.isalpha() and all(one.isupper() and len(one) > 1 for one in (here, following))
 
 
-def _plural(noun: str, table: LanguageTable) -> str:
-    """More than one of a thing: "6 lez." are "lezioni"."""
-    ending = next((one for one in table.cut_plurals if noun.endswith(one)), "")
-    return noun.removesuffix(ending) + table.cut_plurals.get(ending, "")
-
-
 def _word_of_trade(cursor: TokenCursor, short: str, table: LanguageTable) -> str | None:
     """The word of a trade with that beginning, among other words of it."""
     trades = [one for one in table.trades if short not in one.near and _completed(short, one)]
@@ -143,7 +140,7 @@ def _is_cut(cursor: TokenCursor, short: str, ends: bool, table: LanguageTable) -
     listed = any(len(one.parts) == 1 for one in table.abbreviations.get(f"{short}.", ()))
     if short[-1] in table.acronyms.vowels or known or listed or (ends and short in table.also_words):
         return False
-    unspeakable = len(short) - len(short.rstrip(_CONSONANTS)) > table.acronyms.coda
+    unspeakable = len(short) - len(short.rstrip(_CONSONANTS)) > table.acronyms.longest_coda
     terse = previous.text != "" and (not ends_sentence(previous.suffix) or previous.suffix == ".")
     alone = len(short) < _LONG and previous.core.lower() in common_words(table.language)
     return not ends or unspeakable or (terse and len(short) > _SHORTEST and not alone)
@@ -224,3 +221,76 @@ def _belongs(word: str, trade: Trade, table: LanguageTable) -> bool:
     ):
         return not _means_more(word, table)
     return any(lower == one or (len(one) > _WHOLE_WORD and lower.startswith(one)) for one in trade.near)
+
+
+def compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "St-Pierre", "Best.-Nr.", "3-Zi.-Whg.": a word with abbreviated parts, or a first one."""
+    token = cursor.token()
+    if not table.abbreviated_beginnings or "-" not in token.core or _DATE.fullmatch(token.core):
+        return None
+    whole = token.core + "." * token.suffix.startswith(".")
+    parts = whole.split("-")
+    if any(len(part.rstrip(".")) < 2 and not part.isdecimal() for part in parts):
+        return None
+    said = [_first_part(parts[0], table), *(_part(part, table) for part in parts[1:])]
+    if not any(form != part and not part.isdecimal() for part, form in zip(parts, said, strict=True)):
+        return None
+    return Verbalization(_pieces(parts, said, token.core_start, table), token.core_start + len(whole))
+
+
+def _pieces(parts: list[str], said: list[str], at: int, table: LanguageTable) -> tuple[Piece, ...]:
+    """The forms with hyphens between them; in German, "Auftr.-Nr." is one word: "Auftragsnummer"."""
+    pieces: list[Piece] = []
+    joined, apart = False, table.kinds.get("apart", ())
+    for part, form in zip(parts, said, strict=True):
+        last = len(pieces) == len(parts) - 1
+        shown = form[0].lower() + form[1:] if joined else form
+        joined = table.agreement.capitals and form != part and part[-1] == "." and part.lower() not in apart
+        pieces.append(Piece(shown if last or joined else f"{shown}-", at, at + len(part) + (not last)))
+        at += len(part) + 1
+    return tuple(pieces)
+
+
+def _first_part(part: str, table: LanguageTable) -> str:
+    """The first part of a compound in full, or as it is."""
+    if ranged := _RANGE.fullmatch(part):
+        # "1–2-Zi.-Whg."
+        return f" {table.numbers.to} ".join(table.number_words.cardinal(int(one)) for one in ranged.groups())
+    if part.isdecimal():
+        return table.number_words.cardinal(int(part), "m") if len(part) <= _MOST_FIGURES else part
+    if part in table.abbreviated_beginnings:
+        return table.abbreviated_beginnings[part]
+    said, joined_by_s = _part(part, table), tuple(table.kinds.get("joined_by_s", ()))
+    return f"{said}s" if joined_by_s and said != part and said.endswith(joined_by_s) else said
+
+
+def _part(part: str, table: LanguageTable) -> str:
+    """A part of a compound in full, or as it is."""
+    if not part.endswith("."):
+        return part
+    exact = next((one.said for one in table.abbreviations.get(part, ()) if len(one.parts) == 1), None)
+    if exact is not None:
+        return next((exact[one] for one in ("name", "other", "number") if one in exact), part)
+    for ending, said in table.abbreviated_endings.items():
+        if part.endswith(ending) and part != ending:
+            return part.removesuffix(ending) + said
+    return table.abbreviated_beginnings.get(part, table.cut.get(part[:-1].lower(), part))
+
+
+def abbreviated_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "Hauptstr.": a word that ends in an abbreviation."""
+    token = cursor.token()
+    if not table.abbreviated_endings or not token.suffix.startswith("."):
+        return None
+    if may_end(cursor) and is_pronounceable(token.core[-_LONGEST_END:], table):
+        # "Das war ein Drittel.", "Er hat Pech gehabt."
+        return None
+    for ending, spoken in table.abbreviated_endings.items():
+        whole = f"{token.core}."
+        begin = whole.removesuffix(ending)
+        if begin != whole and begin.isalpha() and len(begin) > 2:
+            stop = not (token.suffix == "." and (cursor.token(1).core == ""))
+            end = token.core_end + stop
+            at = token.core_start + len(begin)
+            return Verbalization((Piece(begin, token.core_start, at), Piece(spoken, at, end)), end)
+    return None

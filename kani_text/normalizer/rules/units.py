@@ -1,7 +1,5 @@
 """Units, currencies and magnitudes after a number, and signs before it."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows, RuleFunction, is_kind, measures
@@ -181,8 +179,7 @@ def _is_measured(symbol: str, cursor: TokenCursor, table: LanguageTable) -> bool
     """True for the "13 A" after volts or hertz or a word as "of", and for a unit of a trade."""
     if any(cursor.previous(back).core.endswith(("V", "Hz")) for back in range(1, _NEAR + 1)):
         return True
-    after = is_kind(cursor.previous(), "measured_after", table)
-    return after or of_trade(symbol, cursor, table) is not None
+    return is_kind(cursor.previous(), "measured_after", table) or of_trade(symbol, cursor, table) is not None
 
 
 def of_trade(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | None:

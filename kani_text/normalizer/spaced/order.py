@@ -1,21 +1,20 @@
-"""The rules that a word is shown to: each says which classes of words it takes.
+"""The class of a word, and the rules that it is shown to: each says which classes of words it takes.
 
 A rule of one of the three groups of ``RULES`` goes before those of the next one. Two rules of a group that
 may read one place in two ways stand in ``BEFORE``; all others have no order.
 """
 
-from __future__ import annotations
-
 import functools
 import graphlib
-from collections.abc import Mapping
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kani_text.normalizer.kinds import RuleFunction
 from kani_text.normalizer.rules import (
     abbreviations,
     acronyms,
-    compounds,
     fractions,
     math,
     ordinals,
@@ -24,23 +23,106 @@ from kani_text.normalizer.rules import (
     trades,
     urls,
 )
-from kani_text.normalizer.rules.moments import dates, days, decades, durations, times, weekdays
+from kani_text.normalizer.rules.moments import dates, days, durations, times, weekdays
 from kani_text.normalizer.rules.named import (
     codes,
     digit_sequences,
-    games,
-    identifiers,
     marks,
     places,
     ranges,
-    verses,
 )
-from kani_text.normalizer.spaced import bare_signs
-from kani_text.normalizer.spaced.word_class import LETTERS, MADE_OF, WordClass, class_of
 from kani_text.normalizer.tables.table import LanguageTable
 
 _LONGEST_KEPT = 40
 """The longest word, in characters, that the rules are kept for: longer ones seldom come twice."""
+
+WordClass = frozenset[str]
+"""Kinds of ``MADE_OF``, lists of the table, and "stopped", "repeated", "roman" and "marks"."""
+
+_KIND_OF_SIGN = {
+    sign: kind
+    for kind, signs in {
+        "hyphen": "-‐‑‒–—−",
+        "slash": "/⁄",
+        "stop": ".,·٫٬",
+        "colon": ":",
+        "prime": "'’′\"”″",
+        "at": "@#",
+        "underscore": "_",
+        "bracket": "()",
+    }.items()
+    for sign in signs
+}
+LETTERS = frozenset(("letter", "small", "name", "capitals", "mixed", "uncased"))
+"""Of these a word has one at most: a single letter is no "small", "Paul" is a "name"."""
+MADE_OF = LETTERS | {*_KIND_OF_SIGN.values(), "figure", "numeral", "sign"}
+"""Kinds of characters; "½" and "²" are numerals, and "sign" is any other character."""
+
+# "XIV", "IIIème", "XVI's"; "xx"
+_ROMAN = re.compile(r"[IVXLCDM]+\D{0,3}|[ivx]+")
+
+
+def class_of(core: str, stopped: bool, table: LanguageTable) -> WordClass:
+    """The class of a word; stopped: whether a full stop follows."""
+    if not core:
+        return frozenset(("marks",))
+    kinds = _made_of(core) | lists_of(table).get(core.lower(), frozenset())
+    if stopped:
+        kinds |= {"stopped"}
+    if len(core) > 1 and len(set(core)) == 1 and not core[0].isalnum():
+        kinds |= {"repeated"}
+    return kinds | {"roman"} if _ROMAN.fullmatch(core) else kinds
+
+
+def _made_of(core: str) -> WordClass:
+    if core.isalpha() and core.islower() and len(core) > 1:
+        return frozenset(("small",))
+    kinds, letters = set[str](), list[str]()
+    for character in core:
+        if character.isdecimal():
+            kinds.add("figure")
+        elif character.isnumeric():
+            kinds.add("numeral")
+        elif character.isalpha() or unicodedata.category(character)[0] == "M":
+            letters.append(character)
+        else:
+            kinds.add(_KIND_OF_SIGN.get(character, "sign"))
+    return frozenset(kinds | {_kind_of_letters(core, "".join(letters))} if letters else kinds)
+
+
+def _kind_of_letters(core: str, letters: str) -> str:
+    if letters.lower() == letters.upper():
+        return "uncased"
+    if len(core) == 1:
+        return "letter"
+    if letters.islower():
+        return "small"
+    if letters.isupper():
+        return "capitals"
+    return "name" if core[0].isupper() and letters[1:].islower() else "mixed"
+
+
+@functools.cache
+def lists_of(table: LanguageTable) -> Mapping[str, WordClass]:
+    """The lists that a word in small letters, without its full stop, is in."""
+    lists: dict[str, Iterable[str]] = {
+        "abbreviation": [*table.abbreviations, *(key for trade in table.trades for key in trade.lines)],
+        "weekday": [*table.dates.short_weekdays, *table.dates.weekday_letters],
+        "month": table.dates.months,
+        "currency": table.currencies,
+        "unit": table.units,
+        "book": table.books.names,
+        "compass": table.compass.names,
+        "key": table.web.keys,
+        "signs": [sign for sign in table.signs if len(sign) > 1],
+        "between": [*table.signs_between_figures, "x", "×"],
+    }
+    found: dict[str, WordClass] = {}
+    for name, words in lists.items():
+        for word in words:
+            key = word.rstrip(".").lower()
+            found[key] = found.get(key, frozenset()) | {name}
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +133,7 @@ class _Taken:
     made_of: frozenset[str] | None
 
     @staticmethod
-    def parsed(row: str) -> _Taken:
+    def parsed(row: str) -> "_Taken":
         needs, allowed, words = list[frozenset[str]](), frozenset[str](), row.split()
         for word in words:
             names = frozenset(word.rstrip("?").split("|"))
@@ -69,7 +151,7 @@ class _Taken:
 
 
 class Rule:
-    """A rule, and the classes of words that it takes: ``Rule(games.ranking, "figure slash|stop")``.
+    """A rule, and the classes of words that it takes: ``Rule(marks.ranking, "figure slash|stop")``.
 
     A word has to have each name of a row, or one of those with ``|`` between them. Characters of other kinds
     may be in it only if the row has their kind with ``?``, or ``*`` for all. ``word`` is any kind of letters.
@@ -92,10 +174,10 @@ RULES = (
         Rule(math.sign_between, "between *, marks"),
         Rule(math.path_step, "sign hyphen?"),
         Rule(math.number_sign, "at"),
-        Rule(bare_signs.named, "signs *"),
-        Rule(bare_signs.repeated, "repeated *"),
+        Rule(math.named_sign, "signs *"),
+        Rule(math.drawn_row, "repeated *"),
         Rule(weekdays.weekday, "weekday *, stopped month *, word hyphen|slash hyphen? slash? stop?"),
-        Rule(verses.book, "book *"),
+        Rule(ranges.book, "book *"),
         Rule(days.month, "month *"),
         Rule(abbreviations.expand_abbreviation, "abbreviation *, slash *, stopped word"),
     ),
@@ -110,13 +192,13 @@ RULES = (
         Rule(codes.lettered_code, "capitals|letter hyphen?"),
         Rule(codes.numbered, "figure word, figure bracket word?"),
         Rule(codes.sets, "figure hyphen bracket?"),
-        Rule(compounds.abbreviated_ending, "stopped word hyphen?"),
-        Rule(compounds.compound, "hyphen *"),
+        Rule(trades.abbreviated_ending, "stopped word hyphen?"),
+        Rule(trades.compound, "hyphen *"),
         Rule(dates.date, "figure hyphen? slash? stop? word?, figure sign hyphen|slash|stop"),
         Rule(dates.era, "figure word? stop?"),
         Rule(dates.loose, "figure slash|stop|hyphen slash? stop? hyphen? word? sign?"),
         Rule(days.year_of_date, "figure"),
-        Rule(decades.decade, "figure, figure word hyphen? slash? prime?"),
+        Rule(days.decade, "figure, figure word hyphen? slash? prime?"),
         Rule(digit_sequences.dotted, "figure stop sign? word? hyphen?"),
         Rule(digit_sequences.hyphened, "figure hyphen|stop slash? stop? hyphen?"),
         Rule(digit_sequences.number_with_ending, "figure word *"),
@@ -127,10 +209,10 @@ RULES = (
         Rule(durations.every, "figure slash word?, figure word hyphen?"),
         Rule(durations.prime, "figure sign? hyphen? stop? prime?"),
         Rule(fractions.fraction, "figure slash sign? hyphen? stop? word?"),
-        Rule(games.innings, "figure hyphen? slash? sign?"),
-        Rule(games.move, "small|name figure sign? at?"),
-        Rule(games.ranking, "figure slash|stop"),
-        Rule(identifiers.mixed, "figure word, figure colon|hyphen word?"),
+        Rule(marks.innings, "figure hyphen? slash? sign?"),
+        Rule(marks.move, "small|name figure sign? at?"),
+        Rule(marks.ranking, "figure slash|stop"),
+        Rule(urls.mixed, "figure word, figure colon|hyphen word?"),
         Rule(marks.adjective, "figure word hyphen?"),
         Rule(marks.factor, "figure small|sign stop?"),
         Rule(marks.graded, "figure|capitals hyphen"),
@@ -160,8 +242,8 @@ RULES = (
         Rule(urls.keys, "key *, word sign|hyphen figure? numeral? sign? hyphen?"),
         Rule(urls.snake, "underscore *"),
         Rule(urls.tag, "at *"),
-        Rule(verses.number_of_book, "figure"),
-        Rule(verses.verse, "figure colon|stop colon? stop? hyphen? small?"),
+        Rule(ranges.number_of_book, "figure"),
+        Rule(ranges.verse, "figure colon|stop colon? stop? hyphen? small?"),
     ),
     # Numbers, capitals and letters that are nothing else
     (
@@ -175,10 +257,10 @@ RULES = (
 
 BEFORE = {
     # Signs and lists
-    "math.path_step": "bare_signs.named",
-    "bare_signs.named": "bare_signs.repeated",
+    "math.path_step": "math.named_sign",
+    "math.named_sign": "math.drawn_row",
     "weekdays.weekday": "abbreviations.expand_abbreviation days.month",
-    "verses.book": "abbreviations.expand_abbreviation days.month",
+    "ranges.book": "abbreviations.expand_abbreviation days.month",
     "abbreviations.expand_abbreviation": "days.month",
     # Moments
     "dates.date": "dates.loose times.time ordinals.with_stop ordinals.marked fractions.fraction "
@@ -186,27 +268,27 @@ BEFORE = {
     "times.time": "ordinals.with_stop digit_sequences.dotted quantities.measured_range",
     "durations.elapsed": "times.time durations.prime",
     "durations.duration": "times.time",
-    "decades.decade": "digit_sequences.number_with_ending quantities.measured_range",
+    "days.decade": "digit_sequences.number_with_ending quantities.measured_range",
     # Names that are figures
-    "verses.verse": "times.time",
-    "verses.number_of_book": "ordinals.with_stop",
+    "ranges.verse": "times.time",
+    "ranges.number_of_book": "ordinals.with_stop",
     "digit_sequences.phone": "codes.code codes.hyphened digit_sequences.dotted digit_sequences.hyphened "
     "fractions.fraction",
     "digit_sequences.dotted": "digit_sequences.hyphened",
     "codes.code": "codes.hyphened",
     "codes.hyphened": "fractions.fraction urls.tag",
-    "codes.formula": "identifiers.mixed",
+    "codes.formula": "urls.mixed",
     "marks.years": "codes.hyphened",
     "places.angle": "durations.prime",
-    "games.innings": "fractions.fraction",
-    "games.ranking": "dates.loose",
+    "marks.innings": "fractions.fraction",
+    "marks.ranking": "dates.loose",
     "fractions.fraction": "dates.loose",
     "ranges.letters": "quantities.measured_range",
     "math.dimensions": "math.power",
     "ordinals.marked": "math.power",
     # Words
-    "compounds.compound": "digit_sequences.number_with_ending",
-    "compounds.abbreviated_ending": "compounds.compound",
+    "trades.compound": "digit_sequences.number_with_ending",
+    "trades.abbreviated_ending": "trades.compound",
     "ordinals.with_stop": "roman.roman",
 }
 """Rules, and those of the same group that they go before where both read a place."""

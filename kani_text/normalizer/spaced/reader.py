@@ -1,6 +1,7 @@
-"""Reads a text token by token: an entry of the lexicon, the first rule that applies, or what is written."""
+"""Reads a text token by token: an entry of the lexicon, the first rule that applies, or what is written.
 
-from __future__ import annotations
+A number agrees with the word that governs it: Arabic case, German endings.
+"""
 
 import re
 from collections.abc import Sequence
@@ -9,16 +10,14 @@ from kani_text.lexicon import LexiconEntry
 from kani_text.markup import CODE_BLOCK, PARAGRAPH_END
 from kani_text.normalizer.cleaning import CleanText, clean
 from kani_text.normalizer.floor import append_plain
-from kani_text.normalizer.options import NormalizerOptions
 from kani_text.normalizer.parts import verbalize_parts
 from kani_text.normalizer.placed_lexicon import PlacedEntry
 from kani_text.normalizer.respelling import respelled
 from kani_text.normalizer.rules.acronyms import common_words
 from kani_text.normalizer.rules.named.digit_sequences import join_prefix, number_prefix
 from kani_text.normalizer.rules.numerals import say_digits
-from kani_text.normalizer.spaced.agreement import before_joined, inflected
 from kani_text.normalizer.spaced.order import rules_for
-from kani_text.normalizer.spoken import Piece, SpokenText, SpokenTextBuilder, Verbalization
+from kani_text.normalizer.spoken import NormalizerOptions, Piece, SpokenText, SpokenTextBuilder, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import MoreTextNeeded, Token, TokenCursor, split_joined, tokenize
 from kani_text.pronunciations.homographs import homograph
@@ -31,6 +30,7 @@ _DRAWN = frozenset("*_`~|^\\{}")
 _JOINING = "°º.:/"
 """Characters after which the next token may touch, and is apart from it when it is spoken."""
 _LONGEST_LINE = 45
+_FARTHEST = 8
 
 
 class SpacedReader:
@@ -184,8 +184,7 @@ def _by_rules(cursor: TokenCursor, token: Token, table: LanguageTable, back: int
     if not has_figures and _PLAIN.fullmatch(core) and not any(map(str.isupper, core[1:])):
         return None
     before = cursor.previous().core
-    after_figure = before[-1:].isdecimal() or before in table.currencies
-    return verbalize_parts(token, table, after_figure=after_figure)
+    return verbalize_parts(token, table, after_figure=before[-1:].isdecimal() or before in table.currencies)
 
 
 def _continue_number(token: Token, table: LanguageTable) -> Verbalization:
@@ -213,3 +212,82 @@ def _is_apart(line: str, following: str, table: LanguageTable) -> bool:
         return True
     heads = first.isdecimal() or (first.isupper() and following.isupper())
     return heads and not table.agreement.capitals and last not in common_words(table.language)
+
+
+def inflected(
+    verbalization: Verbalization, cursor: TokenCursor, table: LanguageTable, back: int = 1
+) -> Verbalization:
+    """Inflect a verbalization as the token ``back`` before it governs it; 0: only a verb does."""
+    words, previous = table.number_words, cursor.previous(back or 1)
+    governed = previous.core != "" and not previous.suffix
+    if not governed and not words.verbs:
+        return verbalization
+    before = _governor(cursor, table, back) if governed else ""
+    pieces = []
+    for one in verbalization.pieces:
+        pieces.append(Piece(words.inflected_after(before, one.text), one.start, one.end))
+        joins = words.verbs and one.text.strip() in (table.numbers.to, table.numbers.by)
+        if joins and before.rpartition(" ")[2] not in words.ordered:
+            before = one.text.strip()
+    return Verbalization(tuple(pieces), verbalization.end)
+
+
+def _governor(cursor: TokenCursor, table: LanguageTable, back: int) -> str:
+    """The word that a number is inflected after: the one before it, or one that governs it from afar.
+
+    Where verbs govern, with the word before it.
+    """
+    words, before = table.number_words, cursor.previous(back or 1).core.lower()
+    joined = before == table.signs.get("&")
+    if before == table.numbers.to and cursor.previous(back + 2).core in words.ordered:
+        # "الدرس 3 إلى 5"
+        back, before = back + 2, cursor.previous(back + 2).core
+    ordered = before in words.ordered
+    if ordered and _counts_noun(cursor, before, table):
+        before, ordered = "", False
+    if joined or (words.verbs and not ordered):
+        afar = _from_afar(cursor, table, back, joined)
+        if afar is not None:
+            return afar
+    if not (words.verbs and back):
+        return before if back else ""
+    earlier = cursor.previous(back + 1)
+    return f"{earlier.core * (not earlier.suffix)} {table.signs.get(before, before)}"
+
+
+def _counts_noun(cursor: TokenCursor, before: str, table: LanguageTable) -> bool:
+    """True if a number counts the noun after it: "دفعت اليوم 45 ريال" is no day's number."""
+    noun = cursor.token(1).core
+    if not cursor.is_adjacent(1) or noun.startswith(table.agreement.not_noun_beginnings):
+        return False
+    return before not in table.numbers.labels and bool(table.agreement.gender(noun, plural=True))
+
+
+def _from_afar(cursor: TokenCursor, table: LanguageTable, back: int, joined: bool) -> str | None:
+    """A verb, or the number that another one is joined to; joined: after "and"."""
+    verbs = table.number_words.verbs
+    for step in range(back or 1, back + _FARTHEST):
+        token = cursor.previous(step)
+        core = token.core.lower()
+        one_before = joined and step > back and cursor.previous(step - 1).core == "1"
+        if one_before or (verbs and verbs.fullmatch(core)):
+            # "بلغ عدد القتلى 21", "mit 1 TL Zucker und 1 Prise Salz"
+            return core
+        if not core or (verbs and (token.suffix or core[0].isdecimal())):
+            break
+    return None
+
+
+def before_joined(cursor: TokenCursor) -> int:
+    """The number of tokens back to the word that governs numbers joined by "and"; 0: none does."""
+    found = 0
+    for back in range(1, _FARTHEST):
+        token = cursor.previous(back)
+        if not token.core or token.suffix[back == 1 and token.suffix == "،" :]:
+            break
+        if token.core[0].isdecimal():
+            return back + 1
+        if token.core[1:2].isdecimal():
+            # "و20" goes with another number, "ب20" is governed already.
+            found = back + (token.core[0] == "و")
+    return found

@@ -1,11 +1,9 @@
 """A table as a file: sections of keys that are read one by one; each error names its line."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -41,8 +39,9 @@ class TableSection:
         """The dataclass ``kind``: each field from the key of its name, but for what is ``made`` already.
 
         The field's type says what has to be there: a text, or with the names of an annotation a template; a
-        number; words; a section of texts, or of forms. What has a default may be missing, and so may words
-        and sections. Raises TableError, for keys without a field too.
+        number; words; a section of texts, of words, of forms, or for another dataclass. The field ``names``
+        has the lines that no other has. What has a default may be missing, and so may words and sections.
+        Raises TableError, for keys without a field too.
         """
         forms = get_type_hints(kind, include_extras=True)
         for field in fields(kind):  # type: ignore[arg-type]
@@ -62,10 +61,14 @@ class TableSection:
         if form is bool:
             return self.flag(key)
         if form == Mapping[str, str]:
-            return self.section(key).all_texts()
-        if form == Mapping[str, Forms]:
+            return (self if key == "names" else self.section(key)).all_texts()
+        if is_dataclass(form):
+            return self.section(key).fill(cast(type, form))
+        if get_origin(form) is Mapping:
             section = self.section(key)
-            return {name: section.forms(name) for name in section.key_names()}
+            if form == Mapping[str, Forms]:
+                return {name: section.forms(name) for name in section.key_names()}
+            return {name: frozenset(section.words(name)) for name in section.key_names()}
         if form == Forms | None:
             return self.forms(key) if key in self._values else None
         return get_origin(form)(self.words(key))
@@ -169,7 +172,7 @@ class TableSection:
             return cast(Mapping[str, str], value)
         raise self.error(key, f"has to be a text, or one for each of some of: {', '.join(sorted(known))}")
 
-    def section(self, key: str) -> TableSection:
+    def section(self, key: str) -> "TableSection":
         """A section inside this one; an empty one where it is missing."""
         value = self._values.pop(key, {})
         name = f"{self._name}.{key}" if self._name else key

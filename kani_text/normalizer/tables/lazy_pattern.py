@@ -4,8 +4,6 @@ A sentence without digits, "@", "/" or "€" holds no price, no hour and no scor
 some 500 spellings of its language, one full of figures for a hundred.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from functools import cached_property

@@ -1,34 +1,27 @@
 """Parses the tables, section by section."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from unicodedata import category
 
-from kani_text.normalizer.number_words.gender import Agreement
 from kani_text.normalizer.number_words.languages import number_words
-from kani_text.normalizer.tables.currency_names import other_currencies
+from kani_text.normalizer.number_words.words import Agreement
 from kani_text.normalizer.tables.file import TableSection
 from kani_text.normalizer.tables.readings import parse_readings
 from kani_text.normalizer.tables.table import (
     Abbreviation,
     Acronyms,
-    Books,
     Currency,
     Dates,
-    Formulas,
     Fractions,
     LanguageTable,
-    Letters,
     Numbers,
     OtherCalendar,
     Roman,
     Times,
     Trade,
     Unit,
-    Web,
 )
-from kani_text.normalizer.tables.unit_symbols import in_all_spellings
+from kani_text.normalizer.tables.unit_symbols import in_all_spellings, other_currencies
 
 _VOWELS = frozenset("aeiouyáéíóúâêôãõàèìòùäöüëïîûœæ")
 ABBREVIATION_CONDITIONS = frozenset(
@@ -46,8 +39,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     per, product = units.text("per", ""), units.text("product", "first")
     signs, agreement = file.section("signs"), _agreement(file.section("agreement"))
     between_figures = signs.section("between_figures")
-    markup, kinds = file.section("markup"), file.section("kinds")
-    ordinals = file.section("ordinals")
+    markup, ordinals = file.section("markup"), file.section("ordinals")
     with_stop = ordinals.section("with_stop")
     unsure = _ordinals_with_stop(with_stop.section("unsure"))
     stopped = _ordinals_with_stop(with_stop)
@@ -61,11 +53,15 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     first_names = frozenset(abbreviations.words("first_names"))
     cut, cut_adjectives = abbreviations.words("cut"), abbreviations.words("cut_adjectives")
     cut_not, plurals = frozenset(abbreviations.words("cut_not")), abbreviations.words("cut_plurals")
-    letters, greek = file.section("letters"), file.section("greek")
     dates = _dates(file.section("dates"))
     weekdays = "|".join(sorted(dates.short_weekdays, key=len, reverse=True))
     parts = {"weekday": f"(?:{weekdays})"} if weekdays else {}
-    table = LanguageTable(
+    acronyms, roman = file.section("acronyms"), file.section("roman")
+    kings = roman.section("names").all_texts()
+    code_block = markup.text("code_block", "")
+    markup.check_all_read()
+    return file.fill(
+        LanguageTable,
         language=language,
         number_words=words,
         numbers=_numbers(numbers),
@@ -74,20 +70,18 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         ordinals_with_stop=stopped | unsure,
         unsure_of_ordinal=frozenset(unsure),
         fractions=_fractions(file.section("fractions")),
-        formulas=file.section("formulas").fill(Formulas),
         units=_units(units, agreement),
         per=per,
         product=product,
         currencies=_currencies(file.section("currencies"), language),
         dates=dates,
         times=_times(file.section("times")),
-        letters=letters.all_texts(),
-        acronyms=_acronyms(file.section("acronyms")),
-        roman=_roman(file.section("roman")),
-        web=file.section("web").fill(Web),
+        acronyms=acronyms.fill(Acronyms, vowels=frozenset(acronyms.text("vowels"))),
+        roman=roman.fill(
+            Roman, names={name: form for form, names in kings.items() for name in names.split()}
+        ),
         signs=_as_programs_write(signs.all_texts()),
         signs_between_figures=between_figures.all_texts(),
-        greek=greek.all_texts(),
         abbreviations=_abbreviations(abbreviations, titles),
         trades=tuple(_trade(trades.section(name)) for name in trades.key_names()),
         cut=_cut_words((*cut, *cut_adjectives), cut_not),
@@ -98,17 +92,10 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         first_names=first_names,
         abbreviated_endings=endings.all_texts(),
         abbreviated_beginnings=beginnings.all_texts(),
-        books=_books(file.section("books")),
-        compass=_letters(file.section("compass")),
-        chess=_letters(file.section("chess")),
-        code_block=markup.text("code_block", ""),
-        kinds={kind: frozenset(kinds.words(kind)) for kind in kinds.key_names()},
+        code_block=code_block,
         spellings=file.section("spellings").patterns([parts]),
         readings=parse_readings(file.section("readings"), parts),
     )
-    for section in (markup, file):
-        section.check_all_read()
-    return table
 
 
 def _as_programs_write(signs: dict[str, str]) -> dict[str, str]:
@@ -222,36 +209,6 @@ def _currencies(section: TableSection, language: str) -> dict[str, Currency]:
     return found
 
 
-def _acronyms(section: TableSection) -> Acronyms:
-    return section.fill(
-        Acronyms,
-        vowels=frozenset(section.text("vowels")),
-        onset=section.number("longest_onset", 2),
-        coda=section.number("longest_coda", 1),
-    )
-
-
-def _roman(section: TableSection) -> Roman:
-    names = section.section("names")
-    return section.fill(
-        Roman,
-        cardinal=frozenset(section.words("cardinal_after")),
-        ordinal=frozenset(section.words("ordinal_after")),
-        names={name: form for form in names.key_names() for name in names.words(form)},
-        named=section.template("name", "ordinal", default="{ordinal}"),
-    )
-
-
-def _books(section: TableSection) -> Books:
-    alone, ordinal = frozenset(section.words("alone")), section.text("ordinal", "")
-    return Books(section.all_texts(), alone, ordinal)
-
-
-def _letters(section: TableSection) -> Letters:
-    after, near = frozenset(section.words("after")), frozenset(section.words("near"))
-    return Letters(section.all_texts(), after, near)
-
-
 def _trade(section: TableSection) -> Trade:
     """Lines with their full stop and without; it ends no sentence before a capital."""
     words = section.words("words")
@@ -322,7 +279,6 @@ def _dates(section: TableSection) -> Dates:
     of_days = {word.lower() for word in (*weekdays, *short_weekdays)}
     dates = section.fill(
         Dates,
-        before_month=section.template("day_before_month", "day", default=""),
         after=of_days.union(section.words("after")),
         short_weekdays=short_weekdays,
         days=of_days,

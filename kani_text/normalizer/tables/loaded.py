@@ -1,7 +1,5 @@
 """The tables by language and region, each loaded at its first use."""
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Rows of [readings]: what a pattern matches is said as a template has it, and no other rule reads it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

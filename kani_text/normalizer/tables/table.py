@@ -1,7 +1,5 @@
 """A language's table, ready to be looked up. Fields are filled from the keys of their names."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
@@ -10,8 +8,7 @@ from typing import Annotated
 
 from babel import Locale
 
-from kani_text.normalizer.number_words.gender import Agreement
-from kani_text.normalizer.number_words.words import NumberWords
+from kani_text.normalizer.number_words.words import Agreement, NumberWords
 from kani_text.normalizer.tables.file import Forms
 from kani_text.normalizer.tables.lazy_pattern import LazyPattern
 from kani_text.normalizer.tables.readings import Reading
@@ -116,7 +113,7 @@ class Unit:
     gender: str
     attached: bool
 
-    def with_forms(self, say: Callable[[str], str]) -> Unit:
+    def with_forms(self, say: Callable[[str], str]) -> "Unit":
         """A unit of this one's gender, with other forms."""
         return Unit({category: say(form) for category, form in self.forms.items()}, self.gender, False)
 
@@ -151,7 +148,7 @@ class Dates:
     month_year: Annotated[str, "month", "year"]
     day: str
     first_day: str = ""
-    before_month: str
+    day_before_month: Annotated[str, "day"] = ""
     joiners: frozenset[str]
     after: Set[str]
     short_weekdays: Mapping[str, str]
@@ -207,8 +204,8 @@ class Acronyms:
     words: frozenset[str]
     said: Mapping[str, str]
     vowels: frozenset[str]
-    onset: int
-    coda: int
+    longest_onset: int = 2
+    longest_coda: int = 1
     plural: str = ""
     short_words: bool = False
     elided: frozenset[str]
@@ -218,14 +215,14 @@ class Acronyms:
 class Roman:
     """[roman]: where capital letters are numbers, and what kind of numbers."""
 
-    cardinal: frozenset[str]
-    ordinal: frozenset[str]
+    cardinal_after: frozenset[str]
+    ordinal_after: frozenset[str]
     small_after: frozenset[str]
     ordinal_before: frozenset[str]
     marks: tuple[str, ...]
     last_ordinal: int = 99
     names: Mapping[str, str]
-    named: str
+    name: Annotated[str, "ordinal"] = "{ordinal}"
     articles: Mapping[str, str]
 
 
@@ -242,22 +239,22 @@ class Web:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
     """[books]: names of the Bible's books by their abbreviations."""
 
-    names: Mapping[str, str]
     alone: frozenset[str]
-    ordinal: str
+    ordinal: str = ""
+    names: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Letters:
     """[compass] and [chess]: what letters stand for, right after some words or a few words near others."""
 
-    names: Mapping[str, str]
     after: frozenset[str]
     near: frozenset[str]
+    names: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

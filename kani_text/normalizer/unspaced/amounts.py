@@ -1,7 +1,5 @@
 """Money and fractions."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Dates and times in figures: "2024-04-03", "4/3(水)", "19:30"."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.number_words.ja import JapaneseNumbers

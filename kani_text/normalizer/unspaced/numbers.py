@@ -1,7 +1,5 @@
 """Numbers with what stands after them: counters, units, magnitudes, ranges, scores."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 
@@ -9,6 +7,7 @@ from kani_text import writing
 from kani_text.normalizer.number_words.ja import Counter, JapaneseNumbers
 from kani_text.normalizer.number_words.words import MAX_DIGITS
 from kani_text.normalizer.number_words.zh import ChineseNumbers
+from kani_text.normalizer.rules.numerals import ascii_digits
 from kani_text.normalizer.spoken import Piece
 from kani_text.normalizer.unspaced.scan import Scan, UnspacedReading
 from kani_text.normalizer.unspaced.table import UnspacedTable, UnspacedUnit
@@ -154,15 +153,10 @@ def _joined_by(scan: Scan, first: Figures, second: Figures, word: str) -> str:
 
 
 def _say_score(scan: Scan, first: Figures, second: Figures, joined: str) -> UnspacedReading:
-    words = scan.table.words
-    return UnspacedReading(
-        (
-            Piece(words.cardinal(int(first.digits)), first.start, first.end),
-            Piece(joined, first.end, second.start),
-            Piece(words.cardinal(int(second.digits)), second.start, second.end),
-        ),
-        second.end,
-    )
+    said = [scan.table.words.cardinal(int(one.digits)) for one in (first, second)]
+    between = Piece(joined, first.end, second.start)
+    begin, end = Piece(said[0], first.start, first.end), Piece(said[1], second.start, second.end)
+    return UnspacedReading((begin, between, end), second.end)
 
 
 def second_figures(scan: Scan, first: Figures) -> Figures | None:
@@ -222,7 +216,9 @@ def _say_chinese(scan: Scan, words: ChineseNumbers, figures: Figures, word: str)
     dated = not word and _YEAR.fullmatch(scan.text, *at) and not scan.is_beside("no_years", *at)
     if dated or scan.is_beside("years", *at):
         return words.digits(figures.digits)
-    two = _is_counted(word, scan.table) and not scan.is_beside("uncounted", *at)
+    unit = scan.table.units.get(word)
+    counts = word in scan.table.counted or (unit is not None and unit.counter.said != "")
+    two = counts and not scan.is_beside("uncounted", *at)
     return say_plain(figures, words, "counted" if two else "")
 
 
@@ -230,10 +226,6 @@ def say_plain(figures: Figures, words: ChineseNumbers | JapaneseNumbers, form: s
     """A number without what it counts."""
     value = int(figures.digits[: MAX_DIGITS + 1])
     return words.decimal(value, figures.decimals) if figures.decimals else words.cardinal(value, form)
-
-
-def _is_counted(word: str, table: UnspacedTable) -> bool:
-    return word in table.counted or (word in table.units and bool(table.units[word].counter.said))
 
 
 def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
@@ -282,8 +274,3 @@ def _powered(scan: Scan, figures: Figures, word: str) -> UnspacedReading | None:
             per = f"マイ{per.removesuffix('ソク')}"
         said, end = said + unit.counter.said + per, begin + len(symbol)
     return UnspacedReading((Piece(said, figures.start, end),), end)
-
-
-def ascii_digits(digits: str) -> str:
-    """Digits of any script as ASCII."""
-    return digits if digits.isascii() else "".join(str(int(digit)) for digit in digits)

@@ -1,6 +1,4 @@
-"""Normalizes a text without spaces, figure by figure."""
-
-from __future__ import annotations
+"""Normalizes a text without spaces, figure by figure, with the readings that stand after words."""
 
 import re
 from collections.abc import Callable
@@ -8,13 +6,14 @@ from collections.abc import Callable
 from kani_text.lexicon import MAX_WORD, LexiconEntry
 from kani_text.markup import CODE_BLOCK, PARAGRAPH_END
 from kani_text.normalizer.cleaning import CleanText
-from kani_text.normalizer.options import NormalizerOptions
 from kani_text.normalizer.placed_lexicon import PlacedEntry
-from kani_text.normalizer.spoken import Piece, SpokenText, SpokenTextBuilder
+from kani_text.normalizer.spoken import NormalizerOptions, Piece, SpokenText, SpokenTextBuilder
 from kani_text.normalizer.tokens import MoreTextNeeded
-from kani_text.normalizer.unspaced import amounts, moments, numbers, ruby, sequences, signs
+from kani_text.normalizer.unspaced import amounts, moments, numbers, sequences, signs
 from kani_text.normalizer.unspaced.scan import Scan, UnspacedReading, is_katakana, is_wide
 from kani_text.normalizer.unspaced.table import UnspacedTable
+from kani_text.phonetics import to_katakana
+from kani_text.writing import HAN
 
 _Rule = Callable[[Scan, int], UnspacedReading | None]
 
@@ -58,6 +57,15 @@ _LONGEST_LINE = 22
 _SPACE = re.compile(r"\s+")
 _QUIET = frozenset("。，、；：！？!?,.;:…\"'()（）「」『』《》〈〉【】[]{}“”‘’")
 _REPEATED_ONCE = frozenset("。，、；：！？!?,;:…～")
+_HAN = HAN + "ヶ"
+_RUBY = re.compile(
+    rf"(?:[|｜](?P<marked>[^\s|｜《》]{{1,30}})|(?P<base>[{_HAN}]{{1,30}}))"
+    r"(?:《(?P<with_ruby>[\u3041-\u3096\u30a1-\u30fcー・]{1,40})》|[(（\[](?P<aside>[\u3041-\u3096ー]{1,40})[)）\]])"
+)
+_BEGUN = re.compile(
+    rf"(?:[|｜][^\s|｜《》]{{0,30}}|[{_HAN}]{{1,30}})(?:[《\[(（][\u3041-\u3096\u30a1-\u30fcー・]{{0,40}})?\Z"
+)
+_IN_HAN = re.compile(rf"[{_HAN}]+")
 
 
 class UnspacedReader:
@@ -160,7 +168,7 @@ class UnspacedReader:
     def _reading(self, at: int) -> UnspacedReading | None:
         """The first rule's result; None for characters that are spoken as they are written."""
         scan, character = self._scan, self._scan.text[at]
-        found = ruby.ruby(scan, at) if self._table.ruby else None
+        found = with_ruby(scan, at) if self._table.ruby else None
         found = found or self._known_reading(at)
         if found is None and character in "(（":
             found = moments.weekday(scan, at)
@@ -275,3 +283,18 @@ class UnspacedReader:
         if not ({"\n", PARAGRAPH_END} & {*between}) or {self._last, self._text[end]} & _QUIET:
             return False
         return PARAGRAPH_END in between or len(self._text[:start].rpartition("\n")[2]) <= _LONGEST_LINE
+
+
+def with_ruby(scan: Scan, at: int) -> UnspacedReading | None:
+    """A word with its reading: the reading is spoken for both."""
+    if _IN_HAN.match(scan.text[at - 1 : at]) or not (_IN_HAN.match(scan.text, at) or scan.text[at] in "|｜"):
+        return None
+    if not scan.complete and _BEGUN.match(scan.text, at):
+        scan.require(len(scan.text))
+    found = _RUBY.match(scan.text, at)
+    if found is None:
+        return None
+    reading = (found["with_ruby"] or found["aside"]).replace("・", "")
+    if not reading:
+        return None
+    return UnspacedReading((Piece(to_katakana(reading), at, found.end()),), found.end(), number=False)

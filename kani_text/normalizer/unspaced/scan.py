@@ -1,7 +1,5 @@
 """The text that the rules of unspaced languages look at, and how far ahead they may look."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Figures and Latin letters that are no amounts: telephone numbers, versions, addresses, words."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Signs between figures and words, and characters that are only drawn."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 ``tables/README.md`` explains the sections; the files are in ``tables/unspaced/``.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Iterable, Mapping
@@ -14,12 +12,11 @@ from typing import Annotated, Any
 
 from kani_text.normalizer.number_words.ja import Counter, JapaneseNumbers
 from kani_text.normalizer.number_words.zh import ChineseNumbers
-from kani_text.normalizer.tables.currency_names import other_currencies
 from kani_text.normalizer.tables.file import TableSection, read_table_file
 from kani_text.normalizer.tables.lazy_pattern import LazyPattern
 from kani_text.normalizer.tables.readings import Reading, parse_readings
 from kani_text.normalizer.tables.table import Formulas
-from kani_text.normalizer.tables.unit_symbols import in_all_spellings
+from kani_text.normalizer.tables.unit_symbols import in_all_spellings, other_currencies
 
 UNSPACED_FOLDER = Path(__file__).parents[1] / "tables" / "unspaced"
 
@@ -155,19 +152,22 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
     version = web.text("version")
     between_figures, between_words = signs.section("between_figures"), signs.section("between_words")
     beside = file.section("beside")
-    counters, counted = _counters(file.section("counters"))
-    numbers, moments = _numbers(file.section("numbers")), file.section("moments").fill(Moments)
+    lines = file.section("counters")
+    counted = frozenset(lines.words("counted"))
+    counters = {key: _counter(lines, key) for key in lines.key_names()}
+    numbers = _numbers(file.section("numbers"))
     unit_names, currencies = _units(units), _currencies(file.section("currencies"), language)
     respelled = file.section("words").all_texts()
-    ruby = markup.flag("ruby")
+    ruby, code_block = markup.flag("ruby"), markup.text("code_block")
+    markup.check_all_read()
     following = frozenset(
         (*counters, *counted, *unit_names, *numbers.magnitudes, *numbers.one_by_one_before, *currencies)
     )
-    table = UnspacedTable(
+    return file.fill(
+        UnspacedTable,
         language=language,
         words=NUMBER_WORDS[language](language),
         numbers=numbers,
-        moments=moments,
         phones=_phones(file.section("phones")),
         counters=counters,
         counted=counted,
@@ -179,23 +179,19 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
         between_figures=between_figures.all_texts(),
         between_words=between_words.all_texts(),
         signs=signs.all_texts(),
-        formulas=file.section("formulas").fill(Formulas),
         web=web.all_texts(),
         version=version,
         respelled=respelled,
         ruby=ruby,
-        code_block=markup.text("code_block"),
+        code_block=code_block,
         spellings=file.section("spellings").patterns(),
         readings=parse_readings(file.section("readings"), {}),
         beside={name: _beside(beside, name) for name in beside.key_names()},
         following=following,
-        beginnings=_beginnings((*following, *respelled)),
+        beginnings=frozenset(one[:at] for one in (*following, *respelled) for at in range(1, len(one))),
         longest_following=max(map(len, following)),
         plain=_plain_characters(respelled, ruby),
     )
-    for section in (markup, file):
-        section.check_all_read()
-    return table
 
 
 def _plain_characters(respelled: Iterable[str], ruby: bool) -> re.Pattern[str]:
@@ -203,10 +199,6 @@ def _plain_characters(respelled: Iterable[str], ruby: bool) -> re.Pattern[str]:
     first = "".join(re.escape(word[0]) for word in respelled)
     characters = "\u3041-\u3096" if ruby else "\u3041-\u3096\u3400-\u9fff"
     return re.compile(f"(?:(?![{first}])[{characters}])+" if first else f"[{characters}]+")
-
-
-def _beginnings(words: Iterable[str]) -> frozenset[str]:
-    return frozenset(word[:length] for word in words for length in range(1, len(word)))
 
 
 def _alternatives(words: tuple[str, ...], pattern: str) -> re.Pattern[str]:
@@ -267,12 +259,6 @@ def _currencies(section: TableSection, language: str) -> dict[str, Counter]:
     found = {sign: Counter(name) for name in section.key_names() for sign in section.words(name)}
     others = other_currencies(language, found)
     return found | {sign: Counter(name.replace(" ", "")) for signs, name, _ in others for sign in signs}
-
-
-def _counters(section: TableSection) -> tuple[dict[str, Counter], frozenset[str]]:
-    """Counters with their readings, and those that only set the form of the number."""
-    counted = frozenset(section.words("counted"))
-    return {key: _counter(section, key) for key in section.key_names()}, counted
 
 
 def _counter(section: TableSection, key: str) -> Counter:

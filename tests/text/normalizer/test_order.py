@@ -7,9 +7,8 @@ from collections.abc import Iterable
 import pytest
 
 from kani_text.normalizer import NormalizerOptions, normalize
-from kani_text.normalizer.spaced import reader
-from kani_text.normalizer.spaced.order import BEFORE, RULES, Rule, RuleFunction, in_order, rules_for, rules_of
-from kani_text.normalizer.spaced.word_class import MADE_OF, class_of, lists_of
+from kani_text.normalizer.kinds import RuleFunction
+from kani_text.normalizer.spaced import order, reader
 from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.loaded import table_for
 from kani_text.normalizer.tables.table import LanguageTable
@@ -21,8 +20,8 @@ from tests.text.normalizer.proofs.table_rows import proofs
 MOST_FOR_A_PLAIN_WORD = 3
 PLAIN = [("es", "estás"), ("es", "casa"), ("es", "Hola"), ("en", "house")]
 
-ORDERED = {(first, second) for first, others in BEFORE.items() for second in others.split()}
-GROUP = {rule.name: at for at, group in enumerate(RULES) for rule in group}
+ORDERED = {(first, second) for first, others in order.BEFORE.items() for second in others.split()}
+GROUP = {rule.name: at for at, group in enumerate(order.RULES) for rule in group}
 
 
 def sentences(language: str) -> Iterable[str]:
@@ -39,7 +38,7 @@ def claims(language: str) -> dict[tuple[str, str], str]:
         def ask_all(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             said = [
                 (rule.name, verbalization)
-                for rule in rules_of(class_of(core, stopped, table))
+                for rule in order.rules_of(order.class_of(core, stopped, table))
                 if (verbalization := rule.function(cursor, table)) is not None
             ]
             for (first, verbalization), (second, other) in itertools.combinations(said, 2):
@@ -67,22 +66,22 @@ def test_each_order_is_needed() -> None:
 
 
 def test_order_names_rules_of_one_group() -> None:
-    for first, others in BEFORE.items():
+    for first, others in order.BEFORE.items():
         assert {GROUP[name] for name in others.split()} == {GROUP[first]}
 
 
 def test_names_of_classes_are_known() -> None:
     tables = [table for language in LANGUAGES if (table := table_for(language)) is not None]
-    lists = frozenset().union(*(names for table in tables for names in lists_of(table).values()))
-    known = MADE_OF | lists | {"marks", "stopped", "repeated", "roman", "word", "*"}
-    rows = [row for group in RULES for rule in group for row in rule.rows]
+    lists = frozenset().union(*(names for table in tables for names in order.lists_of(table).values()))
+    known = order.MADE_OF | lists | {"marks", "stopped", "repeated", "roman", "word", "*"}
+    rows = [row for group in order.RULES for rule in group for row in rule.rows]
     asked = {name for row in rows for names in (*row.needs, row.made_of or ()) for name in names}
     assert asked - known == set()
 
 
 def test_order_of_the_rows_says_nothing() -> None:
-    for group in RULES:
-        assert in_order(group, BEFORE) == in_order(group[::-1], BEFORE)
+    for group in order.RULES:
+        assert order.in_order(group, order.BEFORE) == order.in_order(group[::-1], order.BEFORE)
 
 
 @pytest.mark.parametrize(("language", "word"), PLAIN)
@@ -90,7 +89,7 @@ def test_plain_word_is_shown_to_few_rules(language: str, word: str, monkeypatch:
     asked = list[RuleFunction]()
 
     def noted(core: str, stopped: bool, table: LanguageTable) -> tuple[RuleFunction, ...]:
-        return tuple(note(rule) for rule in rules_for(core, stopped, table))
+        return tuple(note(rule) for rule in order.rules_for(core, stopped, table))
 
     def note(rule: RuleFunction) -> RuleFunction:
         def ask(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -117,5 +116,5 @@ def test_plain_word_is_shown_to_few_rules(language: str, word: str, monkeypatch:
 def test_classes_that_a_rule_takes(takes: str, core: str, expected: bool) -> None:
     table = table_for("en")
     assert table is not None
-    rule = Rule(lambda cursor, table: None, takes)
-    assert rule.takes(class_of(core, False, table)) is expected
+    rule = order.Rule(lambda cursor, table: None, takes)
+    assert rule.takes(order.class_of(core, False, table)) is expected

@@ -166,8 +166,8 @@ def test_text_without_spaces_has_rows_too(monkeypatch: pytest.MonkeyPatch, tmp_p
     table = unspaced.parse_unspaced_table("zh", read_table_file(path))
     for module in (unspaced, respelling):
         monkeypatch.setattr(module, "unspaced_table_for", lambda tag: table)
-    for name in ("placed_lexicon", "reader", "say_as"):
-        monkeypatch.setattr(f"kani_text.normalizer.{name}.unspaced_table_for", lambda tag: table)
+    for name in ("", ".placed_lexicon", ".say_as"):
+        monkeypatch.setattr(f"kani_text.normalizer{name}.unspaced_table_for", lambda tag: table)
     chinese = NormalizerOptions("zh")
     said = normalize("提交10-K表了", 0, chinese)
     assert said.text == "提交十K报表了"

@@ -1,7 +1,6 @@
 """Symbols of units: prefixes, spellings, and lines of a table that come first."""
 
-from kani_text.normalizer.tables.currency_names import other_currencies
-from kani_text.normalizer.tables.unit_symbols import in_all_spellings
+from kani_text.normalizer.tables.unit_symbols import in_all_spellings, other_currencies
 
 
 def joined(prefix: str, unit: str) -> str:

@@ -1,7 +1,5 @@
 """Dates in digits, and years of other calendars."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,11 +70,6 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         if (found := pattern.fullmatch(core)) and (said := read(found, place)) is not None:
             return said
     return None
-
-
-def _iso(found: re.Match[str], place: _Place) -> Verbalization | None:
-    """ "2024-10-03"."""
-    return place.date(int(found[4] or found[6]), int(found[3] or found[5]), found[1])
 
 
 def _spaced(found: re.Match[str], place: _Place) -> Verbalization | None:
@@ -158,7 +151,11 @@ def _day_and_month(found: re.Match[str], place: _Place) -> Verbalization | None:
 
 
 _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], _Place], Verbalization | None]], ...] = (
-    (re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))"), _iso),
+    (
+        # "2024-10-03"
+        re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))"),
+        lambda found, place: place.date(int(found[4] or found[6]), int(found[3] or found[5]), found[1]),
+    ),
     (re.compile(r"\d\d?"), _spaced),
     (
         re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d"),
@@ -188,8 +185,7 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     # "24./25.12."
     joiner = table.signs.get("&", "") if "/" in token.core and stopped else table.numbers.to
     stop = stopped and token.suffix.startswith(".") and not _ends_sentence(cursor, table)
-    end = token.core_end + stop
-    return token.said(f" {joiner} ".join(filter(None, said)), end)
+    return token.said(f" {joiner} ".join(filter(None, said)), token.core_end + stop)
 
 
 def _is_loose(days: list[str], cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -279,5 +275,4 @@ def era(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verb
         return None
     if mark in table.units and not as_year and cursor.previous().core.lower() not in table.numbers.year_after:
         return None
-    said = f"{table.number_words.year(int(match[1]))} {calendar.said}"
-    return token.said(said, end)
+    return token.said(f"{table.number_words.year(int(match[1]))} {calendar.said}", end)

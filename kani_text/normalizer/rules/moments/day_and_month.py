@@ -1,7 +1,5 @@
 """Two figures: a day and its month, or a fraction ("14/3", "3.10.", "22-12")."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 
@@ -101,8 +99,7 @@ def _is_odd(first: int, last: int, cursor: TokenCursor, table: LanguageTable) ->
 
 def _is_hyphened(day: int, month: int, cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for "del 22-12": a range does not fall."""
-    falls = table.dates.order == "dmy" and month <= MONTHS < day <= LONGEST_MONTH
-    return falls and DATED.hold(cursor, table)
+    return table.dates.order == "dmy" and month <= MONTHS < day <= LONGEST_MONTH and DATED.hold(cursor, table)
 
 
 def _is_dotted(_day: int, month: int, cursor: TokenCursor, table: LanguageTable) -> bool:

@@ -1,11 +1,10 @@
-"""The day and the year beside a month's name, and short names of months in full."""
-
-from __future__ import annotations
+"""Days and years beside a month's name, its short name in full, and decades: "the '90s", "mid-1980s"."""
 
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind
 from kani_text.normalizer.rules.moments.day_and_month import LONGEST_MONTH
+from kani_text.normalizer.rules.numerals import DASHES
 from kani_text.normalizer.rules.ordinals import form
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
@@ -26,6 +25,15 @@ _OF_DATE = Rows(r"day joiner? month{\.?} @")
 _BESIDE_NUMBER = Rows(r"figure{\.?} @", "figure joiner @", r"@{\.?} figure")
 _BESIDE_MONTH = Rows(r"@{\.} dash|short_word month", r"month{\.?} dash|short_word @{\..*}")
 _BEFORE_YEAR = Rows("@ year")
+_SHORT_YEAR = re.compile(r"[1-9]\d")
+_DECADE = re.compile(r"(?P<year>\d{1,3}0)['’]?(?P<mark>\D{1,2})")
+_WORD_BEFORE = re.compile(rf"[^\W\d_]+[{DASHES}]['’]?(?=\d)")
+_SIGN = re.compile(rf"([{DASHES}/])")
+_ELISIONS = ("'", "’", "‘")
+_OF_SOME_CENTURY = Rows("year_after|possessive @", "@ decade_noun", "decade and|to @", "decade 'or' @")
+"""Around decades without their century: "in 80s Berlin", "her 20s", "90s music", "the '80s and 90s"."""
+_DUE, _SECONDS = Rows("due @"), re.compile(r"[1-4]0s")
+"""Times are due "in 30s", but nothing is "in 80s"."""
 
 
 def say_day(day: int, cursor: TokenCursor, table: LanguageTable) -> str:
@@ -51,7 +59,7 @@ def day_of_month(cursor: TokenCursor, table: LanguageTable, day: int, mark: str)
         named = _before_month(said, cursor, table)
     if not named:
         return None
-    return Verbalization((Piece(named, token.core_start, token.core_end),), token.core_end + stop)
+    return token.said_until(named, token.core_end + stop)
 
 
 def _before_month(day: str, cursor: TokenCursor, table: LanguageTable) -> str | None:
@@ -61,7 +69,7 @@ def _before_month(day: str, cursor: TokenCursor, table: LanguageTable) -> str | 
         dated = table.dates.day.startswith("ordinal") and _TO_DAY.hold(cursor, table)
         return _without_month(day, table) if dated else None
     if _OF_MONTH.hold(cursor, table) or (table.ordinals_with_stop and _STOPPED_DAY.hold(cursor, table)):
-        said = table.dates.before_month.format(day=day)
+        said = table.dates.day_before_month.format(day=day)
         first, _, rest = said.partition(" ")
         # "the 3 May"
         return rest if cursor.previous().core.lower() == first else said
@@ -70,7 +78,7 @@ def _before_month(day: str, cursor: TokenCursor, table: LanguageTable) -> str | 
 
 def _without_month(day: str, table: LanguageTable) -> str:
     """A day as it is said before its month's name, without the word between: "the third"."""
-    return table.dates.before_month.partition("{day}")[0] + day
+    return table.dates.day_before_month.partition("{day}")[0] + day
 
 
 def year_of_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -79,8 +87,7 @@ def year_of_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     between = table.dates.date.partition("{month}")[2].lstrip()
     if not between[:1].isalpha() or not is_kind(token, "year", table) or not _OF_DATE.hold(cursor, table):
         return None
-    said = between.format(year=table.number_words.year(int(token.core)))
-    return token.said(said)
+    return token.said(between.format(year=table.number_words.year(int(token.core))))
 
 
 def days_of_month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -96,7 +103,7 @@ def days_of_month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | 
         said, last = say_day(int(day.group()), cursor, table), at == len(found)
         if ranged and not first:
             # "3-5 May": "the third to the fifth of May"
-            said = dates.before_month.format(day=said) if last else _without_month(said, table)
+            said = dates.day_before_month.format(day=said) if last else _without_month(said, table)
         start = token.core_start
         pieces.append(Piece(said if last else said + between, start + day.start(), start + day.end()))
     return Verbalization(tuple(pieces), token.core_end)
@@ -110,14 +117,59 @@ def month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     other_word = not stopped and is_kind(token, "month_or_word", table)
     if token.core.lower() == name.lower() or (other_word and not _BEFORE_YEAR.hold(cursor, table)):
         return None
+    following = cursor.token(1)
     # "Sept. '23"
-    beside = cursor.token(1).prefix in _APOSTROPHES or _BESIDE_NUMBER.hold(cursor, table)
+    beside = following.prefix in _APOSTROPHES or _BESIDE_NUMBER.hold(cursor, table)
     if not beside and not _BESIDE_MONTH.hold(cursor, table):
         return None
-    stop = stopped and (token.suffix != "." or not _ends_phrase(cursor))
-    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + stop)
+    ends = following.end == following.start or following.core[:1].isupper()
+    stop = stopped and (token.suffix != "." or not ends)
+    return token.said_until(name, token.core_end + stop)
 
 
-def _ends_phrase(cursor: TokenCursor) -> bool:
-    following = cursor.token(1)
-    return following.end == following.start or following.core[:1].isupper()
+def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1990s", "'90s", "the 90s", "1960s-1980s", "mid-1980s", and the year of "anni '80"."""
+    token = cursor.token()
+    short = token.prefix.endswith(_ELISIONS)
+    if short and _SHORT_YEAR.fullmatch(token.core) and not token.suffix.startswith(_ELISIONS):
+        # The apostrophe stands for the century and is not spoken.
+        spoken = table.number_words.cardinal(int(token.core))
+        return Verbalization((Piece(spoken, token.core_start - 1, token.core_end),), token.core_end)
+    if (word := _WORD_BEFORE.match(token.core)) is not None:
+        return _after_word(word.group(), cursor, table)
+    known = short or (
+        _OF_SOME_CENTURY.hold(cursor, table)
+        and not (_SECONDS.fullmatch(token.core) and _DUE.hold(cursor, table))
+    )
+    pieces: list[Piece] = []
+    at = token.core_start - short
+    for part in _SIGN.split(token.core):
+        spoken = " " if part == "/" else f" {table.numbers.to} "
+        if not _SIGN.fullmatch(part):
+            match = _DECADE.fullmatch(part)
+            if match is None or match["mark"] != table.numbers.decade_mark:
+                return None
+            if len(match["year"]) < len("1990") and not known:
+                return None
+            spoken, known = table.number_words.decade(int(match["year"])), True
+        end = max(at, token.core_start) + len(part)
+        pieces.append(Piece(spoken, at, end))
+        at = end
+    return Verbalization(tuple(pieces), token.core_end)
+
+
+def _after_word(word: str, cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The years of "mid-1980s", "pre-1990"."""
+    with cursor.without_prefix(len(word)) as rest:
+        found = decade(cursor, table)
+        if found is None and word.islower() and is_kind(rest, "year", table):
+            year = table.number_words.year(int(rest.core))
+            found = rest.said(year)
+    if found is None:
+        return None
+    at = cursor.token().core_start
+    first, *others = found.pieces
+    dash = at + len(word.rstrip("'’")) - 1
+    return Verbalization(
+        (Piece(word[: dash - at], at, dash), Piece(f" {first.text}", dash, first.end), *others), found.end
+    )

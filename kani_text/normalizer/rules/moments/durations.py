@@ -1,13 +1,11 @@
 """Durations and how often: "1h30m", "90'", doses ("500 mg/8 h"), the pace of a run."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows, matching
 from kani_text.normalizer.rules.amounts import describes
 from kani_text.normalizer.rules.moments.day_and_month import DATED
-from kani_text.normalizer.rules.moments.dotted_times import half_after
+from kani_text.normalizer.rules.moments.times import half_after
 from kani_text.normalizer.rules.numerals import DASHES, FEET, INCHES, Numeral, parse_numeral, say_group
 from kani_text.normalizer.rules.trades import words_near
 from kani_text.normalizer.rules.units import (
@@ -99,8 +97,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         foot = table.units["ft"].forms
         first, last = (table.number_words.cardinal(int(one)) for one in tall.groups())
         end = token.core_start + tall.end()
-        said = f"{first} {singular(foot)} {last}"
-        return token.said(said, end)
+        return token.said(f"{first} {singular(foot)} {last}", end)
     match = _fullmatch(_PRIMES, token)
     numeral = parse_numeral(match["number"], table) if match else None
     if match is None or numeral is None or token.prefix.strip("(") or _is_quoted(cursor, match["mark"]):

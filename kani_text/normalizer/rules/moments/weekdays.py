@@ -1,7 +1,5 @@
 """Short names of weekdays, where their neighbours show that they are no other word ("Vie 7/11")."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind
@@ -81,8 +79,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     name = dates.weekday(token.core)
     if name is None or not _is_weekday(name, cursor, table):
         return None
-    end = token.core_end + _has_own_stop(cursor, table)
-    return token.said(name, end)
+    return token.said(name, token.core_end + _has_own_stop(cursor, table))
 
 
 def _is_weekday(name: str, cursor: TokenCursor, table: LanguageTable) -> bool:

@@ -1,7 +1,5 @@
 """Figures and letters that name a thing: seats, codes, plates, paragraphs, sets, formulas."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import is_kind, matching
@@ -119,8 +117,7 @@ def lettered_code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | 
 def _flies(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True near a word for a flight, or its number."""
     words = table.kinds.get("flight", frozenset())
-    near = words_near(cursor, table, _AHEAD)
-    return any(one.lower() in words or _FLIGHT.fullmatch(one) for one in near)
+    return any(one.lower() in words or _FLIGHT.fullmatch(one) for one in words_near(cursor, table, _AHEAD))
 
 
 def is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -241,7 +238,9 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if _HYPHENED.fullmatch(core):
         letters = any(core[start:end].isalpha() for start, end in groups)
         named = letters and len(groups) > 2 and any(map(str.isdigit, core))
-        named = named or core[0] == "#" or _is_type(cursor) or _is_no_range(cursor, table)
+        # "Boeing 737-800"
+        named = named or (_TYPES.fullmatch(core) is not None and cursor.previous().core[:1].isupper())
+        named = named or core[0] == "#" or _is_no_range(cursor, table)
     else:
         named = _PADDED.fullmatch(core) is not None
     return _grouped(cursor, table, groups) if named else None
@@ -254,11 +253,6 @@ def _is_no_range(cursor: TokenCursor, table: LanguageTable) -> bool:
         return True
     padded = _PADDED.fullmatch(core) or (_PAIR.fullmatch(core) and follows_number_sign(cursor, table))
     return bool(padded or _GRADE.fullmatch(core))
-
-
-def _is_type(cursor: TokenCursor) -> bool:
-    """True for "Boeing 737-800"."""
-    return _TYPES.fullmatch(cursor.token().core) is not None and cursor.previous().core[:1].isupper()
 
 
 def _grouped(

@@ -1,7 +1,5 @@
 """Digits that are no amounts: telephone numbers, versions, network addresses, parts of words ("80er")."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import re
@@ -226,15 +224,11 @@ def dotted(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> V
 
 def _is_apart(cursor: TokenCursor, parts: list[str], table: LanguageTable) -> bool:
     """True for an address, and for what has too many points for a number, or is a section."""
-    if len(parts) == len("1.1.1.1".split(".")) and all(map(_is_byte, parts)):
+    if len(parts) == 4 and all(int(part) <= _LAST_OF_BYTE and str(int(part)) == part for part in parts):
         return True
     if parts[0] != "0" and all(len(part) == len("000") for part in parts[1:]):
         return False
     return len(parts) > len(("1", "5")) or _is_section(cursor, table, parts[1])
-
-
-def _is_byte(part: str) -> bool:
-    return int(part) <= _LAST_OF_BYTE and str(int(part)) == part
 
 
 @matching(r"(?P<number>\d{1,4}(?:,\d{1,2})?)(?P<hyphen>-?)(?P<rest>[^\W\d_]\S*)")

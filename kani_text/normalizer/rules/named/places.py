@@ -1,7 +1,5 @@
 """Places on a map, and directions: "40°25'13" N", "viento NO"."""
 
-from __future__ import annotations
-
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind
@@ -66,8 +64,7 @@ def _part(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     unit = table.units["min" if match.group()[-1] in FEET else "s"]
     spoken = say_counted(numeral, unit.forms, gender_of_forms(unit.forms, table), table)
-    end = match.end()
-    return token.said(spoken, end)
+    return token.said(spoken, match.end())
 
 
 def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -80,8 +77,7 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if name is None or not (pair or _is_direction(cursor, table) or _is_of_wind(cursor, table)):
         return None
     between = not pair and token.suffix == "." and cursor.token(1).core != ""
-    end = token.core_end + (between and not _TOWARDS.hold(cursor, table))
-    return token.said(name, end)
+    return token.said(name, token.core_end + (between and not _TOWARDS.hold(cursor, table)))
 
 
 def _is_direction(cursor: TokenCursor, table: LanguageTable) -> bool:

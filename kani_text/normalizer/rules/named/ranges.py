@@ -1,6 +1,4 @@
-"""Ranges of what has letters: rows A–C, questions 5b–9, gates A12–A16, sizes S–XL."""
-
-from __future__ import annotations
+"""Ranges of what has letters (rows A–C, gates A12–A16, sizes S–XL), and verses of the Bible."""
 
 import re
 
@@ -9,7 +7,7 @@ from kani_text.normalizer.rules.acronyms import roman_value, spelled_pieces
 from kani_text.normalizer.rules.numerals import DASHES
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
-from kani_text.normalizer.tokens import TokenCursor
+from kani_text.normalizer.tokens import Token, TokenCursor
 
 _PART = re.compile(r"(?P<before>[A-Z]{0,3})(?P<number>\d{0,4})(?P<after>[a-gA-DFG]?)")
 _SIZES = tuple("XXS XS PP P S M L G GG XL XG XXL XXG 2XL 3XL 4XL XXXL".split())
@@ -18,6 +16,12 @@ _HYPHENS = "-‐‑"
 _NEXT = 1
 _MEASURES = frozenset("deg")
 """Small letters that stand for a unit, or for an exponent, as often."""
+_VERSE = re.compile(
+    rf"(?P<chapter>\d{{1,3}})(?:(?P<mark>[:,.])(?P<verse>\d{{1,3}})[a-z]?"
+    rf"(?:[{DASHES}](?:(?P<until>\d{{1,3}})[:,.])?(?P<last>\d{{1,3}})[a-z]?)?)?"
+)
+_VERSES = re.compile(rf"\d{{1,3}}[a-z]?(?:[{DASHES}]\d{{1,3}}[a-z]?)?")
+_NUMBERS_OF_BOOKS = ("1", "2", "3")
 
 
 @matching(rf"(?P<first>[^\W_]{{1,8}})(?P<dash>[{DASHES}])(?P<last>[^\W_]{{1,8}})")
@@ -49,11 +53,8 @@ def _roman(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -> V
     # "XV-XVI sec."
     ordinal, gender = noun in table.roman.ordinal_before, table.agreement.gender(noun, plural=False) or "m"
     said = [words.ordinal(value, gender) if ordinal else words.cardinal(value) for value in (one, other)]
-    pieces = (
-        Piece(said[0], token.core_start, at),
-        Piece(f" {table.numbers.to} ", at, at + 1),
-        Piece(said[1], at + 1, token.core_end),
-    )
+    to = Piece(f" {table.numbers.to} ", at, at + 1)
+    pieces = Piece(said[0], token.core_start, at), to, Piece(said[1], at + 1, token.core_end)
     return Verbalization(pieces, token.core_end)
 
 
@@ -79,7 +80,8 @@ def _follows(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) ->
     far = ord(last[0]) - ord(first[0])
     if len(first + last) > len("AB") or far <= 0 or first.islower() != last.islower():
         return False
-    labelled = cursor.previous().core.lower().rstrip("s") in _singular(table.numbers.labels)
+    label = cursor.previous().core.lower().rstrip("s")
+    labelled = any(one.rstrip("s") == label for one in table.numbers.labels)
     return match["dash"] not in _HYPHENS or labelled or (far > _NEXT and first.isupper())
 
 
@@ -92,10 +94,6 @@ def _rises(one: re.Match[str], other: re.Match[str]) -> bool:
         return one["number"] == other["number"] and one["after"] < other["after"]
     # "5-7g" are grams.
     return letters.islower() and _MEASURES.isdisjoint(letters)
-
-
-def _singular(labels: frozenset[str]) -> frozenset[str]:
-    return frozenset(label.rstrip("s") for label in labels)
 
 
 def _say(part: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:
@@ -111,3 +109,67 @@ def _say(part: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:
         else:
             pieces += spelled_pieces(found.group(), at, table)
     return tuple(pieces)
+
+
+def book(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The name of a book of the Bible before a chapter and a verse."""
+    token = cursor.token()
+    name = _book(token, table)
+    if name is None or not _is_verse(cursor, 1, table):
+        return None
+    return token.said_until(name, token.core_end + token.suffix.startswith("."))
+
+
+def number_of_book(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The "1" of "1 Cor 13:4": the first of the letters to Corinth."""
+    token = cursor.token()
+    if token.core not in _NUMBERS_OF_BOOKS or token.suffix not in ("", ".") or not table.books.names:
+        return None
+    if _book(cursor.token(1), table) is None or not _is_verse(cursor, 2, table):
+        return None
+    spoken = table.number_words.ordinal(int(token.core), table.books.ordinal)
+    return token.said_until(spoken, token.core_end + len(token.suffix))
+
+
+@matching(_VERSE.pattern)
+def verse(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "3:16-18" after a name, "3,16" after a book of the Bible: chapter and verses."""
+    token, before = cursor.token(), cursor.previous()
+    if not match["mark"] or before.suffix not in ("", "."):
+        return None
+    named = before.core[:1].isupper() and match["mark"] == ":" and match["last"] and not match["until"]
+    if not named and (_book(before, table) is None or not _is_verse(cursor, 0, table)):
+        return None
+    words = table.number_words
+    first = f"{words.cardinal(int(match['chapter']))} {words.cardinal(int(match['verse']))}"
+    if not match["last"]:
+        return token.said(first)
+    until = f"{words.cardinal(int(match['until']))} " if match["until"] else ""
+    last = f" {table.numbers.to} {until}{words.cardinal(int(match['last']))}"
+    return token.parted(first, match.end("verse"), last)
+
+
+def _book(token: Token, table: LanguageTable) -> str | None:
+    if token.suffix not in ("", ".") or token.prefix.strip("("):
+        return None
+    return table.books.names.get(token.core)
+
+
+def _is_verse(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
+    """True if a chapter and a verse follow; a chapter without a verse is enough after some."""
+    token, book, before = (_at(cursor, place) for place in (ahead, ahead - 1, ahead - 2))
+    match = _VERSE.fullmatch(token.core)
+    if match is None:
+        return False
+    measured = cursor.adjacent(ahead + 1).core
+    if measured in table.units or measured.partition("/")[0] in table.units or table.is_money(measured):
+        # "Hb 13,2 g/dL", "Mk 2,50 Euro"
+        return False
+    # "1 Cor 13"
+    if match["mark"] or before.core in _NUMBERS_OF_BOOKS or book.core in table.books.alone:
+        return match["mark"] != "." or table.numbers.decimal == ","
+    return token.suffix == "," and _VERSES.fullmatch(cursor.token(ahead + 1).core) is not None
+
+
+def _at(cursor: TokenCursor, place: int) -> Token:
+    return cursor.token(place) if place >= 0 else cursor.previous(-place)
