@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 def find_checkpoint(model: str, *, models_dir: Path | None, cache_dir: Path, may_fetch: bool) -> Path:
     """Return the folder of a checkpoint. Raises CheckpointError with the cure. Blocks.
 
-    model: a folder, or a hub's ``OWNER/NAME[@REVISION]``; cache_dir: folder of fetched files; the others: as
-    for ``local_folder`` and for ``weights.load``.
+    model: a folder, or a hub's ``OWNER/NAME[@REVISION]``; models_dir: the user's folder, which is looked
+    at first; cache_dir: folder of fetched files; may_fetch: whether the network may be used.
     """
     if (folder := local_folder(model, models_dir)) is not None:
         return folder
