@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from kani.core.engine import EngineInfo
+from kani.core.engine import EngineInfo, Reading
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Segment, SpeechChunk, Voice
 from kani.engines.elevenlabs import account, messages
@@ -170,5 +170,5 @@ class ElevenLabsEngine(RelayEngine):
             supported_fields=frozenset({"seed"}),
             streams_inside_segment=True,
             accepts_partial_text=True,
-            normalizes_text=True,
+            reading=Reading(normalizes=True),
         )
