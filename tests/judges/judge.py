@@ -11,7 +11,7 @@ import soxr
 from faster_whisper import WhisperModel
 
 from kani.core.types import Samples
-from kani.engines.whisper.checkpoint.base import BASE
+from kani.engines.whisper.checkpoint.finding import BASE
 
 WHISPER_RATE = 16_000
 

@@ -6,7 +6,7 @@ import ctranslate2
 import numpy as np
 import pytest
 
-from kani.engines.whisper.checkpoint.base import BASE, ORIGIN
+from kani.engines.whisper.checkpoint.finding import BASE, ORIGIN
 from tools import whisper_pack
 from tools.published.weights import load
 

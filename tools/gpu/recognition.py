@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from benchmarks.kani.probes import best_s
-from kani.engines.whisper.checkpoint.base import BASE
+from kani.engines.whisper.checkpoint.finding import BASE
 from kani.runtime.mel_features import MelFeatures
 from tools.gpu.results import Case
 

@@ -30,7 +30,7 @@ from benchmarks.recognition.streams import seconds, started_recognizer
 from benchmarks.report import report_section, table
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples
-from kani.engines.whisper.checkpoint.base import read_base
+from kani.engines.whisper.checkpoint.finding import read_base
 from kani.engines.whisper.live_pass import transcribe
 from kani.engines.whisper.model import Whisper
 from kani.runtime.voice_detector import SAMPLE_RATE, VoiceDetector

@@ -19,9 +19,8 @@ from kani.core.recognizer import Mark, PromptedRecognizer, RecognitionEvent, Rec
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.plugin import RECOGNIZER_MODEL
-from kani.engines.whisper.checkpoint.base import read_base
 from kani.engines.whisper.checkpoint.contents import read_contents
-from kani.engines.whisper.checkpoint.finding import find_checkpoint, local_folder
+from kani.engines.whisper.checkpoint.finding import find_checkpoint, local_folder, read_base
 from kani.engines.whisper.likely_languages import LANGUAGES
 from kani.engines.whisper.live_pass import transcribe, usual_pass
 from kani.engines.whisper.model import Whisper

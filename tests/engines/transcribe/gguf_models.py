@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from faster_whisper.feature_extractor import FeatureExtractor
 
-from kani.engines.whisper.checkpoint.base import BASE
+from kani.engines.whisper.checkpoint.finding import BASE
 
 Array = npt.NDArray[Any]
 _KINDS = (np.float32, np.int8, np.int16, np.int32, np.float16)

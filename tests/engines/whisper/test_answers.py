@@ -15,7 +15,7 @@ from benchmarks.recognition.repeats import WAYS, hear, letters
 from benchmarks.sentences import ARTICLE_1
 from kani.core.types import Samples, Segment
 from kani.engines.espeak.engine import EspeakEngine
-from kani.engines.whisper.checkpoint.base import BASE
+from kani.engines.whisper.checkpoint.finding import BASE
 from kani.engines.whisper.coverage import (
     after_echo,
     before_cut,

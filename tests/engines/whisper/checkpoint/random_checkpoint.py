@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from kani.engines.whisper.checkpoint.base import BASE, VOCABULARY
+from kani.engines.whisper.checkpoint.finding import BASE, VOCABULARY
 
 Kind = Literal["multilingual", "large-v3", "english"]
 KINDS: tuple[Kind, ...] = ("multilingual", "large-v3", "english")

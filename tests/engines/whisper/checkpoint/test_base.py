@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kani.core.errors import EngineUnavailable
-from kani.engines.whisper.checkpoint import base
+from kani.engines.whisper.checkpoint import finding
 from kani.engines.whisper.engine import WhisperRecognizer
 
 
@@ -18,12 +18,12 @@ async def test_damaged_base_is_refused_with_the_cure(
 ) -> None:
     folder = tmp_path / "base"
     folder.mkdir()
-    for path in base.BASE.iterdir():
+    for path in finding.BASE.iterdir():
         (folder / path.name).symlink_to(path)
     (folder / name).unlink()
     if name == "config.json":
         (folder / name).write_text("{}")
-    monkeypatch.setattr(base, "BASE", folder)
+    monkeypatch.setattr(finding, "BASE", folder)
     with pytest.raises(EngineUnavailable, match=rf"{reason}.*restore kani/engines/whisper/data/") as caught:
         await WhisperRecognizer(models_dir=None, cache_dir=tmp_path).start()
     assert str(tmp_path) not in str(caught.value)
@@ -37,7 +37,7 @@ async def test_start_removes_what_earlier_versions_fetched(
     if not links:
         monkeypatch.setattr(Path, "symlink_to", _refused)
     (tmp_path / "whisper-base").mkdir()
-    shutil.copy(base.BASE / "config.json", tmp_path / "whisper-base")
+    shutil.copy(finding.BASE / "config.json", tmp_path / "whisper-base")
     recognizer = WhisperRecognizer(models_dir=None, cache_dir=tmp_path)
     await recognizer.start()
     await recognizer.stop()

@@ -19,9 +19,8 @@ from faster_whisper.tokenizer import Tokenizer
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import RecognizedWord, Step
 from kani.core.transcriber import TranscriptionOptions
-from kani.engines.whisper.checkpoint.base import BASE
 from kani.engines.whisper.checkpoint.contents import read_contents
-from kani.engines.whisper.checkpoint.finding import find_checkpoint
+from kani.engines.whisper.checkpoint.finding import BASE, find_checkpoint
 from kani.engines.whisper.checkpoint.layout import Layout
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.engines.whisper.likely_languages import LANGUAGES
