@@ -1,9 +1,9 @@
 """Divides the server's wheel in three, for a registry that takes files of 100 MB at most.
 
-    pip wheel . --no-deps -w whole                                    # 192 MB
+    pip wheel . --no-deps -w whole                                    # 189 MB
     python deploy/divide_wheel.py whole/*.whl parts                   # 61 MB, which requires the others
     pip wheel ./deploy/kani-network --no-deps -w parts                # Kokoro's network, 64 MB
-    pip wheel ./deploy/kani-whisper --no-deps -w parts                # Whisper base
+    pip wheel ./deploy/kani-whisper --no-deps -w parts                # Whisper base, 64 MB
 
 All install into the folder `kani`. A source distribution stays in one piece.
 """
