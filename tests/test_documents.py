@@ -12,7 +12,6 @@ from platformdirs.unix import Unix
 
 import benchmarks.document
 from kani.composition.settings import fields, variables
-from kani.runtime import weights
 from tests import package_drawing
 from tests.conftest import SMOKE
 from tests.deploy.environment import requirements
@@ -22,18 +21,6 @@ from websocket_config import APP_NAME
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")])
 README_OF_TESTS = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
 BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-
-
-def test_licences_page_says_how_to_install_without_the_packages_of_the_weights():
-    readme = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
-    (command,) = re.findall(r"^grep -v (.*) requirements\.txt > rest\.txt$", readme, re.M)
-    patterns = command.removeprefix("-e ").split(" -e ")
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    pinned = [line for line in lines if line and not line.startswith("#")]
-    left_out = {line for line in pinned if any(pattern in line for pattern in patterns)}
-    weight_files = weights.WHISPER_BASE
-    assert left_out == {name for weight in weight_files for name in weight.requirement.split()}
-    assert all(weight.url for weight in weight_files)
 
 
 def test_requirements_of_the_default_installation_bring_no_torch():

@@ -49,8 +49,8 @@ def banner(running: RunningServer, log_file: Path | None = None) -> str:
             lines.append(
                 f"  accented {' '.join(accented)} ({engine.name}; KANI_ACCENTED_LANGUAGES=none for espeak-ng)"
             )
-        if engine.networks:
-            named = " ".join(f"{language}={name}" for language, name in engine.networks.items())
+        if engine.voice_rules.networks:
+            named = " ".join(f"{language}={name}" for language, name in engine.voice_rules.networks.items())
             lines.append(f"  models   {named}")
         if engine.decoder:
             lines.append(f"  decoder  {engine.decoder}")

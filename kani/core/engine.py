@@ -38,6 +38,60 @@ class LightVoices:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceRules:
+    """Which voice speaks what, where not each voice speaks its own language in a network of all."""
+
+    accented: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Voice ids for each of its languages that it speaks with a foreign accent: other voices of its own are
+    harder to understand in them. The first is the default voice."""
+    networks: Mapping[str, str] = field(default_factory=dict)
+    """Name of the network that speaks a language, where that is not the engine's first one. A voice speaks
+    only languages of its own network."""
+    mixes: bool = False
+    """True if ``Segment.voice`` may be a mix of its voices (``kani.core.voices.names``)."""
+    kept: bool = False
+    """True if it chooses the voice of a session with the first segment, and keeps it for the next ones: of
+    several workers, the one that spoke the session's last segment is to speak the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an engine makes of a segment's text by itself."""
+
+    ipa: bool = False
+    """True if it uses ``Segment.pronunciations``."""
+    by_espeak: bool = False
+    """True if its pronunciation is espeak-ng's: then ``kani_text.pronunciations`` has words for it."""
+    emphasizes: bool = False
+    """True if it uses ``Segment.emphases``; otherwise emphasized words are segments of their own."""
+    normalizes: bool = False
+    """True if numbers, abbreviations and the like are best left to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How sessions share an engine's slots."""
+
+    by_deadline: bool = False
+    """True if ``EngineInfo.max_concurrency`` is the number of streams that it synthesizes in real time: a
+    session keeps its slot while it has text (``SlotQueue``)."""
+    pausable: bool = False
+    """True if a segment can be left half synthesized at little cost, and its slot given to another session,
+    while its reader is slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cloning:
+    """How a ``CloningEngine`` imitates recordings."""
+
+    kind: CloningKind = "none"
+    """Here "embedding" if it speaks like the recording, "nearest voice" if it only comes as near as its own
+    voices allow."""
+    model: str = ""
+    """Name and version of the model of its embeddings; those of another model are computed anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """Description of an engine. Only its decoder, ``max_concurrency`` and the choice of ``light`` may change
     once it has started.
@@ -51,17 +105,10 @@ class EngineInfo:
     """Voices of its own."""
     default_voices: Mapping[str, str]
     """Voice id for each primary language subtag; its keys are the engine's languages."""
-    accented: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Voice ids for each of its languages that it speaks with a foreign accent: other voices of its own are
-    harder to understand in them. The first is the default voice."""
-    networks: Mapping[str, str] = field(default_factory=dict)
-    """Name of the network that speaks a language, where that is not the engine's first one. A voice speaks
-    only languages of its own network."""
+    voice_rules: VoiceRules = VoiceRules()
     max_concurrency: int = 1
     """Segments that it synthesizes at the same time."""
-    slots_are_streams: bool = False
-    """True if ``max_concurrency`` is the number of streams that it synthesizes in real time, and it shares
-    them by deadline: a session keeps its slot while it has text (``SlotQueue``)."""
+    sharing: Sharing = Sharing()
     speed_range: tuple[float, float] = (0.25, 4.0)
     """Speeds that it renders intelligibly; the core stretches beyond."""
     supported_fields: frozenset[str] = field(default_factory=frozenset)
@@ -69,34 +116,15 @@ class EngineInfo:
     language, speed and max_tokens are always used."""
     streams_inside_segment: bool = False
     """True if the first chunk of a segment comes early, so that whole sentences can be given to it."""
-    pausable: bool = False
-    """True if a segment can be left half synthesized at little cost, and its slot given to another session,
-    while its reader is slow."""
     accepts_partial_text: bool = False
     """True if it is a ``StreamingInputEngine``."""
     times_words: bool = True
     """True if each word has a span; otherwise one span covers the segment."""
-    mixes_voices: bool = False
-    """True if ``Segment.voice`` may be a mix of its voices (``kani.core.voices.names``)."""
-    cloning: CloningKind = "none"
-    """Kind of a ``CloningEngine``: "embedding" if it speaks like the recording, "nearest voice" if it only
-    comes as near as its own voices allow."""
-    embedding_model: str = ""
-    """Name and version of the model of its embeddings; those of another model are computed anew."""
+    cloning: Cloning = Cloning()
+    reading: Reading = Reading()
     native_prosody: frozenset[str] = field(default_factory=frozenset)
     """Fields of ``Prosody`` that it renders, of pitch, pitch_range, loudness and brightness; the core filters
     for the others."""
-    accepts_ipa: bool = False
-    """True if it uses ``Segment.pronunciations``."""
-    reads_by_espeak: bool = False
-    """True if its pronunciation is espeak-ng's: then ``kani_text.pronunciations`` has words for it."""
-    emphasizes: bool = False
-    """True if it uses ``Segment.emphases``; otherwise emphasized words are segments of their own."""
-    keeps_voices: bool = False
-    """True if it chooses the voice of a session with the first segment, and keeps it for the next ones: of
-    several workers, the one that spoke the session's last segment is to speak the next."""
-    normalizes_text: bool = False
-    """True if numbers, abbreviations and the like are best left to it."""
     light: LightVoices | None = None
     """Voices with a light network, if it has any."""
     decoder: str = ""
@@ -104,11 +132,11 @@ class EngineInfo:
 
     def network_of(self, voice: Voice) -> str:
         """Return the name of a voice's network; "" for the first one."""
-        return self.networks.get(voice.language.partition("-")[0], "")
+        return self.voice_rules.networks.get(voice.language.partition("-")[0], "")
 
     def voices_for(self, language: str) -> list[Voice]:
         """List the voices of a primary language subtag, its default voice first; none if it is not spoken."""
-        suited = self.accented.get(language, ())
+        suited = self.voice_rules.accented.get(language, ())
         default = suited[0] if suited else self.default_voices.get(language)
         spoken = [
             voice

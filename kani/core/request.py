@@ -62,6 +62,6 @@ def unused_fields(request: SpeechRequest, info: EngineInfo) -> list[str]:
     given = {**asdict(request.sampling), **request.options, "melody": request.melody}
     known = info.supported_fields | info.native_prosody
     unused = [name for name, value in given.items() if value is not None and name not in known]
-    if not info.accepts_ipa and any(parse_entry(how).spelling is None for how in request.lexicon.values()):
+    if not info.reading.ipa and any(parse_entry(how).spelling is None for how in request.lexicon.values()):
         unused.append("lexicon")
     return sorted(unused)

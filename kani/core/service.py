@@ -20,8 +20,7 @@ from kani.core.recognizer import Recognizer
 from kani.core.request import validate
 from kani.core.session.admission import Admission, Limits
 from kani.core.session.budget import Budgets, Share
-from kani.core.session.context import Prepare, SessionContext
-from kani.core.session.priority import SessionPriorities
+from kani.core.session.context import USUAL, SessionContext, Terms
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import DEFAULT_LANGUAGE, LanguageMemory, VoiceResolver
 from kani.core.timing.reference_voice import ReferenceVoice
@@ -275,31 +274,13 @@ class SpeechService:
         *,
         protocol: str,
         client: str = "",
-        fallback_language: str = DEFAULT_LANGUAGE,
         memory: LanguageMemory | None = None,
-        low_latency: bool = True,
-        max_text: int | None = None,
-        timeout_s: float | None = None,
-        timeout_factor: float = 1.0,
-        rate_limited: bool = True,
-        prepare: Prepare | None = None,
-        clones: bool = False,
-        priorities: SessionPriorities | None = None,
+        terms: Terms = USUAL,
     ) -> SpeechSession:
         """Open a session for ``request``; use it by ``async with``, which frees it however the block is left.
 
-        protocol: name for the metrics; client: address that the rate limit counts for.
-        fallback_language: BCP 47 tag, where nothing tells the text's; memory: the connection's or session's.
-        low_latency: whether the audio is played while it is made, so that the first of it has to come early;
-            otherwise the client waits for all of it.
-        max_text: characters, instead of the server's limit.
-        timeout_s: seconds, where the client waits less long than the server's limit.
-        timeout_factor: factor of the server's limit, for a text that is longer than usual.
-        rate_limited: whether the rate limit counts the session; it does not count a request's further ones.
-        prepare: awaited before anything is spoken (a recording that has to be fetched, say); its time counts
-            as waiting, it is cancelled with the session, and it may raise a SpeechError.
-        clones: whether ``prepare`` returns a recording to be imitated.
-        priorities: those of the connection's sessions, if some may supersede others.
+        protocol: name for the metrics; client: address that the rate limit counts for; memory: the
+        connection's or session's.
 
         Raises InvalidRequest or Busy.
         """
@@ -309,36 +290,29 @@ class SpeechService:
         voices = VoiceResolver(
             lambda: self.catalogue,
             request,
-            default_language=self._parts.default_language or fallback_language,
+            default_language=self._parts.default_language or terms.fallback_language,
             memory=memory,
-            cloning=clones,
+            cloning=terms.clones,
         )
         voice = voices.by_request(request)
         recording = self.budgets.references.open()
         if isinstance(request.reference, Recording):
             recording.resize(request.reference.samples.nbytes)
         try:
-            self._admission.admit(protocol, client, rate_limited=rate_limited)
+            self._admission.admit(protocol, client, rate_limited=terms.rate_limited)
         except Busy:
             recording.resize(0)
             raise
-        longest_s = self.limits.request_timeout * timeout_factor or timeout_s or 0.0
         context = SessionContext(
-            limits=replace(
-                self.limits,
-                max_text=max_text or self.limits.max_text,
-                request_timeout=min(longest_s, timeout_s or longest_s),
-            ),
+            limits=terms.limits(self.limits),
             admission=self._admission,
             observer=self.observer,
             cloner=self.cloning,
-            priorities=priorities,
             voices=voices,
             languages=self.catalogue.languages,
             closed=partial(self._closed, recording),
             memory=recording,
-            low_latency=low_latency,
-            prepare=prepare,
+            terms=terms,
             reference_voice=self._parts.reference_voice,
             lexicon=self._parts.lexicon,
             melody=self._parts.melody,

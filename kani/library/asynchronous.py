@@ -34,6 +34,7 @@ from kani.core.recognizer import RecognitionEvent, RecognizedWord, text_of
 from kani.core.request import Range
 from kani.core.service import SpeechService
 from kani.core.session.admission import Admission
+from kani.core.session.context import Terms
 from kani.core.session.recognition import RecognitionSession
 from kani.core.session.session import SpeechSession
 from kani.core.subtitles import segment_cues, words_and_cues
@@ -161,7 +162,7 @@ class AsyncSpeech(OwnService):
     async def _session(self, request: SpeechRequest, reference: Sound | None) -> SpeechSession:
         if reference is not None:
             request = replace(request, reference=await recording_of(reference))
-        return self._service.open(request, protocol=LIBRARY, fallback_language="en")
+        return self._service.open(request, protocol=LIBRARY, terms=Terms(fallback_language="en"))
 
 
 class AsyncRecognizer(GivesStreams):

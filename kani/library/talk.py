@@ -27,6 +27,7 @@ from kani.core.conversation.turns import (
 from kani.core.errors import SpeechError
 from kani.core.recognizer import NO_WORDS, Mark, RecognizedWord, Step, text_of
 from kani.core.service import SpeechService
+from kani.core.session.context import Terms
 from kani.core.session.recognition import RecognitionSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.turns.interruption import LIKELY, SAID_S
@@ -218,7 +219,7 @@ class Talk(AnswerOutput):
 
     def _make(self, asked: Asked) -> Made:
         session = self._service.open(
-            self._request, protocol=LIBRARY, fallback_language="en", memory=self._memory
+            self._request, protocol=LIBRARY, memory=self._memory, terms=Terms(fallback_language="en")
         )
         return Made(Answer(self._model.answer(asked.request), session, RATE), session)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
 from kani.core.errors import EngineUnavailable
+from kani_text.foreign.files import open_regular
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", re.ASCII)
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def local_path(name: str) -> Path:
@@ -43,3 +47,15 @@ def short_name(name: str) -> str:
     last = name.rstrip("/").rpartition("/")[2]
     is_hubs = HUB_NAME.fullmatch(name) is not None and not local_path(name).is_dir()
     return last.partition("@")[0] if is_hubs else last
+
+
+def matches_its_name(path: Path) -> bool:
+    """Return False for a file of a model hub's cache that does not match its SHA-256, which names it there.
+
+    Any other file is not checked. Raises OSError.
+    """
+    content = path.resolve(strict=True)
+    if not _SHA256.fullmatch(content.name):
+        return True
+    with open_regular(content) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == content.name

@@ -130,7 +130,7 @@ def health_fields(
             {
                 "name": engine.name,
                 "version": engine.version,
-                "cloning": engine.cloning,
+                "cloning": engine.cloning.kind,
                 "loaded": engine.name not in unloaded,
             }
             for engine in engines

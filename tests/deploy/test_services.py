@@ -72,7 +72,7 @@ def test_configs_of_monitoring_exist_and_the_dashboard_has_the_documented_querie
     configs = yaml.safe_load((DEPLOY / "compose.monitoring.yml").read_text(encoding="utf-8"))["configs"]
     files = [DEPLOY / config["file"] for config in configs.values() if "file" in config]
     assert files and all(file.exists() for file in files)
-    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
     queries = [query.strip() for query in re.findall(r"```promql\n(.+?)```", page, re.DOTALL)]
     dashboard = json.loads((DEPLOY / "grafana" / "kani-tts.json").read_text(encoding="utf-8"))
     assert [panel["targets"][0]["expr"] for panel in dashboard["panels"]] == queries

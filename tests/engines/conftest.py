@@ -14,10 +14,9 @@ from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.parts import LoadPart
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.plugin import Resources
-from kani.runtime import weights
 from tools.kokoro_pack.graph_surgery import Surgery
 from tools.kokoro_pack.onnx_generator import on_onnxruntime
-from tools.kokoro_pack.published import KOKORO
+from tools.kokoro_pack.published import published_graph
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +39,7 @@ def onnx_engine(part: LoadPart, cache: Path) -> Iterator[KokoroEngine]:
 @pytest.fixture(scope="session")
 def published() -> bytes:
     """The int8 export, from the installed packages."""
-    return weights.load(KOKORO, models_dir=None, cache_dir=Path("unused"))
+    return published_graph(Path("unused"))
 
 
 @pytest.fixture(scope="session")

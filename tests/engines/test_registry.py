@@ -24,7 +24,6 @@ from kani.engines.pocket.published import PUBLISHED
 from kani.engines.pocket.settings import PocketSettings
 from kani.engines.registry import Engines
 from kani.engines.voxcpm.settings import VoxCPMSettings
-from kani.runtime import weights
 from kani.runtime.packages.environment import LISTED
 from tests.engines.cuda_driver import cuda_driver
 from tests.runtime.test_hub import NO_HUB, use_hub
@@ -163,36 +162,22 @@ def test_engine_files_are_fetched_on_request(
     assert may_fetch == {names[type(engine)] for engine in of_models if engine._resources.may_fetch}
 
 
-BASE, NAMED = r"whisper-base/model\.bin .*", "^KANI_RECOGNIZER_MODEL: owner/name .*"
-
-
 @pytest.mark.parametrize(
-    ("name", "model", "fetch", "no_fetch", "reason"),
+    ("name", "fetch", "no_fetch", "reason"),
     [
-        ("auto", None, False, False, f"{BASE}nothing is fetched unasked"),
-        ("auto", None, True, False, f"{BASE}could not be fetched"),
-        ("whisper", None, False, False, f"{BASE}could not be fetched"),
-        ("whisper", None, True, True, f"{BASE}nothing is fetched unasked"),
-        ("auto", "owner/name", False, False, f"{NAMED}cannot be fetched from the model hub"),
-        ("whisper", "owner/name", False, True, f"{NAMED}is not fetched unasked"),
+        ("auto", True, False, "cannot be fetched from the model hub"),
+        ("auto", False, False, "cannot be fetched from the model hub"),
+        ("whisper", False, True, "is not fetched unasked"),
     ],
 )
-async def test_recogniser_files_are_fetched_on_request_or_as_they_are_named(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    model: str | None,
-    fetch: bool,
-    no_fetch: bool,
-    reason: str,
+async def test_named_recogniser_model_is_fetched_unless_nothing_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fetch: bool, no_fetch: bool, reason: str
 ) -> None:
     use_hub(monkeypatch, NO_HUB)
-    unreachable = [replace(each, parts=(), url="http://127.0.0.1:1/model") for each in weights.WHISPER_BASE]
-    monkeypatch.setattr(weights, "WHISPER_BASE", tuple(unreachable))
-    chosen = settings(tmp_path, no_fetch=no_fetch, recognizer=name, recognizer_model=model)
+    chosen = settings(tmp_path, no_fetch=no_fetch, recognizer=name, recognizer_model="owner/name")
     recognizer = Builder(chosen, fetch_requested=fetch).recognizer()
-    assert model is None or not recognizer.info.languages
-    with pytest.raises(EngineUnavailable, match=reason):
+    assert not recognizer.info.languages
+    with pytest.raises(EngineUnavailable, match=f"^KANI_RECOGNIZER_MODEL: owner/name .*{reason}"):
         await recognizer.start()
 
 

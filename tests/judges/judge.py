@@ -5,14 +5,13 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import soxr
 from faster_whisper import WhisperModel
 
 from kani.core.types import Samples
-from kani.runtime import weights
+from kani.engines.whisper.checkpoint.finding import BASE
 
 WHISPER_RATE = 16_000
 
@@ -32,14 +31,10 @@ _NUMBERS = {
 
 @functools.cache
 def whisper() -> WhisperModel:
-    """Whisper base, int8, loaded once from the installed packages."""
-    files = {
-        weight.name.rpartition("/")[2]: weights.load(weight, models_dir=None, cache_dir=Path("unused"))
-        for weight in weights.WHISPER_BASE
-    }
+    """Whisper base, int8, loaded once from the package's files."""
     # OpenMP's threads spin while they wait for each other: where other tests run beside this one, for long.
     threads = 1 if "PYTEST_XDIST_WORKER" in os.environ else 0
-    return WhisperModel("base", device="cpu", compute_type="int8", cpu_threads=threads, files=files)
+    return WhisperModel(str(BASE), device="cpu", compute_type="int8", cpu_threads=threads)
 
 
 def hear(samples: Samples, sample_rate: int, language: str) -> str:

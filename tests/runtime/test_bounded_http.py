@@ -185,15 +185,6 @@ async def test_body_that_drips_ends_in_time(head: bytes, piece: bytes) -> None:
             await read(site.url(), 1 << 20, within_s=0.2)
 
 
-async def test_body_that_keeps_its_rate_has_its_time() -> None:
-    async with raw_site.opened() as site, asyncio.timeout(WITHIN_S):
-        site.answers["/"] = raw_site.endless(OK + b"\r\n", b"a" * 100, pause_s=0.05)
-        with pytest.raises(AnswerRefused, match="more than 3000 bytes"):
-            await read(site.url(), 3000, within_s=1.0, least_rate=1.0)
-        with pytest.raises(httpx2.ReadTimeout):
-            await read(site.url(), 1 << 30, within_s=0.1, least_rate=1e9)
-
-
 async def test_time_of_the_reader_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     loop: Any = asyncio.get_running_loop()
     now, late_s, came = loop.time, 0.0, b""

@@ -1,4 +1,4 @@
-"""docs/operations.md and its alert rules against what a real server shows."""
+"""docs/monitoring.md and its alert rules against what a real server shows."""
 
 import re
 import shutil
@@ -17,7 +17,9 @@ from tests.conftest import ServerProcess
 from tests.running.sources import ROOT
 
 DOCS = ROOT / "docs"
-PAGE = (DOCS / "operations.md").read_text(encoding="utf-8")
+PAGE = "\n".join(
+    (DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("operations", "security", "monitoring")
+)
 RULES = (DOCS / "alerts.yml").read_text(encoding="utf-8")
 METRIC = re.compile(r"\b(?:kani|process|python|py|asr|voxcpm_tts)_[a-z][a-z_]*[a-z]\b")
 PARTS = re.compile(r"_(?:bucket|sum|count)$")

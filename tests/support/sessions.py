@@ -12,6 +12,7 @@ from kani.core.engine import Engine
 from kani.core.observer import Observer
 from kani.core.service import Parts, SpeechService
 from kani.core.session.admission import Limits
+from kani.core.session.context import Terms
 from kani.core.session.session import SpeechSession
 from kani.core.types import Span, SpeechChunk, SpeechRequest
 from kani.core.voices.catalogue import VoiceStore
@@ -55,8 +56,9 @@ async def serving(
 async def fed(
     service: SpeechService, text: str, request: SpeechRequest = SPANISH, **how: Any
 ) -> AsyncIterator[SpeechSession]:
-    """A session that has all of its text."""
-    async with service.open(request, protocol="test", **how) as session:
+    """A session that has all of its text. how: fields of ``Terms``, or parameters of ``open``."""
+    terms = Terms(**{name: how.pop(name) for name in [*how] if name in Terms.__slots__})
+    async with service.open(request, protocol="test", terms=terms, **how) as session:
         session.feed(text)
         session.finish()
         yield session

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kani.core.engine import EngineInfo
+from kani.core.engine import Cloning, EngineInfo, Sharing
 from kani.core.errors import EngineFailed, NoSpeech
 from kani.core.types import Embedding, Recording, Segment, Similarity, Span, SpeechChunk, Voice
 from kani_text.incremental_text import IncrementalText
@@ -60,10 +60,9 @@ class ToneEngine:
             speed_range=native,
             supported_fields=frozenset({"seed"}),
             streams_inside_segment=streams,
-            pausable=rests,
+            sharing=Sharing(pausable=rests),
             accepts_partial_text=writes,
-            cloning="nearest voice" if clones else "none",
-            embedding_model="tone 1" if clones else "",
+            cloning=Cloning("nearest voice", "tone 1") if clones else Cloning(),
         )
         self.embedded: list[Recording] = []
         self.refined: list[tuple[Embedding, str]] = []
@@ -90,7 +89,7 @@ class ToneEngine:
             raise NoSpeech()
         foreseen = {language: Similarity(0.5, 0.6, False) for language in self.info.default_voices}
         level = np.array([np.abs(recording.samples).max()], np.float32)
-        return Embedding(self.info.name, self.info.embedding_model, level, foreseen)
+        return Embedding(self.info.name, self.info.cloning.model, level, foreseen)
 
     async def refine(
         self, recording: Recording, embedding: Embedding, language: str

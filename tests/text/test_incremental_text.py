@@ -18,6 +18,7 @@ from kani.core.audio.prosody_filter import PAUSES_S
 from kani.core.errors import EngineFailed, SpeechCancelled
 from kani.core.observer import Observer
 from kani.core.service import SpeechService
+from kani.core.session.context import Terms
 from kani.core.session.output import TAIL_S
 from kani.core.session.session import SpeechSession
 from kani.core.types import Boundary, SpeechRequest
@@ -179,7 +180,7 @@ async def test_complete_text_is_not_streamed(tmp_path: Path, later: bool) -> Non
     """Neither are complete sentences, nor text that is played back later."""
     engine = ToneEngine(writes=True)
     async with serving(engine, tmp_path) as service:
-        async with service.open(SPANISH, protocol="test", low_latency=not later) as session:
+        async with service.open(SPANISH, protocol="test", terms=Terms(low_latency=not later)) as session:
             for text in ("Una frase de unas cuantas palabras. ", "Y otra que la sigue sin más"):
                 session.feed(text)
                 if later:

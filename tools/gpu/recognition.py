@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import ctranslate2
@@ -11,8 +10,7 @@ import numpy as np
 import torch
 
 from benchmarks.kani.probes import best_s
-from kani.core.errors import EngineUnavailable
-from kani.runtime import weights
+from kani.engines.whisper.checkpoint.finding import BASE
 from kani.runtime.mel_features import MelFeatures
 from tools.gpu.results import Case
 
@@ -25,17 +23,7 @@ _BEGIN, _SPANISH, _TRANSCRIBE, _NO_TIMES = 50258, 50262, 50359, 50363
 
 def recognise(case: Case) -> None:
     """Part recognition: a pass over a few seconds, and over 30."""
-    folder = case.options.get("whisper")
-    if folder is None:
-        folder = str(case.work / "whisper")
-        Path(folder).mkdir(exist_ok=True)
-        try:
-            for file in weights.WHISPER_BASE:
-                content = weights.load(file, models_dir=None, cache_dir=case.work / "cache")
-                Path(folder, file.name.rpartition("/")[2]).write_bytes(content)
-        except EngineUnavailable as error:
-            case.write("left out", missing=["--whisper FOLDER", str(error)])
-            return
+    folder = case.options.get("whisper") or str(BASE)
     kinds = (
         [("cpu", "int8")] if case.small else [("cuda", "float16"), ("cuda", "int8_float16"), ("cpu", "int8")]
     )

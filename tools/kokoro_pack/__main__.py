@@ -26,6 +26,7 @@ from tools.kokoro_pack.checkpoints.tensor_file import NoTensors
 from tools.kokoro_pack.graph_surgery import UnknownGraph
 from tools.kokoro_pack.pack import pack_published
 from tools.kokoro_pack.published import CACHE, published_graph
+from tools.published.weights import NotFound
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
         report = partial(print, flush=True)
         pack_checkpoint(files, languages, published, given.folder, cache_dir=given.cache_dir, report=report)
     except (
-        *(EngineUnavailable, ModelFailed, NoTensors, NotCalibrated),
+        *(EngineUnavailable, ModelFailed, NoTensors, NotCalibrated, NotFound),
         *(UnknownGraph, Unreadable, Unusable),
     ) as error:
         sys.exit(f"it cannot be packed: {error}")

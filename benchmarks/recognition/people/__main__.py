@@ -28,12 +28,11 @@ from benchmarks.recognition.people.virtual_time import heard_live
 from benchmarks.recognition.recordings import ours, theirs
 from benchmarks.recognition.streams import seconds, started_recognizer
 from benchmarks.report import report_section, table
-from kani.composition import settings
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples
+from kani.engines.whisper.checkpoint.finding import read_base
 from kani.engines.whisper.live_pass import transcribe
 from kani.engines.whisper.model import Whisper
-from kani.runtime import weights
 from kani.runtime.voice_detector import SAMPLE_RATE, VoiceDetector
 from tests.judges.judge import whisper, words_of, wrong_words
 
@@ -73,10 +72,7 @@ def recordings(folder: Path, texts: Path) -> list[Spoken]:
 
 def model() -> Whisper:
     """Load the recogniser's weights, for passes on one core."""
-    own = settings.Settings()
-    places = {"models_dir": own.models_dir, "cache_dir": own.cache_dir}
-    files = {one.name.rpartition("/")[2]: weights.load(one, **places) for one in weights.WHISPER_BASE}
-    return Whisper(files, 1)
+    return Whisper(read_base(), 1)
 
 
 def live(spoken: Sequence[Spoken], pass_s: float) -> tuple[list[str], list[str]]:

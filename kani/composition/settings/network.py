@@ -45,7 +45,7 @@ class NetworkSettings(PluginSettings):
         None,
         "KANI_TLS_CERT",
         about="Certificate (PEM, with its chain) to serve https and wss with, on every port; with "
-        "KANI_TLS_KEY. docs/operations.md describes how to make one.",
+        "KANI_TLS_KEY. docs/security.md describes how to make one.",
     )
     tls_key: Path | None = setting(None, "KANI_TLS_KEY", about="Its private key (PEM, without a passphrase).")
 

@@ -93,7 +93,7 @@ class Admission:
 
         def are_streams() -> bool:
             # Fewer slots were chosen: then no more segments are synthesized at once.
-            return engine.info.slots_are_streams and slots() == engine.info.max_concurrency
+            return engine.info.sharing.by_deadline and slots() == engine.info.max_concurrency
 
         for light, capacity in ((False, slots), (True, light_slots)):
             self._queues[engine.info.name, light] = SlotQueue(capacity, streams=are_streams, shared=shared)

@@ -17,7 +17,7 @@ from kani_text.incremental_text import IncrementalText
 from kani_text.segmenter import TextSegment
 
 log = logging.getLogger("speech.account")
-"""The logger that docs/operations.md documents; monitoring may filter by its name."""
+"""The logger that docs/monitoring.md documents; monitoring may filter by its name."""
 
 COMPLETED, CANCELLED = "completed", "cancelled"
 

@@ -44,10 +44,14 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
         self._marks = MarkTimer(self._segments.marks)
         self._buffer = PlayoutBuffer(limits.ahead_s)
         self._timeout = WaitTimeout(limits.request_timeout, self._time_out)
-        self.priority = (context.priorities or SessionPriorities()).add()
+        self.priority = (context.terms.priorities or SessionPriorities()).add()
         """Its rank among the connection's sessions; lowering it has no effect without ``priorities``."""
         self._access = SlotAccess(
-            context.admission, self._report, self._timeout, self.priority, low_latency=context.low_latency
+            context.admission,
+            self._report,
+            self._timeout,
+            self.priority,
+            low_latency=context.terms.low_latency,
         )
         synthesis = Synthesis(request, context, self._report)
         self._worker = SessionWorker(synthesis, self._segments, self._buffer, self._access, voice)
@@ -85,7 +89,7 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
     def unused_ssml(self) -> list[str]:
         """Names of what has no effect in the SSML so far, such as ``ssml.audio``."""
         unused = {*self._segments.unused, *self._context.voices.unused_ssml}
-        if self._segments.has_phonemes and not self.resolved_voice.engine.info.accepts_ipa:
+        if self._segments.has_phonemes and not self.resolved_voice.engine.info.reading.ipa:
             unused.add("ssml.phoneme")
         return sorted(unused)
 
@@ -98,7 +102,9 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
     def cloning_kind(self) -> CloningKind:
         """Kind of imitation of the requested voice; "none" without one. Known from the first chunk on."""
         voice = self.resolved_voice
-        return voice.engine.info.cloning if self._worker.synthesis.embedding(voice) is not None else "none"
+        return (
+            voice.engine.info.cloning.kind if self._worker.synthesis.embedding(voice) is not None else "none"
+        )
 
     @property
     def similarity(self) -> Similarity | None:

@@ -85,17 +85,17 @@ class Synthesis:
         """Return how texts are normalized for a voice, by the lexicon as it was when it was last loaded."""
         info, language = voice.engine.info, voice.language
         if (info.name, language) not in self._options:
-            plain = info.normalizes_text or not self.request.normalize
+            plain = info.reading.normalizes or not self.request.normalize
             lexicon = self.context.lexicon
             known = lexicon.for_language(language) if lexicon is not None else Lexicon()
-            if info.reads_by_espeak and not plain:
+            if info.reading.by_espeak and not plain:
                 known = known.followed_by(pronunciations(language))
             words = known.with_request(self.request.lexicon)
             options = NormalizerOptions(
                 "" if plain else language,
                 words,
-                info.accepts_ipa,
-                homographs=info.reads_by_espeak,
+                info.reading.ipa,
+                homographs=info.reading.by_espeak,
                 said_in=language,
             )
             self._options[info.name, language] = options
@@ -147,7 +147,7 @@ class Synthesis:
             max_seconds=max_s * factor,
             boundary=text.boundary or Boundary.SENTENCE,
             pronunciations=text.spoken.pronunciations,
-            emphases=text.emphases if info.emphasizes else (),
+            emphases=text.emphases if info.reading.emphasizes else (),
             sampling=request.sampling,
             embedding=self.embedding(voice),
             options=request.options,

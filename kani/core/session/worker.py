@@ -135,21 +135,22 @@ class SessionWorker:
             return
         self._use_voice(voice)
         info = voice.engine.info
-        early = context.low_latency and not info.streams_inside_segment
+        early = context.terms.low_latency and not info.streams_inside_segment
         policy = (EARLY_PHRASE if early else WHOLE_SENTENCES).for_speed(self.synthesis.speed)
-        open_segments = context.low_latency and info.accepts_partial_text and request.duration_s is None
+        open_segments = context.terms.low_latency and info.accepts_partial_text and request.duration_s is None
         segments.start(
             policy,
             voice.language,
             context.languages,
             open_segments=open_segments,
-            emphasizes=info.emphasizes,
+            emphasizes=info.reading.emphasizes,
             quotations=request.quotations,
         )
 
     async def _run(self) -> None:
         try:
-            if self._context.prepare is not None and (reference := await self._context.prepare()) is not None:
+            prepare = self._context.terms.prepare
+            if prepare is not None and (reference := await prepare()) is not None:
                 if isinstance(reference, Recording):
                     self._context.memory.resize(reference.samples.nbytes)
                 self.synthesis.request = replace(self.synthesis.request, reference=reference)
@@ -227,7 +228,7 @@ class SessionWorker:
             self._access.release()
         await self._buffer.wait_writable()
         starved = self._segments.starved and not self._segments.flushed
-        if self._context.low_latency and self._pause_s is not None and starved:
+        if self._context.terms.low_latency and self._pause_s is not None and starved:
             # The last sound must not wait for further text in a client's frame that is not full.
             self.output.add_silence(UNDERRUN_PAUSE_S)
             self._paused_s += UNDERRUN_PAUSE_S
@@ -237,7 +238,7 @@ class SessionWorker:
     def _wait_for_text(self) -> None:
         """Called before each wait: what follows the last word of a text that was flushed waits no longer."""
         segments, output = self._segments, self._output
-        if self._context.low_latency and output is not None and segments.flushed and segments.empty:
+        if self._context.terms.low_latency and output is not None and segments.flushed and segments.empty:
             seconds = max(self._pause_s or 0.0, UNDERRUN_PAUSE_S)
             if output.settle(segments.length, seconds):
                 self._paused_s += seconds
@@ -265,7 +266,7 @@ class SessionWorker:
                     start_s, rate = self.output.duration_s, self.output.sample_rate
                     ahead_s = self._access.priority.playback.ahead_s
                     speech, chunks = synthesis.synthesize(voice, text, rate, ahead_s)
-                    await self._add_audio(chunks, text, slot if info.pausable else None, last=None)
+                    await self._add_audio(chunks, text, slot if info.sharing.pausable else None, last=None)
                     self.truncated |= speech.truncated
                     self._report.segment_synthesized(info.name, slot.held_s, self.output.duration_s - start_s)
         else:
@@ -395,8 +396,8 @@ class SessionWorker:
         if voice is None:
             return
         await self.synthesis.load_table(voice)
-        emphasized = style.emphasis != NO_EMPHASIS and self.voice.engine.info.emphasizes
-        if emphasized and not voice.engine.info.emphasizes:
+        emphasized = style.emphasis != NO_EMPHASIS and self.voice.engine.info.reading.emphasizes
+        if emphasized and not voice.engine.info.reading.emphasizes:
             self._context.voices.note_unused("ssml.emphasis")
 
     async def _prepare_voice(self, voice: ResolvedVoice) -> None:

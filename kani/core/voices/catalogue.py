@@ -61,7 +61,9 @@ class VoiceCatalogue:
     def accented(self) -> frozenset[str]:
         """Languages that are spoken with a foreign accent, by primary subtag."""
         return frozenset(
-            language for language, name in self.languages.items() if language in self._infos[name].accented
+            language
+            for language, name in self.languages.items()
+            if language in self._infos[name].voice_rules.accented
         )
 
     def accented_by_voice(self) -> Mapping[str, Sequence[str]]:
@@ -69,7 +71,7 @@ class VoiceCatalogue:
         languages = self.languages
         found: dict[str, list[str]] = {}
         for language in sorted(self.accented):
-            for voice in self._infos[languages[language]].accented[language]:
+            for voice in self._infos[languages[language]].voice_rules.accented[language]:
                 found.setdefault(voice, []).append(language)
         return found
 
@@ -152,7 +154,7 @@ class VoiceCatalogue:
                 raise UnknownVoice(part.voice)
         voices = [self._voices[part.voice] for part in parts]
         networks = {(voice.engine, self._infos[voice.engine].network_of(voice)) for voice in voices}
-        if len(networks) > 1 or not self._infos[voices[0].engine].mixes_voices:
+        if len(networks) > 1 or not self._infos[voices[0].engine].voice_rules.mixes:
             raise InvalidRequest("voice", "cannot be mixed of these: their engines do not mix them")
         return replace(voices[0], id=mix_name(parts), name=mix_name(parts))
 
@@ -166,7 +168,7 @@ class VoiceCatalogue:
         kept = default if isinstance(default, StoredVoice) else None
         info = speaking[0]
         if clones or kept is not None:
-            info = max(speaking, key=lambda info: _CLONING_RANK[info.cloning])
+            info = max(speaking, key=lambda info: _CLONING_RANK[info.cloning.kind])
         if isinstance(default, Voice) and (not clones or default.engine == info.name):
             return ResolvedVoice(self._engines[default.engine], default.id, language)
         return ResolvedVoice(self._engines[info.name], _regional(info, language), language, kept)
@@ -189,8 +191,8 @@ class VoiceCatalogue:
 
 def _suited(engine: EngineInfo, voice: Voice, language: str) -> str:
     """The voice itself, or one of its gender for a language with an accent, or of another network."""
-    other = engine.networks.get(language, "") != engine.network_of(voice)
-    suited = engine.voices_for(language) if other or language in engine.accented else ()
+    other = engine.voice_rules.networks.get(language, "") != engine.network_of(voice)
+    suited = engine.voices_for(language) if other or language in engine.voice_rules.accented else ()
     if not suited or any(voice.id == one.id for one in suited):
         return voice.id
     return next((one.id for one in suited if one.gender == voice.gender), suited[0].id)

@@ -88,17 +88,15 @@ class VoiceCloner:
         EngineFailed.
         """
         info = engine.info
-        if info.cloning == "none":
+        if info.cloning.kind == "none":
             return None
         if isinstance(reference, tuple):
-            fitting = (
-                one for one in reference if (one.engine, one.model) == (info.name, info.embedding_model)
-            )
+            fitting = (one for one in reference if (one.engine, one.model) == (info.name, info.cloning.model))
             return next(fitting, None)
         if isinstance(reference, Recording) and reference.duration_s < MIN_REFERENCE_S:
             raise InvalidRequest("reference", f"too short (at least {MIN_REFERENCE_S:g} s)")
         clones = cast(CloningEngine, engine)
-        key = (await _key_of(reference), info.embedding_model)
+        key = (await _key_of(reference), info.cloning.model)
         again = self._embeddings.cached(key) is not None
         embedding = await self._embeddings.get(key, partial(self._make, clones, reference))
         if again or isinstance(reference, StoredVoice):
@@ -153,13 +151,13 @@ class VoiceCloner:
         stored = self._store.similarities(voice)
         for engine in self._engines:
             info = engine.info
-            known = stored.get(info.embedding_model) if info.cloning != "none" else None
+            known = stored.get(info.cloning.model) if info.cloning.kind != "none" else None
             if known is None:
-                statuses.append(CloningStatus(info.name, info.cloning, "missing"))
+                statuses.append(CloningStatus(info.name, info.cloning.kind, "missing"))
                 continue
-            refining = self._refinement.is_pending(_voice_key(voice), info.embedding_model)
+            refining = self._refinement.is_pending(_voice_key(voice), info.cloning.model)
             state: Literal["ready", "refining"] = "refining" if refining else "ready"
-            statuses.append(CloningStatus(info.name, info.cloning, state, known))
+            statuses.append(CloningStatus(info.name, info.cloning.kind, state, known))
         return statuses
 
     def _check_name(self, name: str) -> None:
@@ -188,7 +186,7 @@ class VoiceCloner:
         """The stored embedding, or a new one. Raises as ``embed``."""
         if isinstance(sound, Recording):
             return await engine.embed(sound)
-        stored = await asyncio.to_thread(self._store.embedding, sound, engine.info.embedding_model)
+        stored = await asyncio.to_thread(self._store.embedding, sound, engine.info.cloning.model)
         if stored is not None:
             return stored
         embedding = await engine.embed(await asyncio.to_thread(self._recording_of, sound))

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from kani.core.audio.pcm import LEVEL_LUFS, decibels
-from kani.core.engine import Described, EngineInfo
+from kani.core.engine import Described, EngineInfo, Reading
 from kani.core.errors import EngineUnavailable, UnknownVoice
 from kani.core.types import Prosody, Segment, SpeechChunk, Voice
 from kani.engines.espeak.client import EspeakClient, Pcm16
@@ -89,7 +89,7 @@ class EspeakEngine(Described):
             speed_range=SPEED_RANGE,
             streams_inside_segment=True,
             native_prosody=PROSODY_FIELDS,
-            reads_by_espeak=True,
+            reading=Reading(by_espeak=True),
         )
 
     async def stop(self) -> None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kani.core.engine import Described, EngineInfo
+from kani.core.engine import Cloning, Described, EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, NoSpeech
 from kani.core.types import Embedding, Recording, Samples, Segment, SpeechChunk
 from kani.engines.kani.settings import KaniSettings
@@ -232,8 +232,7 @@ class KaniEngine(Described):
             supported_fields=frozenset({"temperature", "top_p", "top_k", "repetition_penalty", "seed"}),
             streams_inside_segment=True,
             times_words=False,
-            cloning="embedding" if kani.embedder is not None else "none",
-            embedding_model=kani.embedder.name if kani.embedder is not None else "",
+            cloning=Cloning("embedding", kani.embedder.name) if kani.embedder is not None else Cloning(),
         )
 
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import onnxruntime
 
-from kani.core.engine import Described, EngineInfo
+from kani.core.engine import Cloning, Described, EngineInfo, Reading, Sharing, VoiceRules
 from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
 from kani.core.types import Boundary, Embedding, Recording, Segment, SpeechChunk, Voice
 from kani.engines.espeak.client import EspeakClient
@@ -83,7 +83,7 @@ class KokoroEngine(Described):
     """Kokoro-82M, int8, on the CPU: the languages of ``DEFAULT_VOICES`` and ``ACCENTED_VOICES``."""
 
     def __init__(self, settings: KokoroSettings, resources: Resources) -> None:
-        """resources: ``cache_dir`` is that of ``weights.load``."""
+        """resources: ``cache_dir`` is the folder of fetched files."""
         self._settings = settings
         self._resources = resources
         self._threads = resources.threads or THREADS
@@ -158,10 +158,8 @@ class KokoroEngine(Described):
                 max(_LEAST_STREAMS, _STREAMS_A_STEP * self._concurrency),
                 "litert",
             ),
-            accented=accented,
-            mixes_voices=True,
-            cloning="nearest voice",
-            embedding_model=embedding_model(self._voices),
+            voice_rules=VoiceRules(accented, mixes=True),
+            cloning=Cloning("nearest voice", embedding_model(self._voices)),
             light=light_voices(self._students.facts, always=student == "always") if self._students else None,
         )
         self._info = with_checkpoints(info, [each.files for each in self._checkpoints.all])
@@ -349,15 +347,12 @@ def _described(
         voices=tuple(voices),
         default_voices=default_voices,
         max_concurrency=slots,
-        slots_are_streams=True,
         speed_range=SPEED_RANGE,
         streams_inside_segment=True,
-        pausable=True,
+        sharing=Sharing(by_deadline=True, pausable=True),
         accepts_partial_text=True,
         native_prosody=NATIVE_PROSODY_FIELDS,
-        accepts_ipa=True,
-        reads_by_espeak=True,
-        emphasizes=True,
+        reading=Reading(ipa=True, by_espeak=True, emphasizes=True),
         decoder=decoder,
     )
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from kani.core.engine import EngineInfo
+from kani.core.engine import Cloning, EngineInfo, VoiceRules
 from kani.core.errors import EngineFailed, InvalidRequest, UnknownVoice
 from kani.core.recent import Recent
 from kani.core.recognizer import STEP_S
@@ -201,9 +201,8 @@ class KyutaiSpeech:
             supported_fields=frozenset({"seed", "temperature", *(("cfg_alpha",) if self._guidances else ())}),
             streams_inside_segment=True,
             accepts_partial_text=True,
-            cloning="none" if embeddings else "embedding",
-            embedding_model="" if embeddings else f"{self._version}, 1",
-            keeps_voices=not embeddings,
+            voice_rules=VoiceRules(kept=not embeddings),
+            cloning=Cloning() if embeddings else Cloning("embedding", f"{self._version}, 1"),
         )
 
     def _default(self, tag: str) -> str:

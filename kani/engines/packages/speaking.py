@@ -92,14 +92,14 @@ class SpokenPackage(Adapted[EngineInfo]):
         values = np.asarray(await self.call(self.adapter.embed, recording.samples))
         if not len(values) or not np.isfinite(values).all():
             raise NoSpeech()
-        return Embedding(self.info.name, self.info.embedding_model, values.astype(np.float32))
+        return Embedding(self.info.name, self.info.cloning.model, values.astype(np.float32))
 
     def _check(self, embedding: Embedding | None) -> None:
         """Raise InvalidRequest for an embedding of another model, or one of no use to any."""
         if embedding is None:
             return
         info = self.info
-        if (embedding.engine, embedding.model) != (info.name, info.embedding_model):
+        if (embedding.engine, embedding.model) != (info.name, info.cloning.model):
             raise InvalidRequest("reference", "the embedding was made by another model")
         values = np.asarray(embedding.values)
         if values.ndim != 1 or not len(values) or not np.isfinite(values).all():

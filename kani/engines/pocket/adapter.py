@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kani.core.engine import EngineInfo
+from kani.core.engine import Cloning, EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest
 from kani.core.recent import Recent
 from kani.core.types import Embedding, Samples, Voice
@@ -130,8 +130,7 @@ class Pocket:
             supported_fields=frozenset({"temperature", "seed"}),
             streams_inside_segment=True,
             times_words=False,
-            cloning="embedding" if self._cloning else "none",
-            embedding_model=f"{ENGINE} {digest}" if self._cloning else "",
+            cloning=Cloning("embedding", f"{ENGINE} {digest}") if self._cloning else Cloning(),
         )
 
 

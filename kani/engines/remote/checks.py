@@ -98,7 +98,7 @@ def _check_ready(message: Ready) -> None:
     words = [message.name]
     if (engine := message.engine) is not None:
         words += [engine.name, engine.version, engine.decoder]
-        words += [engine.embedding_model, *engine.networks, *engine.networks.values()]
+        words += [engine.cloning.model, *engine.voice_rules.networks, *engine.voice_rules.networks.values()]
         _in_range("the slots of an engine", engine.max_concurrency, 1, math.inf)
         if engine.light is not None:
             words += engine.light.languages

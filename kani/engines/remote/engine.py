@@ -95,7 +95,7 @@ class RemoteEngine(Described, ByWorkers):
 
     def _remember(self, session: str, connection: Connection) -> None:
         """Let a session's next segments go to the worker that speaks this one, if it keeps their voice."""
-        if session and self.info.keeps_voices:
+        if session and self.info.voice_rules.kept:
             self._last.keep(session, ref(connection))
 
     async def _choose(self, full: Container[Connection], session: str = "") -> tuple[Connection, bool]:

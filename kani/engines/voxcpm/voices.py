@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kani.core.engine import EngineInfo
+from kani.core.engine import Cloning, EngineInfo, VoiceRules
 from kani.core.errors import InvalidRequest
 from kani.core.recent import Recent
 from kani.core.types import Segment, Voice
@@ -73,7 +73,6 @@ class Voices:
             supported_fields=frozenset(used),
             streams_inside_segment=True,
             times_words=False,
-            cloning="embedding",
-            embedding_model=f"{version}{denoised}, 1",
-            keeps_voices=True,
+            voice_rules=VoiceRules(kept=True),
+            cloning=Cloning("embedding", f"{version}{denoised}, 1"),
         )

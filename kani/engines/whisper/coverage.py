@@ -239,3 +239,25 @@ def _named(text: str, of_www: int = 3) -> int:
     """Return the number of names of characters: digits, letters of "A-B-C", "@"; of_www: those of "www"."""
     letters = len(_SPELLED.findall(text)) + of_www * text.lower().count("www.")
     return sum(map(str.isdigit, text)) + letters + len(_OF_ADDRESS.findall(text))
+
+
+Align = Callable[[Sequence[HypothesisWord], float], tuple[tuple[TimedWord, ...], float]]
+"""Returns the times of words, within some seconds of audio, and the mean log probability of all tokens."""
+
+
+def said(
+    align: Align, words: Sequence[HypothesisWord], seconds: float, *, spaced: bool, speech_s: float = math.inf
+) -> tuple[tuple[TimedWord, ...], float]:
+    """Return the words that are said with their times, and the mean log probability of all tokens.
+
+    spaced, speech_s: as ``without_echo`` takes them.
+    """
+    aligned, probability = align(words, seconds)
+    timed = tuple(without_echo(aligned, spaced=spaced, speech_s=speech_s))
+    whole = sentence_end(aligned, len(timed))
+    if len(timed) < whole < len(aligned):
+        # The echo has taken the time of the sentence's last words: without it they may have some.
+        again, probable = align(words[:whole], seconds)
+        if len(without_echo(again, spaced=spaced, speech_s=speech_s)) == whole:
+            return again, probable
+    return timed, probability

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import os
+import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -19,12 +20,11 @@ from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.plugin import RECOGNIZER_MODEL
 from kani.engines.whisper.checkpoint.contents import read_contents
-from kani.engines.whisper.checkpoint.finding import find_checkpoint, local_folder
+from kani.engines.whisper.checkpoint.finding import find_checkpoint, local_folder, read_base
 from kani.engines.whisper.likely_languages import LANGUAGES
 from kani.engines.whisper.live_pass import transcribe, usual_pass
 from kani.engines.whisper.model import Whisper
 from kani.engines.whisper.recording_pass import transcribe_chunk
-from kani.runtime import weights
 from kani.runtime.errors import CheckpointError
 from kani.runtime.extras import install_command
 from kani.runtime.model_names import short_name
@@ -57,8 +57,8 @@ class WhisperRecognizer(PromptedRecognizer):
         model: str | None = None,
         language: str | None = None,
     ) -> None:
-        """models_dir, cache_dir, may_fetch: as ``weights.load`` takes them; model: as ``find_checkpoint``
-        takes it, None for the embedded base; language: primary subtag that speech without one is likely in.
+        """models_dir, model, may_fetch: as ``find_checkpoint`` takes them, but no model for the base of the
+        package; cache_dir: of fetched files; language: primary subtag that speech without one is likely in.
 
         The languages of another model than the base are known once it has started. Raises EngineUnavailable
         for a model that cannot be one.
@@ -67,11 +67,9 @@ class WhisperRecognizer(PromptedRecognizer):
             raise EngineUnavailable(
                 f"{RECOGNIZER_MODEL}: {model!r} is neither a folder nor a model's name on a hub (OWNER/NAME)"
             )
-        self._load_weight = partial(
-            weights.load, models_dir=models_dir, cache_dir=cache_dir, may_fetch=may_fetch
-        )
         self._model = model
         self._language = language
+        self._earlier = cache_dir / "whisper-base"  # fetched by earlier versions
         self._find = partial(
             find_checkpoint, models_dir=models_dir, cache_dir=cache_dir / "whisper", may_fetch=may_fetch
         )
@@ -80,10 +78,6 @@ class WhisperRecognizer(PromptedRecognizer):
         if missing:
             install = install_command("", "requirements.txt", *_PACKAGES)
             self._unavailable_reason = f"{', '.join(missing)} not installed; {install}"
-        elif model is None and not may_fetch:
-            self._unavailable_reason = weights.missing(
-                weights.WHISPER_BASE, models_dir=models_dir, cache_dir=cache_dir
-            )
         self._workers = min(os.cpu_count() or 1, _MAX_WORKERS)
         self._scheduler: PassScheduler[PassResult] = PassScheduler(self._workers)
         name = "base" if model is None else short_name(model)
@@ -145,8 +139,11 @@ class WhisperRecognizer(PromptedRecognizer):
                 raise EngineFailed("the recogniser failed") from error
 
     def _load_base(self) -> None:
-        files = {weight.name.rpartition("/")[2]: self._load_weight(weight) for weight in weights.WHISPER_BASE}
-        self._load(files, self._workers)
+        shutil.rmtree(self._earlier, ignore_errors=True)
+        try:
+            self._load(read_base(), self._workers)
+        except CheckpointError as error:
+            raise EngineUnavailable(str(error)) from error
 
     def _load_checkpoint(self, model: str) -> None:
         """Load a checkpoint and measure its passes: with one core each, then with more where that is slow."""
@@ -185,10 +182,7 @@ class WhisperRecognizer(PromptedRecognizer):
         if self._model is not None:
             return f"{RECOGNIZER_MODEL}: {self._model} cannot be loaded: {error}"
         if isinstance(error, OSError) and _is_full(error):
-            return (
-                "Whisper needs 150 MB of the temporary folder while it loads: free some space "
-                f"({error.strerror})"
-            )
+            return f"Whisper loads by the temporary folder: free some space there ({error.strerror})"
         if isinstance(error, ModuleNotFoundError):
             packages = install_command("", "requirements.txt", *_PACKAGES)
             return f"Whisper needs {error.name}: {packages}"

@@ -11,11 +11,10 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from kani.core.types import Samples
-from kani.engines.whisper.coverage import after_echo, before_cut, begins_late, end_of, is_spoken, told
+from kani.engines.whisper.coverage import after_echo, before_cut, begins_late, end_of, is_spoken, said, told
 from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGE_WEIGHT
 from kani.engines.whisper.model import BEAMS, MIN_S, PENALTIES, WINDOW_S, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
-from kani.engines.whisper.said import said
 from kani.runtime.recognition.local_agreement import HypothesisWord
 from kani.runtime.recognition.passes import PassInput, PassResult
 from kani.runtime.transcript import is_loop, is_repetitive

@@ -7,6 +7,7 @@ silence after the speech, or the answer repeats itself without end.
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,6 +72,13 @@ class Beams:
     end_s: float | None  # that it gives for the end of its last words; None if it gives none
 
 
+def _place(source: Path, target: Path) -> None:
+    try:
+        target.symlink_to(source)
+    except OSError:  # Windows lets few users make links
+        shutil.copyfile(source, target)
+
+
 class _SpecialTokens:
     """Tokens that are no text."""
 
@@ -98,14 +106,15 @@ class Whisper:
         import ctranslate2
         import tokenizers
 
-        # Loaded from temporary files: CTranslate2 would keep files in memory, 145 MB.
+        # From a folder, as CTranslate2 would keep the content of files in memory; a temporary one, as the
+        # vocabulary is another.
         with tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():
                 if name == TOKENIZER:
                     assert isinstance(content, bytes)
                     self._tokenizer = tokenizers.Tokenizer.from_buffer(content)
                 elif isinstance(content, Path):
-                    Path(folder, name).symlink_to(content.resolve())
+                    _place(content.resolve(), Path(folder, name))
                 else:
                     Path(folder, name).write_bytes(renamed(name, content))
             self._model = ctranslate2.models.Whisper(

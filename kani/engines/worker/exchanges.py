@@ -118,7 +118,7 @@ class SpeechExchange:
         """Wait for a grant; a pausable engine's slot is lent meanwhile, another's is held no longer than a
         lease.
         """
-        if self._engine.info.pausable:
+        if self._engine.info.sharing.pausable:
             async with slot.suspended():
                 await self._until_granted(sent_s)
             return

@@ -28,6 +28,7 @@ from kani.books.audio_file import ENDINGS
 from kani.books.book import book_language
 from kani.core.errors import Busy, InvalidRequest, SpeechError
 from kani.core.service import SpeechService
+from kani.core.session.context import Terms
 from kani.core.types import SpeechRequest
 from kani.protocols.books_api.files import read, take_place
 from kani.protocols.books_api.job import Job
@@ -67,7 +68,7 @@ class Audiobooks:
         try:
             # Refused at once, and counted once.
             async with self._service.open(
-                wanted, protocol="books", client=client, low_latency=False
+                wanted, protocol="books", client=client, terms=Terms(low_latency=False)
             ) as session:
                 session.finish()
         except SpeechError as error:

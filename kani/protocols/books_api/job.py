@@ -19,6 +19,7 @@ from kani.books.book import Book
 from kani.books.plan import Manner
 from kani.core.errors import Busy, InvalidRequest, ServerStopping, SpeechError
 from kani.core.service import SpeechService
+from kani.core.session.context import Terms
 from kani.core.types import Samples, Span, SpeechRequest
 from kani.protocols.books_api.files import unwritable
 from kani.protocols.shared.errors import RequestError
@@ -125,7 +126,7 @@ class Job:
     async def _speech(self, text: str) -> _Piece:
         wanted, client = self._wanted, self._client
         async with self._service.open(
-            wanted, protocol="books", client=client, low_latency=False, rate_limited=False
+            wanted, protocol="books", client=client, terms=Terms(low_latency=False, rate_limited=False)
         ) as session:
             session.feed(text)
             session.finish()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute
+from dataclasses import replace
 
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from kani.core.errors import InvalidRequest
+from kani.core.service import SpeechService
 from kani.protocols.elevenlabs.agents import routes as agents
-from kani.protocols.elevenlabs.errors import refusal_body
+from kani.protocols.elevenlabs.errors import error_response, refusal_body
 from kani.protocols.elevenlabs.http import forced_alignment
 from kani.protocols.elevenlabs.http.calls import call_group
 from kani.protocols.elevenlabs.http.forced_alignment import forced_alignment_routes
@@ -20,12 +25,21 @@ from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs
 from kani.protocols.elevenlabs.relay.queue import RelayState
 from kani.protocols.elevenlabs.settings import MAX_TEXT, ElevenLabsSettings
 from kani.protocols.elevenlabs.single_use_tokens import AGENT_PATH, SingleUseTokens
-from kani.protocols.elevenlabs.websocket import routes as websocket_paths
+from kani.protocols.elevenlabs.websocket.connection import BaseConnection
+from kani.protocols.elevenlabs.websocket.dialogue import DialogueConnection, SingleDialogueConnection
+from kani.protocols.elevenlabs.websocket.multi import MultiContextConnection, SingleContextConnection
+from kani.protocols.elevenlabs.websocket.query import MAX_INACTIVITY_S, parse_query
+from kani.protocols.shared.connection import Client
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import CompatPort, Context, Protocol
 
 PREFIXES = ("/v1/", "/v2/")
 """Prefixes of the protocol's HTTP paths, those that are not served included."""
+
+
+_SPEECH = "/v1/text-to-speech/"
+_DIALOGUE = "/v1/text-to-dialogue/"
+"""Prefixes of the paths. Clients may send the API key in their first message."""
 
 
 def protocol(given: Settings, server: ServerSettings) -> Protocol:
@@ -45,7 +59,7 @@ def protocol(given: Settings, server: ServerSettings) -> Protocol:
             *speech_to_text_routes(service, server.max_upload),
             *forced_alignment_routes(service, server.max_upload),
             *tokens.routes(),
-            *websocket_paths.routes(service, settings),
+            *_websockets(service, settings),
             *realtime.routes(service),
             *agents.routes(service, settings, tokens, instructions, agent_files),
             *relay.routes(service, settings, state, logs),
@@ -54,9 +68,7 @@ def protocol(given: Settings, server: ServerSettings) -> Protocol:
     return Protocol(
         routes,
         ports=(CompatPort("relay_port", "ws", "relay"),),
-        key_in_first_message=(
-            *(websocket_paths.PREFIX, websocket_paths.DIALOGUE_PREFIX, realtime.PATH, AGENT_PATH),
-        ),
+        key_in_first_message=(*(_SPEECH, _DIALOGUE, realtime.PATH, AGENT_PATH),),
         temporary_keys=tokens.keys,
         refusals=dict.fromkeys(PREFIXES, refusal_body),
         max_body=longest_body(server.max_upload) | forced_alignment.longest_body(server.max_upload),
@@ -64,3 +76,29 @@ def protocol(given: Settings, server: ServerSettings) -> Protocol:
         health_fields=state.health_fields,
         calls=lambda: call_group(settings, server.max_upload),
     )
+
+
+def _websockets(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
+    """Return the routes of ``stream-input`` and ``multi-stream-input``, of speech and of dialogues."""
+
+    def route(path: str, kind: type[BaseConnection], *, dialogue: bool = False) -> WebSocketRoute:
+        async def serve(websocket: WebSocket) -> None:
+            try:
+                query = parse_query(websocket.query_params, service)
+            except InvalidRequest as error:
+                await websocket.send_denial_response(error_response(error))
+                return
+            if dialogue:
+                # Clients keep each context alive, but not a connection without one.
+                query = replace(query, inactivity_timeout_s=MAX_INACTIVITY_S)
+            await websocket.accept()
+            await kind(Client(websocket), service, settings, query).run()
+
+        return WebSocketRoute(path, serve)
+
+    return [
+        route(f"{_SPEECH}{{voice_id}}/stream-input", SingleContextConnection),
+        route(f"{_SPEECH}{{voice_id}}/multi-stream-input", MultiContextConnection),
+        route(f"{_DIALOGUE}stream-input", SingleDialogueConnection, dialogue=True),
+        route(f"{_DIALOGUE}multi-stream-input", DialogueConnection, dialogue=True),
+    ]

@@ -16,6 +16,7 @@ from kani.core.errors import InvalidRequest, UnknownVoice
 from kani.core.recent import Recent
 from kani.core.service import SpeechService
 from kani.core.session.budget import Share
+from kani.core.session.context import Terms
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.timing.spans import mark_rows
@@ -69,14 +70,8 @@ async def open_speech(
     client: its address; accepted: the languages of its ``Accept-Language``; voices, memory: the connection's.
     Raises SpeechError, also while the audio is read.
     """
-    opened = partial(
-        service.open,
-        protocol=PROTOCOL,
-        client=client,
-        fallback_language=FALLBACK_LANGUAGE,
-        memory=memory,
-        low_latency=speak.wants_chunks,
-    )
+    terms = Terms(fallback_language=FALLBACK_LANGUAGE, low_latency=speak.wants_chunks)
+    opened = partial(service.open, protocol=PROTOCOL, client=client, memory=memory, terms=terms)
     try:
         async with await _open(opened, speak, accepted, voices) as session:
             session.feed(speak.text)

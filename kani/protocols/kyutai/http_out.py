@@ -19,6 +19,7 @@ from kani.core.audio.encoding import AudioFormat
 from kani.core.audio.pcm import open_wav_header, pcm16
 from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
+from kani.core.session.context import Terms
 from kani.core.session.session import SpeechSession
 from kani.core.types import OPTION_RANGES, Samples, Sampling, SpeechChunk, SpeechRequest
 from kani.protocols.kyutai.connection import endpoint
@@ -121,7 +122,9 @@ def _open(
 ) -> SpeechSession:
     speech_request = replace(speech_request, languages=accept_languages(request.headers))
     client = client_address(request)
-    return service.open(speech_request, protocol=PROTOCOL, client=client, low_latency=low_latency)
+    return service.open(
+        speech_request, protocol=PROTOCOL, client=client, terms=Terms(low_latency=low_latency)
+    )
 
 
 async def _streamed(

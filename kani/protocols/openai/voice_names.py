@@ -93,7 +93,7 @@ def _by_language(service: SpeechService, named: NamedVoice) -> dict[str, str]:
         for voice in sorted(info.voices, key=lambda voice: voice.id not in defaults):
             if voice.gender == named.gender:
                 chosen.setdefault(primary(voice.language), voice.id)
-        for language in info.accented:
+        for language in info.voice_rules.accented:
             same = (voice.id for voice in info.voices_for(language) if voice.gender == named.gender)
             if (suited := next(same, None)) is not None:
                 chosen.setdefault(language, suited)

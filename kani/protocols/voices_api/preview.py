@@ -14,6 +14,7 @@ from kani.core.audio import synthetic_mark
 from kani.core.audio.encoding import AudioFormat, FileEncoder
 from kani.core.errors import EngineFailed, SpeechCancelled, TimedOut, UnknownVoice
 from kani.core.service import SpeechService
+from kani.core.session.context import Terms
 from kani.core.types import SpeechRequest, Voice
 from kani.core.voices.sample_sentences import sentence
 from kani.core.voices.store import StoredVoice
@@ -140,7 +141,9 @@ async def _speak(
     service: SpeechService, voice: str, language: str, audio_format: AudioFormat, client: str
 ) -> bytes:
     request = SpeechRequest(voice=voice, language=language, timed=False)
-    async with service.open(request, protocol=_PROTOCOL, client=client, low_latency=False) as session:
+    async with service.open(
+        request, protocol=_PROTOCOL, client=client, terms=Terms(low_latency=False)
+    ) as session:
         session.feed(sentence(language))
         session.finish()
         encoder: FileEncoder | None = None

@@ -18,6 +18,7 @@ from kani.core import errors
 from kani.core.audio import synthetic_mark
 from kani.core.audio.pcm import wav
 from kani.core.service import SpeechService
+from kani.core.session.context import Terms
 from kani.core.types import OPTION_RANGES, SpeechRequest, Voice
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
@@ -176,7 +177,7 @@ def _query(request: Request, name: str) -> str:
 async def _speak(service: SpeechService, voice: Voice, text: str, client: str) -> bytes:
     """Return ``text`` spoken by ``voice``, a WAV file. Raises SpeechError."""
     request = SpeechRequest(voice=voice.id, language=voice.language or None, timed=False)
-    session = service.open(request, protocol=PROTOCOL, client=client, low_latency=False)
+    session = service.open(request, protocol=PROTOCOL, client=client, terms=Terms(low_latency=False))
     async with session:
         session.feed(text)
         session.finish()

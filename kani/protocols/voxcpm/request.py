@@ -13,7 +13,7 @@ from kani.core.audio.pcm import REFERENCE_RATE, decode_recording
 from kani.core.audio.resampling import Rechunker
 from kani.core.errors import SpeechError, UnknownVoice
 from kani.core.service import SpeechService
-from kani.core.session.context import Prepare
+from kani.core.session.context import Prepare, Terms
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.types import Recording, SpeechChunk, SpeechRequest
@@ -132,12 +132,14 @@ class RequestRunner:
             protocol=PROTOCOL,
             client=self._context.client,
             memory=self._context.memory,
-            low_latency=self._params.mode == STREAMING,
-            # The protocol's own limit was checked; it does not count white space around a text.
-            max_text=len(self._params.text),
-            timeout_s=self._context.timeout_s,
-            prepare=prepare,
-            clones=self._source is not None,
+            terms=Terms(
+                low_latency=self._params.mode == STREAMING,
+                # The protocol's own limit was checked; it does not count white space around a text.
+                max_text=len(self._params.text),
+                timeout_s=self._context.timeout_s,
+                prepare=prepare,
+                clones=self._source is not None,
+            ),
         )
         # The session stays open until the last message is sent: a server that stops waits for open sessions.
         async with session:

@@ -8,7 +8,6 @@ reading them lets the event loop run. A byte that comes now and then is no silen
 from __future__ import annotations
 
 import asyncio
-import math
 import ssl
 import time
 from collections.abc import AsyncGenerator, Mapping
@@ -40,21 +39,18 @@ def new_client(
     headers: Mapping[str, str] | None = None,
     tls: ssl.SSLContext | None = None,
     keepalive: int = 0,
-    anywhere: bool = False,
 ) -> httpx2.AsyncClient:
     """Return a client whose answers have bounded heads.
 
     tls: what certificates are checked by, the usual authorities if None; keepalive: connections that stay
-    open for the next request; anywhere: whether it follows redirects and uses the environment's proxies, as
-    for files that are checked. Otherwise it asks the given addresses only.
+    open for the next request. It asks the given addresses only, by no proxy of the environment.
     """
     client = httpx2.AsyncClient(
         headers={**(headers or {}), "Accept-Encoding": "identity"},
         timeout=timeout,
         verify=tls or True,
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=keepalive),
-        follow_redirects=anywhere,
-        trust_env=anywhere,
+        trust_env=False,
     )
     for transport in (client._transport, *client._mounts.values()):
         if isinstance(transport, httpx2.AsyncHTTPTransport):
@@ -114,17 +110,12 @@ class _Stream(httpcore2.AsyncNetworkStream):
 
 
 async def pieces(
-    answer: httpx2.Response,
-    max_bytes: int,
-    max_pieces: int = MAX_PIECES,
-    *,
-    within_s: float | None = None,
-    least_rate: float = math.inf,
+    answer: httpx2.Response, max_bytes: int, max_pieces: int = MAX_PIECES, *, within_s: float | None = None
 ) -> AsyncGenerator[bytes, None]:
     """Yield a body as it arrives.
 
-    within_s: most seconds of waiting for it in all; least_rate: bytes that give it a second more. Raises
-    httpx2's errors, ReadTimeout beyond this limit, and AnswerRefused beyond any other.
+    within_s: most seconds of waiting for it in all. Raises httpx2's errors, ReadTimeout beyond this limit,
+    and AnswerRefused beyond any other.
     """
     codings = answer.headers.get_list("content-encoding", split_commas=True)
     if any(coding.lower() != "identity" for coding in codings):
@@ -142,7 +133,7 @@ async def pieces(
         if piece is None:
             return
         if left_s is not None:
-            left_s = max(0.0, left_s - (now() - begun) + len(piece) / least_rate)
+            left_s = max(0.0, left_s - (now() - begun))
         size, count = size + len(piece), count + 1
         if size > max_bytes:
             raise AnswerRefused(f"has more than {max_bytes} bytes")

@@ -13,7 +13,7 @@ from typing import Any
 from kani.core.errors import EngineUnavailable
 from kani.runtime.errors import CheckpointError
 from kani.runtime.extras import install_command
-from kani.runtime.weights import matches_its_name
+from kani.runtime.model_names import matches_its_name
 from kani_text.foreign.files import open_regular, read_regular
 
 _MAX_CONFIG_BYTES = 1 << 20

@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks.text.phrases import REPLIES, REPLIES_TUNING, read_phrases
 from kani.core.service import SpeechService
+from kani.core.session.context import Terms
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.types import SpeechRequest
 from kani.core.voices import sample_sentences
@@ -166,7 +167,7 @@ def test_short_replies_are_in_the_language_that_is_expected(file: Path) -> None:
 async def test_only_language_comes_before_a_text(tmp_path: Path, usual: str | None, language: str) -> None:
     async with serving(tmp_path, server=usual, languages=("en",)) as service:
         french = SpeechRequest(languages=("fr", "en"))
-        async with service.open(french, protocol="test", fallback_language="es") as session:
+        async with service.open(french, protocol="test", terms=Terms(fallback_language="es")) as session:
             assert session.resolved_voice.language == language
         assert await spoken(service, FRENCH, french) == ("tone_en", language)
 

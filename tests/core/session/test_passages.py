@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from kani.core.audio.prosody_filter import PAUSES_S
+from kani.core.engine import Reading
 from kani.core.errors import InvalidRequest
 from kani.core.service import SpeechService
 from kani.core.session.worker import UNDERRUN_PAUSE_S
@@ -193,7 +194,7 @@ async def test_voices_and_languages_of_passages(service: SpeechService) -> None:
 async def test_emphasized_word_is_part_of_its_phrase_where_an_engine_can(
     engine: ToneEngine, service: SpeechService, emphasizes: bool
 ) -> None:
-    engine.info = replace(engine.info, emphasizes=emphasizes)
+    engine.info = replace(engine.info, reading=Reading(emphasizes=emphasizes))
     await speak(service, '<speak>casa <emphasis level="strong">mesa</emphasis> silo</speak>')
     said = [(segment.text, segment.speed, segment.emphases) for segment in engine.segments]
     if emphasizes:
@@ -205,7 +206,7 @@ async def test_emphasized_word_is_part_of_its_phrase_where_an_engine_can(
 async def test_emphasis_is_named_where_another_engine_speaks(tmp_path: Path) -> None:
     info = ToneEngine(languages=("es",)).info
     other = ToneEngine(languages=("en",)).info
-    engines = tones(replace(info, emphasizes=True), replace(other, name="other"))
+    engines = tones(replace(info, reading=Reading(emphasizes=True)), replace(other, name="other"))
     text = '<speak>casa <voice name="tone_en">home <emphasis>table</emphasis></voice></speak>'
     async with started(tmp_path, *engines) as service:  # type: ignore[arg-type]
         async with fed(service, text) as session:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kani.core.errors import SpeechCancelled
+from kani.core.session.context import Terms
 from kani.core.session.output import PlayoutBuffer
 from kani.core.session.priority import LEAD_S, TEXT_PENDING_S, SessionPriorities
 from kani.core.session.session import SpeechSession
@@ -36,7 +37,7 @@ async def test_superseded_session_follows_the_new_one(tmp_path: Path, rests: boo
     async with serving(engine, tmp_path) as service:
 
         def opened() -> SpeechSession:
-            return service.open(SPANISH, protocol="test", priorities=among)
+            return service.open(SPANISH, protocol="test", terms=Terms(priorities=among))
 
         async with opened() as old, opened() as new:
             engine.allow = 0

@@ -21,7 +21,7 @@ from kani.core.errors import (
 )
 from kani.core.observer import Observer
 from kani.core.service import SpeechService
-from kani.core.session.context import Prepare
+from kani.core.session.context import Prepare, Terms
 from kani.core.session.output import WaitTimeout
 from kani.core.session.session import SpeechSession
 from kani.core.types import Recording
@@ -169,7 +169,7 @@ async def test_prepare_counts_as_wait_and_ends_with_session(tmp_path: Path) -> N
 
 async def test_limits_of_text_and_slots(tmp_path: Path) -> None:
     async with serving(ToneEngine(), tmp_path, max_text=5) as service:
-        async with service.open(SPANISH, protocol="test", max_text=3) as session:
+        async with service.open(SPANISH, protocol="test", terms=Terms(max_text=3)) as session:
             # All pieces count together, and of their end no more than one space is free.
             for piece in ("un", "o "):
                 session.feed(piece)

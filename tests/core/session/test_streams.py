@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kani.core.engine import LightVoices
+from kani.core.engine import LightVoices, Sharing
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.types import Recording, SpeechRequest
@@ -28,7 +28,7 @@ SENTENCE = 7
 
 def streaming(light: LightVoices | None = None, **how: Any) -> ToneEngine:
     engine = ToneEngine(rests=True, allow=0, **how)
-    engine.info = replace(engine.info, slots_are_streams=True, light=light)
+    engine.info = replace(engine.info, sharing=Sharing(by_deadline=True, pausable=True), light=light)
     return engine
 
 

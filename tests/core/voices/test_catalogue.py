@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kani.core.engine import EngineInfo
+from kani.core.engine import EngineInfo, VoiceRules
 from kani.core.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
 from kani.core.types import Voice
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
@@ -113,7 +113,7 @@ ACCENTED = replace(
         for name, gender in ((female, "female"), (male, "male"))
     ),
     default_voices={"es": "dora", "en": "emma", "pt": "dora"},
-    accented={"pt": ("dora", "alex")},
+    voice_rules=VoiceRules({"pt": ("dora", "alex")}),
 )
 
 

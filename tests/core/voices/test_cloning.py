@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from kani.core.audio.pcm import wav
+from kani.core.engine import Cloning
 from kani.core.errors import Busy, EngineFailed, InvalidRequest, NameTaken, UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.types import Embedding, Recording, Similarity, SpeechRequest
@@ -237,7 +238,7 @@ async def test_added_voice_is_embedded_once_by_each_model_then_refined_and_store
         assert similarity == {language: Similarity(0.5, 0.8, True) for language in ("es", "en")}
     assert (again.embedded, [language for _, language in again.refined]) == ([], ["es"])
     newer = ToneEngine(clones=True)
-    newer.info = replace(newer.info, embedding_model="tone 2")
+    newer.info = replace(newer.info, cloning=Cloning("nearest voice", "tone 2"))
     async with serving(newer, tmp_path) as service:
         await speak(service, "uno", imitating())
         await settled()

@@ -199,10 +199,10 @@ async def test_engine_speaks_like_recording_or_file_of_its_voice(
     cloner: KaniEngine, cloning: KaniSettings, tmp_path: Path
 ) -> None:
     info = cloner.info
-    assert info.cloning == "embedding" and info.embedding_model.startswith("embedder ")
+    assert info.cloning.kind == "embedding" and info.cloning.model.startswith("embedder ")
     made = [await cloner.embed(hum(pitch)) for pitch in (90, 210)]
     again, wide = await cloner.embed(hum(90)), await cloner.embed(hum(90, rate=48_000))
-    assert (made[0].engine, made[0].model) == ("kani", info.embedding_model)
+    assert (made[0].engine, made[0].model) == ("kani", info.cloning.model)
     assert made[0].values.shape == (128,) and np.array_equal(made[0].values, again.values)
     assert float(wide.values @ again.values) > 0.999
     assert [better async for better in cloner.refine(hum(90), made[0], "es")] == []
@@ -316,7 +316,7 @@ async def test_missing_embedder_disables_cloning(
     if embedder == "narrow":
         embedder = str(random_embedder(tmp_path / "narrow", outputs=64))
     async with started(cloning.model_copy(update={"embedder": embedder}), tmp_path) as cloner:
-        assert (cloner.info.cloning, cloner.info.embedding_model) == ("none", "")
+        assert (cloner.info.cloning.kind, cloner.info.cloning.model) == ("none", "")
         assert complaint in caplog.text and "--embedder" in caplog.text
         assert len(await said(cloner, segment_of(cloner)))
         with pytest.raises(EngineFailed, match="does not clone"):

@@ -47,11 +47,11 @@ async def say(
 async def test_info_describes_the_engine(engine: KokoroEngine) -> None:
     await engine.wait_until_loaded()
     info = engine.info
-    assert (info.name, info.sample_rate, info.cloning) == ("kokoro", 24_000, "nearest voice")
-    assert info.max_concurrency >= 1 and info.slots_are_streams
+    assert (info.name, info.sample_rate, info.cloning.kind) == ("kokoro", 24_000, "nearest voice")
+    assert info.max_concurrency >= 1 and info.sharing.by_deadline
     assert info.default_voices == DEFAULT_VOICES | dict.fromkeys(("de", "nl", "pl", "ru"), "if_sara")
     assert info.times_words
-    assert info.streams_inside_segment and info.pausable and info.accepts_partial_text
+    assert info.streams_inside_segment and info.sharing.pausable and info.accepts_partial_text
     assert info.decoder == "litert"
     assert info.supported_fields == frozenset()
     assert info.native_prosody == {"pitch", "pitch_range", "pauses", "melody"}

@@ -223,7 +223,7 @@ async def test_it_is_killed_and_comes_back(one: One) -> None:
 
 
 async def test_recording_is_imitated_and_bad_ones_are_refused(one: One) -> None:
-    if one.engine.info.cloning == "none":
+    if one.engine.info.cloning.kind == "none":
         with pytest.raises(InvalidRequest, match="another model"):
             made = Embedding(one.engine.info.name, "another", np.zeros(4, np.float32))
             await said(one.engine, one.segment(embedding=made))
@@ -259,7 +259,7 @@ async def test_session_keeps_the_voice_of_its_first_segment(one: One) -> None:
     next_ = await said(one.engine, one.segment(session="one"))
     other = await said(one.engine, one.segment(session="two"))
     assert same(first, plain) and same(other, plain)
-    assert same(next_, plain) != one.engine.info.keeps_voices
+    assert same(next_, plain) != one.engine.info.voice_rules.kept
 
 
 async def test_text_that_is_still_written_is_spoken_as_a_whole_one(one: One) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from kani.core.engine import Cloning
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.recognizer import RecognizedWord
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
@@ -253,7 +254,7 @@ async def test_unasked_answers_are_not_kept(tmp_path: Path, caplog: pytest.LogCa
     large = Embedded(1, Embedding("tone", "tone 1", np.zeros(200_000, np.float32)))
     answers = [large] * (MAX_UNREAD_BYTES // 800_000 + 1)
     async with (
-        rogue(tmp_path, Ready(replace(INFO, cloning="embedding")), *answers) as address,
+        rogue(tmp_path, Ready(replace(INFO, cloning=Cloning("embedding"))), *answers) as address,
         started(engine_of(address)) as engine,
     ):
         connection = (await engine._workers.connections())[0]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from kani.core.engine import LightVoices
+from kani.core.engine import Cloning, LightVoices, VoiceRules
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Embedding, Recording
 from kani.engines.pool_metrics import WorkerMetrics
@@ -120,7 +120,7 @@ async def test_session_stays_with_its_worker_where_the_engine_keeps_voices(tmp_p
     def spoke(site: Site) -> list[str]:
         return [each.session for each in site.engine.segments]
 
-    async with pooled(tmp_path, keeps_voices=True) as (workers, engine):
+    async with pooled(tmp_path, voice_rules=VoiceRules(kept=True)) as (workers, engine):
         for session in "ababbaab":
             assert await whole(engine, "uno", session=session)
         first, second = workers if workers[0].engine.segments[0].session == "a" else workers[::-1]
@@ -146,7 +146,7 @@ async def test_sessions_share_the_workers_where_no_voice_has_to_be_kept(
     tmp_path: Path, keeps: bool, embedding: Embedding | None
 ) -> None:
     """The engine keeps none, or a recording determines it."""
-    async with pooled(tmp_path, keeps_voices=keeps) as (workers, engine):
+    async with pooled(tmp_path, voice_rules=VoiceRules(kept=keeps)) as (workers, engine):
         for _ in range(4):
             assert await whole(engine, "uno", session="a", embedding=embedding)
     assert [len(site.engine.segments) for site in workers] == [2, 2]
@@ -203,7 +203,7 @@ async def test_worker_that_is_away_at_the_start_joins_later(tmp_path: Path) -> N
 async def test_embeddings_are_computed_by_another_worker_where_one_accepts_nothing_more(
     tmp_path: Path,
 ) -> None:
-    async with pooled(tmp_path, cloning="nearest voice", embedding_model="tone 1") as (workers, engine):
+    async with pooled(tmp_path, cloning=Cloning("nearest voice", "tone 1")) as (workers, engine):
         # Its word that it drains is still on its way.
         workers[0].worker.draining = True
         recording = Recording(np.full(1000, 0.25, np.float32), 1000)

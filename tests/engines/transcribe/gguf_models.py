@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from faster_whisper.feature_extractor import FeatureExtractor
 
-from tests.engines.whisper.checkpoint.random_checkpoint import parts
+from kani.engines.whisper.checkpoint.finding import BASE
 
 Array = npt.NDArray[Any]
 _KINDS = (np.float32, np.int8, np.int16, np.int32, np.float16)
@@ -76,7 +76,7 @@ def _write(path: Path, kind: str, values: dict[str, Any], tensors: dict[str, Arr
 
 def _base_weights() -> dict[str, Array]:
     """Read the weights of the embedded base, in CTranslate2's format."""
-    data, at, found = b"".join(part.read_bytes() for part in parts("model.bin")), 0, dict[str, Array]()
+    data, at, found = (BASE / "model.bin").read_bytes(), 0, dict[str, Array]()
 
     def take(form: str) -> Any:
         nonlocal at
@@ -94,6 +94,9 @@ def _base_weights() -> dict[str, Array]:
         kind, size = np.dtype(_KINDS[take("B")]), take("I")
         found[name] = np.frombuffer(data, kind, size // kind.itemsize, at).reshape(shape)
         at += size
+        if name.endswith("_scale"):  # of the rows of the matrix before
+            matrix = name.removesuffix("_scale")
+            found[matrix] = found[matrix] / found[name][:, None]
     for _number in range(take("I")):
         alias = text()
         found[alias] = found[text()]
@@ -102,9 +105,7 @@ def _base_weights() -> dict[str, Array]:
 
 def whisper_base(path: Path) -> Path:
     weights = _base_weights()
-    config, tokenizer = (
-        json.loads(parts(name)[0].read_bytes()) for name in ("config.json", "tokenizer.json")
-    )
+    config, tokenizer = (json.loads((BASE / name).read_bytes()) for name in ("config.json", "tokenizer.json"))
     added, count = tokenizer["added_tokens"], len(weights["decoder/embeddings/weight"])
     numbers = tokenizer["model"]["vocab"] | {one["content"]: one["id"] for one in added}
     named = {number: token for token, number in numbers.items()}

@@ -59,7 +59,7 @@ def speaker(onnx_engine: KokoroEngine, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def recognizer(empty_cache: Path) -> AsyncIterator[WhisperRecognizer]:
-    """Started once for all tests; its weights come from the installed packages."""
+    """Started once for all tests; its weights are the package's."""
     made = WhisperRecognizer(models_dir=None, cache_dir=empty_cache)
     await made.start()
     yield made

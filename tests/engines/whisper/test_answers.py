@@ -5,7 +5,6 @@ import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from benchmarks.recognition.repeats import WAYS, hear, letters
 from benchmarks.sentences import ARTICLE_1
 from kani.core.types import Samples, Segment
 from kani.engines.espeak.engine import EspeakEngine
+from kani.engines.whisper.checkpoint.finding import BASE
 from kani.engines.whisper.coverage import (
     after_echo,
     before_cut,
@@ -29,7 +29,6 @@ from kani.engines.whisper.engine import WhisperRecognizer
 from kani.engines.whisper.likely_languages import LANGUAGES, LikelyLanguages
 from kani.engines.whisper.plausibility import MAX_TOKENS, TokenLimits, echoes
 from kani.engines.whisper.scripts import TokenScripts, is_latinised, scripts_of
-from kani.runtime import weights
 from kani.runtime.recognition.local_agreement import HypothesisWord
 from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.transcript import is_loop, is_repetitive
@@ -221,9 +220,8 @@ def test_cut_off_answer_ends_with_its_last_whole_sentence(text: str, kept: str, 
 
 
 @pytest.fixture(scope="module")
-def tokenizer(empty_cache: Path) -> tokenizers.Tokenizer:
-    (file,) = (weight for weight in weights.WHISPER_BASE if weight.name.endswith("tokenizer.json"))
-    return tokenizers.Tokenizer.from_buffer(weights.load(file, models_dir=None, cache_dir=empty_cache))
+def tokenizer() -> tokenizers.Tokenizer:
+    return tokenizers.Tokenizer.from_file(str(BASE / "tokenizer.json"))
 
 
 @pytest.fixture(scope="module")

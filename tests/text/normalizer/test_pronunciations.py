@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kani.core.engine import Reading
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani_text.lexicon import Lexicon
@@ -105,7 +106,7 @@ async def test_only_engines_that_read_by_espeak_have_them(
     tmp_path: Path, by_espeak: bool, normalized: bool, said: str
 ) -> None:
     engine = ToneEngine()
-    engine.info = replace(engine.info, reads_by_espeak=by_espeak)
+    engine.info = replace(engine.info, reading=Reading(by_espeak=by_espeak))
     async with serving(engine, tmp_path) as service:
         await speak(service, "Skype", replace(SPANISH, normalize=normalized))
     assert engine.words == [said]

@@ -104,12 +104,13 @@ def with_checkpoints(info: EngineInfo, checkpoints: Sequence[CheckpointFiles]) -
         return info
     defaults = {language: files.default_voice(language) for language, files in named.items()}
     others = [voice for voice in info.voices if primary(voice.language) not in named]
+    accented = {tag: ids for tag, ids in info.voice_rules.accented.items() if tag not in named}
+    networks = {language: files.name for language, files in named.items()}
     return replace(
         info,
         voices=(*others, *(v for files in checkpoints for v in files.voices)),
         default_voices={**info.default_voices, **defaults},
-        accented={language: ids for language, ids in info.accented.items() if language not in named},
-        networks={language: files.name for language, files in named.items()},
+        voice_rules=replace(info.voice_rules, accented=accented, networks=networks),
         light=_without(info.light, named) if info.light else None,
     )
 

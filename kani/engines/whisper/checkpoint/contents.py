@@ -10,7 +10,7 @@ from typing import Any
 
 from kani.engines.whisper.checkpoint.layout import Layout, read_layout
 from kani.runtime.errors import CheckpointError
-from kani.runtime.weights import matches_its_name
+from kani.runtime.model_names import matches_its_name
 from kani_text.foreign.files import read_regular
 
 MODEL, CONFIG, TOKENIZER = "model.bin", "config.json", "tokenizer.json"

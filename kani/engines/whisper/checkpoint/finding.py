@@ -1,23 +1,49 @@
-"""Finds the folder of the checkpoint that the settings name, fetched from a model hub if it may be."""
+"""Finds the checkpoint that the settings name, fetched if it may be, or the base that the package brings."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 from pathlib import Path
 
 from kani.engines.whisper.checkpoint.contents import CONFIG, MODEL, TOKENIZER
+from kani.runtime.errors import CheckpointError
 from kani.runtime.model_names import local_path, short_name
 
 _FILES = (MODEL, CONFIG, TOKENIZER, "vocabulary.*")
 
 log = logging.getLogger(__name__)
 
+BASE = Path(__file__).parents[1] / "data"
+ORIGIN, VOCABULARY = "ORIGIN.txt", "vocabulary.txt"
+
+_LISTED = re.compile(r"^([0-9a-f]{64}) +\d+ +(\S+)$", re.MULTILINE)
+_BROKEN = "Whisper base is missing or broken (%s): restore kani/engines/whisper/data/ from the repository"
+
+
+def read_base() -> dict[str, bytes | Path]:
+    """Return the files as ``Contents.files`` has them, if they have the checksums of ORIGIN.txt.
+
+    Raises CheckpointError with the cure. Blocks.
+    """
+    files = dict[str, bytes | Path]()
+    try:
+        for sha256, name in _LISTED.findall((BASE / ORIGIN).read_text(encoding="utf-8")):
+            with (BASE / name).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                    raise CheckpointError(_BROKEN % f"{name} fails its SHA-256")
+            files[name] = BASE / name if name == MODEL else (BASE / name).read_bytes()
+    except OSError as error:
+        raise CheckpointError(_BROKEN % error.strerror) from error
+    return files
+
 
 def find_checkpoint(model: str, *, models_dir: Path | None, cache_dir: Path, may_fetch: bool) -> Path:
     """Return the folder of a checkpoint. Raises CheckpointError with the cure. Blocks.
 
-    model: a folder, or a hub's ``OWNER/NAME[@REVISION]``; cache_dir: folder of fetched files; the others: as
-    for ``local_folder`` and for ``weights.load``.
+    model: a folder, or a hub's ``OWNER/NAME[@REVISION]``; models_dir: the user's folder, which is looked
+    at first; cache_dir: folder of fetched files; may_fetch: whether the network may be used.
     """
     if (folder := local_folder(model, models_dir)) is not None:
         return folder

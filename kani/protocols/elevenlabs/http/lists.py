@@ -143,7 +143,7 @@ def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[Ba
 async def _subscription(service: SpeechService) -> dict[str, Any]:
     """Return the account with its stored voices and whether an engine can clone voices."""
     stored = await asyncio.to_thread(service.store.list_reachable)
-    can_clone = any(engine.cloning != "none" for engine in service.engines)
+    can_clone = any(engine.cloning.kind != "none" for engine in service.engines)
     return SUBSCRIPTION | {"voice_slots_used": len(stored), "can_use_instant_voice_cloning": can_clone}
 
 

@@ -22,6 +22,7 @@ from kani.core.audio.prosody_filter import PAUSES_S
 from kani.core.errors import UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.session.budget import Share
+from kani.core.session.context import Terms
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.timing.characters import FormsClock, TimedCharacters, TimedForms
@@ -211,9 +212,7 @@ async def _open_speech(
             protocol=PROTOCOL,
             client=client_address(request),
             memory=memory,
-            low_latency=streamed,
-            max_text=len(line.text),
-            rate_limited=index == 0,
+            terms=Terms(low_latency=streamed, max_text=len(line.text), rate_limited=index == 0),
         )
 
     passages = [

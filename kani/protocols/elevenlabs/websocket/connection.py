@@ -12,6 +12,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from kani.core.errors import SpeechCancelled, SpeechError
 from kani.core.service import SpeechService
+from kani.core.session.context import Terms
 from kani.core.session.priority import SessionPriorities
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
@@ -167,8 +168,7 @@ class BaseConnection:
             protocol=PROTOCOL,
             client=self._client.address,
             memory=self._memory,
-            max_text=self._settings.max_text,
-            priorities=self._priorities,
+            terms=Terms(max_text=self._settings.max_text, priorities=self._priorities),
         )
 
     def _start_sending(

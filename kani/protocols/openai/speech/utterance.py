@@ -16,6 +16,7 @@ from starlette.requests import Request
 from kani.core.audio import synthetic_mark
 from kani.core.audio.prosody_filter import PAUSES_S
 from kani.core.service import SpeechService
+from kani.core.session.context import Terms
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.types import Boundary, SpeechChunk, SpeechRequest, TimedMark
@@ -70,9 +71,11 @@ async def open_utterance(
             protocol=PROTOCOL,
             client=client,
             memory=memory,
-            max_text=len(turn.text),
-            timeout_factor=max(1.0, len(turn.text) / USUAL_TEXT),
-            rate_limited=turn is turns[0],
+            terms=Terms(
+                max_text=len(turn.text),
+                timeout_factor=max(1.0, len(turn.text) / USUAL_TEXT),
+                rate_limited=turn is turns[0],
+            ),
         )
 
     pauses_s = [0.0, *(_pause_s(*pair, body.total_speed) for pair in pairwise(turns))]

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from kani.core.engine import EngineInfo, LightVoices
+from kani.core.engine import EngineInfo, LightVoices, VoiceRules
 from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.types import Pronunciation
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
@@ -138,15 +138,17 @@ def test_checkpoint_replaces_accent_and_voices(packed: PackFolder, tmp_path: Pat
         24_000,
         SHIPPED.all,
         {"en": "af_heart", "es": "ef_dora", "de": "if_sara", "nl": "if_sara"},
-        accented={"de": ("if_sara", "im_nicola"), "nl": ("if_sara", "im_nicola")},
-        mixes_voices=True,
+        VoiceRules({"de": ("if_sara", "im_nicola"), "nl": ("if_sara", "im_nicola")}, mixes=True),
         light=LightVoices({"af_heart": "en", "ef_dora": "es"}, 1, always=True),
     )
     info = with_checkpoints(own, found(**folders))
     ids = {voice.id for voice in info.voices}
     assert {"dm_martin", "df_eva", "af_x", "ef_dora", "if_sara"} <= ids and "af_heart" not in ids
     assert info.default_voices == {"en": "af_x", "es": "ef_dora", "de": "df_eva", "nl": "if_sara"}
-    assert info.accented.keys() == {"nl"} and info.networks == {"de": "de", "en": "en"}
+    assert info.voice_rules.accented.keys() == {"nl"} and info.voice_rules.networks == {
+        "de": "de",
+        "en": "en",
+    }
     assert info.light == LightVoices({"ef_dora": "es"}, 1, always=True)
     catalogue = VoiceCatalogue(tones(info), VoiceStore(tmp_path / "store"), None)
     # A voice of a checkpoint speaks nothing that only another network has.

@@ -275,8 +275,8 @@ def like(embedding: Embedding, text: str = TEXT) -> Segment:
 
 
 async def test_speech_is_embedded(engine: KokoroEngine, recording: Recording, embedding: Embedding) -> None:
-    assert engine.info.cloning == "nearest voice"
-    assert (embedding.engine, embedding.model) == ("kokoro", engine.info.embedding_model)
+    assert engine.info.cloning.kind == "nearest voice"
+    assert (embedding.engine, embedding.model) == ("kokoro", engine.info.cloning.model)
     assert set(embedding.similarity) == {"es", "en", "fr", "it", "pt"}
     for similarity in embedding.similarity.values():
         assert 0 < similarity.before <= similarity.now <= 1

@@ -19,9 +19,8 @@ from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.text.readers import missing_packages, reader_for, spoken_languages
 from kani.engines.kokoro.text.unspaced import dictionary
-from kani.engines.kokoro.text.unspaced.japanese import JapaneseReader
-from kani.engines.kokoro.text.unspaced.kana import symbols_of_kana
-from kani.engines.kokoro.text.unspaced.pinyin import symbols_of_syllable
+from kani.engines.kokoro.text.unspaced.chinese import symbols_of_syllable
+from kani.engines.kokoro.text.unspaced.japanese import JapaneseReader, symbols_of_kana
 from tests.support.kokoro import check_utterances
 from tests.support.tables import raw_rows
 

@@ -1,12 +1,11 @@
 """Checkpoints of Whisper in CTranslate2's format: with random weights, and the embedded base as a folder."""
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from kani.runtime import weights
+from kani.engines.whisper.checkpoint.finding import BASE, VOCABULARY
 
 Kind = Literal["multilingual", "large-v3", "english"]
 KINDS: tuple[Kind, ...] = ("multilingual", "large-v3", "english")
@@ -16,33 +15,19 @@ _TIMESTAMPS = 1501
 _LAST_TEXT, _CANTONESE = 50_256, 50_358
 
 
-def parts(name: str) -> list[Path]:
-    (weight,) = (each for each in weights.WHISPER_BASE if each.name.endswith(name))
-    found = []
-    for package, path in weight.parts:
-        spec = importlib.util.find_spec(package)
-        assert spec is not None and spec.submodule_search_locations is not None
-        found.append(Path(spec.submodule_search_locations[0], path))
-    return found
-
-
 def base_as_folder(folder: Path) -> Path:
     """Copy the embedded base; its vocabulary as JSON, as newer conversions have it."""
     folder.mkdir()
-    with (folder / "model.bin").open("wb") as file:
-        for part in parts("model.bin"):
-            with part.open("rb") as source:
-                shutil.copyfileobj(source, file)
-    for name in ("config.json", "tokenizer.json"):
-        shutil.copyfile(parts(name)[0], folder / name)
-    tokens = parts("vocabulary.txt")[0].read_text("utf-8").removesuffix("\n").split("\n")
+    for name in ("model.bin", "config.json", "tokenizer.json"):
+        shutil.copyfile(BASE / name, folder / name)
+    tokens = (BASE / VOCABULARY).read_text("utf-8").removesuffix("\n").split("\n")
     (folder / "vocabulary.json").write_text(json.dumps(tokens), "utf-8")
     return folder
 
 
 def tokenizer_of(kind: Kind) -> dict[str, Any]:
     """The tokenizer of the embedded base, its special tokens numbered as those of the kind."""
-    tokenizer: dict[str, Any] = json.loads(parts("tokenizer.json")[0].read_bytes())
+    tokenizer: dict[str, Any] = json.loads((BASE / "tokenizer.json").read_bytes())
     added, vocabulary = tokenizer["added_tokens"], tokenizer["model"]["vocab"]
     if kind == "english":
         vocabulary.pop("")

@@ -20,7 +20,7 @@ from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import RecognizedWord, Step
 from kani.core.transcriber import TranscriptionOptions
 from kani.engines.whisper.checkpoint.contents import read_contents
-from kani.engines.whisper.checkpoint.finding import find_checkpoint
+from kani.engines.whisper.checkpoint.finding import BASE, find_checkpoint
 from kani.engines.whisper.checkpoint.layout import Layout
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.engines.whisper.likely_languages import LANGUAGES
@@ -34,7 +34,6 @@ from tests.engines.whisper.checkpoint.random_checkpoint import (
     MELS,
     Kind,
     base_as_folder,
-    parts,
     random_checkpoint,
     tokenizer_of,
 )
@@ -156,7 +155,7 @@ def test_broken_checkpoint_is_refused(broken: Path, name: str, content: Broken, 
 @pytest.mark.heard
 async def test_vocabulary_may_be_a_text_and_files_of_the_cache_have_their_sha256(broken: Path) -> None:
     (broken / VOCABULARY).unlink()
-    shutil.copyfile(parts("vocabulary.txt")[0], broken / "vocabulary.txt")
+    shutil.copyfile(BASE / "vocabulary.txt", broken / "vocabulary.txt")
     contents = read_contents(broken)
     assert contents.layout == Layout(tokens=51_865, mels=80, width=32, layers=2, heads=2)
     assert contents.files[MODEL] == broken / MODEL
