@@ -1,7 +1,8 @@
 /** A book that is read: its cover and chapters, the place in it, and the audiobook that is made of it. */
 
+import { BookPlaces } from "./book-places.js";
 import { compose } from "./compose.js";
-import { button, find, style, tell } from "./element.js";
+import { find, style, tell } from "./element.js";
 import { complain } from "./failures.js";
 import { charactersOf, coverOf, history, keepPlace, places, shareRead } from "./history.js";
 import { clock, locale, number, percent, t, translate } from "./i18n.js";
@@ -10,7 +11,6 @@ import { inWords, server, ServerError } from "./server.js";
 import { Draft, Memory, remember } from "./storage.js";
 import { tellShown } from "./shown.js";
 import { sleepNoMore } from "./sleep.js";
-import { sentenceAt } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
 import { fill } from "./voices.js";
 import { saveFile } from "./wav.js";
@@ -19,8 +19,6 @@ import "./texts-book.js";
 /** As the server has it: a larger file need not be sent. */
 const MOST_MEBIBYTES = 64;
 const PLACE_EVERY_MS = 500;
-/** Places that a search shows, with so much of the text before and after. */
-const [MOST_FOUND, BEFORE, AFTER] = [30, 24, 60];
 /** Share of the work that is speaking; the rest writes the file. And seconds, and a share, of work that tell how long it takes. */
 const SPEAKING = 0.9;
 const [TELLING_S, TELLING] = [5, 0.01];
@@ -39,6 +37,10 @@ export class Book {
   /** The audiobook that is made: {book, manner, stop: an AbortController}, null for none; and id and manner of that, for a reload. */
   #making = null;
   #makes = new Memory("kani.making", () => sessionStorage);
+  #places = new BookPlaces((at, from) => this.#jump(t("book.jumped"), at, from), () => {
+    this.keepHeard();
+    return [this.#at, this.#from];
+  });
   /** Ends that the book that was closed can be brought back. */
   #closed = () => {};
 
@@ -58,7 +60,6 @@ export class Book {
     find("chapter").addEventListener("change", () => this.#use(Number(find("chapter").value)));
     find("book-menu").addEventListener("toggle", () => this.#shelve());
     find("book-shelf").addEventListener("change", async () => this.show(await history.find(find("book-shelf").value)));
-    find("book-search").addEventListener("input", () => this.#search());
     find("book-cover").addEventListener("error", () => (find("book-cover").hidden = true));
     // Something else is heard meanwhile.
     find("compose").addEventListener("submit", () => this.#closed());
@@ -115,8 +116,7 @@ export class Book {
     find("book-letter").textContent = [...title][0] ?? "";
     find("book-chapters").textContent = t("book.chapters", { title });
     find("chapter").replaceChildren(...chapters.map((_, n) => new Option("", String(n))));
-    find("book-search").value = "";
-    this.#search();
+    this.#places.open(entry);
     find("book-cover").hidden = !cover;
     if (cover) find("book-cover").src = coverOf({ cover });
     tell(find("book-state"), "");
@@ -130,22 +130,6 @@ export class Book {
   async #shelve() {
     const books = (await history.list()).filter(({ kind }) => kind === "book");
     fill(find("book-shelf"), [["", books.map((book) => [book.id, `${book.title} · ${percent(shareRead(book))}`])]], this.#book?.id);
-  }
-
-  /** Show the places that hold what is searched, each as a button that leads there. */
-  #search() {
-    const wanted = find("book-search").value.trim().toLowerCase();
-    const found = [];
-    for (const [n, { text }] of this.#book.chapters.entries()) {
-      const all = text.trim();
-      const lower = all.toLowerCase();
-      for (let at = lower.indexOf(wanted); wanted && at >= 0 && found.length < MOST_FOUND; at = lower.indexOf(wanted, at + wanted.length)) {
-        const words = `${n + 1} · …${all.slice(Math.max(0, at - BEFORE), at + AFTER)}…`;
-        found.push(button(words, () => this.#jump(t("book.jumped"), n, sentenceAt(all, at)), { className: "quiet", dir: "auto" }));
-      }
-    }
-    find("book-found").replaceChildren(...found);
-    tell(find("book-none"), wanted && !found.length ? t("book.none") : "");
   }
 
   /** Go to a place, from which the one before it can be brought back. */
