@@ -31,6 +31,14 @@ class UnreadableBook(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of a document, which is not spoken. source: its file, as the document refers to it."""
+
+    source: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """A paragraph, or a heading of ``level`` 1 to 6 (0: no heading)."""
 
@@ -38,6 +46,10 @@ class Block:
     level: int = 0
     anchors: tuple[str, ...] = ()
     """Names of the links' targets that are in it."""
+    emphases: tuple[tuple[int, int], ...] = ()
+    """Begin and end of each part of the text that is emphasized."""
+    pictures: tuple[Picture, ...] = ()
+    """Pictures before it. A block without text has only those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +58,25 @@ class Chapter:
 
     title: str
     paragraphs: tuple[str, ...]
+    emphases: tuple[tuple[int, int, int], ...] = ()
+    """What is emphasized: a paragraph's index, and begin and end in it."""
+    pictures: tuple[tuple[int, Picture], ...] = ()
+    """Pictures, each with the index of the paragraph that it stands before."""
+
+
+def chapter_of(title: str, blocks: Sequence[Block]) -> Chapter:
+    """Return a chapter of blocks of a document."""
+    paragraphs, emphases, pictures = list[str](), [], []
+    for block in blocks:
+        pictures += [(len(paragraphs), picture) for picture in block.pictures]
+        emphases += [(len(paragraphs), begin, end) for begin, end in block.emphases]
+        paragraphs += [block.text] if block.text else []
+    return Chapter(title, tuple(paragraphs), tuple(emphases), tuple(pictures))
 
 
 @dataclass(frozen=True, slots=True)
-class Cover:
-    """A picture: PNG (``codec`` png) or JPEG (mjpeg), with its size in pixels."""
+class Image:
+    """A picture's file, with its size in pixels. codec: "png", "mjpeg", "gif" or "webp"."""
 
     data: bytes
     codec: str
@@ -66,11 +92,14 @@ class Book:
     author: str
     language: str
     chapters: tuple[Chapter, ...]
-    cover: Cover | None = None
+    cover: Image | None = None
+    """PNG or JPEG."""
     start: int = 0
     """Index of the chapter that the text begins with, after a title page and the like."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Number of what is not read, by its kind: pages (without text), pictures, notes."""
+    images: Mapping[str, Image] = field(default_factory=dict)
+    """The pictures' files, by their sources."""
 
     @property
     def text(self) -> str:
@@ -125,12 +154,12 @@ def chapters_by_headings(blocks: Sequence[Block], title: str) -> tuple[Chapter, 
     """
     levels = Counter(block.level for block in blocks if block.level)
     level = min((level for level, count in levels.items() if count > 1), default=0)
-    found: list[tuple[str, list[str]]] = [(title, [])]
+    found: list[tuple[str, list[Block]]] = [(title, [])]
     for block in blocks:
         if block.level and (block.level == level or (block.level < level and len(found) > 1)):
             found.append((block.text, []))
-        found[-1][1].append(block.text)
-    return tuple(Chapter(line(name), tuple(texts)) for name, texts in found if texts)
+        found[-1][1].append(block)
+    return tuple(chapter_of(line(name), parts) for name, parts in found if any(each.text for each in parts))
 
 
 def book_language(book: Book, spoken: Set[str]) -> str | None:

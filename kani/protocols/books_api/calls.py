@@ -43,12 +43,19 @@ def call_group() -> CallGroup:
     )
     about = text(f"Name of the file, which ends with one of {', '.join(ENDINGS)}.", longest=MAX_NAME)
     name = Parameter("name", about, required=True)
-    chapter = fields("", title=text(), text=text("Paragraphs, with an empty line between two."))
-    cover = nullable(fields("", type=text("image/png or image/jpeg."), data=text("Base64.")))
-    read = {"chapters": items(chapter), "start": whole("Of the chapter that the text begins with.")}
+    place, length = whole("UTF-16 code units of the text before it."), whole("Pixels.")
+    picture = fields("", at=place, image=whole(), description=text(), width=length, height=length)
+    shown = {"emphases": items(items(place)), "pictures": items(picture)}
+    chapter = fields("", title=text(), text=text("Paragraphs, with an empty line between two."), **shown)
+    image = fields("", type=text("image/png or image/jpeg."), data=text("Base64."))
+    read = {
+        "images": items(image),
+        "chapters": items(chapter),
+        "start": whole("Of the chapter that the text begins with."),
+    }
     kinds = ("pages", "pictures", "notes")
     read["left_out"] = fields("Number of what is not read.", **{kind: whole() for kind in kinds})
-    book = fields("", title=text(), author=text(), language=text("BCP 47."), cover=cover, **read)
+    book = fields("", title=text(), author=text(), language=text("BCP 47."), cover=nullable(image), **read)
     manner = query(
         format=choice([ending[1:] for ending in audio_file.ENDINGS], "Of the audiobook.", default="m4b"),
         voice=text("Id of a voice; the language's own where it is not given."),
