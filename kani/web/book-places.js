@@ -3,7 +3,7 @@
 import { button, find, make, tell } from "./element.js";
 import { number, percent, t } from "./i18n.js";
 import { Memory } from "./storage.js";
-import { sentenceAfter, sentenceAt } from "./subtitles.js";
+import { sentenceAt } from "./subtitles.js";
 import { saveFile } from "./wav.js";
 
 /** Places of a search that are shown at once, and those that are looked for; and so much of the text before and after each. */
@@ -90,7 +90,7 @@ export class BookPlaces {
   #mark() {
     const [at, from] = this.#place();
     const { text } = this.#book.chapters[at];
-    const words = text.slice(from, Math.min(sentenceAfter(text, from), from + LONGEST_WORDS)).trim();
+    const [words] = text.slice(from, from + LONGEST_WORDS).split("\n", 1);
     const isHere = (mark) => mark.at === at && mark.from === from;
     keepNotes(this.#book.id, ({ marks = [] }) => ({ marks: (marks.some(isHere) ? marks : [...marks, { at, from, words, note: "" }]).slice(-MOST_MARKS) }));
     this.#show(isHere);

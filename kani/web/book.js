@@ -2,7 +2,7 @@
 
 import { BookPlaces } from "./book-places.js";
 import { compose } from "./compose.js";
-import { find, style, tell } from "./element.js";
+import { find, make, style, tell } from "./element.js";
 import { complain } from "./failures.js";
 import { charactersOf, coverOf, history, keepPlace, places, shareRead } from "./history.js";
 import { clock, locale, number, percent, t, translate } from "./i18n.js";
@@ -63,8 +63,13 @@ export class Book {
     find("book-cover").addEventListener("error", () => (find("book-cover").hidden = true));
     // Something else is heard meanwhile.
     find("compose").addEventListener("submit", () => this.#closed());
+    playback.stage.rich = (text) => (this.#book && text === this.#text ? richOf(this.#book, this.#at) : {});
     remember(find("book-size"), "kani.text-size", (size) => {
       document.documentElement.style.setProperty("--size", size);
+      playback.stage.follow();
+    });
+    for (const name of ["face", "space", "page"]) remember(find(`book-${name}`), `kani.text-${name}`, (value) => {
+      document.documentElement.dataset[name] = value;
       playback.stage.follow();
     });
     setInterval(() => this.#book && this.#tellPlace(), PLACE_EVERY_MS);
@@ -79,7 +84,8 @@ export class Book {
     const read = await server.readBook(file).catch(inWords((words) => this.#file === file && complain(words)));
     if (this.#file === file) playback.stage.say("");
     if (!read || this.#file !== file) return;
-    const entry = { ...read, kind: "book", id: `book:${file.name}:${file.size}`, time: Date.now(), file };
+    const images = (read.images ?? []).map(({ type, data }) => new Blob([Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0))], { type }));
+    const entry = { ...read, images, kind: "book", id: `book:${file.name}:${file.size}`, time: Date.now(), file };
     this.show(entry);
     const what = Object.entries(read.left_out ?? {}).map(([kind, n]) => t(`book.${kind}`, { n: number(n) })).join(", ");
     tell(find("book-state"), what && t("book.left_out", { what }));
@@ -338,6 +344,20 @@ export class Book {
       }
     }
   }
+}
+
+/** What is emphasized in a chapter, and its pictures, each with its description below, unless that follows anyway. */
+function richOf({ chapters, images = [] }, at) {
+  const { text, emphases, pictures = [] } = chapters[at];
+  const shown = pictures.filter(({ image }) => images[image]).map(({ at: place, image, description, width, height }) => {
+    const src = URL.createObjectURL(images[image]);
+    const picture = make("img", { src, alt: description, width, height, onload: () => URL.revokeObjectURL(src) });
+    picture.style.setProperty("--shape", String(width / height));
+    const element = make("span", { className: "picture" }, picture);
+    if (!text.startsWith(description, place)) element.dataset.told = description;
+    return { at: place, element };
+  });
+  return { emphases, pictures: shown };
 }
 
 /** The letters and digits of a heading, which a table of contents may part in another way. */
