@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
@@ -19,6 +19,7 @@ import msgspec
 from kani.books.book import Book, Chapter, Image, UnreadableBook
 from kani.books.cover import read_cover
 from kani.books.reading import read_book
+from kani_text.dialogue import dialogue
 
 UNREADABLE, UNWRITABLE = 3, 4
 
@@ -85,6 +86,7 @@ class _Chapter(msgspec.Struct, omit_defaults=True):
     text: str
     emphases: list[tuple[int, int]] = []
     pictures: list[_Picture] = []
+    dialogue: list[tuple[int, int]] = []
 
 
 class _Book(msgspec.Struct):
@@ -103,7 +105,7 @@ def as_json(book: Book) -> bytes:
 
     Places are counted in UTF-16, as JavaScript does.
     """
-    chapters = [_chapter(each, book.images) for each in book.chapters]
+    chapters = [_chapter(each, book) for each in book.chapters]
     cover = _image(book.cover) if book.cover else None
     facts = (book.title, book.author, book.language, cover, chapters, book.start, dict(book.left_out))
     return msgspec.json.encode(_Book(*facts, list(map(_image, book.images.values()))))
@@ -113,19 +115,22 @@ def _image(image: Image) -> _Image:
     return _Image(_TYPES[image.codec], image.data)
 
 
-def _chapter(chapter: Chapter, images: Mapping[str, Image]) -> _Chapter:
-    text, numbers = _BETWEEN.join(chapter.paragraphs), {name: number for number, name in enumerate(images)}
+def _chapter(chapter: Chapter, book: Book) -> _Chapter:
+    text, images, numbers = _BETWEEN.join(chapter.paragraphs), book.images, list(book.images)
     begins = [0, *accumulate(len(each) + len(_BETWEEN) for each in chapter.paragraphs)]
     units = _units(text)
     emphases = [
         (units(begins[each] + first), units(begins[each] + last)) for each, first, last in chapter.emphases
     ]
     pictures = [
-        _Picture(units(begins[at]), numbers[name], each.description, images[name].width, images[name].height)
+        _Picture(
+            units(begins[at]), numbers.index(name), each.description, images[name].width, images[name].height
+        )
         for at, each in chapter.pictures
         if (name := each.source) in images
     ]
-    return _Chapter(chapter.title, text, emphases, pictures)
+    said = [(units(begin), units(end)) for begin, end in dialogue(text, book.language)]
+    return _Chapter(chapter.title, text, emphases, pictures, said)
 
 
 def _units(text: str) -> Callable[[int], int]:

@@ -1,5 +1,6 @@
 /** A book that is read: its cover and chapters, the place in it, and the audiobook that is made of it. */
 
+import { BookCast } from "./book-cast.js";
 import { BookPlaces } from "./book-places.js";
 import { compose } from "./compose.js";
 import { find, make, style, tell } from "./element.js";
@@ -40,6 +41,12 @@ export class Book {
   #places = new BookPlaces((at, from) => this.#jump(t("book.jumped"), at, from), () => {
     this.keepHeard();
     return [this.#at, this.#from];
+  });
+  #cast = new BookCast(() => this.#at, () => {
+    const aloud = this.#isHeard();
+    this.keepHeard();
+    playback.stop();
+    if (this.reads(compose.choice)) this.#begin(aloud);
   });
   /** Ends that the book that was closed can be brought back. */
   #closed = () => {};
@@ -123,6 +130,7 @@ export class Book {
     find("book-chapters").textContent = t("book.chapters", { title });
     find("chapter").replaceChildren(...chapters.map((_, n) => new Option("", String(n))));
     this.#places.open(entry);
+    this.#cast.open(entry);
     find("book-cover").hidden = !cover;
     if (cover) find("book-cover").src = coverOf({ cover });
     tell(find("book-state"), "");
@@ -180,6 +188,9 @@ export class Book {
     const { id, title, chapters } = this.#book;
     return { text, before: this.#text.slice(0, -text.length), book: id, title, chapter: chapters[this.#at].title || String(this.#at + 1) };
   }
+
+  /** The turns of voices in a text, if it is what is left of the chapter. */
+  turnsOf = (text) => (this.#book && this.#text.endsWith(text) && this.reads(compose.choice) ? this.#cast.turnsOf(text) : []);
 
   /** What a lock screen shows of a chapter that is heard: its name, and the author and cover of the book that is open. */
   told({ book, title, chapter }) {

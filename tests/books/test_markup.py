@@ -158,7 +158,10 @@ def test_emphasis_is_kept_beside_the_text() -> None:
     html = """<p>It <i>was <em>so</em></i> , <span class="x italic">very </span> good<sup><i>1</i></sup>
       and <b>big</b>.<i>Open</p><h2>A <em>title</em></h2><p>a<a href="#n"><i>2</i></a> b</p>"""
     first, title, last = read_html(html.encode())[0]
-    assert first.text == "It was so , very good and big.Open" and (title.text, last.text) == ("A title", "a b")
+    assert first.text == "It was so , very good and big.Open" and (title.text, last.text) == (
+        "A title",
+        "a b",
+    )
     assert [first.text[begin:end] for begin, end in first.emphases] == ["was so", "very "]
     assert title.emphases == last.emphases == ()
 

@@ -7,6 +7,8 @@ from kani.books.book import ENDINGS
 from kani.core.request import RANGES
 from kani.protocols.books_api.audiobooks import MAX_CHARACTERS
 from kani.protocols.books_api.files import MAX_BYTES, MAX_NAME
+from kani.protocols.books_api.speakers import MAX_NAME as MAX_SPEAKER_NAME
+from kani.protocols.books_api.speakers import Chapter
 from kani.protocols.shared.calls.bodies import QUOTATIONS
 from kani.protocols.shared.calls.call import (
     BINARY,
@@ -28,12 +30,14 @@ from kani.protocols.shared.calls.schemas import (
     mapping,
     nullable,
     number,
+    struct,
     text,
     whole,
 )
 
 PATH = "/v1/books"
 AUDIO_PATH = f"{PATH}/audio"
+SPEAKERS_PATH = f"{PATH}/speakers"
 
 
 def call_group() -> CallGroup:
@@ -45,7 +49,7 @@ def call_group() -> CallGroup:
     name = Parameter("name", about, required=True)
     place, length = whole("UTF-16 code units of the text before it."), whole("Pixels.")
     picture = fields("", at=place, image=whole(), description=text(), width=length, height=length)
-    shown = {"emphases": items(items(place)), "pictures": items(picture)}
+    shown = {"emphases": items(items(place)), "pictures": items(picture), "dialogue": items(items(place))}
     chapter = fields("", title=text(), text=text("Paragraphs, with an empty line between two."), **shown)
     image = fields("", type=text("image/png or image/jpeg."), data=text("Base64."))
     read = {
@@ -64,6 +68,8 @@ def call_group() -> CallGroup:
         speed=number("", RANGES["speed"]),
         emotion=text(),
     )
+    person = fields("", name=text(longest=MAX_SPEAKER_NAME), gender=text('"female", "male" or "".'))
+    lines = items(nullable(whole()), "For each part of the dialogue the index of its speaker, null for none.")
     body = Body(BINARY, "@book.epub", "application/octet-stream")
     events = (
         'Events, such as `data: {"stage": "speaking", "share": 0.4, "kept": 0.38, "place": "chapter 2"}`; '
@@ -82,6 +88,14 @@ def call_group() -> CallGroup:
                 about="Nothing of it is kept.",
                 parameters=(name,),
                 body=body,
+                errors=(400, 503),
+            ),
+            Call(
+                f"POST {SPEAKERS_PATH}",
+                "Propose who speaks",
+                json_answer("As the language model has it.", fields("", speakers=items(person), lines=lines)),
+                about="Needs a language model (`--llm`).",
+                body=Body(struct(Chapter), {"text": "“Come in,” said Tom.", "language": "en"}),
                 errors=(400, 503),
             ),
             Call(

@@ -76,7 +76,13 @@ async def test_epub_has_its_pictures_where_they_stand(client: httpx2.AsyncClient
       <figcaption>A <i>map</i></figcaption></figure><p><img src="../p.png" alt=""/></p></body></html>"""
     away = "".join(
         f'<img src="{source}"/>'
-        for source in ("../q.svg", "https://example.com/a.png", "../../../x.png", "data:image/png,", "../dot.png")
+        for source in (
+            "../q.svg",
+            "https://example.com/a.png",
+            "../../../x.png",
+            "data:image/png,",
+            "../dot.png",
+        )
     )
     files = {
         "OEBPS/text/one.xhtml": shown,

@@ -1,0 +1,135 @@
+/** Voices of a story: what is said in it has a voice of its own, and each person may have one. */
+
+import { notesOf, keepNotes } from "./book-places.js";
+import { compose } from "./compose.js";
+import { button, find, make, tell } from "./element.js";
+import { expected } from "./failures.js";
+import { locale, t } from "./i18n.js";
+import { sample } from "./sample.js";
+import { server, ServerError } from "./server.js";
+import { fill, isNatural, primary, voiceGroups } from "./voices.js";
+import { SPEAKABLE } from "./words.js";
+
+/** Characters of what a sample says. */
+const LONGEST_SAMPLE = 200;
+
+export class BookCast {
+  #book = null;
+  #at;
+  #before = "";
+
+  /** @param {() => number} at the chapter @param {() => void} changed called when another voice speaks */
+  constructor(at, changed) {
+    this.#at = at;
+    find("book-show-cast").addEventListener("click", () => this.#show());
+    find("cast-ask").addEventListener("click", () => this.#ask());
+    find("book-cast-close").addEventListener("click", () => find("book-cast").close());
+    find("book-cast").addEventListener("close", () => {
+      sample.stop();
+      if (JSON.stringify(this.#cast) !== this.#before) changed();
+    });
+    find("cast-lines").addEventListener("toggle", () => find("cast-lines").open && this.#showLines());
+  }
+
+  /** Take another book. */
+  open = (book) => (this.#book = book);
+
+  /** What was chosen: voice: of what is said; voices: of persons, by their names; lines: by chapter who says each part, "" for nobody known. */
+  get #cast() {
+    const { voice = "", voices = {}, lines = {} } = notesOf(this.#book.id).object.cast ?? {};
+    return { voice, voices, lines };
+  }
+
+  #keep(changed) {
+    keepNotes(this.#book.id, () => ({ cast: { ...this.#cast, ...changed } }));
+  }
+
+  get #chapter() {
+    return this.#book.chapters[this.#at()];
+  }
+
+  /** The turns of a text that the chapter ends with: {from, to, voice}, "" for the narrator's; none where one voice reads. */
+  turnsOf(text) {
+    const { voice, voices, lines } = this.#cast;
+    const { text: whole, dialogue = [] } = this.#chapter;
+    const places = dialogue.flatMap(([from, to], n) => [[from, voices[lines[this.#at()]?.[n]] || voice], [to, ""]]);
+    const turns = [];
+    for (const [n, [begin, own]] of [[0, ""], ...places].entries()) {
+      const [from, to] = [begin, places[n]?.[0] ?? whole.length].map((place) => Math.max(0, place - whole.length + text.length));
+      const last = turns.at(-1);
+      if (last && (last.voice === own || !SPEAKABLE.test(text.slice(from, to)))) last.to = to;
+      else if (to > from) turns.push({ from, to, voice: own });
+    }
+    return turns.some(({ voice: own }) => own) ? turns : [];
+  }
+
+  async #show() {
+    this.#before = JSON.stringify(this.#cast);
+    tell(find("cast-state"), "");
+    this.#showPersons();
+    find("book-cast").showModal();
+    find("cast-ask").hidden = !(await server.health().catch(expected([ServerError], () => null)))?.chat_model;
+  }
+
+  /** Show who has a voice, and the lines of the chapter if they are unfolded. */
+  #showPersons() {
+    const { voice, voices, lines } = this.#cast;
+    const { text, dialogue = [] } = this.#chapter;
+    const said = (n) => text.slice(...(dialogue[n] ?? dialogue[0] ?? [0])).slice(0, LONGEST_SAMPLE);
+    const rows = Object.entries(voices).map(([name, own]) => this.#row(name, own, t("cast.dialogue"), said(lines[this.#at()]?.indexOf(name)), (chosen) => this.#keep({ voices: { ...this.#cast.voices, [name]: chosen } })));
+    const all = this.#row(t("cast.dialogue"), voice, t("cast.narrator"), said(0), (chosen) => this.#keep({ voice: chosen }));
+    find("cast-list").replaceChildren(all, ...rows);
+    find("cast-lines").hidden = !rows.length || !dialogue.length;
+    if (find("cast-lines").open) this.#showLines();
+  }
+
+  /** A person with a voice; none: whose voice it is where none is chosen; said: something for a sample. */
+  #row(name, voice, none, said, choose) {
+    const select = make("select");
+    const language = compose.tongue;
+    fill(select, [["", [["", none]]], ...voiceGroups(compose.voices, primary(language))], voice);
+    select.addEventListener("change", () => choose(select.value));
+    const hear = button("▶", () => {
+      if (sample.sounds) return sample.stop();
+      const own = select.value || this.#cast.voice || compose.speaking || compose.own(language);
+      return sample.hear(server.speech({ text: said, voice: own, speed: 1 })).catch(expected([DOMException, ServerError], ({ words = t("kept.unplayable") }) => tell(find("cast-state"), words)));
+    }, { className: "quiet", ariaLabel: `${t("kept.play")}: ${name}` });
+    return make("li", {}, make("label", {}, make("span", { textContent: name, dir: "auto" }), select), hear);
+  }
+
+  /** Show what is said in the chapter, each line with who says it. */
+  #showLines() {
+    const { text, dialogue = [] } = this.#chapter;
+    const { voices, lines } = this.#cast;
+    const at = this.#at();
+    find("cast-said").replaceChildren(...dialogue.map(([from, to], n) => {
+      const select = make("select");
+      fill(select, [["", [["", t("cast.dialogue")], ...Object.keys(voices).map((name) => [name, name])]]], lines[at]?.[n] ?? "");
+      select.addEventListener("change", () => this.#keep({ lines: { ...this.#cast.lines, [at]: dialogue.map((_, one) => (one === n ? select.value : (this.#cast.lines[at]?.[one] ?? ""))) } }));
+      return make("li", {}, make("label", {}, make("span", { textContent: text.slice(from, to), dir: "auto" }), select));
+    }));
+  }
+
+  /** Have the language model propose who says what in the chapter; who is new gets a voice that nobody has. */
+  async #ask() {
+    const at = this.#at();
+    find("cast-ask").disabled = true;
+    tell(find("cast-state"), t("cast.asking"));
+    const { voice, voices, lines } = this.#cast;
+    const asked = { text: this.#chapter.text, language: this.#book.language, known: Object.keys(voices) };
+    const told = await server.speakers(asked).catch(expected([ServerError], ({ words }) => tell(find("cast-state"), words)));
+    find("cast-ask").disabled = false;
+    if (!told) return;
+    const taken = [compose.speaking, voice, ...Object.values(voices)];
+    const able = compose.voices.filter((one) => primary(one.language) === primary(this.#book.language || locale) && (isNatural(one) || !compose.voices.some(isNatural)));
+    const given = {};
+    for (const { name, gender } of told.speakers.filter((one) => !(one.name in voices))) {
+      const fitting = able.filter((one) => !gender || !one.gender || one.gender === gender);
+      given[name] = (fitting.find(({ id }) => !taken.includes(id)) ?? fitting[0])?.id ?? "";
+      taken.push(given[name]);
+    }
+    this.#keep({ voices: { ...voices, ...given }, lines: { ...lines, [at]: told.lines.map((n) => told.speakers[n]?.name ?? "") } });
+    tell(find("cast-state"), t("cast.proposed"));
+    this.#showPersons();
+  }
+}
