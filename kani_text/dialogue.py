@@ -10,8 +10,8 @@ from kani_text.writing import ENDING_MARKS
 
 _OTHERS = "([（［【《〈『"
 """Marks around what nobody says: brackets, and the titles of books."""
-# A quotation ends with its paragraph if the next one opens it again. An apostrophe may look like a single mark:
-# a quotation in single ones ends after another mark.
+# A quotation ends with its paragraph if the next one opens it again. Single marks look like apostrophes: what
+# is between them ends with another mark.
 _QUOTATION = re.compile(
     rf"(?<!\w)‘(?:[^‘\n]*?[{re.escape(ENDING_MARKS)}—–-]’(?!\w)|[^‘’\n]*(?=\n+‘))|"
     + "|".join(
@@ -30,7 +30,7 @@ _BEFORE = tuple(",:—–-、。：，！？")
 def dialogue(text: str, language: str = "") -> list[tuple[int, int]]:
     """Return begin and end of each part of a text that a person says, with its quotation marks, in order.
 
-    A quoted word or title is none: what is said ends with a mark, and begins as a sentence or goes on with one.
+    A quoted word or title is none: what is said ends with a mark, and begins a sentence or goes on with one.
     language: of the text (BCP 47), "" if unknown.
     """
     found = []

@@ -11,12 +11,11 @@ import sys
 from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import accumulate
 from pathlib import Path
 
 import msgspec
 
-from kani.books.book import Book, Chapter, Image, UnreadableBook
+from kani.books.book import BETWEEN, Book, Chapter, Image, UnreadableBook
 from kani.books.cover import read_cover
 from kani.books.reading import read_book
 from kani_text.dialogue import dialogue
@@ -64,7 +63,6 @@ def limit_resources() -> None:
             resource.setrlimit(kind, (most, most))
 
 
-_BETWEEN = "\n\n"
 _TYPES = {"png": "image/png", "mjpeg": "image/jpeg"}
 
 
@@ -73,19 +71,11 @@ class _Image(msgspec.Struct):
     data: bytes  # base64 in JSON
 
 
-class _Picture(msgspec.Struct):
-    at: int
-    image: int
-    description: str
-    width: int
-    height: int
-
-
 class _Chapter(msgspec.Struct, omit_defaults=True):
     title: str
     text: str
     emphases: list[tuple[int, int]] = []
-    pictures: list[_Picture] = []
+    pictures: list[dict[str, str | int]] = []
     dialogue: list[tuple[int, int]] = []
 
 
@@ -116,20 +106,18 @@ def _image(image: Image) -> _Image:
 
 
 def _chapter(chapter: Chapter, book: Book) -> _Chapter:
-    text, images, numbers = _BETWEEN.join(chapter.paragraphs), book.images, list(book.images)
-    begins = [0, *accumulate(len(each) + len(_BETWEEN) for each in chapter.paragraphs)]
+    text, numbers = BETWEEN.join(chapter.paragraphs), {name: at for at, name in enumerate(book.images)}
     units = _units(text)
-    emphases = [
-        (units(begins[each] + first), units(begins[each] + last)) for each, first, last in chapter.emphases
+    emphases, said = (
+        [(units(begin), units(end)) for begin, end in each]
+        for each in (chapter.emphases, dialogue(text, book.language))
+    )
+    pictures: list[dict[str, str | int]] = [
+        {"at": units(at), "image": numbers[name], "description": told}
+        | {"width": image.width, "height": image.height}
+        for at, (name, told) in chapter.pictures
+        if (image := book.images.get(name))
     ]
-    pictures = [
-        _Picture(
-            units(begins[at]), numbers.index(name), each.description, images[name].width, images[name].height
-        )
-        for at, each in chapter.pictures
-        if (name := each.source) in images
-    ]
-    said = [(units(begin), units(end)) for begin, end in dialogue(text, book.language)]
     return _Chapter(chapter.title, text, emphases, pictures, said)
 
 
@@ -142,7 +130,7 @@ def _units(text: str) -> Callable[[int], int]:
 def from_json(content: bytes) -> Book:
     """Return the book that ``as_json`` has written."""
     book = msgspec.json.decode(content, type=_Book)
-    chapters = tuple(Chapter(each.title, tuple(each.text.split(_BETWEEN))) for each in book.chapters)
+    chapters = tuple(Chapter(each.title, tuple(each.text.split(BETWEEN))) for each in book.chapters)
     cover = read_cover(book.cover.data) if book.cover else None
     return Book(book.title, book.author, book.language, chapters, cover, book.start, book.left_out)
 

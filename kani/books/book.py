@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from kani_text.language_detection import detect
@@ -18,6 +18,9 @@ SUBTITLES = ("srt", "vtt")
 MAX_CHARACTERS = 20_000_000
 """Characters of a book: the longest novels have some ten million."""
 
+BETWEEN = "\n\n"
+"""Between two paragraphs of a text."""
+
 MAX_CHAPTERS = 2_000
 MAX_TITLE = 200
 """Characters of a title or a name; what is longer is cut."""
@@ -30,12 +33,8 @@ class UnreadableBook(ValueError):
     """A file that is no readable book; ``str()`` names the file's fault and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture of a document, which is not spoken. source: its file, as the document refers to it."""
-
-    source: str
-    description: str
+Picture = tuple[str, str]
+"""A picture of a document, which is not spoken: its file, as the document names it, and its description."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +57,27 @@ class Chapter:
 
     title: str
     paragraphs: tuple[str, ...]
-    emphases: tuple[tuple[int, int, int], ...] = ()
-    """What is emphasized: a paragraph's index, and begin and end in it."""
+    emphases: tuple[tuple[int, int], ...] = ()
+    """Begin and end of what is emphasized in the paragraphs, joined by ``BETWEEN``."""
     pictures: tuple[tuple[int, Picture], ...] = ()
-    """Pictures, each with the index of the paragraph that it stands before."""
+    """Pictures, and where they stand in that text."""
 
 
-def chapter_of(title: str, blocks: Sequence[Block]) -> Chapter:
+def chapter_of(title: str, blocks: Iterable[Block]) -> Chapter:
     """Return a chapter of blocks of a document."""
-    paragraphs, emphases, pictures = list[str](), [], []
+    paragraphs, emphases, pictures, at = list[str](), list[tuple[int, int]](), list[tuple[int, Picture]](), 0
     for block in blocks:
-        pictures += [(len(paragraphs), picture) for picture in block.pictures]
-        emphases += [(len(paragraphs), begin, end) for begin, end in block.emphases]
-        paragraphs += [block.text] if block.text else []
+        pictures += [(at, picture) for picture in block.pictures]
+        if block.text:
+            paragraphs.append(block.text)
+            emphases += [(at + begin, at + end) for begin, end in block.emphases]
+            at += len(block.text + BETWEEN)
     return Chapter(title, tuple(paragraphs), tuple(emphases), tuple(pictures))
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture's file, with its size in pixels. codec: "png", "mjpeg", "gif" or "webp"."""
+    """A picture: PNG (``codec`` png) or JPEG (mjpeg), with its size in pixels."""
 
     data: bytes
     codec: str
@@ -93,7 +94,6 @@ class Book:
     language: str
     chapters: tuple[Chapter, ...]
     cover: Image | None = None
-    """PNG or JPEG."""
     start: int = 0
     """Index of the chapter that the text begins with, after a title page and the like."""
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class Book:
     @property
     def text(self) -> str:
         """All paragraphs."""
-        return "\n\n".join(paragraph for chapter in self.chapters for paragraph in chapter.paragraphs)
+        return BETWEEN.join(paragraph for chapter in self.chapters for paragraph in chapter.paragraphs)
 
     @property
     def characters(self) -> int:

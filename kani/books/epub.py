@@ -9,6 +9,7 @@ import logging
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
@@ -16,7 +17,7 @@ from xml.etree.ElementTree import Element, tostring
 
 from kani.books import xml_tree
 from kani.books.archive import ENCRYPTED, Archive
-from kani.books.book import Block, Book, Chapter, Image, Picture, UnreadableBook, chapter_of, line
+from kani.books.book import Block, Book, Chapter, Image, UnreadableBook, chapter_of, line
 from kani.books.cover import MAX_BYTES, read_cover
 from kani.books.markup import read_html
 
@@ -85,7 +86,9 @@ def _read(archive: Archive, fallback: str) -> Book:
     contents = _contents(archive, package, items)
     start = _start(archive, package, items, posixpath.dirname(package_name))
     chapters = list(_chapters(archive, _spine(package, items), contents, start, title))
-    images, left_out = _images(archive, (each for chapter, _ in chapters for _, each in chapter.pictures))
+    images, left_out = _images(
+        archive, (name for chapter, _ in chapters for _, (name, _) in chapter.pictures)
+    )
     told = (number for number, (_, place) in enumerate(chapters) if place == "start")
     text = (number for number, (_, place) in enumerate(chapters) if place != "front")
     return Book(
@@ -246,25 +249,18 @@ def _chapters(
 
 def _with_sources(archive: Archive, folder: str, block: Block) -> Block:
     """Return a block in whose pictures the archive's files are named."""
-    places = [(each, _place(archive, folder, each.source)) for each in block.pictures]
-    return replace(
-        block, pictures=tuple(Picture(place[0], each.description) for each, place in places if place)
-    )
+    places = [(_place(archive, folder, source), told) for source, told in block.pictures]
+    return replace(block, pictures=tuple((place[0], told) for place, told in places if place))
 
 
-def _images(archive: Archive, pictures: Iterable[Picture]) -> tuple[dict[str, Image], int]:
-    """Return pictures' files by their names, and the number of those that are left out.
-
-    Ornaments are neither.
-    """
+def _images(archive: Archive, names: Iterable[str]) -> tuple[dict[str, Image], int]:
+    """Return pictures by their files' names, and the number of those left out; ornaments are neither."""
     images: dict[str, Image] = {}
     left_out, left = 0, _MAX_PICTURES_BYTES
-    for name in dict.fromkeys(each.source for each in pictures):
+    for name in dict.fromkeys(names):
         image = None
-        try:
+        with suppress(UnreadableBook):
             image = read_cover(archive.read(name, min(left, _MAX_PICTURE_BYTES)))
-        except UnreadableBook as error:
-            log.warning("A picture of the book is left out: it %s", error)
         if image is None or len(images) == _MAX_PICTURES:
             left_out += 1
         elif min(image.width, image.height) >= _ORNAMENT:

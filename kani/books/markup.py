@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from itertools import chain
 
 from kani.books.book import Block, Picture, UnreadableBook, with_reading
 from kani.books.lines import Undivided
@@ -38,8 +37,9 @@ _LINE_END, _PICTURE, _SEAM, _EMPHASIS, _CALM = "\0\1\2\3\4"
 _PICTURES = re.compile(rf"{_PICTURE}[^{_PICTURE}]*{_PICTURE}")
 _UNMARKED = str.maketrans("", "", _PICTURE + _SEAM + _EMPHASIS + _CALM)
 _EMPHASIZED = frozenset("i em cite dfn var".split())
-_ITALIC_STYLE = re.compile(r"font-style\s*:\s*(?:italic|oblique)", re.IGNORECASE)
-_ITALIC_CLASSES = frozenset("italic italics ital it i em emphasis".split())
+_ITALIC = re.compile(
+    r"(?<![\w-])(?:ital(?:ics?)?|i|em|emphasis|font-style\s*:\s*(?:italic|oblique))(?![\w-])"
+)
 _LONGEST_ROW = 400
 """Most characters of a table's row that is one paragraph: longer cells are a page's columns."""
 # Names that programs write where a picture has no description.
@@ -95,9 +95,9 @@ class _Reader(HTMLParser):
         self._shifted: list[tuple[str, int]] = []
         self._spans: list[str] = []
         self._ruby: _Ruby | None = None
-        self._drawn, self._drawing, self._naming, self._drawn_source = "", False, False, ""
-        self._pictures: list[Picture] = []
-        self._earlier_pictures = 0
+        self._drawn, self._drawing, self._naming = "", False, False
+        self.pictures: list[Picture] = []
+        self._earlier = 0
         self._row: int | None = None
         self._lists: list[tuple[int, int, bool]] = []
         self._number = ""
@@ -149,13 +149,11 @@ class _Reader(HTMLParser):
             self._drawing, self._drawn = not unread and not empty, given.get("aria-label") or ""
         elif tag == "img" and not unread and given.get("role") not in ("presentation", "none"):
             self._picture(given.get("alt") or given.get("aria-label") or "", given.get("src") or "")
-        elif tag == "image" and self._drawing:
-            self._drawn_source = given.get("xlink:href") or given.get("href") or ""
 
     def _open_block(self, tag: str, given: dict[str, str | None], empty: bool) -> None:
         self.end_block()
         if tag in ("tr", "table"):
-            self._end_row()
+            self.end_row()
         if empty:
             return
         if tag == "tr":
@@ -200,13 +198,14 @@ class _Reader(HTMLParser):
             self._number = f"{chr(64 + number) if lettered and 0 < number < 27 else number}." if step else ""
             self._lists[-1] = number + step, step, lettered
 
-    def _picture(self, description: str, source: str) -> None:
+    def _picture(self, description: str, source: str = "") -> None:
         """Take a picture, and its text, which is read where it stands among words or is a heading."""
         text = " ".join(description.translate(_UNMARKED).split())
         told = "" if _NO_DESCRIPTION.fullmatch(text) else text
         if told:
             self._texts.append(f"{_SEAM}{_PICTURE}{told}{_PICTURE}{_SEAM}")
-        self._pictures.append(Picture(source, told))
+        if source:
+            self.pictures.append((source, told))
 
     def handle_endtag(self, tag: str) -> None:
         tag = tag.rpartition(":")[2]
@@ -215,8 +214,7 @@ class _Reader(HTMLParser):
         if tag in self._skipped:
             del self._skipped[len(self._skipped) - 1 - self._skipped[::-1].index(tag) :]
             if tag == "svg" and not self._skipped and self._drawing:
-                self._picture(self._drawn, self._drawn_source)
-                self._drawn_source = ""
+                self._picture(self._drawn)
             return
         if self._skipped and tag in _BLOCKS:
             # An inline element that was not closed ends with its paragraph.
@@ -241,7 +239,7 @@ class _Reader(HTMLParser):
         if tag in _BLOCKS:
             self.end_block()
             if tag in ("tr", "table"):
-                self._end_row()
+                self.end_row()
             self._level, self._number = 0, "" if tag in ("li", "ol", "ul") else self._number
             if tag in ("ol", "ul") and self._lists:
                 self._lists.pop()
@@ -305,59 +303,52 @@ class _Reader(HTMLParser):
             return
         self._texts[begin:] = [shifted]
 
-    def end_block(self) -> None:
+    def end_block(self, at_end: bool = False) -> None:
+        """Add a block, with the pictures before it; at the end of the document also one without text."""
         self._linked, self._shifted, self._spans, self._ruby = None, [], [], None
         text = "".join(self._texts)
         whole = text if self._code else self.undivided(text)
         lines = (_shown(each, self._level > 0) for each in whole.split(_LINE_END))
         text = (" " if self._level else "\n").join(filter(None, lines))
         self._texts = []
-        here = self._pictures[self._earlier_pictures :]
-        self._pictures[self._earlier_pictures :] = [
-            each for each in here if not (each.description and each.description in text)
-        ]
+        earlier, here = self.pictures[: self._earlier], self.pictures[self._earlier :]
+        self.pictures = earlier + [each for each in here if not each[1] or each[1] not in text]
         if text:
             number, self._number = self._number, ""
             if number and not self._level and not _NUMBERED.match(text):
                 text = f"{number} {text}"
-            self._add(*_emphasized(text))
-        self._earlier_pictures = len(self._pictures)
+        if text or at_end:
+            plain, emphases = _emphasized(text)
+            self.blocks.append(
+                Block(plain, self._level, tuple(self._anchors), emphases, tuple(self.pictures))
+            )
+            self._anchors, self.pictures = [], []
+        self._earlier = len(self.pictures)
 
-    def _add(self, text: str, emphases: tuple[tuple[int, int], ...] = ()) -> None:
-        """Add a block, with the pictures before it."""
-        self.blocks.append(Block(text, self._level, tuple(self._anchors), emphases, tuple(self._pictures)))
-        self._anchors, self._pictures = [], []
-
-    def end(self) -> None:
-        """End the last block; pictures after it are a block without text."""
-        self.end_block()
-        self._end_row()
-        if self._pictures:
-            self._add("")
-
-    def _end_row(self) -> None:
+    def end_row(self) -> None:
         """Make one paragraph of the cells of a table's row, unless they are long or hold headings."""
         begin, self._row = self._row, None
         cells = self.blocks[begin:] if begin is not None else []
         short = sum(len(each.text) for each in cells) <= _LONGEST_ROW
         if len(cells) < 2 or not short or any(each.level for each in cells):
             return
-        text, emphases = "", list[tuple[int, int]]()
+        row = Block("")
         for cell in cells:
-            text += (" " if ends_sentence(text) else ", ") if text else ""
-            emphases += [(len(text) + first, len(text) + last) for first, last in cell.emphases]
-            text += cell.text
-        anchors, pictures = (
-            tuple(chain(*each)) for each in zip(*((c.anchors, c.pictures) for c in cells), strict=True)
-        )
-        self.blocks[begin:] = [Block(text, 0, anchors, tuple(emphases), pictures)]
+            begun = row.text + (" " if ends_sentence(row.text) else ", ") if row.text else ""
+            emphases = ((len(begun) + first, len(begun) + last) for first, last in cell.emphases)
+            row = Block(
+                begun + cell.text,
+                anchors=row.anchors + cell.anchors,
+                emphases=(*row.emphases, *emphases),
+                pictures=row.pictures + cell.pictures,
+            )
+        self.blocks[begin:] = [row]
 
 
 def _is_emphasized(tag: str, given: dict[str, str | None]) -> bool:
-    classes = _ITALIC_CLASSES.intersection((given.get("class") or "").casefold().split())
-    return tag in _EMPHASIZED or (
-        tag == "span" and bool(classes or _ITALIC_STYLE.search(given.get("style") or ""))
-    )
+    """True for an element of emphasis, and a span that a class or its style calls italic."""
+    is_italic = _ITALIC.search(f"{given.get('class')} {given.get('style')}")
+    return tag in _EMPHASIZED or (tag == "span" and bool(is_italic))
 
 
 def _emphasized(marked: str) -> tuple[str, tuple[tuple[int, int], ...]]:
@@ -444,7 +435,10 @@ def read_html(data: bytes) -> tuple[list[Block], str, str]:
         # Else what does not end would be text, in which the parser looks for the end of each "<" again.
         reader.feed(_end_mark(reader.rawdata[:9]))
     reader.close()
-    reader.end()
+    reader.end_block()
+    reader.end_row()
+    if reader.pictures:
+        reader.end_block(at_end=True)
     return reader.blocks, " ".join(reader.title.split()), reader.language
 
 

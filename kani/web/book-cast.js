@@ -2,7 +2,7 @@
 
 import { notesOf, keepNotes } from "./book-places.js";
 import { compose } from "./compose.js";
-import { button, find, make, tell } from "./element.js";
+import { button, find, make, query, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { locale, t } from "./i18n.js";
 import { sample } from "./sample.js";
@@ -13,22 +13,28 @@ import { SPEAKABLE } from "./words.js";
 /** Characters of what a sample says. */
 const LONGEST_SAMPLE = 200;
 
+/** A list's item with what somebody chooses of some groups, as fill has them. */
+function chooser(name, groups, value, choose) {
+  const select = make("select");
+  fill(select, groups, value);
+  select.addEventListener("change", () => choose(select.value));
+  return make("li", {}, make("label", {}, make("span", { textContent: name, dir: "auto" }), select));
+}
+
 export class BookCast {
   #book = null;
   #at;
-  #before = "";
+  #changed;
 
   /** @param {() => number} at the chapter @param {() => void} changed called when another voice speaks */
   constructor(at, changed) {
     this.#at = at;
+    this.#changed = changed;
+    const dialog = find("book-cast");
     find("book-show-cast").addEventListener("click", () => this.#show());
     find("cast-ask").addEventListener("click", () => this.#ask());
-    find("book-cast-close").addEventListener("click", () => find("book-cast").close());
-    find("book-cast").addEventListener("close", () => {
-      sample.stop();
-      if (JSON.stringify(this.#cast) !== this.#before) changed();
-    });
-    find("cast-lines").addEventListener("toggle", () => find("cast-lines").open && this.#showLines());
+    find("book-cast-close").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => sample.stop());
   }
 
   /** Take another book. */
@@ -42,6 +48,7 @@ export class BookCast {
 
   #keep(changed) {
     keepNotes(this.#book.id, () => ({ cast: { ...this.#cast, ...changed } }));
+    this.#changed();
   }
 
   get #chapter() {
@@ -64,50 +71,37 @@ export class BookCast {
   }
 
   async #show() {
-    this.#before = JSON.stringify(this.#cast);
     tell(find("cast-state"), "");
-    this.#showPersons();
+    this.#fill();
     find("book-cast").showModal();
     find("cast-ask").hidden = !(await server.health().catch(expected([ServerError], () => null)))?.chat_model;
   }
 
-  /** Show who has a voice, and the lines of the chapter if they are unfolded. */
-  #showPersons() {
+  /** Show who has which voice, and who says each line of the chapter. */
+  #fill() {
     const { voice, voices, lines } = this.#cast;
     const { text, dialogue = [] } = this.#chapter;
-    const said = (n) => text.slice(...(dialogue[n] ?? dialogue[0] ?? [0])).slice(0, LONGEST_SAMPLE);
-    const rows = Object.entries(voices).map(([name, own]) => this.#row(name, own, t("cast.dialogue"), said(lines[this.#at()]?.indexOf(name)), (chosen) => this.#keep({ voices: { ...this.#cast.voices, [name]: chosen } })));
-    const all = this.#row(t("cast.dialogue"), voice, t("cast.narrator"), said(0), (chosen) => this.#keep({ voice: chosen }));
+    const at = this.#at();
+    const said = dialogue.map(([from, to]) => text.slice(from, to));
+    const rows = Object.entries(voices).map(([name, own]) => this.#person(name, own, t("cast.dialogue"), said[lines[at]?.indexOf(name)] ?? name, (chosen) => this.#keep({ voices: { ...this.#cast.voices, [name]: chosen } })));
+    const all = this.#person(t("cast.dialogue"), voice, t("cast.narrator"), said[0] ?? t("cast.dialogue"), (chosen) => this.#keep({ voice: chosen }));
     find("cast-list").replaceChildren(all, ...rows);
-    find("cast-lines").hidden = !rows.length || !dialogue.length;
-    if (find("cast-lines").open) this.#showLines();
+    find("cast-lines").hidden = !rows.length || !said.length;
+    const names = [["", [["", t("cast.dialogue")], ...Object.keys(voices).map((name) => [name, name])]]];
+    const speaks = (n, name) => said.map((_, one) => (one === n ? name : (this.#cast.lines[at]?.[one] ?? "")));
+    find("cast-said").replaceChildren(...said.map((words, n) => chooser(words, names, lines[at]?.[n] ?? "", (name) => this.#keep({ lines: { ...this.#cast.lines, [at]: speaks(n, name) } }))));
   }
 
   /** A person with a voice; none: whose voice it is where none is chosen; said: something for a sample. */
-  #row(name, voice, none, said, choose) {
-    const select = make("select");
-    const language = compose.tongue;
-    fill(select, [["", [["", none]]], ...voiceGroups(compose.voices, primary(language))], voice);
-    select.addEventListener("change", () => choose(select.value));
-    const hear = button("▶", () => {
+  #person(name, voice, none, said, choose) {
+    const item = chooser(name, [["", [["", none]]], ...voiceGroups(compose.voices, primary(compose.tongue))], voice, choose);
+    item.append(button("▶", () => {
       if (sample.sounds) return sample.stop();
-      const own = select.value || this.#cast.voice || compose.speaking || compose.own(language);
-      return sample.hear(server.speech({ text: said, voice: own, speed: 1 })).catch(expected([DOMException, ServerError], ({ words = t("kept.unplayable") }) => tell(find("cast-state"), words)));
-    }, { className: "quiet", ariaLabel: `${t("kept.play")}: ${name}` });
-    return make("li", {}, make("label", {}, make("span", { textContent: name, dir: "auto" }), select), hear);
-  }
-
-  /** Show what is said in the chapter, each line with who says it. */
-  #showLines() {
-    const { text, dialogue = [] } = this.#chapter;
-    const { voices, lines } = this.#cast;
-    const at = this.#at();
-    find("cast-said").replaceChildren(...dialogue.map(([from, to], n) => {
-      const select = make("select");
-      fill(select, [["", [["", t("cast.dialogue")], ...Object.keys(voices).map((name) => [name, name])]]], lines[at]?.[n] ?? "");
-      select.addEventListener("change", () => this.#keep({ lines: { ...this.#cast.lines, [at]: dialogue.map((_, one) => (one === n ? select.value : (this.#cast.lines[at]?.[one] ?? ""))) } }));
-      return make("li", {}, make("label", {}, make("span", { textContent: text.slice(from, to), dir: "auto" }), select));
-    }));
+      const own = query("select", item).value || this.#cast.voice || compose.speaking || compose.own(compose.tongue);
+      const problem = expected([DOMException, ServerError], ({ words = t("kept.unplayable") }) => tell(find("cast-state"), words));
+      return sample.hear(server.speech({ text: said.slice(0, LONGEST_SAMPLE), voice: own, speed: 1 })).catch(problem);
+    }, { className: "quiet", ariaLabel: `${t("kept.play")}: ${name}` }));
+    return item;
   }
 
   /** Have the language model propose who says what in the chapter; who is new gets a voice that nobody has. */
@@ -130,6 +124,6 @@ export class BookCast {
     }
     this.#keep({ voices: { ...voices, ...given }, lines: { ...lines, [at]: told.lines.map((n) => told.speakers[n]?.name ?? "") } });
     tell(find("cast-state"), t("cast.proposed"));
-    this.#showPersons();
+    this.#fill();
   }
 }

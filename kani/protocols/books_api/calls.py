@@ -96,7 +96,7 @@ def call_group() -> CallGroup:
                 json_answer("As the language model has it.", fields("", speakers=items(person), lines=lines)),
                 about="Needs a language model (`--llm`).",
                 body=Body(struct(Chapter), {"text": "“Come in,” said Tom.", "language": "en"}),
-                errors=(400, 503),
+                errors=(400, 502, 503),
             ),
             Call(
                 f"POST {AUDIO_PATH}",

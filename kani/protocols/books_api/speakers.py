@@ -11,6 +11,7 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from kani.books.book import line
 from kani.core.chat_model import ChatFailed, ChatMessage, ChatModel, ChatRequest, ChatText
 from kani.core.errors import InvalidRequest
 from kani.core.service import SpeechService
@@ -23,9 +24,9 @@ from kani_text.dialogue import dialogue
 MAX_CHARACTERS, MAX_NAME, MAX_SPEAKERS = 60_000, 60, 50
 MAX_BODY_BYTES = 1 << 20
 _PARTS, _BEFORE, _MAX_TOKENS, _MAX_ANSWER = 40, 1_500, 2_000, 20_000
-"""Parts of a dialogue in one question, characters of the text before them, and tokens and characters of its answer."""
+"""Parts of a dialogue in one question, characters before them, tokens and characters of its answer."""
 _WITHIN_S = 100.0
-_TASK = """In this part of a story each spoken part stands in braces after its number: {1: "Come!"} Say who speaks it.
+_TASK = """In this story each spoken part stands in braces after its number: {1: "Come!"}. Who speaks?
 Answer with one JSON object only: {"lines": {"1": NAME, ...}, "genders": {NAME: "female" or "male", ...}}
 NAME is one name that the story calls the person by, always the same, or "" where nobody can be known."""
 
@@ -46,7 +47,7 @@ class _Answer(msgspec.Struct):
 
 
 async def speakers(service: SpeechService, request: Request) -> Response:
-    """Answer with the speakers, and for each part of the dialogue its speaker's index. Raises RequestError."""
+    """Answer with the speakers, and the index of each part's speaker. Raises RequestError."""
     model = service.chat_model
     if model is None:
         raise RequestError(400, "no language model is set: start the server with --llm")
@@ -62,7 +63,7 @@ async def speakers(service: SpeechService, request: Request) -> Response:
         raise RequestError(503, f"the language model took more than {_WITHIN_S:.0f} s") from None
     except (ChatFailed, foreign.Unreadable) as error:
         reason = str(error) if isinstance(error, ChatFailed) else "its answer is no list of speakers"
-        raise RequestError(503, f"the language model told no speakers: {reason}") from error
+        raise RequestError(502, f"the language model told no speakers: {reason}") from error
 
 
 async def _proposed(model: ChatModel, chapter: Chapter) -> dict[str, object]:
@@ -74,7 +75,7 @@ async def _proposed(model: ChatModel, chapter: Chapter) -> dict[str, object]:
         genders |= {
             _name(each): gender or "" for each, gender in told.genders.items() if gender in ("female", "male")
         }
-        names += [_name(told.lines.get(number) or "") for number, _ in some]
+        names += [_name(told.lines.get(number)) for number, _ in some]
     persons = [name for name in dict.fromkeys(names) if name][:MAX_SPEAKERS]
     places = {name: place for place, name in enumerate(persons)}
     speaking = [{"name": name, "gender": genders.get(name, "")} for name in persons]
@@ -100,6 +101,5 @@ async def _told(
     return foreign.decode_json(answer[answer.find("{") : answer.rfind("}") + 1].encode(), _Answer)
 
 
-def _name(given: str) -> str:
-    """Return a name in one line, of ``MAX_NAME`` characters at most."""
-    return " ".join("".join(each if each.isprintable() else " " for each in given).split())[:MAX_NAME]
+def _name(given: str | None) -> str:
+    return line(given or "")[:MAX_NAME]

@@ -1,12 +1,18 @@
 """Voices of a story on the page: dialogue, and persons that the language model proposes."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+from anyio.from_thread import start_blocking_portal
 from playwright.sync_api import Page, expect
 
+from tests.conftest import StartServer
 from tests.page.books.test_page_books import choose, give, reload
+from tests.page.conftest import Visit
 from tests.page.visitor import Visitor
+from tests.support.chat.endpoint import Answer, ChatEndpoint, SpeakingModel, chat_endpoint
 
 STORY = "# One\n\nThey went out. “It is cold,” said Tom. “Come in!”\n\n“Why?” Ann asked him.\n\nNobody spoke."
 
@@ -43,8 +49,48 @@ def test_dialogue_has_a_voice_of_its_own(visitor: Visitor, tmp_path: Path) -> No
         assert "".join(request["text"] for request in asked) == whole
         assert [request["text"].strip() for request in asked if request.get("voice") == voice] == [
             "“It is cold,”",
-            "“Come in!”",
-            "“Why?”",
+            "“Come in!”\n\n“Why?”",
         ]
     # It was read in the places of the text.
     visitor.assert_lit(["Come", "in", "Why", "Ann", "asked", "him", "Nobody", "spoke"])
+
+
+@pytest.fixture
+def model() -> SpeakingModel:
+    told = {"lines": {"1": "Tom", "2": "Tom", "3": "Ann"}, "genders": {"Ann": "female", "Tom": "male"}}
+    return SpeakingModel(json.dumps(told), Answer(status=401, error={"error": {"message": "no such key"}}))
+
+
+@pytest.fixture
+def endpoint(model: SpeakingModel) -> Iterator[ChatEndpoint]:
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(chat_endpoint(model)) as served:
+        yield served
+
+
+def test_who_speaks_is_proposed_heard_and_changed(
+    visit: Visit, start_server: StartServer, endpoint: ChatEndpoint, model: SpeakingModel, tmp_path: Path
+) -> None:
+    visitor = visit(start_server("--engine", "espeak", "--llm", endpoint.url), network_may_fail=True)
+    page = visitor.page
+    story(page, tmp_path)
+    choose(page, "Voices of the story")
+    model.refuses = True
+    propose = page.get_by_role("button", name="Propose who speaks")
+    propose.click()
+    expect(page.locator("#cast-state")).to_contain_text("requires a key")
+    model.refuses = False
+    propose.click()
+    persons = page.locator("#cast-list li")
+    expect(persons).to_have_count(3)
+    expect(page.locator("#cast-state")).to_contain_text("This is a proposal")
+    tom, ann = (page.get_by_label(name, exact=True).first.input_value() for name in ("Tom", "Ann"))
+    assert tom and ann and tom != ann
+    page.click("#cast-lines summary")
+    page.get_by_label("“Come in!”").select_option("Ann")
+    assert visitor.violations() == ""
+    page.click("#book-cast-close")
+    page.click("#pause")
+    visitor.wait_for_sound()
+    visitor.wait_for_end()
+    asked = [(request["text"].strip(), request.get("voice")) for request in visitor.requests]
+    assert [each for each in asked if each[1]] == [("“It is cold,”", tom), ("“Come in!”\n\n“Why?”", ann)]

@@ -67,9 +67,9 @@ async def test_long_dialogue_is_asked_for_in_parts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answers", "body", "status", "words"),
     [
-        (["I do not know."], {}, 503, "no list of speakers"),
-        (['{"lines": {"one": "Tom"}}'], {}, 503, "no list of speakers"),
-        ([], {}, 503, "it cannot be reached"),
+        (["I do not know."], {}, 502, "no list of speakers"),
+        (['{"lines": {"one": "Tom"}}'], {}, 502, "no list of speakers"),
+        ([], {}, 502, "it cannot be reached"),
         ([], {"text": "a" * 60_001}, 400, "text"),
         ([], {"known": ["a" * 61]}, 400, "known"),
         (None, {}, 400, "--llm"),
