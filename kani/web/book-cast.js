@@ -10,8 +10,8 @@ import { server, ServerError } from "./server.js";
 import { fill, isNatural, primary, voiceGroups } from "./voices.js";
 import { SPEAKABLE } from "./words.js";
 
-/** Characters of what a sample says. */
-const LONGEST_SAMPLE = 200;
+/** Characters of what a sample says, and persons of earlier chapters that the model is told. */
+const [LONGEST_SAMPLE, MOST_KNOWN] = [200, 50];
 
 /** A list's item with what somebody chooses of some groups, as fill has them. */
 function chooser(name, groups, value, choose) {
@@ -110,12 +110,13 @@ export class BookCast {
     find("cast-ask").disabled = true;
     tell(find("cast-state"), t("cast.asking"));
     const { voice, voices, lines } = this.#cast;
-    const asked = { text: this.#chapter.text, language: this.#book.language, known: Object.keys(voices) };
+    const book = this.#book;
+    const asked = { text: this.#chapter.text, language: book.language, known: Object.keys(voices).slice(-MOST_KNOWN) };
     const told = await server.speakers(asked).catch(expected([ServerError], ({ words }) => tell(find("cast-state"), words)));
     find("cast-ask").disabled = false;
-    if (!told) return;
+    if (!told || this.#book !== book) return;
     const taken = [compose.speaking, voice, ...Object.values(voices)];
-    const able = compose.voices.filter((one) => primary(one.language) === primary(this.#book.language || locale) && (isNatural(one) || !compose.voices.some(isNatural)));
+    const able = compose.voices.filter((one) => primary(one.language) === primary(book.language || locale) && (isNatural(one) || !compose.voices.some(isNatural)));
     const given = {};
     for (const { name, gender } of told.speakers.filter((one) => !(one.name in voices))) {
       const fitting = able.filter((one) => !gender || !one.gender || one.gender === gender);

@@ -213,6 +213,7 @@ class Playback {
     this.#growth = new Growth();
     // First what takes time elsewhere; the page is drawn meanwhile.
     const turns = this.acts.book()?.turnsOf(params.text) ?? [];
+    utterance.inTurns = turns.length > 0;
     if (turns.length || compose.inParts(params.text)) this.#askInParts(utterance, params, turns);
     else this.#ask(utterance, params, [{ text: params.text }]);
     // Browsers allow no sound before a click.
@@ -458,8 +459,8 @@ class Playback {
   #changed() {
     this.acts.changed();
     sources.changed();
-    const { choice, result, live } = this.shown;
-    if (live && result) compose.spoken({ ...choice, text: wholeOf(choice) }, result);
+    const { choice, result, live, inTurns } = this.shown;
+    if (live && result && !inTurns) compose.spoken({ ...choice, text: wholeOf(choice) }, result);
     if (!this.busy) for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }

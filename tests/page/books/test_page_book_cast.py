@@ -14,11 +14,11 @@ from tests.page.conftest import Visit
 from tests.page.visitor import Visitor
 from tests.support.chat.endpoint import Answer, ChatEndpoint, SpeakingModel, chat_endpoint
 
-STORY = "# One\n\nThey went out. “It is cold,” said Tom. “Come in!”\n\n“Why?” Ann asked him.\n\nNobody spoke."
+STORY = "“It is cold,” said Tom. “Come in!”\n\n“Why?” Ann asked him.\n\nNobody spoke."
 
 
 def story(page: Page, folder: Path) -> None:
-    path = folder / "Story.md"
+    path = folder / "Story.txt"
     path.write_text(STORY, "utf-8")
     give(page, path)
     expect(page.locator("#chapter option")).to_have_count(1)
@@ -83,14 +83,16 @@ def test_who_speaks_is_proposed_heard_and_changed(
     persons = page.locator("#cast-list li")
     expect(persons).to_have_count(3)
     expect(page.locator("#cast-state")).to_contain_text("This is a proposal")
-    tom, ann = (page.get_by_label(name, exact=True).first.input_value() for name in ("Tom", "Ann"))
+    tom, ann = (persons.filter(has_text=name).locator("select").input_value() for name in ("Tom", "Ann"))
     assert tom and ann and tom != ann
     page.click("#cast-lines summary")
-    page.get_by_label("“Come in!”").select_option("Ann")
+    page.locator("#cast-said li", has_text="“Come in!”").locator("select").select_option("Ann")
     assert visitor.violations() == ""
     page.click("#book-cast-close")
+    narrator = page.inner_text("#voice-chip-name")
     page.click("#pause")
     visitor.wait_for_sound()
     visitor.wait_for_end()
     asked = [(request["text"].strip(), request.get("voice")) for request in visitor.requests]
+    assert page.inner_text("#voice-chip-name") == narrator
     assert [each for each in asked if each[1]] == [("“It is cold,”", tom), ("“Come in!”\n\n“Why?”", ann)]
