@@ -33,7 +33,7 @@ def dialogue(text: str, language: str = "") -> list[tuple[int, int]]:
     A quoted word or title is none: what is said ends with a mark, and begins a sentence or goes on with one.
     language: of the text (BCP 47), "" if unknown.
     """
-    found = []
+    found = list[tuple[int, int]]()
     for paragraph in _DASHED.finditer(text):
         turns = _TURNS.get(primary(language), _TURN).finditer(text, paragraph.end(1), paragraph.end())
         cuts = [paragraph.start(), *(each.start() for each in turns), paragraph.end()]

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -75,7 +76,7 @@ class _Chapter(msgspec.Struct, omit_defaults=True):
     title: str
     text: str
     emphases: list[tuple[int, int]] = []
-    pictures: list[dict[str, str | int]] = []
+    pictures: list[dict[str, Any]] = []
     dialogue: list[tuple[int, int]] = []
 
 
@@ -112,7 +113,7 @@ def _chapter(chapter: Chapter, book: Book) -> _Chapter:
         [(units(begin), units(end)) for begin, end in each]
         for each in (chapter.emphases, dialogue(text, book.language))
     )
-    pictures: list[dict[str, str | int]] = [
+    pictures: list[dict[str, Any]] = [
         {"at": units(at), "image": numbers[name], "description": told}
         | {"width": image.width, "height": image.height}
         for at, (name, told) in chapter.pictures
