@@ -23,6 +23,7 @@ from kani_text.dialogue import dialogue
 
 MAX_CHARACTERS, MAX_NAME, MAX_SPEAKERS = 60_000, 60, 50
 MAX_BODY_BYTES = 1 << 20
+_GENDERS = ("female", "male")
 _PARTS, _BEFORE, _MAX_TOKENS, _MAX_ANSWER = 40, 1_500, 2_000, 20_000
 """Parts of a dialogue in one question, characters before them, tokens and characters of its answer."""
 _WITHIN_S = 100.0
@@ -53,28 +54,26 @@ async def speakers(service: SpeechService, request: Request) -> Response:
         raise RequestError(400, "no language model is set: start the server with --llm")
     body = object_of(await request.body(), "the body must be JSON", lambda words: RequestError(400, words))
     try:
-        chapter = read(body, Chapter)
+        async with asyncio.timeout(_WITHIN_S):
+            proposed = _proposed(model, read(body, Chapter))
+            return JSONResponse(await cancel_on_disconnect(request, proposed))
     except InvalidRequest as error:
         raise RequestError(400, str(error), error.field) from error
-    try:
-        async with asyncio.timeout(_WITHIN_S):
-            return JSONResponse(await cancel_on_disconnect(request, _proposed(model, chapter)))
     except TimeoutError:
         raise RequestError(503, f"the language model took more than {_WITHIN_S:.0f} s") from None
-    except (ChatFailed, foreign.Unreadable) as error:
-        reason = str(error) if isinstance(error, ChatFailed) else "its answer is no list of speakers"
-        raise RequestError(502, f"the language model told no speakers: {reason}") from error
+    except ChatFailed as error:
+        raise RequestError(502, f"the language model told no speakers: {error}") from error
+    except foreign.Unreadable as error:
+        raise RequestError(502, "the language model's answer is no list of speakers") from error
 
 
 async def _proposed(model: ChatModel, chapter: Chapter) -> dict[str, object]:
-    parts = await asyncio.to_thread(dialogue, chapter.text, chapter.language)
-    genders, names = dict.fromkeys(map(_name, chapter.known), ""), list[str]()
-    numbered = list(enumerate(parts, 1))
-    for some in (numbered[first : first + _PARTS] for first in range(0, len(parts), _PARTS)):
+    parts = list(enumerate(await asyncio.to_thread(dialogue, chapter.text, chapter.language), 1))
+    genders, names = dict.fromkeys(chapter.known, ""), list[str]()
+    for first in range(0, len(parts), _PARTS):
+        some = parts[first : first + _PARTS]
         told = await _told(model, chapter.text, some, [*genders])
-        genders |= {
-            _name(each): gender or "" for each, gender in told.genders.items() if gender in ("female", "male")
-        }
+        genders |= {_name(each): gender for each, gender in told.genders.items() if gender in _GENDERS}
         names += [_name(told.lines.get(number)) for number, _ in some]
     persons = [name for name in dict.fromkeys(names) if name][:MAX_SPEAKERS]
     places = {name: place for place, name in enumerate(persons)}
