@@ -65,8 +65,8 @@ kani/text.py: kani_text
 kani/__main__.py: kani.cli.main
 kani/library: kani.library kani.composition kani.core kani.runtime.cancelling kani_text.languages
     kani_text.writing
-kani/books: kani.books kani.core kani_text.boundaries kani_text.foreign kani_text.language_detection
-    kani_text.markup
+kani/books: kani.books kani.core kani_text.boundaries kani_text.dialogue kani_text.foreign
+    kani_text.language_detection kani_text.markup kani_text.writing
 kani/cli: kani.cli websocket_client websocket_config
 kani/cli/prerequisites.py: kani.runtime.extras
 kani/cli/parser.py: kani.books.book kani.cli kani_text.errors kani_text.languages
@@ -92,7 +92,7 @@ kani/protocols/voxcpm: kani.core kani.engines.plugin_settings kani.protocols kan
     kani_text
 kani/protocols/openai/realtime/webrtc: kani.core kani.protocols kani.runtime.extras
 kani/protocols/books_api: kani.books kani.core kani.engines.plugin_settings kani.protocols
-    kani.runtime.child_process kani_text.languages
+    kani.runtime.child_process kani_text.dialogue kani_text.foreign kani_text.languages
 kani/engines: kani.core kani_text PLUGIN
 kani/engines/registry.py: kani.engines.remote.processes kani.engines.pool_metrics PLUGIN CONTRACT
 kani/engines/remote: kani.engines.remote kani.engines.pool_metrics PLUGIN BELOW_ENGINES

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
+from bisect import bisect_left
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from kani.books.book import Book, Chapter, UnreadableBook
+from kani.books.book import BETWEEN, Book, Chapter, Image, UnreadableBook
 from kani.books.cover import read_cover
 from kani.books.reading import read_book
+from kani_text.dialogue import dialogue
 
 UNREADABLE, UNWRITABLE = 3, 4
 
@@ -63,38 +67,71 @@ def limit_resources() -> None:
 _TYPES = {"png": "image/png", "mjpeg": "image/jpeg"}
 
 
-class _Cover(msgspec.Struct):
+class _Image(msgspec.Struct):
     type: str
     data: bytes  # base64 in JSON
 
 
-class _Chapter(msgspec.Struct):
+class _Chapter(msgspec.Struct, omit_defaults=True):
     title: str
     text: str
+    emphases: list[tuple[int, int]] = []
+    pictures: list[dict[str, Any]] = []
+    dialogue: list[tuple[int, int]] = []
 
 
 class _Book(msgspec.Struct):
     title: str
     author: str
     language: str
-    cover: _Cover | None
+    cover: _Image | None
     chapters: list[_Chapter]
     start: int = 0
     left_out: dict[str, int] = {}
+    images: list[_Image] = []
 
 
 def as_json(book: Book) -> bytes:
-    """Return what a book holds; the text of a chapter is its paragraphs, with an empty line between two."""
-    chapters = [_Chapter(each.title, "\n\n".join(each.paragraphs)) for each in book.chapters]
-    cover = _Cover(_TYPES[book.cover.codec], book.cover.data) if book.cover else None
+    """Return what a book holds; the text of a chapter is its paragraphs, with an empty line between two.
+
+    Places are counted in UTF-16, as JavaScript does.
+    """
+    chapters = [_chapter(each, book) for each in book.chapters]
+    cover = _image(book.cover) if book.cover else None
     facts = (book.title, book.author, book.language, cover, chapters, book.start, dict(book.left_out))
-    return msgspec.json.encode(_Book(*facts))
+    return msgspec.json.encode(_Book(*facts, list(map(_image, book.images.values()))))
+
+
+def _image(image: Image) -> _Image:
+    return _Image(_TYPES[image.codec], image.data)
+
+
+def _chapter(chapter: Chapter, book: Book) -> _Chapter:
+    text, numbers = BETWEEN.join(chapter.paragraphs), {name: at for at, name in enumerate(book.images)}
+    units = _units(text)
+    emphases, said = (
+        [(units(begin), units(end)) for begin, end in each]
+        for each in (chapter.emphases, dialogue(text, book.language))
+    )
+    pictures: list[dict[str, Any]] = [
+        {"at": units(at), "image": numbers[name], "description": told}
+        | {"width": image.width, "height": image.height}
+        for at, (name, told) in chapter.pictures
+        if (image := book.images.get(name))
+    ]
+    return _Chapter(chapter.title, text, emphases, pictures, said)
+
+
+def _units(text: str) -> Callable[[int], int]:
+    """Return what counts the UTF-16 code units before a character of a text, or after its last one."""
+    double = [at for at, each in enumerate(text) if each > "\uffff"]
+    return lambda at: min(at, len(text)) + bisect_left(double, at)
 
 
 def from_json(content: bytes) -> Book:
     """Return the book that ``as_json`` has written."""
     book = msgspec.json.decode(content, type=_Book)
-    chapters = tuple(Chapter(each.title, tuple(each.text.split("\n\n"))) for each in book.chapters)
+    chapters = tuple(Chapter(each.title, tuple(each.text.split(BETWEEN))) for each in book.chapters)
     cover = read_cover(book.cover.data) if book.cover else None
     return Book(book.title, book.author, book.language, chapters, cover, book.start, book.left_out)
 

@@ -13,7 +13,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.stream import Disposition
 
-from kani.books.book import Book, Cover, without_readings
+from kani.books.book import Book, Image, without_readings
 from kani.books.plan import Piece
 from kani.books.work_folder import SpokenPiece, WorkFolder
 from kani.core.audio import ffmpeg, synthetic_mark
@@ -170,7 +170,7 @@ def _encode(container: OutputContainer, stream: AudioStream, samples: Samples, a
     return at + len(samples)
 
 
-def _add_cover(container: OutputContainer, cover: Cover) -> None:
+def _add_cover(container: OutputContainer, cover: Image) -> None:
     picture = container.add_mux_stream(cover.codec, width=cover.width, height=cover.height)
     picture.time_base = _PICTURE_CLOCK
     picture.disposition = Disposition.attached_pic

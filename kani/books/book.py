@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from kani_text.language_detection import detect
@@ -18,6 +18,9 @@ SUBTITLES = ("srt", "vtt")
 MAX_CHARACTERS = 20_000_000
 """Characters of a book: the longest novels have some ten million."""
 
+BETWEEN = "\n\n"
+"""Between two paragraphs of a text."""
+
 MAX_CHAPTERS = 2_000
 MAX_TITLE = 200
 """Characters of a title or a name; what is longer is cut."""
@@ -30,6 +33,10 @@ class UnreadableBook(ValueError):
     """A file that is no readable book; ``str()`` names the file's fault and what to do."""
 
 
+Picture = tuple[str, str]
+"""A picture of a document, which is not spoken: its file, as the document names it, and its description."""
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """A paragraph, or a heading of ``level`` 1 to 6 (0: no heading)."""
@@ -38,6 +45,10 @@ class Block:
     level: int = 0
     anchors: tuple[str, ...] = ()
     """Names of the links' targets that are in it."""
+    emphases: tuple[tuple[int, int], ...] = ()
+    """Begin and end of each part of the text that is emphasized."""
+    pictures: tuple[Picture, ...] = ()
+    """Pictures before it. A block without text has only those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +57,26 @@ class Chapter:
 
     title: str
     paragraphs: tuple[str, ...]
+    emphases: tuple[tuple[int, int], ...] = ()
+    """Begin and end of what is emphasized in the paragraphs, joined by ``BETWEEN``."""
+    pictures: tuple[tuple[int, Picture], ...] = ()
+    """Pictures, and where they stand in that text."""
+
+
+def chapter_of(title: str, blocks: Iterable[Block]) -> Chapter:
+    """Return a chapter of blocks of a document."""
+    paragraphs, emphases, pictures, at = list[str](), list[tuple[int, int]](), list[tuple[int, Picture]](), 0
+    for block in blocks:
+        pictures += [(at, picture) for picture in block.pictures]
+        if block.text:
+            paragraphs.append(block.text)
+            emphases += [(at + begin, at + end) for begin, end in block.emphases]
+            at += len(block.text + BETWEEN)
+    return Chapter(title, tuple(paragraphs), tuple(emphases), tuple(pictures))
 
 
 @dataclass(frozen=True, slots=True)
-class Cover:
+class Image:
     """A picture: PNG (``codec`` png) or JPEG (mjpeg), with its size in pixels."""
 
     data: bytes
@@ -66,16 +93,18 @@ class Book:
     author: str
     language: str
     chapters: tuple[Chapter, ...]
-    cover: Cover | None = None
+    cover: Image | None = None
     start: int = 0
     """Index of the chapter that the text begins with, after a title page and the like."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Number of what is not read, by its kind: pages (without text), pictures, notes."""
+    images: Mapping[str, Image] = field(default_factory=dict)
+    """The pictures' files, by their sources."""
 
     @property
     def text(self) -> str:
         """All paragraphs."""
-        return "\n\n".join(paragraph for chapter in self.chapters for paragraph in chapter.paragraphs)
+        return BETWEEN.join(paragraph for chapter in self.chapters for paragraph in chapter.paragraphs)
 
     @property
     def characters(self) -> int:
@@ -125,12 +154,12 @@ def chapters_by_headings(blocks: Sequence[Block], title: str) -> tuple[Chapter, 
     """
     levels = Counter(block.level for block in blocks if block.level)
     level = min((level for level, count in levels.items() if count > 1), default=0)
-    found: list[tuple[str, list[str]]] = [(title, [])]
+    found: list[tuple[str, list[Block]]] = [(title, [])]
     for block in blocks:
         if block.level and (block.level == level or (block.level < level and len(found) > 1)):
             found.append((block.text, []))
-        found[-1][1].append(block.text)
-    return tuple(Chapter(line(name), tuple(texts)) for name, texts in found if texts)
+        found[-1][1].append(block)
+    return tuple(chapter_of(line(name), parts) for name, parts in found if any(each.text for each in parts))
 
 
 def book_language(book: Book, spoken: Set[str]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from kani.books.book import Cover
+from kani.books.book import Image
 
 MAX_BYTES = 8 << 20
 _MAX_SIDE = 10_000
@@ -14,7 +14,7 @@ _JPEG = b"\xff\xd8\xff"
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 
 
-def read_cover(data: bytes) -> Cover | None:
+def read_cover(data: bytes) -> Image | None:
     """Return a cover; None for what is no PNG or JPEG of 10,000 pixels a side at most."""
     if data.startswith(_PNG) and data[12:16] == b"IHDR" and len(data) > 24:
         codec, (width, height) = "png", struct.unpack(">II", data[16:24])
@@ -24,7 +24,7 @@ def read_cover(data: bytes) -> Cover | None:
         return None
     if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE):
         return None
-    return Cover(data, codec, width, height)
+    return Image(data, codec, width, height)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

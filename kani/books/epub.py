@@ -8,21 +8,25 @@ from __future__ import annotations
 import logging
 import posixpath
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element, tostring
 
 from kani.books import xml_tree
 from kani.books.archive import ENCRYPTED, Archive
-from kani.books.book import Block, Book, Chapter, Cover, UnreadableBook, line
+from kani.books.book import Block, Book, Chapter, Image, UnreadableBook, chapter_of, line
 from kani.books.cover import MAX_BYTES, read_cover
 from kani.books.markup import read_html
 
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 _FONT_OBFUSCATION = frozenset({"http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"})
 _MAX_DOCUMENTS = 5_000
+_MAX_PICTURES, _MAX_PICTURE_BYTES, _MAX_PICTURES_BYTES = 500, 4 << 20, 16 << 20
+_ORNAMENT = 64
+"""Pixels: a picture with a shorter side is an ornament."""
 _TEXT_TYPES = frozenset(
     {"application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document"}
 )
@@ -82,6 +86,9 @@ def _read(archive: Archive, fallback: str) -> Book:
     contents = _contents(archive, package, items)
     start = _start(archive, package, items, posixpath.dirname(package_name))
     chapters = list(_chapters(archive, _spine(package, items), contents, start, title))
+    images, left_out = _images(
+        archive, (name for chapter, _ in chapters for _, (name, _) in chapter.pictures)
+    )
     told = (number for number, (_, place) in enumerate(chapters) if place == "start")
     text = (number for number, (_, place) in enumerate(chapters) if place != "front")
     return Book(
@@ -91,6 +98,8 @@ def _read(archive: Archive, fallback: str) -> Book:
         tuple(chapter for chapter, _ in chapters),
         _cover(archive, package, items),
         next(told, next(text, 0)),
+        {"pictures": left_out} if left_out else {},
+        images,
     )
 
 
@@ -208,7 +217,7 @@ def _chapters(
 
     With each its place: "start" where the text is said to begin, "front" before it, else "".
     """
-    current, paragraphs, place = title, list[str](), "front"
+    current, parts, place = title, list[Block](), "front"
     for name in names:
         if name not in archive:
             log.warning("A part of the book is left out: it lacks its file %r", name[:80])
@@ -226,15 +235,38 @@ def _chapters(
                 heading = next((each.text for each in blocks if each.level), "")
                 starts = line(heading or document_title)
             if starts is not None:
-                if paragraphs:
-                    yield Chapter(current, tuple(paragraphs)), place
-                current, paragraphs = starts or line(block.text), []
+                if any(each.text for each in parts):
+                    yield chapter_of(current, parts), place
+                    parts = []
+                current = starts or line(block.text)
                 place = "front" if front or _FRONT_TITLE.fullmatch(current) else ""
             if _title_at(start, name, block, first=number == 0) is not None:
                 place = "start"
-            paragraphs.append(block.text)
-    if paragraphs:
-        yield Chapter(current, tuple(paragraphs)), place
+            parts.append(_with_sources(archive, posixpath.dirname(name), block))
+    if any(each.text for each in parts):
+        yield chapter_of(current, parts), place
+
+
+def _with_sources(archive: Archive, folder: str, block: Block) -> Block:
+    """Return a block in whose pictures the archive's files are named."""
+    places = [(_place(archive, folder, source), told) for source, told in block.pictures]
+    return replace(block, pictures=tuple((place[0], told) for place, told in places if place))
+
+
+def _images(archive: Archive, names: Iterable[str]) -> tuple[dict[str, Image], int]:
+    """Return pictures by their files' names, and the number of those left out; ornaments are neither."""
+    images: dict[str, Image] = {}
+    left_out, left = 0, _MAX_PICTURES_BYTES
+    for name in dict.fromkeys(names):
+        image = None
+        with suppress(UnreadableBook):
+            image = read_cover(archive.read(name, min(left, _MAX_PICTURE_BYTES)))
+        if image is None or len(images) == _MAX_PICTURES:
+            left_out += 1
+        elif min(image.width, image.height) >= _ORNAMENT:
+            images[name] = image
+            left -= len(image.data)
+    return images, left_out
 
 
 def _lead_to_the_start(contents: Contents, name: str, anchors: set[str]) -> None:
@@ -250,7 +282,7 @@ def _title_at(contents: Contents, name: str, block: Block, first: bool) -> str |
     return next((each for each in reversed(titles) if each is not None), None)
 
 
-def _cover(archive: Archive, package: Element, items: dict[str, _Item]) -> Cover | None:
+def _cover(archive: Archive, package: Element, items: dict[str, _Item]) -> Image | None:
     """Return the cover; None where there is none of a kind that an audiobook can hold."""
     item = next((item for item in items.values() if "cover-image" in item.properties), None)
     if item is None:

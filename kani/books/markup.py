@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from kani.books.book import Block, UnreadableBook, with_reading
+from kani.books.book import Block, Picture, UnreadableBook, with_reading
 from kani.books.lines import Undivided
+from kani_text.writing import ends_sentence
 
 _BLOCKS = frozenset(
     "address article aside blockquote body dd div dl dt figcaption figure footer header hr html li main "
@@ -30,10 +31,17 @@ _FIGURE_PIECES, _FIGURE_LENGTH = 12, 40
 """Most pieces and characters of a figure that is raised or lowered."""
 _VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 _MAX_DEPTH = 1_000
-# Characters of no document: the end of a line, around a picture's text, between elements of a heading.
-_LINE_END, _PICTURE, _SEAM = "\0\1\2"
+# Characters of no document: the end of a line, around a picture's text, between elements of a heading, around
+# what is emphasized.
+_LINE_END, _PICTURE, _SEAM, _EMPHASIS, _CALM = "\0\1\2\3\4"
 _PICTURES = re.compile(rf"{_PICTURE}[^{_PICTURE}]*{_PICTURE}")
-_UNMARKED = str.maketrans("", "", _PICTURE + _SEAM)
+_UNMARKED = str.maketrans("", "", _PICTURE + _SEAM + _EMPHASIS + _CALM)
+_EMPHASIZED = frozenset("i em cite dfn var".split())
+_ITALIC = re.compile(
+    r"(?<![\w-])(?:ital(?:ics?)?|i|em|emphasis|font-style\s*:\s*(?:italic|oblique))(?![\w-])"
+)
+_LONGEST_ROW = 400
+"""Most characters of a table's row that is one paragraph: longer cells are a page's columns."""
 # Names that programs write where a picture has no description.
 _NO_DESCRIPTION = re.compile(
     r".+\.(?:png|jpe?g|gif|svg|webp|bmp|tiff?)|(?:images?|imagen|imagem|immagine|img|bild|picture|graphic|pic)[\s_-]*\d*",
@@ -85,9 +93,12 @@ class _Reader(HTMLParser):
         self._code = 0
         self._linked: int | None = None
         self._shifted: list[tuple[str, int]] = []
-        self._spans: list[bool] = []
+        self._spans: list[str] = []
         self._ruby: _Ruby | None = None
         self._drawn, self._drawing, self._naming = "", False, False
+        self.pictures: list[Picture] = []
+        self._earlier = 0
+        self._row: int | None = None
         self._lists: list[tuple[int, int, bool]] = []
         self._number = ""
         self.is_xml = text.startswith("<?xml") or _XHTML in text[:4096]
@@ -137,12 +148,16 @@ class _Reader(HTMLParser):
         elif tag == "svg" and not self._skipped:
             self._drawing, self._drawn = not unread and not empty, given.get("aria-label") or ""
         elif tag == "img" and not unread and given.get("role") not in ("presentation", "none"):
-            self._picture(given.get("alt") or given.get("aria-label") or "")
+            self._picture(given.get("alt") or given.get("aria-label") or "", given.get("src") or "")
 
     def _open_block(self, tag: str, given: dict[str, str | None], empty: bool) -> None:
         self.end_block()
+        if tag in ("tr", "table"):
+            self.end_row()
         if empty:
             return
+        if tag == "tr":
+            self._row = len(self.blocks)
         if len(tag) == 2 and tag[0] == "h" and tag[1].isdigit():
             self._level = int(tag[1])
         if not self._skipped:
@@ -158,8 +173,11 @@ class _Reader(HTMLParser):
             self._linked = len(self._texts)
         if empty:
             return
+        emphasized = not self._level and _is_emphasized(tag, given)
+        if emphasized:
+            self._texts.append(_EMPHASIS)
         if tag == "span":
-            self._spans.append(as_block)
+            self._spans.append(_CALM * emphasized + _LINE_END * as_block)
         elif tag in ("sup", "sub"):
             self._shifted.append((tag, len(self._texts)))
         elif tag == "ruby":
@@ -180,11 +198,14 @@ class _Reader(HTMLParser):
             self._number = f"{chr(64 + number) if lettered and 0 < number < 27 else number}." if step else ""
             self._lists[-1] = number + step, step, lettered
 
-    def _picture(self, description: str) -> None:
-        """Take the text of a picture, which is read where the picture stands among words or is a heading."""
+    def _picture(self, description: str, source: str = "") -> None:
+        """Take a picture, and its text, which is read where it stands among words or is a heading."""
         text = " ".join(description.translate(_UNMARKED).split())
-        if text and not _NO_DESCRIPTION.fullmatch(text):
-            self._texts.append(f"{_SEAM}{_PICTURE}{text}{_PICTURE}{_SEAM}")
+        told = "" if _NO_DESCRIPTION.fullmatch(text) else text
+        if told:
+            self._texts.append(f"{_SEAM}{_PICTURE}{told}{_PICTURE}{_SEAM}")
+        if source:
+            self.pictures.append((source, told))
 
     def handle_endtag(self, tag: str) -> None:
         tag = tag.rpartition(":")[2]
@@ -207,14 +228,18 @@ class _Reader(HTMLParser):
             self._linked = None
         elif tag in ("sup", "sub") and self._shifted:
             self._shift(*self._shifted.pop())
-        elif tag == "span" and self._spans and self._spans.pop():
-            self._texts.append(_LINE_END)
+        elif tag == "span" and self._spans:
+            self._texts.append(self._spans.pop())
+        elif tag in _EMPHASIZED:
+            self._texts.append(_CALM)
         elif tag == "ruby" and self._ruby:
             self._end_ruby(self._ruby)
         elif tag == "rt" and self._ruby:
             self._end_reading(self._ruby)
         if tag in _BLOCKS:
             self.end_block()
+            if tag in ("tr", "table"):
+                self.end_row()
             self._level, self._number = 0, "" if tag in ("li", "ol", "ul") else self._number
             if tag in ("ol", "ul") and self._lists:
                 self._lists.pop()
@@ -278,26 +303,78 @@ class _Reader(HTMLParser):
             return
         self._texts[begin:] = [shifted]
 
-    def end_block(self) -> None:
+    def end_block(self, at_end: bool = False) -> None:
+        """Add a block, with the pictures before it; at the end of the document also one without text."""
         self._linked, self._shifted, self._spans, self._ruby = None, [], [], None
         text = "".join(self._texts)
         whole = text if self._code else self.undivided(text)
         lines = (_shown(each, self._level > 0) for each in whole.split(_LINE_END))
         text = (" " if self._level else "\n").join(filter(None, lines))
         self._texts = []
+        earlier, here = self.pictures[: self._earlier], self.pictures[self._earlier :]
+        self.pictures = earlier + [each for each in here if not each[1] or each[1] not in text]
         if text:
             number, self._number = self._number, ""
             if number and not self._level and not _NUMBERED.match(text):
                 text = f"{number} {text}"
-            self.blocks.append(Block(text, self._level, tuple(self._anchors)))
-            self._anchors = []
+        if text or at_end:
+            plain, emphases = _emphasized(text)
+            self.blocks.append(
+                Block(plain, self._level, tuple(self._anchors), emphases, tuple(self.pictures))
+            )
+            self._anchors, self.pictures = [], []
+        self._earlier = len(self.pictures)
+
+    def end_row(self) -> None:
+        """Make one paragraph of the cells of a table's row, unless they are long or hold headings."""
+        begin, self._row = self._row, None
+        cells = self.blocks[begin:] if begin is not None else []
+        short = sum(len(each.text) for each in cells) <= _LONGEST_ROW
+        if len(cells) < 2 or not short or any(each.level for each in cells):
+            return
+        row = Block("")
+        for cell in cells:
+            begun = row.text + (" " if ends_sentence(row.text) else ", ") if row.text else ""
+            emphases = ((len(begun) + first, len(begun) + last) for first, last in cell.emphases)
+            row = Block(
+                begun + cell.text,
+                anchors=row.anchors + cell.anchors,
+                emphases=(*row.emphases, *emphases),
+                pictures=row.pictures + cell.pictures,
+            )
+        self.blocks[begin:] = [row]
+
+
+def _is_emphasized(tag: str, given: dict[str, str | None]) -> bool:
+    """True for an element of emphasis, and a span that a class or its style calls italic."""
+    is_italic = _ITALIC.search(f"{given.get('class')} {given.get('style')}")
+    return tag in _EMPHASIZED or (tag == "span" and bool(is_italic))
+
+
+def _emphasized(marked: str) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """Return a text without the marks of emphasis, and begin and end of each part between them."""
+    pieces, found, at, begin, depth = [" "], list[tuple[int, int]](), 0, 0, 0
+    for piece in re.split(f"([{_EMPHASIS}{_CALM}])", marked):
+        if piece == _EMPHASIS:
+            depth, begin = depth + 1, begin if depth else at
+        elif piece == _CALM:
+            if depth == 1 and begin < at:
+                found.append((begin, at))
+            depth = max(depth - 1, 0)
+        # Of spaces at both sides of a mark one stays.
+        elif kept := piece[1:] if piece[:1] == " " and pieces[-1][-1] in " \n" else piece:
+            pieces.append(kept)
+            at += len(kept)
+    text = "".join(pieces[1:]).rstrip()
+    return text, tuple((first, min(last, len(text))) for first, last in found if first < len(text))
 
 
 def _shown(line: str, is_heading: bool) -> str:
     """Return a line, with the texts of its pictures if it is a heading or has words of its own."""
     bare = _PICTURES.sub("", line)
     shown = line.replace(_PICTURE, "") if is_heading or re.search(r"\w", bare) else bare
-    return " ".join(_SEAMS.sub(_met, shown).split())
+    whole = " ".join(_SEAMS.sub(_met, shown).split())
+    return whole if whole.strip(f" {_EMPHASIS}{_CALM}") else ""
 
 
 def _met(seam: re.Match[str]) -> str:
@@ -359,6 +436,9 @@ def read_html(data: bytes) -> tuple[list[Block], str, str]:
         reader.feed(_end_mark(reader.rawdata[:9]))
     reader.close()
     reader.end_block()
+    reader.end_row()
+    if reader.pictures:
+        reader.end_block(at_end=True)
     return reader.blocks, " ".join(reader.title.split()), reader.language
 
 

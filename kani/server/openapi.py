@@ -42,6 +42,7 @@ _STATUSES = {
     422: "A field is missing or of the wrong type.",
     429: "The server is busy, or the client's limit is reached; try again later.",
     500: "The engine failed.",
+    502: "The language model gave no usable answer.",
     503: "The server is starting, stopping or busy, or a part that is needed is unavailable.",
     504: "The answer was not ready in time.",
     507: "The server cannot write to its disk.",

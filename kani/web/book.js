@@ -1,7 +1,9 @@
 /** A book that is read: its cover and chapters, the place in it, and the audiobook that is made of it. */
 
+import { BookCast } from "./book-cast.js";
+import { BookPlaces } from "./book-places.js";
 import { compose } from "./compose.js";
-import { button, find, style, tell } from "./element.js";
+import { find, make, style, tell } from "./element.js";
 import { complain } from "./failures.js";
 import { charactersOf, coverOf, history, keepPlace, places, shareRead } from "./history.js";
 import { clock, locale, number, percent, t, translate } from "./i18n.js";
@@ -10,7 +12,6 @@ import { inWords, server, ServerError } from "./server.js";
 import { Draft, Memory, remember } from "./storage.js";
 import { tellShown } from "./shown.js";
 import { sleepNoMore } from "./sleep.js";
-import { sentenceAt } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
 import { fill } from "./voices.js";
 import { saveFile } from "./wav.js";
@@ -19,8 +20,6 @@ import "./texts-book.js";
 /** As the server has it: a larger file need not be sent. */
 const MOST_MEBIBYTES = 64;
 const PLACE_EVERY_MS = 500;
-/** Places that a search shows, with so much of the text before and after. */
-const [MOST_FOUND, BEFORE, AFTER] = [30, 24, 60];
 /** Share of the work that is speaking; the rest writes the file. And seconds, and a share, of work that tell how long it takes. */
 const SPEAKING = 0.9;
 const [TELLING_S, TELLING] = [5, 0.01];
@@ -39,6 +38,16 @@ export class Book {
   /** The audiobook that is made: {book, manner, stop: an AbortController}, null for none; and id and manner of that, for a reload. */
   #making = null;
   #makes = new Memory("kani.making", () => sessionStorage);
+  #places = new BookPlaces((at, from) => this.#jump(t("book.jumped"), at, from), () => {
+    this.keepHeard();
+    return [this.#at, this.#from];
+  });
+  #cast = new BookCast(() => this.#at, () => {
+    const aloud = this.#isHeard();
+    this.keepHeard();
+    playback.stop();
+    if (this.reads(compose.choice)) this.#begin(aloud);
+  });
   /** Ends that the book that was closed can be brought back. */
   #closed = () => {};
 
@@ -58,12 +67,16 @@ export class Book {
     find("chapter").addEventListener("change", () => this.#use(Number(find("chapter").value)));
     find("book-menu").addEventListener("toggle", () => this.#shelve());
     find("book-shelf").addEventListener("change", async () => this.show(await history.find(find("book-shelf").value)));
-    find("book-search").addEventListener("input", () => this.#search());
     find("book-cover").addEventListener("error", () => (find("book-cover").hidden = true));
     // Something else is heard meanwhile.
     find("compose").addEventListener("submit", () => this.#closed());
+    playback.stage.rich = (text) => (this.#book && text === this.#text ? richOf(this.#book, this.#at) : {});
     remember(find("book-size"), "kani.text-size", (size) => {
       document.documentElement.style.setProperty("--size", size);
+      playback.stage.follow();
+    });
+    for (const name of ["face", "space", "page"]) remember(find(`book-${name}`), `kani.text-${name}`, (value) => {
+      document.documentElement.dataset[name] = value;
       playback.stage.follow();
     });
     setInterval(() => this.#book && this.#tellPlace(), PLACE_EVERY_MS);
@@ -78,7 +91,8 @@ export class Book {
     const read = await server.readBook(file).catch(inWords((words) => this.#file === file && complain(words)));
     if (this.#file === file) playback.stage.say("");
     if (!read || this.#file !== file) return;
-    const entry = { ...read, kind: "book", id: `book:${file.name}:${file.size}`, time: Date.now(), file };
+    const images = (read.images ?? []).map(({ type, data }) => new Blob([Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0))], { type }));
+    const entry = { ...read, images, kind: "book", id: `book:${file.name}:${file.size}`, time: Date.now(), file };
     this.show(entry);
     const what = Object.entries(read.left_out ?? {}).map(([kind, n]) => t(`book.${kind}`, { n: number(n) })).join(", ");
     tell(find("book-state"), what && t("book.left_out", { what }));
@@ -115,8 +129,8 @@ export class Book {
     find("book-letter").textContent = [...title][0] ?? "";
     find("book-chapters").textContent = t("book.chapters", { title });
     find("chapter").replaceChildren(...chapters.map((_, n) => new Option("", String(n))));
-    find("book-search").value = "";
-    this.#search();
+    this.#places.open(entry);
+    this.#cast.open(entry);
     find("book-cover").hidden = !cover;
     if (cover) find("book-cover").src = coverOf({ cover });
     tell(find("book-state"), "");
@@ -130,22 +144,6 @@ export class Book {
   async #shelve() {
     const books = (await history.list()).filter(({ kind }) => kind === "book");
     fill(find("book-shelf"), [["", books.map((book) => [book.id, `${book.title} · ${percent(shareRead(book))}`])]], this.#book?.id);
-  }
-
-  /** Show the places that hold what is searched, each as a button that leads there. */
-  #search() {
-    const wanted = find("book-search").value.trim().toLowerCase();
-    const found = [];
-    for (const [n, { text }] of this.#book.chapters.entries()) {
-      const all = text.trim();
-      const lower = all.toLowerCase();
-      for (let at = lower.indexOf(wanted); wanted && at >= 0 && found.length < MOST_FOUND; at = lower.indexOf(wanted, at + wanted.length)) {
-        const words = `${n + 1} · …${all.slice(Math.max(0, at - BEFORE), at + AFTER)}…`;
-        found.push(button(words, () => this.#jump(t("book.jumped"), n, sentenceAt(all, at)), { className: "quiet", dir: "auto" }));
-      }
-    }
-    find("book-found").replaceChildren(...found);
-    tell(find("book-none"), wanted && !found.length ? t("book.none") : "");
   }
 
   /** Go to a place, from which the one before it can be brought back. */
@@ -190,6 +188,9 @@ export class Book {
     const { id, title, chapters } = this.#book;
     return { text, before: this.#text.slice(0, -text.length), book: id, title, chapter: chapters[this.#at].title || String(this.#at + 1) };
   }
+
+  /** The turns of voices in a text, if it is what is left of the chapter. */
+  turnsOf = (text) => (this.#book && this.#text.endsWith(text) && this.reads(compose.choice) ? this.#cast.turnsOf(text) : []);
 
   /** What a lock screen shows of a chapter that is heard: its name, and the author and cover of the book that is open. */
   told({ book, title, chapter }) {
@@ -354,6 +355,20 @@ export class Book {
       }
     }
   }
+}
+
+/** What is emphasized in a chapter, and its pictures, each with its description below, unless that follows anyway. */
+function richOf({ chapters, images = [] }, at) {
+  const { text, emphases, pictures = [] } = chapters[at];
+  const shown = pictures.filter(({ image }) => images[image]).map(({ at: place, image, description, width, height }) => {
+    const src = URL.createObjectURL(images[image]);
+    const picture = make("img", { src, alt: description, width, height, onload: () => URL.revokeObjectURL(src) });
+    picture.style.setProperty("--shape", String(width / height));
+    const element = make("span", { className: "picture" }, picture);
+    if (!text.startsWith(description, place)) element.dataset.told = description;
+    return { at: place, element };
+  });
+  return { emphases, pictures: shown };
 }
 
 /** The letters and digits of a heading, which a table of contents may part in another way. */

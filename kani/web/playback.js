@@ -212,7 +212,9 @@ class Playback {
     this.asked = true;
     this.#growth = new Growth();
     // First what takes time elsewhere; the page is drawn meanwhile.
-    if (compose.inParts(params.text)) this.#askInParts(utterance, params);
+    const turns = this.acts.book()?.turnsOf(params.text) ?? [];
+    utterance.inTurns = turns.length > 0;
+    if (turns.length || compose.inParts(params.text)) this.#askInParts(utterance, params, turns);
     else this.#ask(utterance, params, [{ text: params.text }]);
     // Browsers allow no sound before a click.
     this.player.begin(utterance.seconds, () => this.stage.foreseen - utterance.begun.seconds);
@@ -330,14 +332,15 @@ class Playback {
     this.#changed();
   }
 
-  /** Ask for a text that one request does not take: it is too long, or has marks in it. */
-  async #askInParts(utterance, params) {
+  /** Ask for a text that one request does not take: it is too long, has marks in it, or voices that speak it in turns. */
+  async #askInParts(utterance, params, turns) {
     const module = await import("./text-parts.js").catch(expected([TypeError], () => null));
     if (this.shown !== utterance || !this.asked) return;
     if (module === null) return this.#fails(t("problem.away"));
-    const { MarkError, speechParts } = module;
+    const { MarkError, speechParts, turnParts } = module;
     try {
-      const parts = speechParts(params.text, compose.longest, params.speed ?? 1, compose.speaks);
+      const [most, speed] = [compose.longest, params.speed ?? 1];
+      const parts = turns.length ? turnParts(params.text, most, speed, turns) : speechParts(params.text, most, speed, compose.speaks);
       if (parts.length) this.#ask(utterance, params, parts);
       else this.#fails(t("problem.empty"));
     } catch (error) {
@@ -456,8 +459,8 @@ class Playback {
   #changed() {
     this.acts.changed();
     sources.changed();
-    const { choice, result, live } = this.shown;
-    if (live && result) compose.spoken({ ...choice, text: wholeOf(choice) }, result);
+    const { choice, result, live, inTurns } = this.shown;
+    if (live && result && !inTurns) compose.spoken({ ...choice, text: wholeOf(choice) }, result);
     if (!this.busy) for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }

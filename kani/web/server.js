@@ -143,8 +143,11 @@ class Server {
   /** Keep a voice; form: name, audio, consent, language. Throws ServerError with the server's words. */
   keepVoice = (form) => this.#ask("v1/audio/voices", { method: "POST", body: form });
 
-  /** A book's file as {title, author, language, cover: {type, data: Base64} or null, chapters: [{title, text}]}. Throws ServerError. */
+  /** A book's file as {title, author, language, cover: {type, data: Base64} or null, chapters: [{title, text, emphases, pictures, dialogue}], images}. Throws ServerError. */
   readBook = (file) => this.#ask(`v1/books?${new URLSearchParams({ name: file.name })}`, { method: "POST", body: file });
+
+  /** Who says what in a chapter, as the language model has it: {speakers: [{name, gender}], lines: [the number of who says each part]}; asked: {text, language, known: names}. Throws ServerError. */
+  speakers = async (asked) => (await this.post("v1/books/speakers", asked)).json();
 
   /** Make an audiobook of a book's file: yields {stage, share: 0 to 1, place}, in the end {stage: "done", id}. Throws ServerError. @param {File} file @param {Record<string, any>} manner voice, language, emotion and speed, where they were chosen @param {AbortSignal} signal ends it */
   async *audiobook(file, manner, signal) {

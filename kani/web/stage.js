@@ -79,6 +79,9 @@ export class Stage {
     });
   }
 
+  /** What is shown of a text beside its words, as Words has it. @type {(text: string) => any} */
+  rich = () => ({});
+
   /** What is heard, as its player names it. */
   get title() {
     return find("of").textContent;
@@ -140,7 +143,7 @@ export class Stage {
     // On a phone it has a book's room.
     find("page-of-text").classList.toggle("long", isLong(text));
     this.#showWords(true);
-    this.#words.begin(text, language, before, utterance.begun.characters > 0);
+    this.#words.begin(text, language, before, utterance.begun.characters > 0, this.rich((before ?? "") + text));
     this.#waveform.begin();
     this.#waveform.earlier = earlier;
     find("of").textContent = [chapter, title].filter(Boolean).join(" · ") || withoutMarks(text).slice(0, LONGEST_TITLE);

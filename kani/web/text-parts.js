@@ -11,8 +11,8 @@ const WHOLE = ["say-as", "sub", "phoneme", "w", "token", "audio", "desc", "metad
 const MARK = /\[(voice|pause):([^[\]\n]{1,200})\]/giu;
 const LENGTH = /^(\d{1,6}(?:\.\d{1,6})?)\s*(ms|s)?$/i;
 const LONGEST_PAUSE_S = 10;
-/** Seconds between two voices, at speed 1. */
-const TURN_S = 0.35;
+/** Seconds between two voices, at speed 1, and within a paragraph. */
+const [TURN_S, NEAR_S] = [0.35, 0.12];
 
 /** A mark that the server would refuse, too; code: of the page's words for it. */
 export class MarkError extends Error {
@@ -51,6 +51,15 @@ export function speechParts(text, most, speed, known) {
   }
   add(text.length);
   return parts;
+}
+
+/** The parts of a text that voices speak in turn, as speechParts has them; turns: {from, to, voice}. */
+export function turnParts(text, most, speed, turns) {
+  const tags = tagsOf(text);
+  return turns.flatMap(({ from, to, voice }, n) => textParts(text, most, from, to, tags).map((part, at) => {
+    const pause = n > 0 && at === 0 ? (text[from - 1] === "\n" ? TURN_S : NEAR_S) / speed : 0;
+    return { ...part, voice, pause };
+  }));
 }
 
 /** The seconds of a pause. */

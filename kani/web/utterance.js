@@ -32,6 +32,8 @@ export class Utterance {
   /** Id of the one before it in the same text, "" for none; and the character of the whole text at which it was stopped. */
   follows = "";
   at = 0;
+  /** True if several voices speak it, the first of which may not be the text's. */
+  inTurns = false;
   /** True if it was stopped before all had come. */
   stopped = false;
   /** True if not all came; and if its connection broke. */

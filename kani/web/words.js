@@ -51,6 +51,9 @@ export class Words {
   #passed = 0;
   #end = 0;
   #known = 0;
+  /** What is shown of the whole text beside its words: {emphases: [begin, end], pictures: {at, element}}; and the character of it that is shown next. */
+  #rich = { emphases: [], pictures: [] };
+  #at = 0;
   #words = [];
   #current = -1;
   /** The word that is lit, and when it was scrolled away from, -Infinity if it was not. */
@@ -71,16 +74,20 @@ export class Words {
     this.#follow(this.#lit);
   }
 
-  /** Show ``text``, before anything of it is heard, after what was said before it; language: a BCP 47 tag or ""; stays: it was shown, and is where the reader has it. */
-  begin(text, language, before = "", stays = false) {
+  /** Show ``text``, before anything of it is heard, after what was said before it; language: a BCP 47 tag or ""; stays: it was shown, and is where the reader has it; emphases, pictures: of a book's chapter. */
+  begin(text, language, before = "", stays = false, { emphases = [], pictures = [] } = {}) {
+    this.#rich = { emphases, pictures };
+    this.#at = before.length;
     this.#segmenter = new Intl.Segmenter(language || undefined, { granularity: "word" });
     const whole = before.lastIndexOf("\n") + 1;
-    this.#before.replaceChildren(...(whole ? [make("div", { textContent: before.slice(0, whole) })] : []), before.slice(whole));
+    this.#before.replaceChildren(...(whole ? [this.#write(make("div"), before.slice(0, whole), 0)] : []), this.#write(make("i"), before.slice(whole), whole));
     this.#line = make(whole === before.length ? "div" : "span", { className: "begun" });
     this.#later = linesOf(text);
     let end = 0;
     this.#ends = this.#later.map((line) => (end += [...line].length));
-    this.#box.replaceChildren(this.#before, this.#line, this.#gap, this.#next, this.#rest, ...this.#later.map((line, n, all) => write(make(line.endsWith("\n") && (all[n - 1] ?? "\n").endsWith("\n") ? "div" : "i"), line)));
+    let at = before.length;
+    const later = this.#later.map((line, n, all) => this.#write(make(line.endsWith("\n") && (all[n - 1] ?? "\n").endsWith("\n") ? "div" : "i"), line, (at += line.length) - line.length));
+    this.#box.replaceChildren(this.#before, this.#line, this.#gap, this.#next, this.#rest, ...later, ...pictures.filter((picture) => picture.at >= at).map(({ element }) => element));
     this.#box.dir = direction(language);
     if (language) this.#box.lang = language;
     else this.#box.removeAttribute("lang");
@@ -124,7 +131,7 @@ export class Words {
   }
 
   /** The second at which an element of the text is said; undefined where it is not known. */
-  timeOf = (element) => this.#words.find(({ word }) => word === element)?.from;
+  timeOf = (element) => this.#words.find(({ word }) => word.contains(element))?.from;
 
   /** Nothing is heard any more; all: whether the text was heard to its end. */
   end(all) {
@@ -141,7 +148,8 @@ export class Words {
     while (this.#passed < until) {
       const end = Math.min(until, this.#ends[0] ?? until);
       const part = this.#points.slice(this.#passed, end).join("");
-      const word = write(make("span"), part);
+      const word = this.#write(make("span"), part, this.#at);
+      this.#at += part.length;
       this.#line.append(word);
       // What is between two words has been said with the first, and is never lit by itself.
       this.#words.push({ word, from, to: SPEAKABLE.test(part) ? to : from });
@@ -167,9 +175,23 @@ export class Words {
     const word = follows ? next : "";
     const from = follows ? gap.length : 0;
     set(this.#next, "");
-    write(this.#gap, left.slice(0, from));
-    this.#next.textContent = word;
-    write(this.#rest, left.slice(from + word.length));
+    const parts = [[this.#gap, 0, from], [this.#next, from, from + word.length], [this.#rest, from + word.length, left.length]];
+    for (const [element, begin, end] of parts) this.#write(element, left.slice(begin, end), this.#at + begin);
+  }
+
+  /** Write a part of the text that begins at a character of it, with what is emphasized in it and the pictures before its parts. */
+  #write(element, text, at) {
+    const end = at + text.length;
+    const emphases = this.#rich.emphases.filter(([from, to]) => from < end && to > at);
+    const pictures = this.#rich.pictures.filter((picture) => picture.at >= at && picture.at < end);
+    if (!emphases.length && !pictures.length) return write(element, text);
+    const cuts = [...new Set([at, ...emphases.flat(), ...pictures.map((picture) => picture.at), end])].filter((cut) => cut >= at && cut <= end).sort((one, other) => one - other);
+    element.replaceChildren(...cuts.slice(1).flatMap((to, n) => {
+      const [from, part] = [cuts[n], text.slice(cuts[n] - at, to - at)];
+      const isEmphasized = emphases.some(([begin, stop]) => begin <= from && from < stop);
+      return [...pictures.filter((picture) => picture.at === from).map((picture) => picture.element), isEmphasized ? make("em", { textContent: part }) : part];
+    }));
+    return element;
   }
 
   /** The next word of a text, and what stands before it. */

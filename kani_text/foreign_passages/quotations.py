@@ -18,12 +18,12 @@ DECIDING_WORDS = 8
 
 WORDS = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
-_QUOTES = {'"': '"', "“": "”", "„": "“”", "«": "»", "»": "«", "‹": "›", "›": "‹", "(": ")", "[": "]"}
-_QUOTES |= dict(zip("「『《〈【（［", "」』》〉】）］", strict=True))
+QUOTES = {'"': '"', "“": "”", "„": "“”", "«": "»", "»": "«", "‹": "›", "›": "‹", "(": ")", "[": "]"}
+QUOTES |= dict(zip("「『《〈【（［", "」』》〉】）］", strict=True))
 """Marks that open a quotation or a bracket, and those that close it."""
 
-_OPENING = re.compile(f"[{re.escape(''.join(_QUOTES))}]")
-_CLOSING = {opening: re.compile(rf"[{re.escape(closing)}]|\n") for opening, closing in _QUOTES.items()}
+_OPENING = re.compile(f"[{re.escape(''.join(QUOTES))}]")
+_CLOSING = {opening: re.compile(rf"[{re.escape(closing)}]|\n") for opening, closing in QUOTES.items()}
 _CLOSERS_ONLY = frozenset("”»“›)]」』》〉】）］")
 """Marks after which no quotation opens at once, as a straight mark there closes one."""
 

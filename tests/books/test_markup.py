@@ -152,3 +152,26 @@ def test_sections_of_characters_are_text_in_xml() -> None:
 )
 def test_reading_takes_linear_time(before: str, unit: str) -> None:
     assert is_linear(lambda text: [*read_html(f"{before}{text}".encode())], unit, 4_000)
+
+
+def test_emphasis_is_kept_beside_the_text() -> None:
+    html = """<p>It <i>was <em>so</em></i> , <span class="x italic">very </span> good<sup><i>1</i></sup>
+      and <b>big</b>.<i>Open</p><h2>A <em>title</em></h2><p>a<a href="#n"><i>2</i></a> b</p>"""
+    first, title, last = read_html(html.encode())[0]
+    assert first.text == "It was so , very good and big.Open" and (title.text, last.text) == (
+        "A title",
+        "a b",
+    )
+    assert [first.text[begin:end] for begin, end in first.emphases] == ["was so", "very "]
+    assert title.emphases == last.emphases == ()
+
+
+def test_table_is_read_by_rows() -> None:
+    row = "<tr><th>City</th><td><p>The <i>old</i> one.</p></td><td>1,200</td></tr>"
+    nested = f"<tr><td>a<table>{row}</table></td><td>b</td></tr>"
+    long = f"<tr><td>{'word ' * 90}</td><td>c</td></tr><tr><td><h2>d</h2></td><td>e</td></tr>"
+    blocks = read_html(f"<table>{row}<tr><td>f<tr><td>g<td>h{nested}{long}</table>i".encode())[0]
+    words = "word " * 90
+    expected = ["City, The old one. 1,200", "f", "g, h", "a", "City, The old one. 1,200", "b"]
+    assert [block.text for block in blocks] == [*expected, words.strip(), "c", "d", "e", "i"]
+    assert [blocks[0].text[begin:end] for begin, end in blocks[0].emphases] == ["old"]

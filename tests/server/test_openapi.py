@@ -34,6 +34,7 @@ EXPECTED = {
     **{f"{method} /v1/audio/voice_consents/{{consent}}": 404 for method in ("GET", "POST", "DELETE")},
     "POST /v1/books": 400,  # the bytes of a recording
     "POST /v1/books/audio": 400,
+    "POST /v1/books/speakers": 400,  # no language model
     "GET /v1/books/audio/{id}": 404,
     "GET /v1/convai/conversation/get-signed-url": 400,  # without the name of an agent
     "POST /v1/realtime/calls": 413,  # the same

@@ -17,8 +17,9 @@ from kani.core.audio import synthetic_mark
 from kani.core.service import SpeechService
 from kani.engines.plugin_settings import PluginSettings
 from kani.protocols.books_api.audiobooks import Audiobooks
-from kani.protocols.books_api.calls import AUDIO_PATH, PATH, call_group
+from kani.protocols.books_api.calls import AUDIO_PATH, PATH, SPEAKERS_PATH, call_group
 from kani.protocols.books_api.files import MAX_BYTES, read, take_place
+from kani.protocols.books_api.speakers import MAX_BODY_BYTES, speakers
 from kani.protocols.shared.errors import RequestError, answering
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import Protocol, plain_refusal
@@ -36,7 +37,7 @@ def protocol(_: PluginSettings, server: ServerSettings) -> Protocol:
     return Protocol(
         lambda context: routes(context.service),
         refusals={PATH: plain_refusal},
-        max_body={PATH: MAX_BYTES, AUDIO_PATH: MAX_BYTES},
+        max_body={PATH: MAX_BYTES, AUDIO_PATH: MAX_BYTES, SPEAKERS_PATH: MAX_BODY_BYTES},
         calls=call_group,
     )
 
@@ -48,7 +49,7 @@ def routes(service: SpeechService) -> list[BaseRoute]:
     readable book, or a parameter), 404 (no audiobook of that id), 429 or 503 (other books are being read or
     made, or the temporary folder takes no more).
     """
-    places = asyncio.Semaphore(MAX_AT_ONCE)
+    places, asked = asyncio.Semaphore(MAX_AT_ONCE), asyncio.Semaphore(MAX_AT_ONCE)
     audiobooks = Audiobooks(service)
 
     async def chapters(request: Request) -> Response:
@@ -65,7 +66,13 @@ def routes(service: SpeechService) -> list[BaseRoute]:
             media_type = "audio/mpeg" if path.suffix == ".mp3" else "audio/mp4"
             return send(request, path, media_type, headers, stack)
 
+    async def who_speaks(request: Request) -> Response:
+        async with AsyncExitStack() as stack:
+            await take_place(asked, WAIT_S, stack)
+            return await speakers(service, request)
+
     return [
+        Route(SPEAKERS_PATH, answering(who_speaks, RequestError.response, RequestError), methods=["POST"]),
         Route(PATH, answering(chapters, RequestError.response, RequestError), methods=["POST"]),
         Route(AUDIO_PATH, answering(audiobooks.make, RequestError.response, RequestError), methods=["POST"]),
         Route(AUDIO_PATH + "/{id}", answering(audio, RequestError.response, RequestError), methods=["GET"]),

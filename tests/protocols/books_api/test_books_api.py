@@ -16,7 +16,7 @@ from kani.books import as_json
 from kani.protocols.books_api import files
 from kani.protocols.books_api import protocol as books_api
 from kani.runtime.child_process import run_process
-from tests.books.epubs import COVER, epub
+from tests.books.epubs import COVER, epub, png
 from tests.support.patience import WITHIN_S
 from tests.support.servers.serving import serving
 from tests.support.sessions import build
@@ -57,13 +57,50 @@ async def test_epub_has_its_chapters(client: httpx2.AsyncClient, tmp_path: Path)
         "language": "es",
         "cover": {"type": "image/png", "data": base64.b64encode(COVER).decode()},
         "chapters": [
-            {"title": "Uno", "text": "Capítulo uno\n\nEl perro duerme en la casa."},
+            {
+                "title": "Uno",
+                "text": "Capítulo uno\n\nEl perro duerme en la casa.",
+                "emphases": [[23, 29]],
+            },
             {"title": "Dos", "text": "Capítulo dos\n\nLa niña come pan."},
             {"title": "Tres", "text": "El tren sale tarde."},
         ],
         "start": 0,
         "left_out": {},
+        "images": [],
     }
+
+
+async def test_epub_has_its_pictures_where_they_stand(client: httpx2.AsyncClient, tmp_path: Path) -> None:
+    shown = """<html><body><p>😀 <em>One</em> day.</p><figure><img src="../p.png" alt="A grey square"/>
+      <figcaption>A <i>map</i></figcaption></figure><p><img src="../p.png" alt=""/></p></body></html>"""
+    away = "".join(
+        f'<img src="{source}"/>'
+        for source in (
+            "../q.svg",
+            "https://example.com/a.png",
+            "../../../x.png",
+            "data:image/png,",
+            "../dot.png",
+        )
+    )
+    files = {
+        "OEBPS/text/one.xhtml": shown,
+        "OEBPS/text/two b.xhtml": f"<html><body>{away}<p>End.</p></body></html>",
+        "OEBPS/p.png": (picture := png(80, 64)),
+        "OEBPS/dot.png": png(8, 64),
+        "OEBPS/q.svg": "<svg onload='alert(1)'/>",
+    }
+    book = (await read(client, "b.epub", epub(tmp_path / "b", files).read_bytes())).json()
+    first, last = book["chapters"]
+    assert first["text"] == "😀 One day.\n\nA map" and first["emphases"] == [[3, 6], [15, 18]]
+    same = {"image": 0, "width": 80, "height": 64}
+    assert first["pictures"] == [
+        {"at": 13, "description": "A grey square", **same},
+        {"at": 18, "description": "", **same},
+    ]
+    assert last == {"title": "Tres", "text": "End."} and book["left_out"] == {"pictures": 2}
+    assert book["images"] == [{"type": "image/png", "data": base64.b64encode(picture).decode()}]
 
 
 async def test_plain_text_is_called_as_its_file(client: httpx2.AsyncClient) -> None:

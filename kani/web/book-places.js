@@ -1,0 +1,133 @@
+/** Places of a book: what a search finds in it, and bookmarks with their notes, which this browser keeps. */
+
+import { button, find, make, tell } from "./element.js";
+import { number, percent, t } from "./i18n.js";
+import { Memory } from "./storage.js";
+import { sentenceAt } from "./subtitles.js";
+import { saveFile } from "./wav.js";
+
+/** Places of a search that are shown at once, and those that are looked for; and so much of the text before and after each. */
+const [SHOWN, MOST_FOUND] = [60, 20_000];
+const [BEFORE, AFTER] = [30, 70];
+/** Bookmarks of a book, and characters of what is quoted and of a note. */
+const [MOST_MARKS, LONGEST_WORDS, LONGEST_NOTE] = [500, 160, 2000];
+
+/** What this browser keeps of a book beside its place: {marks: [{at, from, words, note}], cast: as BookCast has it}. */
+export const notesOf = (id) => new Memory(`kani.notes.${id}`, () => localStorage);
+
+/** Change what is kept of a book; another tab may have changed it meanwhile. */
+export function keepNotes(id, change) {
+  const notes = notesOf(id);
+  notes.text = JSON.stringify({ ...notes.object, ...change(notes.object) });
+}
+
+export class BookPlaces {
+  /** The book; the places that were found in it: chapter, character, length. */
+  #book = null;
+  #found = [];
+  #go;
+  #place;
+
+  /** @param {(at: number, from: number) => void} go to a character of a chapter @param {() => number[]} place chapter and character of the sentence that is heard */
+  constructor(go, place) {
+    this.#go = go;
+    this.#place = place;
+    const dialog = find("book-notes");
+    find("book-search").addEventListener("input", () => this.#search());
+    // More is shown to who comes near the end.
+    const found = find("book-found");
+    for (const kind of ["scroll", "focusin"]) found.addEventListener(kind, () => (document.activeElement === found.lastChild || found.scrollTop + 2 * found.clientHeight > found.scrollHeight) && this.#showMore());
+    find("book-mark").addEventListener("click", () => this.#mark());
+    find("book-show-notes").addEventListener("click", () => this.#show());
+    find("book-notes-close").addEventListener("click", () => dialog.close());
+    find("book-notes-save").addEventListener("click", () => this.#save());
+  }
+
+  /** Take another book. */
+  open(book) {
+    this.#book = book;
+    find("book-search").value = "";
+    this.#search();
+  }
+
+  /** The bookmarks in the order of the book. */
+  get #marks() {
+    const marks = notesOf(this.#book.id).object.marks ?? [];
+    return marks.filter(({ at }) => this.#book.chapters[at]).sort((one, other) => one.at - other.at || one.from - other.from);
+  }
+
+  /** The name of a place: its chapter, and how far in that it is. */
+  #nameOf({ at, from }) {
+    const { title, text } = this.#book.chapters[at];
+    return `${title || number(at + 1)} · ${percent(from / Math.max(1, text.length))}`;
+  }
+
+  /** Find all places that hold what is searched, however its words are spaced. */
+  #search() {
+    const wanted = find("book-search").value.trim().replaceAll(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`).replaceAll(/\s+/g, String.raw`\s+`);
+    this.#found = [];
+    for (const [n, { text }] of wanted ? this.#book.chapters.entries() : []) {
+      for (const { index, 0: { length } } of text.matchAll(new RegExp(wanted, "giu"))) if (this.#found.length < MOST_FOUND) this.#found.push([n, index, length]);
+    }
+    const n = number(this.#found.length);
+    tell(find("book-none"), wanted ? t(this.#found.length ? "book.found" : "book.none", { n: this.#found.length < MOST_FOUND ? n : `${n}+` }) : "");
+    find("book-found").replaceChildren();
+    this.#showMore();
+  }
+
+  #showMore() {
+    const list = find("book-found");
+    const begin = list.childElementCount;
+    for (const [n, at, length] of this.#found.slice(begin, begin + SHOWN)) {
+      const { text } = this.#book.chapters[n];
+      const shown = button(`${number(n + 1)} · …${text.slice(Math.max(0, at - BEFORE), at)}`, () => this.#go(n, sentenceAt(text, at)), { className: "quiet", dir: "auto" });
+      shown.append(make("mark", { textContent: text.slice(at, at + length) }), `${text.slice(at + length, at + AFTER)}…`);
+      list.append(shown);
+    }
+  }
+
+  /** Keep the sentence that is heard, and ask for a note on it. */
+  #mark() {
+    const [at, from] = this.#place();
+    const { text } = this.#book.chapters[at];
+    const [words] = text.slice(from, from + LONGEST_WORDS).split("\n", 1);
+    const isHere = (mark) => mark.at === at && mark.from === from;
+    keepNotes(this.#book.id, ({ marks = [] }) => ({ marks: (marks.some(isHere) ? marks : [...marks, { at, from, words, note: "" }]).slice(-MOST_MARKS) }));
+    this.#show(isHere);
+  }
+
+  /** Show the bookmarks, and write the note of one. */
+  #show(isNew = (mark) => mark === undefined) {
+    const marks = this.#marks;
+    find("book-marks").replaceChildren(...marks.map((mark) => this.#item(mark)));
+    find("book-marks-none").hidden = marks.length > 0;
+    find("book-notes-save").hidden = marks.length === 0;
+    find("book-notes").showModal();
+    find("book-marks").children[marks.findIndex(isNew)]?.querySelector("textarea").focus();
+  }
+
+  #item(mark) {
+    const change = (changed) => keepNotes(this.#book.id, ({ marks = [] }) => ({ marks: [...marks.filter(({ at, from }) => at !== mark.at || from !== mark.from), ...changed] }));
+    const go = button(this.#nameOf(mark), () => {
+      find("book-notes").close();
+      this.#go(mark.at, mark.from);
+    }, { className: "quiet" });
+    const words = make("q", { textContent: mark.words, dir: "auto" });
+    const note = make("textarea", { value: mark.note, rows: 2, dir: "auto", maxLength: LONGEST_NOTE, ariaLabel: `${t("book.note")}: ${this.#nameOf(mark)}`, placeholder: t("book.note") });
+    note.addEventListener("input", () => change([Object.assign(mark, { note: note.value })]));
+    // Under a dialog no line can bring it back.
+    const remove = button(t("history.delete"), () => {
+      note.disabled = go.disabled = !note.disabled;
+      change(note.disabled ? [] : [mark]);
+      remove.textContent = t(note.disabled ? "undo" : "history.delete");
+    }, { className: "quiet" });
+    return make("li", {}, go, remove, words, note);
+  }
+
+  /** Save the bookmarks as a text. */
+  #save() {
+    const { title, author } = this.#book;
+    const rows = this.#marks.map((mark) => [this.#nameOf(mark), `“${mark.words}”`, mark.note].filter(Boolean).join("\n"));
+    saveFile(new Blob([`${[[title, author].filter(Boolean).join(", "), ...rows].join("\n\n")}\n`], { type: "text/plain" }), `${title.replaceAll(/[/\\:]/g, "-")}.txt`);
+  }
+}
