@@ -100,7 +100,9 @@ def test_reply_is_a_word_or_two_that_nothing_follows(language: str, texts: str, 
         assert is_reply(text.split(), language) is reply, text
 
 
-@pytest.mark.parametrize(("language", "pair"), [(own, pair) for own in PHRASES for pair in PHRASES[own]])
+@pytest.mark.parametrize(
+    ("language", "pair"), [(own, pair) for own in PHRASES for pair in sorted(PHRASES[own])]
+)
 def test_set_phrase_is_a_reply_that_nothing_else_makes_one(
     monkeypatch: pytest.MonkeyPatch, language: str, pair: str
 ) -> None:
@@ -110,7 +112,9 @@ def test_set_phrase_is_a_reply_that_nothing_else_makes_one(
     assert not is_reply(said, language)
 
 
-@pytest.mark.parametrize(("language", "word"), [(own, word) for own in CLAUSES for word in CLAUSES[own]])
+@pytest.mark.parametrize(
+    ("language", "word"), [(own, word) for own in CLAUSES for word in sorted(CLAUSES[own])]
+)
 def test_word_that_begins_a_clause_begins_no_reply(
     monkeypatch: pytest.MonkeyPatch, language: str, word: str
 ) -> None:
