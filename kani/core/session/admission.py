@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from kani.core import tracing
+from kani.core import shared_numbers, tracing
 from kani.core.engine import Engine
 from kani.core.errors import Busy, RateLimited, ServerStopping, SpeechError
 from kani.core.observer import Observer
@@ -19,6 +19,7 @@ from kani.core.session.output import WaitTimeout
 from kani.core.session.priority import SessionPriority
 from kani.core.session.report import SessionReport
 from kani.core.session.slots import QueueTicket, SharedLimit, Slot, SlotQueue
+from kani.core.shared_numbers import SharedBuckets
 from kani.core.voices.catalogue import ResolvedVoice
 
 
@@ -51,17 +52,21 @@ class RateLimit:
         """
         self._per_minute = per_minute
         self._clock = clock
-        self._buckets: Recent[str, tuple[float, float]] = Recent(clients)
+        self._buckets: Recent[str, tuple[float, float]] | SharedBuckets = Recent(clients)
+        self._locked: nullcontext[None] | SharedBuckets = nullcontext()
+        if shared_numbers.memory is not None and per_minute:
+            self._buckets = self._locked = SharedBuckets(shared_numbers.memory)
 
     def allow(self, client: str) -> bool:
         """Take a token from the bucket of ``client``; return False if it is empty."""
         if not self._per_minute:
             return True
-        now = self._clock()
-        tokens, then = self._buckets.get(client, (float(self._per_minute), now))
-        tokens = min(float(self._per_minute), tokens + (now - then) * self._per_minute / 60)
-        allowed = tokens >= 1
-        self._buckets.keep(client, (tokens - 1 if allowed else tokens, now))
+        with self._locked:
+            now = self._clock()
+            tokens, then = self._buckets.get(client, (float(self._per_minute), now))
+            tokens = min(float(self._per_minute), tokens + (now - then) * self._per_minute / 60)
+            allowed = tokens >= 1
+            self._buckets.keep(client, (tokens - 1 if allowed else tokens, now))
         return allowed
 
 
@@ -76,7 +81,7 @@ class Admission:
         """Slots of each engine by its name, and of its light networks by its name and True."""
         self._none_open = asyncio.Event()
         self._none_open.set()
-        self.sessions = 0  # open sessions, recognition included
+        self._open = shared_numbers.Number("open sessions")
         self.draining = False  # True if new sessions are refused because the server shuts down
         observer.watch_slots(lambda: self.waiting, lambda: self.slots_in_use)
 
@@ -96,36 +101,51 @@ class Admission:
             return engine.info.slots_are_streams and slots() == engine.info.max_concurrency
 
         for light, capacity in ((False, slots), (True, light_slots)):
-            self._queues[engine.info.name, light] = SlotQueue(capacity, streams=are_streams, shared=shared)
+            shares = f"{engine.info.name} {light}" if shared_numbers.memory is not None else ""
+            queue = SlotQueue(capacity, streams=are_streams, shared=shared, shares=shares)
+            self._queues[engine.info.name, light] = queue
         self._observer.engine_ready(engine.info.name, slots)
 
     # Scrapes of the metrics count in a thread, while engines may join.
     @property
     def waiting(self) -> int:
-        """Segments that wait for a slot."""
-        return sum(len(queue.waits) for queue in [*self._queues.values()])
+        """Segments that wait for a slot, in all processes."""
+        return sum(len(queue.waits) + queue.waits_elsewhere for queue in [*self._queues.values()])
 
     @property
     def slots_in_use(self) -> int:
         """Slots that are held, over all engines."""
-        return sum(queue.in_use for queue in [*self._queues.values()])
+        return sum(queue.in_use + queue.taken_elsewhere for queue in [*self._queues.values()])
 
     def admit(self, protocol: str, client: str, *, rate_limited: bool = True) -> None:
         """Admit a session; rate_limited: whether it counts for its client. Raises Busy or RateLimited."""
         if self.draining:
             self._refuse(protocol, "draining", ServerStopping())
-        if self.sessions >= self._limits.max_connections:
+        # Its own place is counted before the others' are: two processes cannot both take the last one.
+        self._open.own += 1
+        try:
+            self._check(protocol, client, rate_limited=rate_limited)
+        except SpeechError:
+            self._open.own -= 1
+            raise
+        self._none_open.clear()
+        self._observer.session_opened(protocol)
+
+    @property
+    def sessions(self) -> int:
+        """Open sessions of all processes, recognition included."""
+        return int(self._open.total)
+
+    def _check(self, protocol: str, client: str, *, rate_limited: bool) -> None:
+        if self.sessions > self._limits.max_connections:
             busy = Busy(f"too many sessions (at most {self._limits.max_connections})")
             self._refuse(protocol, "sessions", busy)
         if rate_limited and not self._rate.allow(client):
             self._refuse(protocol, "rate", RateLimited(self._limits.rate_per_minute))
-        self.sessions += 1
-        self._none_open.clear()
-        self._observer.session_opened(protocol)
 
     def release(self, protocol: str) -> None:
-        self.sessions -= 1
-        if not self.sessions:
+        self._open.own -= 1
+        if not self._open.own:
             self._none_open.set()
         self._observer.session_closed(protocol)
 

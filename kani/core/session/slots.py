@@ -15,6 +15,8 @@ from typing import Self
 
 from typing_extensions import override
 
+from kani.core.shared_numbers import Number
+
 POSITION_INTERVAL_S = 0.25
 """Least seconds between two reported positions: in a long queue each changes with every segment."""
 
@@ -24,6 +26,10 @@ otherwise it would be granted only after silence."""
 
 MAX_LEAD_S = 10.0
 """Buffered audio postpones a request by at most this many seconds."""
+
+LOOK_S, SILENT_S = 0.02, 1.0
+"""Seconds between two looks at the places of other processes while something waits; and those after which a
+process that does not look itself is not waited for."""
 
 _numbers = count()
 
@@ -38,6 +44,35 @@ class Wait:
     granted: asyncio.Future[None] = field(compare=False)
 
 
+class Elsewhere:
+    """The same engine's places and waits in the other processes of this server."""
+
+    def __init__(self, name: str) -> None:
+        self._taken, self._waits = Number(f"{name} places"), Number(f"{name} waits")
+        self._due, self._told = Number(f"{name} due"), Number(f"{name} told")
+
+    @property
+    def taken(self) -> int:
+        return int(sum(self._taken.others))
+
+    @property
+    def waits(self) -> int:
+        return int(sum(self._waits.others))
+
+    def tell(self, taken: int, waits: list[Wait]) -> None:
+        """Tell the others what is taken and waits here."""
+        self._taken.own, self._waits.own = taken, len(waits)
+        self._due.own, self._told.own = waits[0].due if waits else math.inf, time.monotonic()
+
+    def waits_before(self, due: float) -> bool:
+        """Return True if a wait of another process is due before; one that tells nothing any more has none."""
+        since = time.monotonic() - SILENT_S
+        return any(
+            told > since and other < due
+            for told, other in zip(self._told.others, self._due.others, strict=True)
+        )
+
+
 class SharedLimit:
     """Bounds the places of several queues together: the wait that is due first of all goes first."""
 
@@ -45,6 +80,7 @@ class SharedLimit:
         """places: of all queues; None for no bound but their own."""
         self._places = math.inf if places is None else places
         self._queues: list[DeadlineQueue] = []
+        self._look: asyncio.TimerHandle | None = None
 
     def add(self, queue: DeadlineQueue) -> None:
         """Bound ``queue`` too."""
@@ -53,16 +89,29 @@ class SharedLimit:
     @property
     def has_free_place(self) -> bool:
         """True if fewer places are taken than there are."""
-        return sum(queue.taken for queue in self._queues) < self._places
+        return sum(queue.taken + queue.taken_elsewhere for queue in self._queues) < self._places
 
     def grant(self) -> None:
         """Grant the free places to the next waits of the queues that have one."""
-        while waits := [queue.waits[0] for queue in self._queues if queue.waits and queue.has_free_place]:
+        while waits := [queue.waits[0] for queue in self._queues if queue.may_grant]:
             first = min(waits)
             first.queue.waits.remove(first)
             first.queue.taken += 1
             if not first.granted.done():
                 first.granted.set_result(None)
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell other processes what is taken here, and look again while something waits."""
+        shared = [queue for queue in self._queues if queue.elsewhere is not None]
+        for queue in shared:
+            queue.elsewhere.tell(queue.taken, queue.waits)
+        if self._look is None and any(queue.waits for queue in shared):
+            self._look = asyncio.get_running_loop().call_later(LOOK_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._look = None
+        self.grant()
 
 
 class DeadlineQueue:
@@ -72,12 +121,16 @@ class DeadlineQueue:
     by ``release``.
     """
 
-    def __init__(self, capacity: Callable[[], int], shared: SharedLimit | None = None) -> None:
+    def __init__(
+        self, capacity: Callable[[], int], shared: SharedLimit | None = None, shares: str = ""
+    ) -> None:
         """capacity: the current number of places; a change takes effect at the next acquire or release.
 
-        shared: bounds them together with those of other queues.
+        shared: bounds them together with those of other queues; shares: name under which the processes of
+        this server share them, empty where they do not.
         """
         self._capacity = capacity
+        self.elsewhere = Elsewhere(shares) if shares else None
         self._shared = shared or SharedLimit()
         self._shared.add(self)
         self.waits: list[Wait] = []  # the next one first
@@ -86,7 +139,22 @@ class DeadlineQueue:
     @property
     def has_free_place(self) -> bool:
         """True if a place is neither held nor granted."""
-        return self.taken < self._capacity() and self._shared.has_free_place
+        return self.taken + self.taken_elsewhere < self._capacity() and self._shared.has_free_place
+
+    @property
+    def taken_elsewhere(self) -> int:
+        return 0 if self.elsewhere is None else self.elsewhere.taken
+
+    @property
+    def waits_elsewhere(self) -> int:
+        return 0 if self.elsewhere is None else self.elsewhere.waits
+
+    @property
+    def may_grant(self) -> bool:
+        """True if the next wait can have a place, and none of another process is due before."""
+        if not self.waits or not self.has_free_place:
+            return False
+        return self.elsewhere is None or not self.elsewhere.waits_before(self.waits[0].due)
 
     @property
     def earliest_due(self) -> float:
@@ -105,14 +173,17 @@ class DeadlineQueue:
     def take(self, *, always: bool = False) -> bool:
         """Take a place if one is free, ``always`` even beyond the capacity; returns whether it was taken."""
         self._shared.grant()
-        taken = always or self.has_free_place
+        waited_for = self.elsewhere is not None and self.elsewhere.waits_before(math.inf)
+        taken = always or (self.has_free_place and not waited_for)
         self.taken += taken
+        self._shared.tell()
         return taken
 
     def enter(self, due: float) -> Wait:
         """Begin a wait, which is to be awaited at once by ``wait``."""
         wait = Wait(due, next(_numbers), self, asyncio.get_running_loop().create_future())
         insort(self.waits, wait)
+        self._shared.tell()
         return wait
 
     async def wait(self, wait: Wait) -> None:
@@ -156,11 +227,12 @@ class SlotQueue(DeadlineQueue):
         changed: Callable[[], None] = lambda: None,
         streams: Callable[[], bool] = lambda: False,
         shared: SharedLimit | None = None,
+        shares: str = "",
     ) -> None:
-        """capacity, shared: as of ``DeadlineQueue``; changed: called after each change of the slots in use or
+        """capacity, shared, shares: as of ``DeadlineQueue``; changed: called after each change of the slots in use or
         the waits; streams: whether the slots are streams.
         """
-        super().__init__(capacity, shared)
+        super().__init__(capacity, shared, shares)
         self._changed = changed
         self._streams = streams
         self._tickets: set[QueueTicket] = set()
