@@ -41,6 +41,7 @@ from kani.server.calls import ALWAYS_SERVED, DOCUMENT_PATH
 from kani.server.calls import call_group as server_calls
 from kani.server.connections import Connections, ConnectionsMiddleware, Phase
 from kani.server.error_answers import ErrorAnswers
+from kani.server.fronts.home import HomeMiddleware, served_for_others
 from kani.server.metrics import Metrics
 from kani.server.network.listeners import (
     Listeners,
@@ -158,6 +159,7 @@ def create_app(parts: Parts) -> Starlette:
             WebSocketRoute("/{path:path}", answers.unknown_websocket),
         ],
         middleware=[
+            Middleware(HomeMiddleware, paths=[path for protocol in protocols for path in protocol.at_home]),
             Middleware(middleware.HttpMetricsMiddleware, registry=metrics.registry),
             Middleware(middleware.ResponseHeadersMiddleware),
             *(
@@ -198,14 +200,15 @@ async def serve(
     *,
     stop: asyncio.Event | None = None,
     build: BuildService = build_service,
-    listening: Sequence[socket.socket] | None = None,
+    listening: Sequence[socket.socket] | Listeners | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl+C, let speech under way finish, and return.
 
     announce: called once, when the server is ready; stop: ends the server instead of signals; build: makes
-    its speech service; listening: the sockets of its port, if they are open already. A second Ctrl+C ends the
-    process at once, with exit code 130. Raises CannotListen, SettingsError for TLS, EngineUnavailable, and
-    InvalidRequest for a voice or language that no engine has.
+    its speech service; listening: the sockets of its port, or of all ports, if they are open already.
+
+    A second Ctrl+C ends the process at once, with exit code 130. Raises CannotListen, SettingsError for TLS,
+    EngineUnavailable, and InvalidRequest for a voice or language that no engine has.
     """
     async with send_traces(os.environ, VERSION) as tracer:
         service = await _serve(settings, announce, stop, build, tracer, listening)
@@ -220,15 +223,15 @@ async def _serve(
     stop: asyncio.Event | None,
     build: BuildService,
     tracer: Tracer | None,
-    listening: Sequence[socket.socket] | None,
+    listening: Sequence[socket.socket] | Listeners | None,
 ) -> SpeechService:
     """Serve until the server is stopped; return its service, which has stopped. See ``serve``."""
     start = health.StartTime(settings.cache_dir, settings.engine)
     tls = server_context(settings.tls_cert, settings.tls_key)
     protocols = protocols_for(settings)
-    ports = [port for protocol in protocols for port in protocol.ports]
     streams = [stream for protocol in protocols for stream in protocol.streams]
-    with open_listeners(settings, ports, streams, listening) as listeners:
+    opened = listening if isinstance(listening, Listeners) else listeners_of(settings, protocols, listening)
+    with opened as listeners:
         files = raise_file_limit(files_needed(settings.max_connections))
         lifecycle.warn_about(settings, streams, files)
         metrics = Metrics(VERSION)
@@ -241,7 +244,8 @@ async def _serve(
             start=start,
         )
         websockets = _websocket_class(protocols, listeners, parts.upload_budget)
-        http = lifecycle.http_config(create_app(parts), websockets)
+        app = create_app(parts)
+        http = lifecycle.http_config(app, websockets)
         limit = max_tcp_connections(settings.max_connections, files, open_files())
         table = TcpTable(limit, metrics.tcp_connection_closed)
         metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
@@ -256,6 +260,7 @@ async def _serve(
             streams_served = _stream_services(parts, listeners)
             async with (
                 periodic_trim(),
+                served_for_others(app),
                 lifecycle.accept_connections(http, listeners.sockets, tls, stop, table, streams_served),
             ):
                 running = lifecycle.RunningServer(
@@ -269,6 +274,15 @@ async def _serve(
                 )
                 await lifecycle.run_service(running, settings, connections, stop, start.kept_before(announce))
     return service
+
+
+def listeners_of(
+    settings: Settings, protocols: Sequence[Protocol], listening: Sequence[socket.socket] | None = None
+) -> Listeners:
+    """Listen on all ports of the server and of its protocols, as ``open_listeners`` does."""
+    ports = [port for protocol in protocols for port in protocol.ports]
+    streams = [stream for protocol in protocols for stream in protocol.streams]
+    return open_listeners(settings, ports, streams, listening)
 
 
 def _stream_services(

@@ -22,6 +22,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from kani.core.errors import Busy
 from kani.core.session.budget import Budget, Share
+from kani.core.shared_numbers import Number
 from kani.protocols.shared.protocol import STRAIGHT_SEND, break_off
 from kani.server.network.upload_budget import FREE_BYTES
 
@@ -124,13 +125,29 @@ class Connections:
         self.phase = Phase.STARTING
         self._changed = on_change
         self._open: set[_Connection] = set()
+        self._open_together = Number("open WebSockets")
         self._streams: set[Callable[[], None]] = set()
         self._served: set[asyncio.Timeout] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
     def __len__(self) -> int:
-        return len(self._open)
+        return int(self._open_together.total)
+
+    def take_place(self) -> bool:
+        """Count a WebSocket that is served at once; return False if there is no room for it.
+
+        It is counted before the other processes' are: two of them cannot both take the last place.
+        """
+        self._open_together.own = len(self._open) + 1
+        if len(self) <= self.limit:
+            return True
+        self._open_together.own = len(self._open)
+        return False
+
+    def _count(self) -> None:
+        self._open_together.own = len(self._open)
+        self._changed(len(self._open))
 
     async def serve_websocket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket by ``app``; ``close_all`` may end it.
@@ -141,7 +158,7 @@ class Connections:
         loop, state = asyncio.get_running_loop(), scope.get("state", {})
         connection = _Connection(receive, send, state.get(STRAIGHT_SEND, send))
         self._open.add(connection)
-        self._changed(len(self._open))
+        self._count()
         try:
             async with self._serving() as served:
 
@@ -158,7 +175,7 @@ class Connections:
             state.pop(LOST, None)
             state.pop(STRAIGHT_SEND, None)
             self._open.discard(connection)
-            self._changed(len(self._open))
+            self._count()
 
     async def serve_request(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request by ``app``; ``close_all`` and the write timeout may end it."""
@@ -264,7 +281,7 @@ class ConnectionsMiddleware:
                     await send(message)
 
                 await connections.serve_request(self.app, scope, bounded, answer)
-        elif len(connections) >= connections.limit:
+        elif not connections.take_place():
             await _unavailable(f"too many connections (at most {connections.limit})")(scope, receive, send)
         else:
             await connections.serve_websocket(self.app, scope, receive, send)

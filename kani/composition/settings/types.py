@@ -20,6 +20,16 @@ LANGUAGES = "a known language, such as es, pt-BR or spanish"
 _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\.{1,2}(/|\Z))[A-Za-z0-9._-]+)*/?")
 
 
+MOST_FRONTS = 64
+AUTO_FRONTS = 0
+
+
+def _fronts(value: Any) -> Any:
+    if value == AUTO_FRONTS or value == "0":
+        raise ValueError(f"has to be a number from 1 to {MOST_FRONTS}, or auto")
+    return AUTO_FRONTS if lower(value) == "auto" else value
+
+
 def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
@@ -137,3 +147,4 @@ Engine = Annotated[str, BeforeValidator(_engine)]
 Recognizer = Annotated[str, BeforeValidator(_recognizer)]
 Precision = Annotated[Literal["auto", "float32", "bfloat16", "int8"], LOWER]
 LogFormat = Annotated[Literal["text", "json"], LOWER]
+Fronts = Annotated[int, BeforeValidator(_fronts)]

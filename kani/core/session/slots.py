@@ -65,7 +65,7 @@ class Elsewhere:
         self._due.own, self._told.own = waits[0].due if waits else math.inf, time.monotonic()
 
     def waits_before(self, due: float) -> bool:
-        """Return True if a wait of another process is due before; one that tells nothing any more has none."""
+        """Return True if a wait of another process, which still looks itself, is due before."""
         since = time.monotonic() - SILENT_S
         return any(
             told > since and other < due
@@ -103,10 +103,12 @@ class SharedLimit:
 
     def tell(self) -> None:
         """Tell other processes what is taken here, and look again while something waits."""
-        shared = [queue for queue in self._queues if queue.elsewhere is not None]
-        for queue in shared:
-            queue.elsewhere.tell(queue.taken, queue.waits)
-        if self._look is None and any(queue.waits for queue in shared):
+        waits = False
+        for queue in self._queues:
+            if queue.elsewhere is not None:
+                queue.elsewhere.tell(queue.taken, queue.waits)
+                waits = waits or bool(queue.waits)
+        if self._look is None and waits:
             self._look = asyncio.get_running_loop().call_later(LOOK_S, self._look_again)
 
     def _look_again(self) -> None:
@@ -229,8 +231,8 @@ class SlotQueue(DeadlineQueue):
         shared: SharedLimit | None = None,
         shares: str = "",
     ) -> None:
-        """capacity, shared, shares: as of ``DeadlineQueue``; changed: called after each change of the slots in use or
-        the waits; streams: whether the slots are streams.
+        """capacity, shared, shares: as of ``DeadlineQueue``; changed: called after each change of the slots
+        in use or the waits; streams: whether the slots are streams.
         """
         super().__init__(capacity, shared, shares)
         self._changed = changed

@@ -60,6 +60,19 @@ def number_of(row: int, name: str) -> float:
     return _read(row, _column(name)) if memory is not None else 0.0
 
 
+def processes() -> list[int]:
+    """Return the ids of the processes that share numbers."""
+    rows = range(memory.rows) if memory is not None else ()
+    return [int(pid) for row in rows if (pid := number_of(row, "process"))]
+
+
+def take(row: int) -> None:
+    """Take a row, in a process that has just been forked."""
+    assert memory is not None
+    memory.row, memory.names = row, {}
+    Number("process").own = os.getpid()
+
+
 def clear(row: int, kept: int) -> None:
     """Forget the numbers of a process that has ended; its counts are added to those of the row ``kept``."""
     assert memory is not None
@@ -88,17 +101,15 @@ class Number:
     __slots__ = ("_column", "_own", "_shared")
 
     def __init__(self, name: str, *, counts: bool = False) -> None:
-        """name: unique in a process that shares numbers; counts: it only grows, and outlives its process.
+        """name: of one object that is written in a process; counts: it only grows, and outlives the process.
 
-        RuntimeError where the name is in use.
+        RuntimeError for a name that has the place of another one.
         """
         self._own = 0.0
         self._shared = memory
         self._column = _column(name, counts=counts)
-        if memory is not None and self._column in memory.names:
-            raise RuntimeError(f"{name!r} and {memory.names[self._column]!r} are one shared number")
-        if memory is not None:
-            memory.names[self._column] = name
+        if memory is not None and (known := memory.names.setdefault(self._column, name)) != name:
+            raise RuntimeError(f"{name!r} and {known!r} would be one shared number: rename one of them")
 
     @property
     def own(self) -> float:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from kani.core import shared_numbers
 from kani.core.errors import Busy, InvalidRequest
 from kani.protocols.elevenlabs.errors import endpoint, json_response
 
@@ -39,15 +42,17 @@ class SingleUseTokens:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """clock: in seconds."""
         self._clock = clock
-        self._tokens: dict[bytes, tuple[str, float]] = {}  # types and ends, in the order of the ends
+        self._tokens: MutableMapping[str, tuple[str, float]] = {}  # types and ends, in the order of the ends
+        if shared_numbers.memory is not None:
+            self._tokens = _Files(shared_numbers.memory.folder / "tokens")
 
     def issue(self, kind: str, ending: str = "") -> str:
         """Make a token of a type; ending: what it is for. Raises InvalidRequest and Busy."""
         if kind not in PATHS:
             raise InvalidRequest("token_type", f"must be one of {', '.join(PATHS)}")
         now = self._clock()
-        while self._tokens and next(iter(self._tokens.values()))[1] <= now:
-            del self._tokens[next(iter(self._tokens))]
+        while self._tokens and self._tokens[oldest := next(iter(self._tokens))][1] <= now:
+            del self._tokens[oldest]
         if len(self._tokens) >= MAX_TOKENS:
             raise Busy(f"too many tokens wait to be used (at most {MAX_TOKENS})")
         token = f"sutkn_{secrets.token_urlsafe(32)}{ending}"
@@ -59,8 +64,8 @@ class SingleUseTokens:
         known = self._tokens.get(_digest(token))
         if known is None or known[0] != kind:
             return False
-        del self._tokens[_digest(token)]
-        return known[1] > self._clock()
+        # Of several processes that have found it, one can take it away.
+        return self._tokens.pop(_digest(token), None) is not None and known[1] > self._clock()
 
     @property
     def keys(self) -> Mapping[str, Callable[[str], bool]]:
@@ -74,6 +79,42 @@ class SingleUseTokens:
         return [Route("/v1/single-use-token/{token_type}", endpoint(create), methods=["POST"])]
 
 
-def _digest(token: str) -> bytes:
+def _digest(token: str) -> str:
     # Looked up by a digest: the time that takes tells nothing about a token.
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class _Files(MutableMapping[str, tuple[str, float]]):
+    """Types and ends in files by digests, for all processes of one server; in the order of the ends."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self._folder = folder
+
+    def __getitem__(self, digest: str) -> tuple[str, float]:
+        try:
+            kind, end = (self._folder / digest).read_text().split()
+        except (FileNotFoundError, ValueError) as error:  # used up; or not written yet
+            raise KeyError(digest) from error
+        return kind, float(end)
+
+    def __setitem__(self, digest: str, token: tuple[str, float]) -> None:
+        (self._folder / digest).write_text(f"{token[0]} {token[1]}")
+
+    def __delitem__(self, digest: str) -> None:
+        try:
+            (self._folder / digest).unlink()
+        except FileNotFoundError as error:
+            raise KeyError(digest) from error
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._folder.iterdir())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([path.name for path in sorted(self._folder.iterdir(), key=_written)])
+
+
+def _written(path: Path) -> float:
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime
+    return 0.0

@@ -9,6 +9,8 @@ from prometheus_client.core import UnknownMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from kani.core.shared_numbers import Number
+
 HANDLER = "all"
 SPEECH_STEP_BUCKETS = (0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.08)
 SPEECH_STEPS_BUCKETS = (2, 25, 62.5, 125, 250, 500, 750)
@@ -22,16 +24,16 @@ class _Counter(Collector):
     def __init__(self, name: str, about: str, registry: CollectorRegistry) -> None:
         self._name = name
         self._about = about
-        self._count = 0
+        self._count = Number(name, counts=True)
         registry.register(self)
 
     def inc(self, count: int = 1) -> None:
-        self._count += count
+        self._count.own += count
 
     def collect(self) -> Iterable[Metric]:
         """Return the current value, as an untyped metric: the library would rename a counter."""
         family = UnknownMetricFamily(self._name, self._about, labels=["handler"])
-        family.add_metric([HANDLER], self._count)
+        family.add_metric([HANDLER], self._count.total)
         return [family]
 
 
@@ -45,12 +47,14 @@ class KyutaiMetrics:
         def gauge(name: str, about: str, number: Callable[[], float]) -> None:
             Gauge(name, about, ["handler"], registry=registry).labels(HANDLER).set_function(number)
 
+        # Clients connected now.
+        self.speaking, self.listening = Number("py_open_channels"), Number("asr_open_channels")
+
         def histogram(name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
             return Histogram(name, about, buckets=buckets, registry=registry)
 
-        self.speaking = self.listening = 0  # clients connected now
         self._py_connect = counter("py_connect", "Clients that connected for speech.")
-        gauge("py_open_channels", "Clients connected now for speech.", lambda: self.speaking)
+        gauge("py_open_channels", "Clients connected now for speech.", lambda: self.speaking.total)
         self._py_spoken = (
             counter("py_total_steps", "Steps of 80 ms that were synthesized."),
             counter("py_active_steps", "The same: every step has a client."),
@@ -66,7 +70,7 @@ class KyutaiMetrics:
             "py_model_connection_num_steps", "Steps sent on a speech connection.", SPEECH_STEPS_BUCKETS
         )
         self._asr_connect = counter("asr_connect", "Clients that connected for recognition.")
-        gauge("asr_open_channels", "Clients connected now for recognition.", lambda: self.listening)
+        gauge("asr_open_channels", "Clients connected now for recognition.", lambda: self.listening.total)
         self.recognition_step = histogram(
             "asr_model_step_duration",
             "Seconds from the arrival of a step's audio to its recognition.",
@@ -84,11 +88,11 @@ class KyutaiMetrics:
 
     def speech_opened(self) -> None:
         self._py_connect.inc()
-        self.speaking += 1
+        self.speaking.own += 1
 
     def speech_closed(self, steps: int) -> None:
         """Count the end of a speech connection on which ``steps`` frames were sent."""
-        self.speaking -= 1
+        self.speaking.own -= 1
         self._py_steps.observe(steps)
 
     def frames_spoken(self, steps: int, seconds: float) -> None:
@@ -100,11 +104,11 @@ class KyutaiMetrics:
 
     def recognition_opened(self) -> None:
         self._asr_connect.inc()
-        self.listening += 1
+        self.listening.own += 1
 
     def recognition_closed(self, steps: int) -> None:
         """Count the end of a recognition connection on which ``steps`` frames were recognized."""
-        self.listening -= 1
+        self.listening.own -= 1
         self._asr_steps.observe(steps)
 
     def voice_embedded(self, seconds: float) -> None:

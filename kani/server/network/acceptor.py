@@ -12,6 +12,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from kani.server.network.tcp_connections import TcpConnection, TcpTable
@@ -21,6 +22,9 @@ log = logging.getLogger("server")
 ACCEPT_BATCH = 32
 """Connections accepted before the event loop runs other tasks, such as those that release the files of closed
 connections."""
+
+TURN_S = 0.002
+"""Time in which a process of this server with fewer connections may accept one that waits."""
 
 OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 OUT_OF_FILES_PAUSE_S = 0.1
@@ -43,10 +47,14 @@ class Acceptor:
         try:
             while True:
                 try:
-                    first, _ = await loop.sock_accept(listener)
-                    self._start(first)
-                    for sock in _waiting(listener):
-                        self._start(sock)
+                    if self._table.is_shared:
+                        # One at a time, so that connections that live long are spread over the processes.
+                        self._start(await self._accept_in_turn(listener))
+                    else:
+                        first, _ = await loop.sock_accept(listener)
+                        self._start(first)
+                        for sock in _waiting(listener):
+                            self._start(sock)
                 except OSError as error:
                     # Any other error is of one connection that broke before it was accepted.
                     if error.errno in OUT_OF_FILES and not self._table.relieve():
@@ -56,6 +64,15 @@ class Acceptor:
         finally:
             for task in self._starting:
                 task.cancel()
+
+    async def _accept_in_turn(self, listener: socket.socket) -> socket.socket:
+        """Accept a connection of a listener that other processes accept from too. Raises OSError."""
+        while True:
+            await _readable(listener)
+            if self._table.has_most:
+                await asyncio.sleep(TURN_S)
+            with suppress(BlockingIOError):
+                return listener.accept()[0]
 
     def _start(self, sock: socket.socket) -> None:
         def close() -> None:
@@ -85,6 +102,16 @@ class Acceptor:
         sock.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(lambda: self._new_protocol(tcp), sock, ssl=self._tls)
+
+
+async def _readable(listener: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    readable = loop.create_future()
+    loop.add_reader(listener, lambda: readable.done() or readable.set_result(None))
+    try:
+        await readable
+    finally:
+        loop.remove_reader(listener)
 
 
 def _waiting(listener: socket.socket) -> Iterator[socket.socket]:

@@ -6,11 +6,14 @@ All of this happens before a key can be checked, so a connection must cost littl
 from __future__ import annotations
 
 import asyncio
+import math
 import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
+
+from kani.core.shared_numbers import Number
 
 PROGRESS_BYTES = 64 * 1024
 """Least progress of a body or a long message within ``ReadTimeouts.progress_s``."""
@@ -167,9 +170,20 @@ class TcpTable:
         self._timeouts = timeouts or ReadTimeouts()
         # Each in the order that the waits began.
         self._open: dict[Awaited, dict[TcpConnection, None]] = {awaited: {} for awaited in Awaited}
+        self._count = Number("TCP connections")
 
     def __len__(self) -> int:
         return sum(map(len, self._open.values()))
+
+    @property
+    def is_shared(self) -> bool:
+        """True if other processes of this server accept connections too."""
+        return bool(self._count.others)
+
+    @property
+    def has_most(self) -> bool:
+        """True if another process of this server has fewer connections."""
+        return self._count.own > min(self._count.others, default=math.inf)
 
     def now(self) -> float:
         """Return the event loop's time (seconds)."""
@@ -186,6 +200,7 @@ class TcpTable:
             return None
         connection = TcpConnection(self, close)
         self._open[connection.awaited][connection] = None
+        self._count.own = len(self)
         return connection
 
     def relieve(self) -> bool:
@@ -216,6 +231,7 @@ class TcpTable:
 
     def remove(self, connection: TcpConnection) -> None:
         self._open[connection.awaited].pop(connection, None)
+        self._count.own = len(self)
 
     @contextmanager
     def enforce_timeouts(self) -> Iterator[None]:
