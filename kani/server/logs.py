@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from kani.core import request_ids
+from kani.core import request_ids, shared_numbers
 from kani_text.foreign import log_value
 
 FILE_BYTES = 10 * 1000 * 1000
@@ -59,6 +60,32 @@ class TextFormatter(logging.Formatter):
         return text if text.isascii() and text.isprintable() else log_value(text)
 
 
+class SharedFile(RotatingFileHandler):
+    """A rotating file that all processes of a server write; a lock lets one of them rotate it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        memory = shared_numbers.memory
+        if memory is None:
+            super().emit(record)
+            return
+        # The lock of a process ends with any of its descriptors: this one is for nothing else.
+        lock = os.open(memory.folder / "log", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.lockf(lock, os.F_LOCK, 0)
+            if self.stream is not None and not self._is_current():
+                self.stream.close()
+                self.stream = self._open()
+            super().emit(record)
+        finally:
+            os.close(lock)
+
+    def _is_current(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self.stream.fileno()), Path(self.baseFilename).stat())
+        except FileNotFoundError:
+            return False
+
+
 def _name_request(record: logging.LogRecord) -> bool:
     """Add the request id to a record, unless it has one: that of the task or thread that logs it."""
     record.request = getattr(record, "request", "") or request_ids.current()
@@ -88,7 +115,7 @@ def configure(level: str, style: str, file: Path | None, *, log_texts: bool = Fa
             if file.is_fifo():
                 raise OSError(errno.EINVAL, "to write to a pipe may wait for its reader")
             handlers.append(
-                RotatingFileHandler(
+                SharedFile(
                     file,
                     maxBytes=FILE_BYTES,
                     backupCount=FILES_KEPT,

@@ -23,7 +23,7 @@ ACCEPT_BATCH = 32
 """Connections accepted before the event loop runs other tasks, such as those that release the files of closed
 connections."""
 
-TURN_S = 0.002
+TURN_S = 0.01
 """Time in which a process of this server with fewer connections may accept one that waits."""
 
 OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)

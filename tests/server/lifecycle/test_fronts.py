@@ -1,0 +1,197 @@
+"""One server of several processes (``--fronts``), as its clients and its operator see it."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.clients.kani.wire import ask, request
+from tests.conftest import ServerProcess, StartServer
+from tests.support.patience import happens, until
+from tests.support.servers.address import figure
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fronts need Linux")
+
+LONG = "Esta es una frase bastante larga que se repite muchas veces para que dure. " * 40
+FRONTS = ("--engine", "espeak", "--fronts", "2")
+
+
+def children(server: ServerProcess) -> list[int]:
+    """The processes that the parent has forked: the fronts, then the workers, as long as none has ended."""
+    pid = server.process.pid
+    return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def alive(pid: int) -> bool:
+    """True for a process that is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def sockets(pid: int) -> set[str]:
+    return {str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir() if file.is_symlink()}
+
+
+def memory_share(pid: int) -> float:
+    """MiB of a process, what it shares divided by those that share it."""
+    return int(Path(f"/proc/{pid}/smaps_rollup").read_text().split("\nPss:")[1].split()[0]) / 1024
+
+
+def front_of(server: ServerProcess, client: ClientConnection) -> int:
+    """The process that serves a connection."""
+    own, peer = (client.transport.get_extra_info(name)[1] for name in ("sockname", "peername"))
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    rows += [row.split() for row in Path("/proc/net/tcp6").read_text().splitlines()[1:]]
+    ends = f":{peer:04X}", f":{own:04X}"
+    inode = next(row[9] for row in rows if row[1].endswith(ends[0]) and row[2].endswith(ends[1]))
+    return next(pid for pid in children(server) if f"socket:[{inode}]" in sockets(pid))
+
+
+async def speaking(url: str) -> ClientConnection:
+    """A client of speech that goes on for minutes, once the first of it has come."""
+    client = await connect(f"{url}/v1/text-to-speech/es/stream-input?output_format=pcm_16000", max_size=None)
+    await client.send('{"text": " "}')
+    await client.send(f'{{"text": "{LONG}"}}')
+    await client.send('{"text": ""}')
+    await client.recv()
+    return client
+
+
+async def rest(client: ClientConnection) -> str:
+    """The last message of a client's speech."""
+    messages = [str(message) async for message in client]
+    return messages[-1]
+
+
+async def test_clients_see_one_server(start_server: StartServer) -> None:
+    limits = {"KANI_MAX_CONNECTIONS": "6", "KANI_RATE_PER_MINUTE": "4"}
+    server = start_server(*FRONTS, **limits)
+    first, second = children(server)[:2]
+    clients = [await connect(server.url) for _ in range(6)]
+    served = [front_of(server, client) for client in clients]
+    # By turns; on a busy machine one may be late for its turn.
+    assert min(served.count(first), served.count(second)) >= 2
+    with pytest.raises(InvalidStatus, match="503"):
+        await connect(server.url)
+    for _ in range(3):
+        assert await server.figure("kani_connections") == 6
+    # A client's rate counts over all: on two connections as on one.
+    answers = [await ask(client, request("Hola.")) for client in clients]
+    assert [answer["status"] for answer in answers] == ["success"] * 4 + ["error"] * 2
+    assert "too many requests" in answers[-1]["message"]
+    for _ in range(3):
+        scraped = (await server.get("/metrics")).text
+        assert figure(scraped, "kani_requests_total") == 4 and figure(scraped, "kani_ready") == 1
+        assert figure(scraped, "kani_refusals_total", reason="rate") == 2
+        assert 'pid="' not in scraped
+        counters = (await server.get("/health")).json()["counters"]
+        assert (counters["requests"], counters["refusals"]) == (4, 2)
+    for client in clients:
+        await client.close()
+    assert max(map(memory_share, (first, second))) < 120
+
+
+async def test_what_one_process_makes_is_known_to_all(start_server: StartServer) -> None:
+    key = {"authorization": "Bearer " + "k" * 20}
+    server = start_server(*FRONTS, KANI_API_KEYS="k" * 20, KANI_HOST="127.0.0.1")
+    proxied = key | {"x-forwarded-for": "10.0.0.1"}
+    async with httpx2.AsyncClient(base_url=server.http_url, headers=proxied) as one:
+        made = await one.post("/v1/single-use-token/tts_websocket")
+        secret = (await one.post("/v1/realtime/client_secrets", json={})).json()["value"]
+        path = f"{server.url}/v1/text-to-speech/es/stream-input?single_use_token={made.json()['token']}"
+        via = {"x-forwarded-for": "10.0.0.1"}
+        # Only one of all that try has it.
+        tries = [connect(path, additional_headers=via) for _ in range(4)]
+        opened = await asyncio.gather(*tries, return_exceptions=True)
+        begun = [each for each in opened if isinstance(each, ClientConnection)]
+        for each in begun:
+            await each.send('{"text": " "}')
+            await each.send('{"text": "Hola."}')
+            await each.send('{"text": ""}')
+        ends = await asyncio.gather(*(rest(each) for each in begun))
+        assert sum('"isFinal":true' in end.replace(" ", "") for end in ends) == 1, ends
+        for _ in range(4):
+            opens = {"authorization": f"Bearer {secret}"} | via
+            async with connect(f"{server.url}/v1/realtime?model=x", additional_headers=opens) as session:
+                assert "session.created" in str(await session.recv())
+    # The relay's clients and agents meet, wherever they are connected.
+    async with (
+        connect(f"{server.url}/client") as listener,
+        connect(f"{server.url}/client") as other,
+        connect(f"{server.url}/agent") as agent,
+    ):
+        await agent.send('{"action": "start_tts", "text": "Hola."}')
+        for each in (listener, other):
+            assert "chunk" in str([await each.recv() for _ in range(3)])
+        for _ in range(3):
+            assert (await server.get("/health")).json()["clients"] == 2
+
+
+async def test_front_that_is_killed_takes_no_other_with_it(start_server: StartServer) -> None:
+    server = start_server(*FRONTS)
+    clients = [await speaking(server.url) for _ in range(4)]
+    lost = front_of(server, clients[0])
+    theirs = [front_of(server, client) == lost for client in clients]
+    assert theirs.count(True) == 2
+    before = await server.figure("kani_requests_total")
+    os.kill(lost, signal.SIGKILL)
+    for client, ends in zip(clients, theirs, strict=True):
+        if ends:
+            with pytest.raises(ConnectionClosed):
+                await rest(client)
+        else:
+            assert "isFinal" in await rest(client)
+    await happens(lambda: len(children(server)) == 3 and lost not in children(server))
+    assert await server.figure("kani_requests_total") >= before == 4
+    assert await server.figure("kani_front_restarts_total") == 1
+    # What was open there is not counted any more.
+    assert await server.figure("kani_sessions") == 0
+    fresh = [await connect(server.url) for _ in range(4)]
+    assert len({front_of(server, client) for client in fresh}) == 2
+    assert "front" in server.log and "SIGKILL" in server.log
+
+
+async def test_engine_that_is_killed_comes_again(start_server: StartServer) -> None:
+    server = start_server(*FRONTS)
+    worker = children(server)[2]
+    client = await speaking(server.url)
+    os.kill(worker, signal.SIGKILL)
+    with pytest.raises(ConnectionClosed, match="engine"):
+        await rest(client)
+    async with connect(server.url) as again:
+        assert (await ask(again, request("Hola.")))["status"] == "success"
+    assert await server.figure("kani_engine_restarts_total", engine="espeak") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_stop_lets_speech_end_and_leaves_no_process(start_server: StartServer, number: int) -> None:
+    server = start_server(*FRONTS, KANI_SHUTDOWN_SECONDS="60")
+    clients = [await speaking(server.url) for _ in range(2)]
+    processes = children(server)
+    server.send_signal(number)
+    for client in clients:
+        assert "isFinal" in await rest(client)
+    assert server.wait() == 0
+    assert not any(map(alive, processes))
+    assert "killed" not in server.log
+
+
+def test_none_outlives_the_parent(start_server: StartServer) -> None:
+    server = start_server(*FRONTS)
+    processes = children(server)
+    server.kill()
+    until(lambda: not any(map(alive, processes)))
+
+
+def test_start_that_cannot_succeed_ends_once(start_server: StartServer) -> None:
+    server = start_server(*FRONTS, "--voice", "kept-nowhere", ready=False)
+    assert server.wait() == 2
+    assert server.terminal.count("kept-nowhere") == 1
