@@ -33,7 +33,7 @@ INTERRUPTED = 130
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 _WATCHED = {signal.SIGCHLD, *_STOPS}
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 log = logging.getLogger("server")
 
@@ -42,7 +42,7 @@ log = logging.getLogger("server")
 class Process:
     """A process of the server, over all of its starts."""
 
-    name: str
+    name: str  # ``ps -o comm`` shows 15 characters of it
     row: int  # of its numbers
     work: Callable[[], int]  # returns its exit code
     is_front: bool
@@ -175,7 +175,9 @@ def _fork(process: Process) -> bool:
         return False
     # The terminal's Ctrl+C is for the parent.
     os.setpgid(0, 0)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(_PR_SET_NAME, process.name.encode())
     if os.getppid() != parent:
         os._exit(1)
     shared_numbers.take(process.row)

@@ -116,13 +116,23 @@ def _processes(
     def is_recognizer_wanted() -> bool:
         return any(number_of(row, WANTED) for row in range(fronts))
 
+    def is_front_wanted(row: int) -> bool:
+        # What keeps the first from serving would keep all: it is said once.
+        return row == 0 or any(number_of(each, READY) for each in range(fronts))
+
     processes = [
-        Process(f"front {row}", row, front, is_front=True, again=front_restarts.inc) for row in range(fronts)
+        Process(
+            *(f"front {row}", row, front),
+            is_front=True,
+            is_wanted=partial(is_front_wanted, row),
+            again=front_restarts.inc,
+        )
+        for row in range(fronts)
     ]
     for row, name in enumerate(names, fronts):
         called = settings.recognizer if name == RECOGNIZER else name
         process = Process(
-            *(f"the worker of {called}", row, partial(worker, name)),
+            *(f"worker of {called}", row, partial(worker, name)),
             is_front=False,
             is_required=name != RECOGNIZER or settings.recognizer != "auto",
             again=engine_restarts.of(called),

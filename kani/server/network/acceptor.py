@@ -23,8 +23,9 @@ ACCEPT_BATCH = 32
 """Connections accepted before the event loop runs other tasks, such as those that release the files of closed
 connections."""
 
-TURN_S = 0.01
-"""Time in which a process of this server with fewer connections may accept one that waits."""
+TURN_S, TURNS = 0.01, 10
+"""Seconds between two looks whether a process of this server with fewer connections has accepted one that
+waits; and the looks after which it is accepted here all the same."""
 
 OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 OUT_OF_FILES_PAUSE_S = 0.1
@@ -69,7 +70,9 @@ class Acceptor:
         """Accept a connection of a listener that other processes accept from too. Raises OSError."""
         while True:
             await _readable(listener)
-            if self._table.has_most:
+            for _ in range(TURNS):
+                if not self._table.has_most:
+                    break
                 await asyncio.sleep(TURN_S)
             with suppress(BlockingIOError):
                 return listener.accept()[0]

@@ -6,8 +6,8 @@ All of this happens before a key can be checked, so a connection must cost littl
 from __future__ import annotations
 
 import asyncio
-import math
 import select
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +35,9 @@ EVICTION_ORDER = (Awaited.ANYTHING, Awaited.HEAD, Awaited.REQUEST, Awaited.BODY)
 
 RELIEF = 8
 """Connections fewer than there were when the process had no file left, for files that it opens itself."""
+
+STUCK_S = 2.5
+"""Seconds without a check of its connections after which a process counts as stuck."""
 
 CLOSE_REASONS = ("head", "body", "message", "goodbye", "crowded", "full")
 """Reasons to close a connection: a timeout of its head, body or message; output unread after its close; to
@@ -170,7 +173,7 @@ class TcpTable:
         self._timeouts = timeouts or ReadTimeouts()
         # Each in the order that the waits began.
         self._open: dict[Awaited, dict[TcpConnection, None]] = {awaited: {} for awaited in Awaited}
-        self._count = Number("TCP connections")
+        self._count, self._checked = Number("TCP connections"), Number("TCP connections checked")
 
     def __len__(self) -> int:
         return sum(map(len, self._open.values()))
@@ -182,8 +185,10 @@ class TcpTable:
 
     @property
     def has_most(self) -> bool:
-        """True if another process of this server has fewer connections."""
-        return self._count.own > min(self._count.others, default=math.inf)
+        """True if another process of this server, which is not stuck, has fewer connections."""
+        since = time.monotonic() - STUCK_S
+        others = zip(self._count.others, self._checked.others, strict=True)
+        return any(count < self._count.own for count, checked in others if checked > since)
 
     def now(self) -> float:
         """Return the event loop's time (seconds)."""
@@ -244,6 +249,7 @@ class TcpTable:
             self._check(loop.time())
             timer = loop.call_later(self._timeouts.check_interval_s, check)
 
+        self._checked.own = time.monotonic()
         timer = loop.call_later(self._timeouts.check_interval_s, check)
         try:
             yield
@@ -252,6 +258,7 @@ class TcpTable:
 
     def _check(self, now: float) -> None:
         self._limit = min(self._limit + 1, self._most)
+        self._checked.own = time.monotonic()
         for connection in [each for waiting in self._open.values() for each in waiting]:
             if connection.left:
                 connection.abort()
