@@ -25,6 +25,7 @@ with prerequisites.reported(__name__, SERVER, prerequisites.REQUIREMENTS):
     from kani.cli.server_options import RECOGNIZER_WORKER, WORKER, parser
     from kani.composition import settings
     from kani.composition.host_names import is_loopback
+    from kani.composition.settings.types import MOST_FRONTS
     from kani.core.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
     from kani.server import logs
     from websocket_config import VERSION
@@ -141,57 +142,52 @@ def _as_given(sentence: str, names: Mapping[str, str]) -> str:
 
 
 def _serve_clients(chosen: settings.Settings, log_file: Path | None) -> int:
-    if chosen.fronts == settings.AUTO_FRONTS:
-        chosen = chosen.model_copy(update={"fronts": _useful_fronts(chosen)})
-    if chosen.fronts > 1 and (why := _one_front_only(chosen)):
-        raise CannotStart(f"{chosen.fronts} fronts (KANI_FRONTS) {why}", USAGE)
+    chosen = chosen.model_copy(update={"fronts": _fronts(chosen)})
     listening = _listen(chosen.host, chosen.port)
     port = listening[0].getsockname()[1]
     print(f"kani-tts {VERSION} is starting on {chosen.host} port {port}", flush=True)
-    if chosen.fronts == 1:
-        return _serve(chosen, log_file, listening)
-    # The metrics of all processes are files in it; their library looks for it once.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="kani-fronts-")
-    gc.disable()
-    from kani.server.fronts import plan
     from kani.server.network.listeners import CannotListen
 
-    gc.freeze()
-    gc.enable()
     try:
+        if chosen.fronts == 1:
+            return _serve(chosen, log_file, listening)
+        # The metrics of all processes are files in it; their library looks for it when it is imported.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="kani-fronts-")
+        from kani.server.fronts import plan
+
         role = plan.run(chosen, listening, partial(_serve, chosen, log_file), _serve_servers)
+        return role if isinstance(role, int) else role()
     except CannotListen as error:
         raise CannotStart(str(error), CANNOT_START) from error
-    return role if isinstance(role, int) else role()
+    finally:
+        for sock in listening:
+            sock.close()
 
 
-def _useful_fronts(chosen: settings.Settings) -> int:
-    """Return the number of processes that ``auto`` stands for."""
-    on_card = chosen.engine in ON_CARD and chosen.device != "cpu" and Path("/dev/nvidiactl").exists()
-    if sys.platform != "linux" or not (on_card or chosen.engine == "remote"):
-        return 1
-    return min(len(os.sched_getaffinity(0)), settings.MOST_FRONTS)
-
-
-def _one_front_only(chosen: settings.Settings) -> str:
-    """Return why a server cannot have several processes; empty if it can."""
-    if sys.platform != "linux":
-        return "need Linux"
+def _fronts(chosen: settings.Settings) -> int:
+    """Return the number of processes that serve clients. Raises CannotStart where there can be only one."""
+    forbids = "need Linux" if sys.platform != "linux" else ""
     if chosen.idle_unload_seconds is not None:
-        return "unload no engine: leave out KANI_IDLE_UNLOAD_SECONDS"
-    return ""
+        forbids = "unload no engine: leave out KANI_IDLE_UNLOAD_SECONDS"
+    if chosen.fronts == "auto":
+        on_card = chosen.engine in ON_CARD and chosen.device != "cpu" and Path("/dev/nvidiactl").exists()
+        useful = not forbids and (on_card or chosen.engine == "remote")
+        return min(len(os.sched_getaffinity(0)), MOST_FRONTS) if useful else 1
+    if chosen.fronts > 1 and forbids:
+        raise CannotStart(f"several fronts (KANI_FRONTS) {forbids}", USAGE)
+    return chosen.fronts
 
 
 def _serve(
     chosen: settings.Settings,
     log_file: Path | None,
-    listening: list[socket.socket] | Listeners,
+    listening: Sequence[socket.socket] | Listeners,
     build: BuildService | None = None,
-    all_ready: Callable[[], bool] = lambda: True,
+    announces: Callable[[], bool] = lambda: True,
 ) -> int:
-    """Serve clients on open sockets.
+    """Serve clients on open sockets; build: as of ``kani.server.app.serve``.
 
-    build: as of ``kani.server.app.serve``; all_ready: called when this process can; True if every one can.
+    announces: called when this process can serve; tells whether it is the one to announce the server.
     """
     # These imports take most of the start, and --help and an invalid setting need none of them. What they
     # leave in memory stays: searching it for garbage meanwhile, again and again, would take a tenth of them.
@@ -200,23 +196,16 @@ def _serve(
 
     from kani.composition.speech_service import build_service
     from kani.server.app import serve
-    from kani.server.network.listeners import CannotListen, Listeners
 
     def announce(running: RunningServer) -> None:
-        if all_ready():
+        if announces():
             print(banner(running, log_file), flush=True)
 
     gc.freeze()
     gc.enable()
     loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
-    try:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(serve(chosen, announce, build=build or build_service, listening=listening))
-    except CannotListen as error:
-        raise CannotStart(str(error), CANNOT_START) from error
-    finally:
-        for sock in listening.all_sockets if isinstance(listening, Listeners) else listening:
-            sock.close()
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(serve(chosen, announce, build=build or build_service, listening=listening))
     return 0
 
 

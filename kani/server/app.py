@@ -21,6 +21,7 @@ from starlette.routing import WebSocketRoute
 from kani.composition.host_names import is_loopback
 from kani.composition.settings import Settings, own_protocols, plugin_protocols
 from kani.composition.speech_service import build_service
+from kani.core import shared_numbers
 from kani.core.errors import EngineUnavailable
 from kani.core.observer import Observer
 from kani.core.service import SpeechService
@@ -41,7 +42,6 @@ from kani.server.calls import ALWAYS_SERVED, DOCUMENT_PATH
 from kani.server.calls import call_group as server_calls
 from kani.server.connections import Connections, ConnectionsMiddleware, Phase
 from kani.server.error_answers import ErrorAnswers
-from kani.server.fronts.home import HomeMiddleware, served_for_others
 from kani.server.metrics import Metrics
 from kani.server.network.listeners import (
     Listeners,
@@ -58,7 +58,6 @@ from kani.server.network.tcp_connections import TcpTable
 from kani.server.network.upload_budget import KEYLESS_BYTES, upload_budget
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
 from kani.server.traces.collector import send_traces
-from kani.server.traces.middleware import TracingMiddleware
 from kani.server.traces.tracer import Tracer
 from kani.server.watchdog import watch_event_loop
 from websocket_config import VERSION
@@ -159,14 +158,6 @@ def create_app(parts: Parts) -> Starlette:
             WebSocketRoute("/{path:path}", answers.unknown_websocket),
         ],
         middleware=[
-            Middleware(HomeMiddleware, paths=[path for protocol in protocols for path in protocol.at_home]),
-            Middleware(middleware.HttpMetricsMiddleware, registry=metrics.registry),
-            Middleware(middleware.ResponseHeadersMiddleware),
-            *(
-                []
-                if parts.tracer is None
-                else [Middleware(TracingMiddleware, tracer=parts.tracer, untraced_paths=health.ALWAYS_SERVED)]
-            ),
             Middleware(middleware.CorsMiddleware, rules=rules),
             Middleware(middleware.UnhandledErrorMiddleware),
             # Before access control: on that port `/` is the metrics and not the page, which is public.
@@ -188,10 +179,17 @@ def create_app(parts: Parts) -> Starlette:
                 max_body=MAX_MESSAGE_BYTES,
                 longer_bodies=_merged(protocol.max_body for protocol in protocols),
                 upload_budget=parts.upload_budget,
+                not_served=_one_process_paths(protocols),
             ),
         ],
         exception_handlers={HTTPException: answers.http_error, ClientDisconnect: answers.client_disconnected},
     )
+
+
+def _one_process_paths(protocols: Sequence[Protocol]) -> tuple[str, ...]:
+    if shared_numbers.shared is None:
+        return ()
+    return tuple(path for protocol in protocols for path in protocol.one_process)
 
 
 async def serve(
@@ -244,8 +242,7 @@ async def _serve(
             start=start,
         )
         websockets = _websocket_class(protocols, listeners, parts.upload_budget)
-        app = create_app(parts)
-        http = lifecycle.http_config(app, websockets)
+        http = lifecycle.http_config(create_app(parts), websockets)
         limit = max_tcp_connections(settings.max_connections, files, open_files())
         table = TcpTable(limit, metrics.tcp_connection_closed)
         metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
@@ -260,7 +257,6 @@ async def _serve(
             streams_served = _stream_services(parts, listeners)
             async with (
                 periodic_trim(),
-                served_for_others(app),
                 lifecycle.accept_connections(http, listeners.sockets, tls, stop, table, streams_served),
             ):
                 running = lifecycle.RunningServer(

@@ -125,29 +125,14 @@ class Connections:
         self.phase = Phase.STARTING
         self._changed = on_change
         self._open: set[_Connection] = set()
-        self._open_together = Number("open WebSockets")
+        self._count = Number("open WebSockets")
         self._streams: set[Callable[[], None]] = set()
         self._served: set[asyncio.Timeout] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
     def __len__(self) -> int:
-        return int(self._open_together.total)
-
-    def take_place(self) -> bool:
-        """Count a WebSocket that is served at once; return False if there is no room for it.
-
-        It is counted before the other processes' are: two of them cannot both take the last place.
-        """
-        self._open_together.own = len(self._open) + 1
-        if len(self) <= self.limit:
-            return True
-        self._open_together.own = len(self._open)
-        return False
-
-    def _count(self) -> None:
-        self._open_together.own = len(self._open)
-        self._changed(len(self._open))
+        return int(self._count.total)
 
     async def serve_websocket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket by ``app``; ``close_all`` may end it.
@@ -158,7 +143,7 @@ class Connections:
         loop, state = asyncio.get_running_loop(), scope.get("state", {})
         connection = _Connection(receive, send, state.get(STRAIGHT_SEND, send))
         self._open.add(connection)
-        self._count()
+        self._change()
         try:
             async with self._serving() as served:
 
@@ -175,7 +160,11 @@ class Connections:
             state.pop(LOST, None)
             state.pop(STRAIGHT_SEND, None)
             self._open.discard(connection)
-            self._count()
+            self._change()
+
+    def _change(self) -> None:
+        self._count.own = len(self._open)
+        self._changed(len(self._open))
 
     async def serve_request(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request by ``app``; ``close_all`` and the write timeout may end it."""
@@ -258,6 +247,7 @@ class ConnectionsMiddleware:
     upload_budget: Budget  # a body for which it has no room is answered with 503
     longer_bodies: Mapping[str, int]
     """Longest body by path, of routes that keep it on disk and so need no room in the budget."""
+    not_served: tuple[str, ...] = ()  # prefixes of paths that only a server of one process serves
     body_budget: Budget = field(
         default_factory=lambda: Budget(BODY_BYTES, "too many long requests are waiting", free=FREE_BYTES)
     )
@@ -268,6 +258,8 @@ class ConnectionsMiddleware:
         exempt = scope["type"] == "http" and scope["path"] in self.exempt_paths
         if exempt or scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
+        elif scope["path"].startswith(self.not_served):
+            await JSONResponse(_NOT_SERVED, 501)(scope, receive, send)
         elif connections.phase is not Phase.READY:
             await _unavailable(f"the server is {connections.phase.value}")(scope, receive, send)
         elif scope["type"] == "http":
@@ -281,10 +273,13 @@ class ConnectionsMiddleware:
                     await send(message)
 
                 await connections.serve_request(self.app, scope, bounded, answer)
-        elif not connections.take_place():
+        elif len(connections) >= connections.limit:
             await _unavailable(f"too many connections (at most {connections.limit})")(scope, receive, send)
         else:
             await connections.serve_websocket(self.app, scope, receive, send)
+
+
+_NOT_SERVED = {"error": {"message": "only a server with one front (--fronts 1) serves this"}}
 
 
 def _unavailable(reason: str) -> JSONResponse:

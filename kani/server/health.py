@@ -90,8 +90,8 @@ def routes(
     version: of this server; phase: returns "starting", "ready" or "draining"; protocol_fields: return the
     fields that protocols add to the answer of /health; start: knows how long the start takes.
     """
-    memory = shared_numbers.memory
-    started = time.monotonic() if memory is None else memory.began
+    shared = shared_numbers.shared
+    started = time.monotonic() if shared is None else shared.since
 
     async def health(request: Request) -> Response:
         totals = await asyncio.to_thread(metrics.totals)

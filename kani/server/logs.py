@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from logging.handlers import RotatingFileHandler
+from logging.handlers import RotatingFileHandler, WatchedFileHandler
 from pathlib import Path
 
-from kani.core import request_ids, shared_numbers
+from kani.core import request_ids
 from kani_text.foreign import log_value
 
 FILE_BYTES = 10 * 1000 * 1000
@@ -60,30 +59,25 @@ class TextFormatter(logging.Formatter):
         return text if text.isascii() and text.isprintable() else log_value(text)
 
 
-class SharedFile(RotatingFileHandler):
-    """A rotating file that all processes of a server write; a lock lets one of them rotate it."""
+def follow_file() -> None:
+    """Write the file that another process rotates by ``rotate_file``, and rotate it here no more."""
+    logger = logging.getLogger()
+    for old in [each for each in logger.handlers if isinstance(each, RotatingFileHandler)]:
+        new = WatchedFileHandler(old.baseFilename, encoding="utf-8", errors="backslashreplace")
+        new.setFormatter(old.formatter)
+        new.addFilter(_name_request)
+        logger.removeHandler(old)
+        logger.addHandler(new)
 
-    def emit(self, record: logging.LogRecord) -> None:
-        memory = shared_numbers.memory
-        if memory is None:
-            super().emit(record)
-            return
-        # The lock of a process ends with any of its descriptors: this one is for nothing else.
-        lock = os.open(memory.folder / "log", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            os.lockf(lock, os.F_LOCK, 0)
-            if self.stream is not None and not self._is_current():
-                self.stream.close()
-                self.stream = self._open()
-            super().emit(record)
-        finally:
-            os.close(lock)
 
-    def _is_current(self) -> bool:
-        try:
-            return os.path.samestat(os.fstat(self.stream.fileno()), Path(self.baseFilename).stat())
-        except FileNotFoundError:
-            return False
+def rotate_file() -> None:
+    """Rotate the log's file if it is full, as a record of this process would."""
+    for handler in logging.getLogger().handlers:
+        if (
+            isinstance(handler, RotatingFileHandler)
+            and Path(handler.baseFilename).stat().st_size >= FILE_BYTES
+        ):
+            handler.doRollover()
 
 
 def _name_request(record: logging.LogRecord) -> bool:
@@ -115,7 +109,7 @@ def configure(level: str, style: str, file: Path | None, *, log_texts: bool = Fa
             if file.is_fifo():
                 raise OSError(errno.EINVAL, "to write to a pipe may wait for its reader")
             handlers.append(
-                SharedFile(
+                RotatingFileHandler(
                     file,
                     maxBytes=FILE_BYTES,
                     backupCount=FILES_KEPT,

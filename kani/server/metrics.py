@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from kani.core import shared_numbers
 from kani.core.observer import Observer
+from kani.core.shared_numbers import Number
 from kani.server.network.tcp_connections import CLOSE_REASONS
 
 FIRST_AUDIO_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10)
@@ -59,7 +60,7 @@ class Metrics(Observer):
             return prometheus.Histogram(name, about, labels, buckets=buckets, registry=registry)
 
         prometheus.PlatformCollector(registry=registry)
-        if shared_numbers.memory is None:
+        if shared_numbers.shared is None:
             prometheus.ProcessCollector(registry=registry)
             prometheus.GCCollector(registry=registry)
             gauge("kani_threads", "Python threads of the server.").set_function(threading.active_count)
@@ -270,7 +271,7 @@ class Metrics(Observer):
             "refusals": self._refusals,
             "failures": self._failures,
         }
-        if shared_numbers.memory is None:
+        if shared_numbers.shared is None:
             return {name: _total(counter.collect()) for name, counter in counters.items()}
         families = {family.name: family for family in self.collect()}
         names = {name: next(iter(counter.describe())).name for name, counter in counters.items()}
@@ -278,7 +279,7 @@ class Metrics(Observer):
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics: sums over the processes of this server, where there are several."""
-        if shared_numbers.memory is None:
+        if shared_numbers.shared is None:
             yield from self.registry.collect()
             return
         summed = {family.name: family for family in MultiProcessCollector(None).collect()}  # type: ignore[no-untyped-call]
@@ -297,7 +298,8 @@ class Metrics(Observer):
 def _processes() -> Iterable[Metric]:
     """Return the metrics ``process_*``, summed over the processes of this server."""
     summed: dict[str, Metric] = {}
-    for pid in shared_numbers.processes():
+    pids, shared = Number("process"), shared_numbers.shared
+    for pid in filter(None, map(pids.of, range(shared.rows if shared is not None else 0))):
         for family in prometheus.ProcessCollector(pid=partial(int, pid), registry=None).collect():
             if (known := summed.setdefault(family.name, family)) is not family:
                 first, other = known.samples[0], family.samples[0]

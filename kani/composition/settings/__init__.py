@@ -20,12 +20,9 @@ from kani.composition.settings.loader import (
     unknown_variable_warnings,
 )
 from kani.composition.settings.table import KANI, SPEECH, Settings, field_metadata
-from kani.composition.settings.types import AUTO_FRONTS, MOST_FRONTS
 
 __all__ = [
-    "AUTO_FRONTS",
     "KANI",
-    "MOST_FRONTS",
     "SPEECH",
     "Settings",
     "SettingsError",

@@ -30,8 +30,6 @@ class NetworkSettings(PluginSettings):
     fronts: Fronts = setting(
         1,
         "KANI_FRONTS",
-        ge=0,
-        le=MOST_FRONTS,
         accepts=f"a number from 1 to {MOST_FRONTS}, or auto",
         about="Processes that serve clients, as one server, with one process for each engine "
         "([scale.md](scale.md#several-processes-on-one-port)); Linux only. `auto`: one a core where the "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -13,13 +13,11 @@ from kani.core import shared_numbers, tracing
 from kani.core.engine import Engine
 from kani.core.errors import Busy, RateLimited, ServerStopping, SpeechError
 from kani.core.observer import Observer
-from kani.core.recent import Recent
 from kani.core.request import MAX_TEXT
 from kani.core.session.output import WaitTimeout
 from kani.core.session.priority import SessionPriority
 from kani.core.session.report import SessionReport
 from kani.core.session.slots import QueueTicket, SharedLimit, Slot, SlotQueue
-from kani.core.shared_numbers import SharedBuckets
 from kani.core.voices.catalogue import ResolvedVoice
 
 
@@ -50,24 +48,32 @@ class RateLimit:
         """per_minute: sessions, 0 for no limit; clients: buckets that are kept; the least recently used is
         dropped first, and its client gets a full one.
         """
+        self._database = shared_numbers.database()
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS rate (used INTEGER PRIMARY KEY, client TEXT UNIQUE, tokens REAL, at REAL)"
+        )
+        self._clients = clients
         self._per_minute = per_minute
         self._clock = clock
-        self._buckets: Recent[str, tuple[float, float]] | SharedBuckets = Recent(clients)
-        self._locked: nullcontext[None] | SharedBuckets = nullcontext()
-        if shared_numbers.memory is not None and per_minute:
-            self._buckets = self._locked = SharedBuckets(shared_numbers.memory)
 
     def allow(self, client: str) -> bool:
         """Take a token from the bucket of ``client``; return False if it is empty."""
         if not self._per_minute:
             return True
-        with self._locked:
+        with self._database as database:
+            database.execute("BEGIN IMMEDIATE")
             now = self._clock()
-            tokens, then = self._buckets.get(client, (float(self._per_minute), now))
+            known = database.execute("SELECT tokens, at FROM rate WHERE client = ?", (client,)).fetchone()
+            tokens, then = known or (float(self._per_minute), now)
             tokens = min(float(self._per_minute), tokens + (now - then) * self._per_minute / 60)
             allowed = tokens >= 1
-            self._buckets.keep(client, (tokens - 1 if allowed else tokens, now))
-        return allowed
+            row = (client, tokens - allowed, now)
+            database.execute("REPLACE INTO rate (client, tokens, at) VALUES (?, ?, ?)", row)
+            oldest = (
+                "DELETE FROM rate WHERE used IN (SELECT used FROM rate ORDER BY used DESC LIMIT 9 OFFSET ?)"
+            )
+            database.execute(oldest, (self._clients,))
+        return bool(allowed)
 
 
 class Admission:
@@ -101,15 +107,16 @@ class Admission:
             return engine.info.slots_are_streams and slots() == engine.info.max_concurrency
 
         for light, capacity in ((False, slots), (True, light_slots)):
-            shares = f"{engine.info.name} {light}" if shared_numbers.memory is not None else ""
-            queue = SlotQueue(capacity, streams=are_streams, shared=shared, shares=shares)
+            queue = SlotQueue(
+                capacity, streams=are_streams, shared=shared, name=f"{engine.info.name} {light}"
+            )
             self._queues[engine.info.name, light] = queue
         self._observer.engine_ready(engine.info.name, slots)
 
     # Scrapes of the metrics count in a thread, while engines may join.
     @property
     def waiting(self) -> int:
-        """Segments that wait for a slot, in all processes."""
+        """Segments that wait for a slot."""
         return sum(len(queue.waits) + queue.waits_elsewhere for queue in [*self._queues.values()])
 
     @property
@@ -117,31 +124,23 @@ class Admission:
         """Slots that are held, over all engines."""
         return sum(queue.in_use + queue.taken_elsewhere for queue in [*self._queues.values()])
 
-    def admit(self, protocol: str, client: str, *, rate_limited: bool = True) -> None:
-        """Admit a session; rate_limited: whether it counts for its client. Raises Busy or RateLimited."""
-        if self.draining:
-            self._refuse(protocol, "draining", ServerStopping())
-        # Its own place is counted before the others' are: two processes cannot both take the last one.
-        self._open.own += 1
-        try:
-            self._check(protocol, client, rate_limited=rate_limited)
-        except SpeechError:
-            self._open.own -= 1
-            raise
-        self._none_open.clear()
-        self._observer.session_opened(protocol)
-
     @property
     def sessions(self) -> int:
         """Open sessions of all processes, recognition included."""
         return int(self._open.total)
 
-    def _check(self, protocol: str, client: str, *, rate_limited: bool) -> None:
-        if self.sessions > self._limits.max_connections:
+    def admit(self, protocol: str, client: str, *, rate_limited: bool = True) -> None:
+        """Admit a session; rate_limited: whether it counts for its client. Raises Busy or RateLimited."""
+        if self.draining:
+            self._refuse(protocol, "draining", ServerStopping())
+        if self.sessions >= self._limits.max_connections:
             busy = Busy(f"too many sessions (at most {self._limits.max_connections})")
             self._refuse(protocol, "sessions", busy)
         if rate_limited and not self._rate.allow(client):
             self._refuse(protocol, "rate", RateLimited(self._limits.rate_per_minute))
+        self._open.own += 1
+        self._none_open.clear()
+        self._observer.session_opened(protocol)
 
     def release(self, protocol: str) -> None:
         self._open.own -= 1

@@ -30,17 +30,7 @@ class Budget:
     """Bytes that all shares of this process hold, without the free ones."""
 
     def __post_init__(self) -> None:
-        self._shared = Number(f"{self.full} {self.limit}")
-
-    def hold(self, size: int) -> None:
-        """Hold ``size`` bytes more, or fewer."""
-        self.used += size
-        self._shared.own = self.used
-
-    @property
-    def used_by_all(self) -> int:
-        """Bytes that the other processes of this server hold too, besides ``used``."""
-        return self.used + int(sum(self._shared.others))
+        self.shared = Number(f"{self.full} {self.limit}")
 
     def open(self, instead: str = "") -> Share:
         """Return a share without bytes; instead: what a client can do where it is full."""
@@ -69,7 +59,7 @@ class Share:
     def fits(self, size: int) -> bool:
         """Return True if the budget has room for ``size`` bytes, instead of those that are held."""
         budget, counted = self._budget, max(0, size - self._budget.free)
-        others = budget.used_by_all - self.size
+        others = budget.used - self.size + sum(budget.shared.others)
         if counted <= budget.small:
             return not counted or others + counted <= budget.limit + budget.limit // RESERVE_PART
         return others + counted <= budget.limit or (budget.one_may_exceed and not others)
@@ -77,7 +67,8 @@ class Share:
     def hold(self, size: int) -> None:
         """Hold ``size`` bytes, the free ones included, whether there is room or not."""
         counted = max(0, size - self._budget.free)
-        self._budget.hold(counted - self.size)
+        self._budget.used += counted - self.size
+        self._budget.shared.own = self._budget.used
         self.size = counted
 
     def resize(self, size: int) -> None:

@@ -15,7 +15,7 @@ from typing import Self
 
 from typing_extensions import override
 
-from kani.core.shared_numbers import Number
+from kani.core.shared_numbers import LiveNumbers, Number
 
 POSITION_INTERVAL_S = 0.25
 """Least seconds between two reported positions: in a long queue each changes with every segment."""
@@ -27,9 +27,8 @@ otherwise it would be granted only after silence."""
 MAX_LEAD_S = 10.0
 """Buffered audio postpones a request by at most this many seconds."""
 
-LOOK_S, SILENT_S = 0.02, 1.0
-"""Seconds between two looks at the places of other processes while something waits; and those after which a
-process that does not look itself is not waited for."""
+LOOK_S = 0.02
+"""Seconds between two looks at the places of other processes of this server, while something waits."""
 
 _numbers = count()
 
@@ -42,35 +41,6 @@ class Wait:
     number: int
     queue: DeadlineQueue = field(compare=False)
     granted: asyncio.Future[None] = field(compare=False)
-
-
-class Elsewhere:
-    """The same engine's places and waits in the other processes of this server."""
-
-    def __init__(self, name: str) -> None:
-        self._taken, self._waits = Number(f"{name} places"), Number(f"{name} waits")
-        self._due, self._told = Number(f"{name} due"), Number(f"{name} told")
-
-    @property
-    def taken(self) -> int:
-        return int(sum(self._taken.others))
-
-    @property
-    def waits(self) -> int:
-        return int(sum(self._waits.others))
-
-    def tell(self, taken: int, waits: list[Wait]) -> None:
-        """Tell the others what is taken and waits here."""
-        self._taken.own, self._waits.own = taken, len(waits)
-        self._due.own, self._told.own = waits[0].due if waits else math.inf, time.monotonic()
-
-    def waits_before(self, due: float) -> bool:
-        """Return True if a wait of another process, which still looks itself, is due before."""
-        since = time.monotonic() - SILENT_S
-        return any(
-            told > since and other < due
-            for told, other in zip(self._told.others, self._due.others, strict=True)
-        )
 
 
 class SharedLimit:
@@ -99,21 +69,12 @@ class SharedLimit:
             first.queue.taken += 1
             if not first.granted.done():
                 first.granted.set_result(None)
-        self.tell()
-
-    def tell(self) -> None:
-        """Tell other processes what is taken here, and look again while something waits."""
-        waits = False
+        if self._look is not None:
+            self._look.cancel()
         for queue in self._queues:
-            if queue.elsewhere is not None:
-                queue.elsewhere.tell(queue.taken, queue.waits)
-                waits = waits or bool(queue.waits)
-        if self._look is None and waits:
-            self._look = asyncio.get_running_loop().call_later(LOOK_S, self._look_again)
-
-    def _look_again(self) -> None:
-        self._look = None
-        self.grant()
+            if queue.tell() and queue.waits:
+                # No event tells that another process gave a place back.
+                self._look = asyncio.get_running_loop().call_later(LOOK_S, self.grant)
 
 
 class DeadlineQueue:
@@ -124,15 +85,17 @@ class DeadlineQueue:
     """
 
     def __init__(
-        self, capacity: Callable[[], int], shared: SharedLimit | None = None, shares: str = ""
+        self, capacity: Callable[[], int], shared: SharedLimit | None = None, name: str = ""
     ) -> None:
         """capacity: the current number of places; a change takes effect at the next acquire or release.
 
-        shared: bounds them together with those of other queues; shares: name under which the processes of
-        this server share them, empty where they do not.
+        shared: bounds them together with those of other queues; name: under which the processes of this
+        server share them, if they do.
         """
+        self._name = name
+        self._places, self._waiting = Number(f"{name} places"), Number(f"{name} waits")
+        self._due = LiveNumbers(f"{name} due")
         self._capacity = capacity
-        self.elsewhere = Elsewhere(shares) if shares else None
         self._shared = shared or SharedLimit()
         self._shared.add(self)
         self.waits: list[Wait] = []  # the next one first
@@ -145,18 +108,28 @@ class DeadlineQueue:
 
     @property
     def taken_elsewhere(self) -> int:
-        return 0 if self.elsewhere is None else self.elsewhere.taken
+        """Places that other processes hold."""
+        return int(sum(self._places.others)) if self._name else 0
 
     @property
     def waits_elsewhere(self) -> int:
-        return 0 if self.elsewhere is None else self.elsewhere.waits
+        return int(sum(self._waiting.others)) if self._name else 0
 
     @property
     def may_grant(self) -> bool:
-        """True if the next wait can have a place, and none of another process is due before."""
-        if not self.waits or not self.has_free_place:
+        """True if there is a place for the next wait, and no other process has one that is due before."""
+        return bool(self.waits) and self.has_free_place and self._is_first(self.waits[0].due)
+
+    def _is_first(self, due: float) -> bool:
+        return not self._name or due <= min(self._due.others, default=math.inf)
+
+    def tell(self) -> bool:
+        """Tell other processes what is taken and waits here; return False where there are none."""
+        if not (self._name and self._places.others):
             return False
-        return self.elsewhere is None or not self.elsewhere.waits_before(self.waits[0].due)
+        self._places.own, self._waiting.own = self.taken, len(self.waits)
+        self._due.say(self.earliest_due)
+        return True
 
     @property
     def earliest_due(self) -> float:
@@ -175,17 +148,15 @@ class DeadlineQueue:
     def take(self, *, always: bool = False) -> bool:
         """Take a place if one is free, ``always`` even beyond the capacity; returns whether it was taken."""
         self._shared.grant()
-        waited_for = self.elsewhere is not None and self.elsewhere.waits_before(math.inf)
-        taken = always or (self.has_free_place and not waited_for)
+        taken = always or (self.has_free_place and self._is_first(math.inf))
         self.taken += taken
-        self._shared.tell()
+        self.tell()
         return taken
 
     def enter(self, due: float) -> Wait:
         """Begin a wait, which is to be awaited at once by ``wait``."""
         wait = Wait(due, next(_numbers), self, asyncio.get_running_loop().create_future())
         insort(self.waits, wait)
-        self._shared.tell()
         return wait
 
     async def wait(self, wait: Wait) -> None:
@@ -229,12 +200,12 @@ class SlotQueue(DeadlineQueue):
         changed: Callable[[], None] = lambda: None,
         streams: Callable[[], bool] = lambda: False,
         shared: SharedLimit | None = None,
-        shares: str = "",
+        name: str = "",
     ) -> None:
-        """capacity, shared, shares: as of ``DeadlineQueue``; changed: called after each change of the slots
-        in use or the waits; streams: whether the slots are streams.
+        """capacity, shared, name: as of ``DeadlineQueue``; changed: called after each change of the slots in use or
+        the waits; streams: whether the slots are streams.
         """
-        super().__init__(capacity, shared, shares)
+        super().__init__(capacity, shared, name)
         self._changed = changed
         self._streams = streams
         self._tickets: set[QueueTicket] = set()

@@ -1,168 +1,129 @@
-"""Numbers that the serving processes of one server share (``--fronts``).
+"""What the serving processes of one server share (``--fronts``): numbers, and a database.
 
-Each process has a row of its own in memory that all of them map, and writes no other: a sum needs no lock. A
-process that serves alone has no such memory, and its numbers are only its own.
+Each process writes a row of its own in memory that all map: a sum needs no lock. A process that serves alone
+has only its own numbers.
 """
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
+import sqlite3
 import struct
-import sys
 import time
 import zlib
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
+from typing import NamedTuple
 
-COLUMNS = 1 << 16
-_ROW_BYTES = 8 * COLUMNS
-SETS, WAYS = 4096, 4
-_BUCKET = struct.Struct("=qdd")  # digest of the client, tokens, time
+_COLUMNS = 1 << 16
+_ROW_BYTES = 8 * _COLUMNS
+
+STUCK_S = 2.5
+"""Seconds after which a process that has not said that it lives counts for nothing but its sums."""
 
 
-@dataclass
-class Memory:
-    """The memory of the processes of one server, and the row of this one."""
-
-    file: int  # lockable; its pages are mapped by all
-    numbers: memoryview  # of doubles, a row for each process
+class Shared(NamedTuple):
+    memory: mmap.mmap  # doubles, a row for each process
     rows: int
-    folder: Path  # of their sockets and files, closed to other users
-    row: int = 0
-    names: dict[int, str] = field(default_factory=dict)
-    began: float = field(default_factory=time.monotonic)
+    folder: Path  # closed to other users
+    row: int
+    names: dict[int, str]
+    since: float  # time on the clock ``time.monotonic``
 
 
-memory: Memory | None = None
+shared: Shared | None = None
 """None in a process that serves alone."""
 
 
-def share(rows: int, folder: Path) -> None:
-    """Share numbers with the processes that are forked from now on; rows: how many there may be."""
-    global memory
-    assert sys.platform == "linux"
-    file = os.memfd_create("kani-fronts")
-    os.ftruncate(file, rows * _ROW_BYTES + SETS * WAYS * _BUCKET.size)
-    memory = Memory(file, memoryview(mmap.mmap(file, 0)), rows, folder)
-
-
-def leave() -> None:
-    """Share none any more: this process serves no clients, or serves them alone."""
-    global memory
-    memory = None
-
-
-def number_of(row: int, name: str) -> float:
-    """Return a number of another process; 0 where it has none of this name."""
-    return _read(row, _column(name)) if memory is not None else 0.0
-
-
-def processes() -> list[int]:
-    """Return the ids of the processes that share numbers."""
-    rows = range(memory.rows) if memory is not None else ()
-    return [int(pid) for row in rows if (pid := number_of(row, "process"))]
+def share(rows: int, row: int, folder: Path) -> None:
+    """Share with the processes that are forked from now on; rows: how many there are; row: this one's."""
+    global shared
+    shared = Shared(mmap.mmap(-1, rows * _ROW_BYTES), rows, folder, row, {}, time.monotonic())
+    Number("process").own = os.getpid()
 
 
 def take(row: int) -> None:
     """Take a row, in a process that has just been forked."""
-    assert memory is not None
-    memory.row, memory.names = row, {}
+    global shared
+    assert shared is not None
+    shared = shared._replace(row=row, names={})
     Number("process").own = os.getpid()
 
 
-def clear(row: int, kept: int) -> None:
-    """Forget the numbers of a process that has ended; its counts are added to those of the row ``kept``."""
-    assert memory is not None
-    start, half = row * _ROW_BYTES, _ROW_BYTES // 2
-    ended = memory.numbers[start + half : start + 2 * half].cast("d")
-    counts = memory.numbers[kept * _ROW_BYTES + half : (kept + 1) * _ROW_BYTES].cast("d")
-    for column, count in enumerate(ended):
-        if count:
-            counts[column] += count
-    memory.numbers[start : start + 2 * half] = bytes(2 * half)
+def leave() -> None:
+    """Share nothing any more: this process serves no clients."""
+    global shared
+    shared = None
 
 
-def _column(name: str, *, counts: bool = False) -> int:
-    return zlib.crc32(name.encode()) % (COLUMNS // 2) + (COLUMNS // 2 if counts else 0)
+def clear(row: int) -> None:
+    """Forget the numbers of a process that has ended."""
+    assert shared is not None
+    shared.memory[row * _ROW_BYTES : (row + 1) * _ROW_BYTES] = bytes(_ROW_BYTES)
 
 
-def _read(row: int, column: int) -> float:
-    assert memory is not None
-    found: float = struct.unpack_from("d", memory.numbers, row * _ROW_BYTES + 8 * column)[0]
-    return found
+def database() -> sqlite3.Connection:
+    """Open the database of all processes; in memory, where there is only one."""
+    opened = sqlite3.connect(
+        ":memory:" if shared is None else shared.folder / "shared.db", isolation_level=None
+    )
+    # It lasts as long as the server: only a process must not break it.
+    opened.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF")
+    return opened
 
 
 class Number:
-    """A number of this process, and the other processes' numbers of the same name."""
+    """A number of this process, and those of the other processes by the same name."""
 
-    __slots__ = ("_column", "_own", "_shared")
+    __slots__ = ("_at", "_shared", "_value")
 
-    def __init__(self, name: str, *, counts: bool = False) -> None:
-        """name: of one object that is written in a process; counts: it only grows, and outlives the process.
-
-        RuntimeError for a name that has the place of another one.
-        """
-        self._own = 0.0
-        self._shared = memory
-        self._column = _column(name, counts=counts)
-        if memory is not None and (known := memory.names.setdefault(self._column, name)) != name:
+    def __init__(self, name: str) -> None:
+        """name: of one object that is written in a process. RuntimeError for one in the place of another."""
+        self._value, self._shared = 0.0, shared
+        self._at = 8 * (zlib.crc32(name.encode()) % _COLUMNS)
+        if shared is not None and (known := shared.names.setdefault(self._at, name)) != name:
             raise RuntimeError(f"{name!r} and {known!r} would be one shared number: rename one of them")
 
     @property
     def own(self) -> float:
-        return self._own
+        return self._value
 
     @own.setter
     def own(self, value: float) -> None:
-        self._own = value
-        if (shared := self._shared) is not None:
-            struct.pack_into("d", shared.numbers, shared.row * _ROW_BYTES + 8 * self._column, value)
+        self._value = value
+        if (there := self._shared) is not None:
+            struct.pack_into("d", there.memory, there.row * _ROW_BYTES + self._at, value)
 
     @property
     def others(self) -> list[float]:
-        """Numbers of the other processes, those without one included as 0; empty where there are none."""
-        if (shared := self._shared) is None:
+        """Numbers of the other processes, 0 of those without one."""
+        if (there := self._shared) is None:
             return []
-        return [_read(row, self._column) for row in range(shared.rows) if row != shared.row]
+        return [self.of(row) for row in range(there.rows) if row != there.row]
 
     @property
     def total(self) -> float:
-        return self._own + sum(self.others)
+        return self._value + sum(self.others)
+
+    def of(self, row: int) -> float:
+        """Return the number of a process. It has to share some."""
+        assert self._shared is not None
+        number: float = struct.unpack_from("d", self._shared.memory, row * _ROW_BYTES + self._at)[0]
+        return number
 
 
-class SharedBuckets:
-    """Token buckets of clients, as ``Recent`` keeps them; use them while they are locked (``with``)."""
+class LiveNumbers:
+    """A number, with those of the other processes that live."""
 
-    def __init__(self, shared: Memory) -> None:
-        self._memory, self._file = shared.numbers[shared.rows * _ROW_BYTES :], shared.file
+    def __init__(self, name: str) -> None:
+        self._number, self._said = Number(name), Number(f"{name} at")
 
-    def __enter__(self) -> None:
-        os.lockf(self._file, os.F_LOCK, 0)
+    def say(self, value: float) -> None:
+        """Set this process' number, again and again."""
+        self._number.own, self._said.own = value, time.monotonic()
 
-    def __exit__(self, kind: type[BaseException] | None, _: object, __: TracebackType | None) -> None:
-        os.lockf(self._file, os.F_ULOCK, 0)
-
-    def get(self, client: str, default: tuple[float, float]) -> tuple[float, float]:
-        digest, places = _places(client)
-        found = (_BUCKET.unpack_from(self._memory, place) for place in places)
-        return next(((tokens, then) for known, tokens, then in found if known == digest), default)
-
-    def keep(self, client: str, bucket: tuple[float, float]) -> None:
-        """Keep the bucket of a client, in place of the one that was used the longest time ago."""
-        digest, places = _places(client)
-
-        def age(place: int) -> tuple[bool, float]:
-            known, _, then = _BUCKET.unpack_from(self._memory, place)
-            return known != digest, then
-
-        _BUCKET.pack_into(self._memory, min(places, key=age), digest, *bucket)
-
-
-def _places(client: str) -> tuple[int, range]:
-    """Return the digest of a client, and the offsets of the buckets that may be its own."""
-    digest = int.from_bytes(hashlib.blake2b(client.encode(), digest_size=7).digest()) + 1
-    start = digest % SETS * WAYS * _BUCKET.size
-    return digest, range(start, start + WAYS * _BUCKET.size, _BUCKET.size)
+    @property
+    def others(self) -> list[float]:
+        since = time.monotonic() - STUCK_S
+        rows = zip(self._number.others, self._said.others, strict=True)
+        return [number for number, said in rows if said > since]

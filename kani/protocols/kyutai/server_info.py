@@ -29,7 +29,7 @@ def info_routes(service: SpeechService, version: str, metrics: KyutaiMetrics) ->
             "type": "py",
             "path": "/api/tts_streaming",
             "script": "tts.py",
-            "used_slots": str(int(metrics.speaking.total)),
+            "used_slots": str(metrics.speaking),
             "total_slots": total,
         }
         recognition = {
@@ -37,7 +37,7 @@ def info_routes(service: SpeechService, version: str, metrics: KyutaiMetrics) ->
             "path": "/api/asr-streaming",
             "lm": service.recognition.recognizer.info.name if service.recognition.recognizer else "",
             "audio_tokenizer": "",
-            "used_slots": str(int(metrics.listening.total)),
+            "used_slots": str(metrics.listening),
             "total_slots": total,
         }
         return JSONResponse([speech, recognition] if service.recognition.hears_live else [speech])

@@ -194,9 +194,9 @@ class Protocol:
     """Bytes of an HTTP body by path, instead of ``MAX_MESSAGE_BYTES``, for routes that keep a body on disk
     while it comes: it does not count towards the memory of all unfinished bodies."""
 
-    at_home: Sequence[str] = ()
-    """Prefixes of paths with state that one process keeps (``--fronts``): the others pass such requests on to
-    it. ``/path?name`` is the path with that parameter in its query."""
+    one_process: Sequence[str] = ()
+    """Prefixes of paths with state that no other process of a server can have: with ``--fronts`` they are
+    refused."""
 
     saves: Sequence[str] = ()
     """Which texts of clients it writes to files, and where, for the start banner."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from kani.core import shared_numbers
 from kani.server.network.tcp_connections import TcpConnection, TcpTable
 
 log = logging.getLogger("server")
@@ -48,14 +49,12 @@ class Acceptor:
         try:
             while True:
                 try:
-                    if self._table.is_shared:
-                        # One at a time, so that connections that live long are spread over the processes.
-                        self._start(await self._accept_in_turn(listener))
-                    else:
-                        first, _ = await loop.sock_accept(listener)
-                        self._start(first)
+                    if shared_numbers.shared is None:
+                        self._start((await loop.sock_accept(listener))[0])
                         for sock in _waiting(listener):
                             self._start(sock)
+                    else:
+                        await self._accept_in_turn(listener)
                 except OSError as error:
                     # Any other error is of one connection that broke before it was accepted.
                     if error.errno in OUT_OF_FILES and not self._table.relieve():
@@ -66,16 +65,23 @@ class Acceptor:
             for task in self._starting:
                 task.cancel()
 
-    async def _accept_in_turn(self, listener: socket.socket) -> socket.socket:
-        """Accept a connection of a listener that other processes accept from too. Raises OSError."""
-        while True:
-            await _readable(listener)
-            for _ in range(TURNS):
-                if not self._table.has_most:
-                    break
-                await asyncio.sleep(TURN_S)
-            with suppress(BlockingIOError):
-                return listener.accept()[0]
+    async def _accept_in_turn(self, listener: socket.socket) -> None:
+        """Accept one of a listener that other processes accept from too. Raises OSError.
+
+        So connections that live long are spread evenly over the processes.
+        """
+        loop, readable = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(listener, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(listener)
+        for _ in range(TURNS):
+            if not self._table.has_most:
+                break
+            await asyncio.sleep(TURN_S)
+        with suppress(BlockingIOError):
+            self._start(listener.accept()[0])
 
     def _start(self, sock: socket.socket) -> None:
         def close() -> None:
@@ -105,16 +111,6 @@ class Acceptor:
         sock.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(lambda: self._new_protocol(tcp), sock, ssl=self._tls)
-
-
-async def _readable(listener: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    readable = loop.create_future()
-    loop.add_reader(listener, lambda: readable.done() or readable.set_result(None))
-    try:
-        await readable
-    finally:
-        loop.remove_reader(listener)
 
 
 def _waiting(listener: socket.socket) -> Iterator[socket.socket]:

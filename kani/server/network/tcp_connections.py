@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import select
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from kani.core.shared_numbers import Number
+from kani.core.shared_numbers import LiveNumbers
 
 PROGRESS_BYTES = 64 * 1024
 """Least progress of a body or a long message within ``ReadTimeouts.progress_s``."""
@@ -35,9 +34,6 @@ EVICTION_ORDER = (Awaited.ANYTHING, Awaited.HEAD, Awaited.REQUEST, Awaited.BODY)
 
 RELIEF = 8
 """Connections fewer than there were when the process had no file left, for files that it opens itself."""
-
-STUCK_S = 2.5
-"""Seconds without a check of its connections after which a process counts as stuck."""
 
 CLOSE_REASONS = ("head", "body", "message", "goodbye", "crowded", "full")
 """Reasons to close a connection: a timeout of its head, body or message; output unread after its close; to
@@ -173,22 +169,16 @@ class TcpTable:
         self._timeouts = timeouts or ReadTimeouts()
         # Each in the order that the waits began.
         self._open: dict[Awaited, dict[TcpConnection, None]] = {awaited: {} for awaited in Awaited}
-        self._count, self._checked = Number("TCP connections"), Number("TCP connections checked")
+        self._count = LiveNumbers("TCP connections")
 
     def __len__(self) -> int:
         return sum(map(len, self._open.values()))
 
     @property
-    def is_shared(self) -> bool:
-        """True if other processes of this server accept connections too."""
-        return bool(self._count.others)
-
-    @property
     def has_most(self) -> bool:
-        """True if another process of this server, which is not stuck, has fewer connections."""
-        since = time.monotonic() - STUCK_S
-        others = zip(self._count.others, self._checked.others, strict=True)
-        return any(count < self._count.own for count, checked in others if checked > since)
+        """True if another process of this server has fewer connections."""
+        self._count.say(len(self))
+        return any(count < len(self) for count in self._count.others)
 
     def now(self) -> float:
         """Return the event loop's time (seconds)."""
@@ -205,7 +195,6 @@ class TcpTable:
             return None
         connection = TcpConnection(self, close)
         self._open[connection.awaited][connection] = None
-        self._count.own = len(self)
         return connection
 
     def relieve(self) -> bool:
@@ -236,20 +225,20 @@ class TcpTable:
 
     def remove(self, connection: TcpConnection) -> None:
         self._open[connection.awaited].pop(connection, None)
-        self._count.own = len(self)
+        self._count.say(len(self))
 
     @contextmanager
     def enforce_timeouts(self) -> Iterator[None]:
         """Close the connections of clients that are too slow while the body runs."""
         loop = asyncio.get_running_loop()
         timer: asyncio.TimerHandle
+        self._count.say(len(self))
 
         def check() -> None:
             nonlocal timer
             self._check(loop.time())
             timer = loop.call_later(self._timeouts.check_interval_s, check)
 
-        self._checked.own = time.monotonic()
         timer = loop.call_later(self._timeouts.check_interval_s, check)
         try:
             yield
@@ -258,7 +247,7 @@ class TcpTable:
 
     def _check(self, now: float) -> None:
         self._limit = min(self._limit + 1, self._most)
-        self._checked.own = time.monotonic()
+        self._count.say(len(self))
         for connection in [each for waiting in self._open.values() for each in waiting]:
             if connection.left:
                 connection.abort()
