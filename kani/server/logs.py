@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler, WatchedFileHandler
 from pathlib import Path
@@ -73,11 +74,10 @@ def follow_file() -> None:
 def rotate_file() -> None:
     """Rotate the log's file if it is full, as a record of this process would."""
     for handler in logging.getLogger().handlers:
-        if (
-            isinstance(handler, RotatingFileHandler)
-            and Path(handler.baseFilename).stat().st_size >= FILE_BYTES
-        ):
-            handler.doRollover()
+        if isinstance(handler, RotatingFileHandler):
+            with suppress(FileNotFoundError):
+                if Path(handler.baseFilename).stat().st_size >= FILE_BYTES:
+                    handler.doRollover()
 
 
 def _name_request(record: logging.LogRecord) -> bool:

@@ -49,11 +49,9 @@ class RateLimit:
         dropped first, and its client gets a full one.
         """
         self._database = shared_numbers.database()
-        self._database.execute(
-            "CREATE TABLE IF NOT EXISTS rate (used INTEGER PRIMARY KEY, client TEXT UNIQUE, tokens REAL, at REAL)"
-        )
-        self._clients = clients
-        self._per_minute = per_minute
+        columns = "used INTEGER PRIMARY KEY, client TEXT UNIQUE, tokens REAL, at REAL"
+        self._database.execute(f"CREATE TABLE IF NOT EXISTS rate ({columns})")
+        self._clients, self._per_minute = clients, per_minute
         self._clock = clock
 
     def allow(self, client: str) -> bool:
@@ -69,10 +67,8 @@ class RateLimit:
             allowed = tokens >= 1
             row = (client, tokens - allowed, now)
             database.execute("REPLACE INTO rate (client, tokens, at) VALUES (?, ?, ?)", row)
-            oldest = (
-                "DELETE FROM rate WHERE used IN (SELECT used FROM rate ORDER BY used DESC LIMIT 9 OFFSET ?)"
-            )
-            database.execute(oldest, (self._clients,))
+            oldest = "SELECT used FROM rate ORDER BY used DESC LIMIT 1 OFFSET ?"
+            database.execute(f"DELETE FROM rate WHERE used = ({oldest})", (self._clients,))  # noqa: S608
         return bool(allowed)
 
 
@@ -107,10 +103,8 @@ class Admission:
             return engine.info.slots_are_streams and slots() == engine.info.max_concurrency
 
         for light, capacity in ((False, slots), (True, light_slots)):
-            queue = SlotQueue(
-                capacity, streams=are_streams, shared=shared, name=f"{engine.info.name} {light}"
-            )
-            self._queues[engine.info.name, light] = queue
+            key = engine.info.name, light
+            self._queues[key] = SlotQueue(capacity, streams=are_streams, shared=shared, name=str(key))
         self._observer.engine_ready(engine.info.name, slots)
 
     # Scrapes of the metrics count in a thread, while engines may join.

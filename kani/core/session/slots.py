@@ -84,9 +84,7 @@ class DeadlineQueue:
     by ``release``.
     """
 
-    def __init__(
-        self, capacity: Callable[[], int], shared: SharedLimit | None = None, name: str = ""
-    ) -> None:
+    def __init__(self, capacity: Callable[[], int], shared: SharedLimit | None = None, name: str = ""):
         """capacity: the current number of places; a change takes effect at the next acquire or release.
 
         shared: bounds them together with those of other queues; name: under which the processes of this
@@ -202,8 +200,8 @@ class SlotQueue(DeadlineQueue):
         shared: SharedLimit | None = None,
         name: str = "",
     ) -> None:
-        """capacity, shared, name: as of ``DeadlineQueue``; changed: called after each change of the slots in use or
-        the waits; streams: whether the slots are streams.
+        """capacity, shared, name: as of ``DeadlineQueue``; changed: called after each change of the slots in
+        use or the waits; streams: whether the slots are streams.
         """
         super().__init__(capacity, shared, name)
         self._changed = changed

@@ -39,7 +39,7 @@ def share(rows: int, row: int, folder: Path) -> None:
     """Share with the processes that are forked from now on; rows: how many there are; row: this one's."""
     global shared
     shared = Shared(mmap.mmap(-1, rows * _ROW_BYTES), rows, folder, row, {}, time.monotonic())
-    Number("process").own = os.getpid()
+    take(row)
 
 
 def take(row: int) -> None:
@@ -50,12 +50,6 @@ def take(row: int) -> None:
     Number("process").own = os.getpid()
 
 
-def leave() -> None:
-    """Share nothing any more: this process serves no clients."""
-    global shared
-    shared = None
-
-
 def clear(row: int) -> None:
     """Forget the numbers of a process that has ended."""
     assert shared is not None
@@ -64,9 +58,8 @@ def clear(row: int) -> None:
 
 def database() -> sqlite3.Connection:
     """Open the database of all processes; in memory, where there is only one."""
-    opened = sqlite3.connect(
-        ":memory:" if shared is None else shared.folder / "shared.db", isolation_level=None
-    )
+    place = ":memory:" if shared is None else shared.folder / "shared.db"
+    opened = sqlite3.connect(place, isolation_level=None)
     # It lasts as long as the server: only a process must not break it.
     opened.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF")
     return opened

@@ -1,7 +1,7 @@
 """The parent of the processes of one server: it forks them, starts them again, and ends them.
 
-It has no threads and no event loop, so it can fork at any time: each process begins with all modules imported,
-which it shares in memory, and with the listening sockets. The kernel ends it with its parent.
+It has no threads and no event loop, so it can fork at any time: each process begins with all modules, which
+it shares in memory, and with the listening sockets. The kernel ends it with its parent.
 """
 
 from __future__ import annotations
@@ -97,9 +97,7 @@ class Parent:
         if self._beat is not None:
             self._beat()
         rotate_file()
-        self.served = self.served or any(
-            self._ready.of(each.row) for each in self._processes if each.is_front
-        )
+        self.served |= any(self._ready.of(each.row) for each in self._processes if each.is_front)
         with suppress(ChildProcessError):
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
                 for process in self._processes:

@@ -51,17 +51,14 @@ def run(
         protocols = protocols_for(settings)
         listeners = listeners_of(settings, protocols, listening)
         not_served = ", ".join(path for protocol in protocols for path in protocol.one_process)
-        log.warning(
-            "not served by several fronts, as one process would have to keep its state: %s", not_served
-        )
+        log.warning("not served by several fronts, only by one: %s", not_served)
         for load in text_loads(detects_language=True):
             # In memory once for all fronts.
             load()
         gc.freeze()
         unseen = CollectorRegistry()
-        front_restarts = Counter(
-            "kani_front_restarts", "Times that a front was started again.", registry=unseen
-        )
+        about = "Times that a front was started again."
+        front_restarts = Counter("kani_front_restarts", about, registry=unseen)
         engine_restarts = Restarts(unseen)
         names: tuple[str, ...] = {"remote": (), "auto": EMBEDDED}.get(settings.engine, (settings.engine,))
         if settings.recognizer not in ("none", "remote"):

@@ -60,6 +60,13 @@ def front_of(server: ServerProcess, client: ClientConnection) -> int:
     return next(pid for pid in children(server) if f"socket:[{inode}]" in sockets(pid))
 
 
+def begun(start_server: StartServer, **environment: str) -> ServerProcess:
+    """A server with two fronts that serve."""
+    server = start_server(*FRONTS, **environment)
+    until(lambda: server.log.count("ready on ") == 2)
+    return server
+
+
 @asynccontextmanager
 async def opened(
     *clients: AbstractAsyncContextManager[ClientConnection],
@@ -95,7 +102,7 @@ async def rest(client: ClientConnection) -> str:
 
 
 async def test_clients_see_one_server(start_server: StartServer) -> None:
-    server = start_server(*FRONTS, KANI_MAX_CONNECTIONS="6", KANI_RATE_PER_MINUTE="4")
+    server = begun(start_server, KANI_MAX_CONNECTIONS="6", KANI_RATE_PER_MINUTE="4")
     async with opened(*(connect(server.url) for _ in range(6))) as clients:
         served = Counter(front_of(server, client) for client in clients)
         assert served == dict.fromkeys(children(server, "front"), 3)
@@ -119,7 +126,7 @@ async def test_clients_see_one_server(start_server: StartServer) -> None:
 
 async def test_what_one_process_makes_is_known_to_all(start_server: StartServer) -> None:
     key = {"authorization": "Bearer " + "k" * 20}
-    server = start_server(*FRONTS, KANI_API_KEYS="k" * 20, KANI_HOST="127.0.0.1")
+    server = begun(start_server, KANI_API_KEYS="k" * 20, KANI_HOST="127.0.0.1")
     proxied = key | {"x-forwarded-for": "10.0.0.1"}
     async with httpx2.AsyncClient(base_url=server.http_url, headers=proxied) as one:
         made = await one.post("/v1/single-use-token/tts_websocket")
@@ -133,21 +140,13 @@ async def test_what_one_process_makes_is_known_to_all(start_server: StartServer)
             opens = {"authorization": f"Bearer {secret}"} | via
             async with connect(f"{server.url}/v1/realtime?model=x", additional_headers=opens) as session:
                 assert "session.created" in str(await session.recv())
-    # The relay's clients and agents meet, wherever they are connected.
-    async with (
-        connect(f"{server.url}/client") as listener,
-        connect(f"{server.url}/client") as other,
-        connect(f"{server.url}/agent") as agent,
-    ):
-        await agent.send('{"action": "start_tts", "text": "Hola."}')
-        for each in (listener, other):
-            assert "chunk" in str([await each.recv() for _ in range(3)])
-        for _ in range(3):
-            assert (await server.get("/health")).json()["flutter_clients"] == 2
+        # What has its state in one process is refused.
+        refused = await one.post("/v1/realtime/calls", content="v=0")
+        assert refused.status_code == 501 and "--fronts 1" in refused.text
 
 
 async def test_front_that_is_killed_takes_no_other_with_it(start_server: StartServer) -> None:
-    server = start_server(*FRONTS)
+    server = begun(start_server)
     async with opened(*(speaking(server.url) for _ in range(4))) as clients:
         lost = front_of(server, clients[0])
         theirs = [front_of(server, client) == lost for client in clients]
@@ -171,7 +170,7 @@ async def test_front_that_is_killed_takes_no_other_with_it(start_server: StartSe
 
 
 async def test_engine_that_is_killed_comes_again(start_server: StartServer) -> None:
-    server = start_server(*FRONTS)
+    server = begun(start_server)
     async with speaking(server.url) as client:
         os.kill(*children(server, "worker"), signal.SIGKILL)
         with pytest.raises(ConnectionClosed, match="engine"):
@@ -183,7 +182,7 @@ async def test_engine_that_is_killed_comes_again(start_server: StartServer) -> N
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_stop_lets_speech_end_and_leaves_no_process(start_server: StartServer, number: int) -> None:
-    server = start_server(*FRONTS, KANI_SHUTDOWN_SECONDS="60")
+    server = begun(start_server, KANI_SHUTDOWN_SECONDS="60")
     processes = children(server)
     async with opened(speaking(server.url), speaking(server.url)) as clients:
         server.send_signal(number)
@@ -195,7 +194,7 @@ async def test_stop_lets_speech_end_and_leaves_no_process(start_server: StartSer
 
 
 def test_none_outlives_the_parent(start_server: StartServer) -> None:
-    server = start_server(*FRONTS)
+    server = begun(start_server)
     processes = children(server)
     server.kill()
     until(lambda: not any(map(alive, processes)))
