@@ -155,6 +155,7 @@ class DeadlineQueue:
         """Begin a wait, which is to be awaited at once by ``wait``."""
         wait = Wait(due, next(_numbers), self, asyncio.get_running_loop().create_future())
         insort(self.waits, wait)
+        self._shared.grant()
         return wait
 
     async def wait(self, wait: Wait) -> None:

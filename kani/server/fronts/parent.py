@@ -29,7 +29,9 @@ TICK_S = 0.5
 MARGIN_S = 4.0
 """Seconds more than a stop may take until a process is killed: by then its own limits have ended it."""
 
-INTERRUPTED = 130
+PASSING, INTERRUPTED = 1, 130
+"""Exit codes: of what may succeed later; after a second Ctrl+C."""
+
 _WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
@@ -69,7 +71,9 @@ class Parent:
         while self._stops_at is None or self._running():
             for process in self._processes:
                 if self._is_due(process) and _forked(process):
-                    signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+                    # A supervisor may send SIGTERM to all: the fronts need the workers to their end.
+                    held = set() if process.is_front else {signal.SIGTERM}
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED - held)
                     return process
             told = signal.sigtimedwait(_WATCHED, self._wait_s())
             if told is not None and told.si_signo != signal.SIGCHLD:
@@ -110,7 +114,7 @@ class Parent:
         if further := [process for process in ending if process not in self._told]:
             self._told |= {*further}
             self._stops_at = time.monotonic() + self._stop_s + MARGIN_S
-            _send(signal.SIGTERM, further)
+            _send(signal.SIGTERM if further[0].is_front else signal.SIGINT, further)
         elif time.monotonic() >= self._stops_at:
             log.error("not ended in time, and killed: %s", ", ".join(process.name for process in ending))
             _send(signal.SIGKILL, ending)
@@ -128,7 +132,7 @@ class Parent:
         process.pid = 0
         if self._stops_at is not None:
             return
-        if not self.served and process.is_required and code > 0 and not waited:
+        if not self.served and process.is_required and code > 0 and not (waited and code == PASSING):
             # It has said why.
             self._code = code
             self._stop()

@@ -15,6 +15,11 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from kani.core import shared_numbers
+from kani.core.session.admission import RateLimit
+from kani.core.session.budget import Budget
+from kani.core.session.slots import DeadlineQueue
+from kani.protocols.elevenlabs.single_use_tokens import SingleUseTokens
 from tests.clients.kani.wire import ask, request
 from tests.conftest import ServerProcess, StartServer
 from tests.support.patience import happens, until
@@ -26,11 +31,20 @@ LONG = "Esta es una frase bastante larga que se repite muchas veces para que dur
 FRONTS = ("--engine", "espeak", "--fronts", "2")
 
 
-def children(server: ServerProcess, kind: str = "") -> list[int]:
-    """The processes that the parent has forked, fronts and workers, or those of a kind."""
-    pid = server.process.pid
-    pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(each) for each in pids if Path(f"/proc/{each}/comm").read_text().startswith(kind)]
+def descendants(pid: int) -> list[int]:
+    """Processes that a process has started, and those that these have, as far as they are not detached."""
+    found = [
+        int(task)
+        for file in Path(f"/proc/{pid}/task").glob("*/children")
+        for task in file.read_text().split()
+    ]
+    return [*found, *(each for child in found for each in descendants(child))]
+
+
+def children(server: ServerProcess, kind: str) -> list[int]:
+    """The fronts ("front") or the workers ("worker") that the parent has forked."""
+    found = descendants(server.process.pid)
+    return [each for each in found if Path(f"/proc/{each}/comm").read_text().startswith(kind)]
 
 
 def alive(pid: int) -> bool:
@@ -57,7 +71,7 @@ def front_of(server: ServerProcess, client: ClientConnection) -> int:
     rows += [row.split() for row in Path("/proc/net/tcp6").read_text().splitlines()[1:]]
     ends = f":{peer:04X}", f":{own:04X}"
     inode = next(row[9] for row in rows if row[1].endswith(ends[0]) and row[2].endswith(ends[1]))
-    return next(pid for pid in children(server) if f"socket:[{inode}]" in sockets(pid))
+    return next(pid for pid in children(server, "front") if f"socket:[{inode}]" in sockets(pid))
 
 
 def begun(start_server: StartServer, **environment: str) -> ServerProcess:
@@ -159,7 +173,7 @@ async def test_front_that_is_killed_takes_no_other_with_it(start_server: StartSe
             else:
                 assert "isFinal" in await rest(client)
     await happens(lambda: server.log.count("ready on ") == 3)
-    assert len(children(server, "front")) == 2 and lost not in children(server)
+    assert len(children(server, "front")) == 2 and lost not in children(server, "front")
     assert await server.figure("kani_requests_total") == 4
     assert await server.figure("kani_front_restarts_total") == 1
     # What was open there is not counted any more.
@@ -172,7 +186,7 @@ async def test_front_that_is_killed_takes_no_other_with_it(start_server: StartSe
 async def test_engine_that_is_killed_comes_again(start_server: StartServer) -> None:
     server = begun(start_server)
     async with speaking(server.url) as client:
-        os.kill(*children(server, "worker"), signal.SIGKILL)
+        os.kill(*children(server, "worker e"), signal.SIGKILL)
         with pytest.raises(ConnectionClosed, match="engine"):
             await rest(client)
     async with connect(server.url) as again:
@@ -183,9 +197,14 @@ async def test_engine_that_is_killed_comes_again(start_server: StartServer) -> N
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_stop_lets_speech_end_and_leaves_no_process(start_server: StartServer, number: int) -> None:
     server = begun(start_server, KANI_SHUTDOWN_SECONDS="60")
-    processes = children(server)
+    processes = descendants(server.process.pid)
+    assert len(processes) > 3
     async with opened(speaking(server.url), speaking(server.url)) as clients:
         server.send_signal(number)
+        if number == signal.SIGTERM:
+            # A supervisor sends it to every process.
+            for process in processes:
+                os.kill(process, number)
         for client in clients:
             assert "isFinal" in await rest(client)
     assert server.wait() == 0
@@ -195,7 +214,7 @@ async def test_stop_lets_speech_end_and_leaves_no_process(start_server: StartSer
 
 def test_none_outlives_the_parent(start_server: StartServer) -> None:
     server = begun(start_server)
-    processes = children(server)
+    processes = descendants(server.process.pid)
     server.kill()
     until(lambda: not any(map(alive, processes)))
 
@@ -204,3 +223,37 @@ def test_start_that_cannot_succeed_ends_once(start_server: StartServer) -> None:
     server = start_server(*FRONTS, "--voice", "kept-nowhere", ready=False)
     assert server.wait() == 2
     assert server.terminal.count("kept-nowhere") == 1
+
+
+async def test_places_budgets_rates_and_tokens_are_those_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_numbers, "shared", None)
+    shared_numbers.share(2, 0, tmp_path)
+    made = []
+    for row in (0, 1):
+        shared_numbers.take(row)
+        queue = DeadlineQueue(lambda: 1, name="engine")
+        made.append((queue, Budget(100, "full", small=0).open(), RateLimit(1), SingleUseTokens()))
+    (one, share, rate, tokens), (other, further, slow, known) = made
+    order = []
+
+    async def speak(queue: DeadlineQueue, due: float) -> None:
+        await queue.acquire(due)
+        order.append(due)
+        queue.release()
+
+    await one.acquire(0.0)
+    async with asyncio.TaskGroup() as group:
+        for queue, due in ((other, 4.0), (one, 3.0), (other, 2.0), (one, 1.0)):
+            group.create_task(speak(queue, due))
+        await asyncio.sleep(0)
+        assert (one.waits_elsewhere, other.waits_elsewhere, other.taken_elsewhere) == (2, 2, 1)
+        one.release()
+    assert order == [1.0, 2.0, 3.0, 4.0]
+    share.hold(80)
+    assert further.fits(20) and not further.fits(21)
+    assert [rate.allow("a"), slow.allow("a"), slow.allow("b"), rate.allow("b")] == [True, False, True, False]
+    token = tokens.issue("agent")
+    assert [known.use("tts_websocket", token), known.use("agent", token)] == [False, True]
+    assert not tokens.use("agent", token)
