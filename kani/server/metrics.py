@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import operator
+import struct
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Literal
 
@@ -282,7 +285,7 @@ class Metrics(Observer):
         if shared_numbers.shared is None:
             yield from self.registry.collect()
             return
-        summed = {family.name: family for family in MultiProcessCollector(None).collect()}  # type: ignore[no-untyped-call]
+        summed = {family.name: family for family in _summed()}
         for own in self.registry.collect():
             family = summed.pop(own.name, own)
             # A gauge by process is one that is computed now: of all processes, or the same in each.
@@ -293,6 +296,15 @@ class Metrics(Observer):
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format (``content_type``). Blocks: reads files of /proc."""
         return generate_latest(self)  # type: ignore[arg-type]
+
+
+def _summed() -> Iterable[Metric]:
+    """Return what the processes of this server have counted, those that have ended too."""
+    while True:
+        # A process that starts may not have written the head of its file yet.
+        with suppress(struct.error):
+            return list(MultiProcessCollector(None).collect())  # type: ignore[no-untyped-call]
+        time.sleep(0.01)
 
 
 def _processes() -> Iterable[Metric]:

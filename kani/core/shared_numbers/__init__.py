@@ -58,7 +58,7 @@ def clear(row: int) -> None:
 
 def database() -> sqlite3.Connection:
     """Open the database of all processes; in memory, where there is only one."""
-    place = ":memory:" if shared is None else shared.folder / "shared.db"
+    place = ":memory:" if shared is None else shared.folder / "shared.sqlite"
     opened = sqlite3.connect(place, isolation_level=None)
     # It lasts as long as the server: only a process must not break it.
     opened.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF")

@@ -90,9 +90,10 @@ def run(
         for row in range(settings.fronts):
             processes.append(Process(f"front {row}", row, front, front_restarts.inc, is_front=True))
         for row, name in enumerate(names, settings.fronts):
-            called = settings.recognizer if name == RECOGNIZER else name
+            heard = settings.recognizer.replace("auto", "whisper")
+            called = heard if name == RECOGNIZER else name
             process = Process(f"worker {called}", row, partial(worker, name), engine_restarts.of(called))
-            process.is_required = called != "auto"
+            process.is_required = name != RECOGNIZER or settings.recognizer != "auto"
             processes.append(process)
         role = parent.run()
         if isinstance(role, int):
