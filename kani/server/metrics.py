@@ -31,6 +31,7 @@ RECOGNITION_LAG_BUCKETS = (0.08, 0.16, 0.24, 0.4, 0.8, 1.6, 4, 8, 16, 60)
 Mode = Literal["all", "livesum", "livemax"]
 """How a gauge that is set adds up over processes; ``all``: of one whose value a function returns."""
 
+MOST_READS = 100
 REFUSALS = ("sessions", "queue", "rate", "draining")
 LOOP_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -295,16 +296,17 @@ class Metrics(Observer):
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format (``content_type``). Blocks: reads files of /proc."""
-        return generate_latest(self)  # type: ignore[arg-type]
+        return generate_latest(self)
 
 
 def _summed() -> Iterable[Metric]:
     """Return what the processes of this server have counted, those that have ended too."""
-    while True:
+    for _ in range(MOST_READS):
         # A process that starts may not have written the head of its file yet.
         with suppress(struct.error):
             return list(MultiProcessCollector(None).collect())  # type: ignore[no-untyped-call]
         time.sleep(0.01)
+    return []
 
 
 def _processes() -> Iterable[Metric]:
