@@ -245,6 +245,13 @@ async def _serve(
         http = lifecycle.http_config(create_app(parts), websockets)
         limit = max_tcp_connections(settings.max_connections, files, open_files())
         table = TcpTable(limit, metrics.tcp_connection_closed)
+        if shared_numbers.shared is not None and shared_numbers.shared.late:
+            table.accepts.clear()
+
+        def accept_and_announce(running: lifecycle.RunningServer) -> None:
+            table.accepts.set()
+            announce(running)
+
         metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
         metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
         metrics.watch_fast_decoder(lambda: any(engine.decoder == "litert" for engine in service.engines))
@@ -268,7 +275,9 @@ async def _serve(
                     lifecycle.needs_key(settings),
                     tuple(each for protocol in protocols for each in protocol.saves),
                 )
-                await lifecycle.run_service(running, settings, connections, stop, start.kept_before(announce))
+                await lifecycle.run_service(
+                    running, settings, connections, stop, start.kept_before(accept_and_announce)
+                )
     return service
 
 

@@ -29,6 +29,7 @@ class Shared(NamedTuple):
     row: int
     names: dict[int, str]
     since: float  # time on the clock ``time.monotonic``
+    late: bool = False  # True if others served clients when this process was forked
 
 
 shared: Shared | None = None
@@ -42,11 +43,11 @@ def share(rows: int, row: int, folder: Path) -> None:
     take(row)
 
 
-def take(row: int) -> None:
+def take(row: int, *, late: bool = False) -> None:
     """Take a row, in a process that has just been forked."""
     global shared
     assert shared is not None
-    shared = shared._replace(row=row, names={})
+    shared = shared._replace(row=row, names={}, late=late)
     Number("process").own = os.getpid()
 
 

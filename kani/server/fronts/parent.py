@@ -70,7 +70,7 @@ class Parent:
         signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
         while self._stops_at is None or self._running():
             for process in self._processes:
-                if self._is_due(process) and _forked(process):
+                if self._is_due(process) and _forked(process, late=self.served):
                     # A supervisor may send SIGTERM to all: the fronts need the workers to their end.
                     held = set() if process.is_front else {signal.SIGTERM}
                     signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED - held)
@@ -153,8 +153,8 @@ def _send(number: signal.Signals, processes: Iterable[Process]) -> None:
         os.kill(process.pid, number)
 
 
-def _forked(process: Process) -> bool:
-    """Start a process; return True in it."""
+def _forked(process: Process, *, late: bool) -> bool:
+    """Start a process; return True in it. late: whether others serve clients already."""
     parent = os.getpid()
     sys.stdout.flush()
     process.pid, process.began = os.fork(), time.monotonic()
@@ -167,5 +167,5 @@ def _forked(process: Process) -> bool:
     prctl(_PR_SET_NAME, process.name.encode())
     if os.getppid() != parent:
         os._exit(1)
-    shared_numbers.take(process.row)
+    shared_numbers.take(process.row, late=late)
     return True

@@ -70,6 +70,7 @@ class Acceptor:
 
         So connections that live long are spread evenly over the processes.
         """
+        await self._table.accepts.wait()
         loop, readable = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(listener, readable.set)
         try:
