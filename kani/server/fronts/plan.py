@@ -43,8 +43,8 @@ def run(
 ) -> int | Callable[[], int]:
     """Run the processes of a server: return the exit code in their parent, and in each what it has to do.
 
-    listening: the sockets of the server's port. PROMETHEUS_MULTIPROC_DIR has to be a new folder. Raises
-    CannotListen, and EngineUnavailable for a protocol that cannot be used.
+    settings: its ``fronts`` is a number; listening: the sockets of the server's port. PROMETHEUS_MULTIPROC_DIR
+    has to be a new folder. Raises CannotListen, and EngineUnavailable for a protocol that cannot be used.
     """
     pid, folder = os.getpid(), Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     try:
@@ -66,7 +66,8 @@ def run(
         sockets = {name: folder / f"{number}.sock" for number, name in enumerate(names)}
         processes: list[Process] = []
         stop_s = settings.shutdown_seconds + CLOSE_SECONDS + STOP_SECONDS
-        shared_numbers.share(settings.fronts + len(names) + 1, settings.fronts + len(names), folder)
+        fronts = int(settings.fronts)
+        shared_numbers.share(fronts + len(names) + 1, fronts + len(names), folder)
         parent = Parent(processes, stop_s, beat_of_systemd(os.environ))
 
         def front() -> int:
@@ -87,9 +88,9 @@ def run(
             own = settings if hears else settings.model_copy(update={"engine": name})
             return serve_worker(own, f"unix:{sockets[name]}", hears, lambda: setattr(ready, "own", 1))
 
-        for row in range(settings.fronts):
+        for row in range(fronts):
             processes.append(Process(f"front {row}", row, front, front_restarts.inc, is_front=True))
-        for row, name in enumerate(names, settings.fronts):
+        for row, name in enumerate(names, fronts):
             heard = settings.recognizer.replace("auto", "whisper")
             called = heard if name == RECOGNIZER else name
             process = Process(f"worker {called}", row, partial(worker, name), engine_restarts.of(called))

@@ -190,7 +190,8 @@ async def test_front_that_is_killed_takes_no_other_with_it(start_server: StartSe
 async def test_engine_that_is_killed_comes_again(start_server: StartServer) -> None:
     server = begun(start_server)
     async with opened(*(speaking(server.url) for _ in range(4))) as clients:
-        os.kill(*children(server, "worker e"), signal.SIGKILL)
+        (worker,) = children(server, "worker e")
+        os.kill(worker, signal.SIGKILL)
         ends = await asyncio.gather(*map(rest, clients), return_exceptions=True)
     # A segment that has been heard in part ends with an error; one without audio so far is begun again.
     assert all("isFinal" in str(end) or "engine" in str(end) for end in ends), ends
