@@ -60,7 +60,8 @@ def clear(row: int) -> None:
 def database() -> sqlite3.Connection:
     """Open the database of all processes; in memory, where there is only one."""
     place = ":memory:" if shared is None else shared.folder / "shared.sqlite"
-    opened = sqlite3.connect(place, isolation_level=None)
+    # Used by one event loop, which may run in another thread than the one that has made it.
+    opened = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
     # It lasts as long as the server: only a process must not break it.
     opened.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF")
     return opened

@@ -43,7 +43,7 @@ def run(
 ) -> int | Callable[[], int]:
     """Run the processes of a server: return the exit code in their parent, and in each what it has to do.
 
-    settings: its ``fronts`` is a number; listening: the sockets of the server's port. PROMETHEUS_MULTIPROC_DIR
+    settings: its ``fronts`` is a number; listening: the sockets of its port. PROMETHEUS_MULTIPROC_DIR
     has to be a new folder. Raises CannotListen, and EngineUnavailable for a protocol that cannot be used.
     """
     pid, folder = os.getpid(), Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
