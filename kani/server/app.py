@@ -58,6 +58,7 @@ from kani.server.network.tcp_connections import TcpTable
 from kani.server.network.upload_budget import KEYLESS_BYTES, upload_budget
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
 from kani.server.traces.collector import send_traces
+from kani.server.traces.middleware import TracingMiddleware
 from kani.server.traces.tracer import Tracer
 from kani.server.watchdog import watch_event_loop
 from websocket_config import VERSION
@@ -158,6 +159,13 @@ def create_app(parts: Parts) -> Starlette:
             WebSocketRoute("/{path:path}", answers.unknown_websocket),
         ],
         middleware=[
+            Middleware(middleware.HttpMetricsMiddleware, registry=metrics.registry),
+            Middleware(middleware.ResponseHeadersMiddleware),
+            *(
+                []
+                if parts.tracer is None
+                else [Middleware(TracingMiddleware, tracer=parts.tracer, untraced_paths=health.ALWAYS_SERVED)]
+            ),
             Middleware(middleware.CorsMiddleware, rules=rules),
             Middleware(middleware.UnhandledErrorMiddleware),
             # Before access control: on that port `/` is the metrics and not the page, which is public.

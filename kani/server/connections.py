@@ -247,11 +247,12 @@ class ConnectionsMiddleware:
     upload_budget: Budget  # a body for which it has no room is answered with 503
     longer_bodies: Mapping[str, int]
     """Longest body by path, of routes that keep it on disk and so need no room in the budget."""
-    not_served: tuple[str, ...] = ()  # prefixes of paths that only a server of one process serves
     body_budget: Budget = field(
         default_factory=lambda: Budget(BODY_BYTES, "too many long requests are waiting", free=FREE_BYTES)
     )
     """Of bodies that are complete, until the answer begins."""
+
+    not_served: tuple[str, ...] = ()  # prefixes of paths that only a server of one process serves
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connections = self.connections
