@@ -85,6 +85,7 @@ kani/composition: kani.composition kani.core kani.engines kani.runtime kani_text
 kani/composition/settings: kani.composition.host_names kani.composition.settings kani.core.errors
     kani.engines.plugin kani.engines.plugin_settings kani.protocols.shared.plugin kani_text.foreign
     kani_text.languages websocket_config
+kani/server/fronts: kani.composition kani.core kani.engines.pool_metrics kani.engines.registry kani.server
 kani/server/app.py: kani.composition kani.core kani.protocols.shared kani.server websocket_config
 # A setting is defined alike for engines and protocols.
 kani/protocols: kani.protocols kani.core kani.engines.plugin_settings kani_text
@@ -122,7 +123,7 @@ kani/core/turns: kani.core.turns kani.core.audio kani_text CONTRACT
 kani/core/diarization: kani.core.diarization kani.core.audio kani.core.turns kani_text.writing CONTRACT
 kani/core/voices: kani.core.voices kani.core.audio kani.core.timing kani_text CONTRACT
 kani/core/session: kani.core.session kani.core.audio kani.core.diarization kani.core.timing kani.core.turns
-    kani.core.voices kani_text CONTRACT
+    kani.core.shared_numbers kani.core.voices kani_text CONTRACT
 kani/core/conversation: kani.core.conversation kani.core.audio kani.core.service kani.core.session
     kani.core.turns kani_text
     CONTRACT

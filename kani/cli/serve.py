@@ -9,9 +9,11 @@ with prerequisites.reported(__name__, SERVER, prerequisites.REQUIREMENTS):
     import asyncio
     import gc
     import logging
+    import os
     import re
     import socket
     import sys
+    import tempfile
     from collections.abc import Callable, Mapping, Sequence
     from functools import partial
     from pathlib import Path
@@ -23,6 +25,7 @@ with prerequisites.reported(__name__, SERVER, prerequisites.REQUIREMENTS):
     from kani.cli.server_options import RECOGNIZER_WORKER, WORKER, parser
     from kani.composition import settings
     from kani.composition.host_names import is_loopback
+    from kani.composition.settings.types import MOST_FRONTS
     from kani.core.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
     from kani.server import logs
     from websocket_config import VERSION
@@ -31,9 +34,15 @@ if TYPE_CHECKING:
     from kani.core.engine import Engine
     from kani.core.recognizer import Recognizer
     from kani.engines.worker.service import Worker
+    from kani.server.app import BuildService
+    from kani.server.lifecycle import RunningServer
+    from kani.server.network.listeners import Listeners
 
 WORKER_STOP_SECONDS = 10.0
 VOICES_HINT = f"start without it, and list the voices with: {LIST_VOICES}"
+ON_CARD = ("kani", "voxcpm", "kyutai")
+"""Engines that use a graphics card where there is one."""
+
 TLS = frozenset({"tls_cert", "tls_key"})
 
 
@@ -100,10 +109,10 @@ def _run(given: dict[str, object], names: Mapping[str, str]) -> int:
     ):
         logging.getLogger("server").warning(sentence)
     if worker is not None:
-        return _serve_servers(chosen, str(worker), recognizer=False)
+        return _serve_servers(chosen, str(worker), False)
     if recognizer_worker is not None:
-        return _serve_servers(chosen, str(recognizer_worker), recognizer=True)
-    return _fetch(chosen) if fetch else _serve(chosen, log_file)
+        return _serve_servers(chosen, str(recognizer_worker), True)
+    return _fetch(chosen) if fetch else _serve_clients(chosen, log_file)
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:
@@ -132,39 +141,81 @@ def _as_given(sentence: str, names: Mapping[str, str]) -> str:
     return sentence
 
 
-def _serve(chosen: settings.Settings, log_file: Path | None) -> int:
+def _serve_clients(chosen: settings.Settings, log_file: Path | None) -> int:
+    chosen = chosen.model_copy(update={"fronts": _fronts(chosen)})
     listening = _listen(chosen.host, chosen.port)
     port = listening[0].getsockname()[1]
     print(f"kani-tts {VERSION} is starting on {chosen.host} port {port}", flush=True)
-    # These imports take most of the start, and --help and an invalid setting need none of them. What they
-    # leave in memory stays: searching it for garbage meanwhile, again and again, would take a tenth of them.
-    gc.disable()
-    import uvicorn
-
-    from kani.server.app import serve
     from kani.server.network.listeners import CannotListen
 
-    gc.freeze()
-    gc.enable()
-    loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
     try:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            announced = serve(
-                chosen,
-                lambda running: print(banner(running, log_file), flush=True),
-                listening=listening,
-            )
-            runner.run(announced)
+        if chosen.fronts == 1:
+            return _serve(chosen, log_file, listening)
+        # The metrics of all processes are files in it; their library looks for it when it is imported.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="kani-fronts-")
+        from kani.server.fronts import plan
+
+        role = plan.run(chosen, listening, partial(_serve, chosen, log_file), _serve_servers)
+        return role if isinstance(role, int) else role()
     except CannotListen as error:
         raise CannotStart(str(error), CANNOT_START) from error
     finally:
         for sock in listening:
             sock.close()
+
+
+def _fronts(chosen: settings.Settings) -> int:
+    """Return the number of processes that serve clients. Raises CannotStart where there can be only one."""
+    forbids = "need Linux" if sys.platform != "linux" else ""
+    if chosen.idle_unload_seconds is not None:
+        forbids = "unload no engine: leave out KANI_IDLE_UNLOAD_SECONDS"
+    if chosen.fronts == "auto":
+        on_card = chosen.engine in ON_CARD and chosen.device != "cpu" and Path("/dev/nvidiactl").exists()
+        useful = not forbids and (on_card or chosen.engine == "remote")
+        return min(len(os.sched_getaffinity(0)), MOST_FRONTS) if useful else 1
+    if chosen.fronts > 1 and forbids:
+        raise CannotStart(f"several fronts (KANI_FRONTS) {forbids}", USAGE)
+    return chosen.fronts
+
+
+def _serve(
+    chosen: settings.Settings,
+    log_file: Path | None,
+    listening: Sequence[socket.socket] | Listeners,
+    build: BuildService | None = None,
+    announces: Callable[[], bool] = lambda: True,
+) -> int:
+    """Serve clients on open sockets; build: as of ``kani.server.app.serve``.
+
+    announces: called when this process can serve; tells whether it is the one to announce the server.
+    """
+    # These imports take most of the start, and --help and an invalid setting need none of them. What they
+    # leave in memory stays: searching it for garbage meanwhile, again and again, would take a tenth of them.
+    gc.disable()
+    import uvicorn
+
+    from kani.composition.speech_service import build_service
+    from kani.server.app import serve
+
+    def announce(running: RunningServer) -> None:
+        if announces():
+            print(banner(running, log_file), flush=True)
+
+    gc.freeze()
+    gc.enable()
+    loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(serve(chosen, announce, build=build or build_service, listening=listening))
     return 0
 
 
-def _serve_servers(chosen: settings.Settings, address: str, *, recognizer: bool) -> int:
-    """Serve the engine, or the recogniser, at an address to other servers."""
+def _serve_servers(
+    chosen: settings.Settings, address: str, recognizer: bool, served_here: Callable[[], None] | None = None
+) -> int:
+    """Serve the engine, or the recogniser, at an address to other servers.
+
+    served_here: called when they can connect, in place of the line that says it.
+    """
     import uvicorn
 
     from kani.composition.speech_service import engine_key
@@ -176,6 +227,9 @@ def _serve_servers(chosen: settings.Settings, address: str, *, recognizer: bool)
 
     def announce(address: Address) -> None:
         name = chosen.recognizer if recognizer else chosen.engine
+        if served_here is not None:
+            served_here()
+            return
         print(f"kani-tts {VERSION} serves {name} on {address}; Ctrl+C stops it", flush=True)
 
     async def serve(address: Address) -> None:

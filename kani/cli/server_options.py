@@ -56,6 +56,9 @@ def parser(program: str = SERVER) -> Parser:
     address.add_argument("--host", metavar="ADDRESS", help=f"address to listen on (default {WEBSOCKET_HOST})")
     address.add_argument("--port", metavar="PORT", help=f"port, 0 for a free one (default {WEBSOCKET_PORT})")
     address.add_argument(
+        "--fronts", metavar="N", help="serve with N processes as one server (docs/scale.md); auto: one a core"
+    )
+    address.add_argument(
         "--compat",
         action="store_true",
         help="listen also where clients of other servers look (8000, 8080, 8081, 8092, 9300, 9301, 10300)",

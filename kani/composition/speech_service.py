@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from kani.composition.voices.place import is_there, voice_place, write_error
 from kani.core.audio import synthetic_mark
 from kani.core.chat_model import ChatModel
 from kani.core.diarization.diarizer import Diarizer
-from kani.core.engine import Unloadable
+from kani.core.engine import Engine, Unloadable
 from kani.core.errors import InvalidRequest
 from kani.core.late_engine import LateEngine
 from kani.core.observer import Observer
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("server")
 
+RECOGNIZER = "recognizer:"
+"""Name of the recogniser among the names of workers; no engine's."""
+
 TRIAL_LANGUAGE = "es"
 """Language of the trial of an engine that joins later, unless the server has one."""
 
@@ -57,17 +61,18 @@ def build_service(
     *,
     discover: Discover | None = None,
     discover_recognizers: Discover | None = None,
+    workers: Mapping[str, Discover] | None = None,
 ) -> SpeechService:
     """Return the speech service of the settings, not started.
 
     observer: is told what the service does; registry: holds the engines' metrics; discover: as for
-    ``Builder.engines``; discover_recognizers: as for ``Builder.recognizer``. Raises EngineUnavailable, and
-    InvalidRequest for a voice or a default language that no engine is known to have.
+    ``Builder.engines``; discover_recognizers: as for ``Builder.recognizer``; workers: of ``Builder``. Raises
+    EngineUnavailable, and InvalidRequest for a voice or a default language that no engine is known to have.
     """
     synthetic_mark.set_marking(on=not settings.unmarked)
     _check_voices(settings)
     _check_folders(settings)
-    builder = Builder(settings, registry, restarts=_restarts(settings, registry))
+    builder = Builder(settings, registry, restarts=_restarts(settings, registry), workers=workers or {})
     engines = builder.engines(discover)
     parts = Parts(
         default_language=settings.language,
@@ -211,7 +216,8 @@ class Builder:
 
     metrics: registry that holds the engines' metrics; fetch_requested: ``--fetch``, which fetches the files
     of engines that ``auto`` chooses as well; restarts: counts restarts of the engines' processes, None if
-    they have none.
+    they have none; workers: ask for the addresses of this server's own ones, by their engines' names and
+    ``RECOGNIZER``.
     """
 
     settings: Settings
@@ -219,6 +225,7 @@ class Builder:
     _: KW_ONLY
     fetch_requested: bool = False
     restarts: Restarts | None = None
+    workers: Mapping[str, Discover] = field(default_factory=dict)
 
     def engines(self, discover: Discover | None = None) -> Engines:
         """Build the engines; discover: asked for the addresses of ``remote``'s workers.
@@ -248,7 +255,13 @@ class Builder:
             return recognizer_at(workers, self._worker_metrics)
         # Unless files were asked for, nothing is fetched for a recogniser without a name and a model.
         known = self._registry(model, may_fetch=self.fetch_requested or name != "auto" or model is not None)
-        return known.recognizer("whisper" if name == "auto" else name)
+        own = known.recognizer("whisper" if name == "auto" else name)
+        if (asked := self.workers.get(RECOGNIZER)) is None or own.info.unavailable_reason:
+            return own
+        from kani.engines.remote.processes import RemoteWorkers, recognizer_at
+
+        unseen = WorkerMetrics(CollectorRegistry())
+        return recognizer_at(RemoteWorkers((), "", asked), unseen, own.info)
 
     def late_engine(self, engines: Engines) -> LateEngine | None:
         """Return the late engine with a recogniser of its own, which its trial needs."""
@@ -295,7 +308,14 @@ class Builder:
             fallback=settings.fallback,
             language=None if settings.language is None else primary(settings.language),
         )
-        return Registry(settings.of_plugin, resources, metrics or CollectorRegistry(), self.restarts)
+        workers = {name: functools.partial(self._own_worker, asked) for name, asked in self.workers.items()}
+        return Registry(settings.of_plugin, resources, metrics or CollectorRegistry(), self.restarts, workers)
+
+    def _own_worker(self, discover: Discover) -> Engine:
+        from kani.engines.remote.processes import RemoteWorkers, engine_at
+
+        # Not shown by worker: its slots are the engine's.
+        return engine_at(RemoteWorkers((), "", discover), WorkerMetrics(CollectorRegistry()))
 
     def _workers(self, addresses: tuple[str, ...], discover: Discover | None) -> RemoteWorkers:
         from kani.engines.remote.processes import RemoteWorkers

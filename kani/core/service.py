@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -152,8 +152,7 @@ class SpeechService:
 
         They read for half a second, which the first request must not wait for.
         """
-        loading = [load_names, _load_tables]
-        loading += [language_detection.load_detector] if self._parts.detects_language else []
+        loading = text_loads(detects_language=self._parts.detects_language)
         await asyncio.gather(*map(asyncio.to_thread, loading))
 
     def _check_default_voice(self) -> None:
@@ -328,6 +327,11 @@ class SpeechService:
 
 def _is_loaded(engine: Engine) -> bool:
     return not isinstance(engine, Unloadable) or engine.loaded
+
+
+def text_loads(*, detects_language: bool) -> list[Callable[[], None]]:
+    """Return what loads names of languages, tables and the detector, each once in a process. They block."""
+    return [load_names, _load_tables, *([language_detection.load_detector] if detects_language else [])]
 
 
 def _load_tables() -> None:

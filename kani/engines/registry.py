@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from kani.core.engine import CloningEngine, Engine
@@ -58,6 +58,9 @@ class Registry:
     restarts: Restarts | None = None
     """Puts each local engine into a process of its own, and counts the times that it is started again."""
 
+    workers: Mapping[str, Callable[[], Engine]] = field(default_factory=dict)
+    """Engines, by name, that workers of this server have; none joins these later."""
+
     def engine(self, name: str) -> Engine:
         plugin = _here(name, found_engines())
         return self._engine(plugin, *self._given(plugin))
@@ -69,6 +72,8 @@ class Registry:
         """
         unasked = replace(self, resources=replace(self.resources, may_fetch=may_fetch))
         embedded = tuple(unasked.engine(name) for name in EMBEDDED)
+        if self.workers:
+            return Engines(embedded)
         for name, plugin in found_engines().plugins.items():
             try:
                 if (joining := self._joining(plugin)) is not None:
@@ -136,6 +141,8 @@ class Registry:
         return self.settings(plugin.settings), replace(self.resources, cache_dir=folder, host=self)
 
     def _engine(self, plugin: EnginePlugin[Any], settings: BaseModel, resources: Resources) -> Engine:
+        if plugin.name in self.workers:
+            return self.workers[plugin.name]()
         if self.restarts is None or not plugin.own_process:
             return _called(plugin.name, lambda: plugin.build(settings, resources))
         from kani.engines.remote.processes import engine_in_process, launch_of

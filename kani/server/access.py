@@ -26,6 +26,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kani.composition.host_names import host_name, is_ip_address, is_loopback
+from kani.core.shared_numbers import Number
 from kani.protocols.shared.protocol import (
     ANONYMOUS,
     PathClass,
@@ -245,7 +246,7 @@ class AccessMiddleware:
     """JSON bodies by path prefix, ``plain_refusal`` elsewhere."""
     max_unauthenticated: int = MAX_UNAUTHENTICATED  # WebSockets with a key still to come in a message
     unauthenticated_s: float = UNAUTHENTICATED_SECONDS  # longest life of each, its close included
-    _unauthenticated: int = 0
+    _unauthenticated: Number = field(default_factory=lambda: Number("unauthenticated WebSockets"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -271,12 +272,12 @@ class AccessMiddleware:
 
     def _may_authenticate_later(self, kind: str, path: str) -> bool:
         listed = path.startswith(self.rules.key_in_first_message)
-        return kind == "websocket" and listed and self._unauthenticated < self.max_unauthenticated
+        return kind == "websocket" and listed and self._unauthenticated.total < self.max_unauthenticated
 
     async def _authenticate_later(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a WebSocket on with ``key_check``, and count it until a key passes or it ends."""
         counted = True
-        self._unauthenticated += 1
+        self._unauthenticated.own += 1
         timeout = asyncio.timeout(self.unauthenticated_s)
         state = scope.setdefault("state", {})
         state[UNAUTHENTICATED] = True
@@ -287,7 +288,7 @@ class AccessMiddleware:
             if valid and counted:
                 counted = False
                 del state[UNAUTHENTICATED]
-                self._unauthenticated -= 1
+                self._unauthenticated.own -= 1
                 if not timeout.expired():
                     timeout.reschedule(None)
             return valid
@@ -299,7 +300,7 @@ class AccessMiddleware:
             if not timeout.expired():
                 raise
         finally:
-            self._unauthenticated -= counted
+            self._unauthenticated.own -= counted
             counted = False
 
 

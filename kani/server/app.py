@@ -21,6 +21,7 @@ from starlette.routing import WebSocketRoute
 from kani.composition.host_names import is_loopback
 from kani.composition.settings import Settings, own_protocols, plugin_protocols
 from kani.composition.speech_service import build_service
+from kani.core import shared_numbers
 from kani.core.errors import EngineUnavailable
 from kani.core.observer import Observer
 from kani.core.service import SpeechService
@@ -186,10 +187,17 @@ def create_app(parts: Parts) -> Starlette:
                 max_body=MAX_MESSAGE_BYTES,
                 longer_bodies=_merged(protocol.max_body for protocol in protocols),
                 upload_budget=parts.upload_budget,
+                not_served=_one_process_paths(protocols),
             ),
         ],
         exception_handlers={HTTPException: answers.http_error, ClientDisconnect: answers.client_disconnected},
     )
+
+
+def _one_process_paths(protocols: Sequence[Protocol]) -> tuple[str, ...]:
+    if shared_numbers.shared is None:
+        return ()
+    return tuple(path for protocol in protocols for path in protocol.one_process)
 
 
 async def serve(
@@ -198,14 +206,15 @@ async def serve(
     *,
     stop: asyncio.Event | None = None,
     build: BuildService = build_service,
-    listening: Sequence[socket.socket] | None = None,
+    listening: Sequence[socket.socket] | Listeners | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl+C, let speech under way finish, and return.
 
     announce: called once, when the server is ready; stop: ends the server instead of signals; build: makes
-    its speech service; listening: the sockets of its port, if they are open already. A second Ctrl+C ends the
-    process at once, with exit code 130. Raises CannotListen, SettingsError for TLS, EngineUnavailable, and
-    InvalidRequest for a voice or language that no engine has.
+    its speech service; listening: the sockets of its port, or of all ports, if they are open already.
+
+    A second Ctrl+C ends the process at once, with exit code 130. Raises CannotListen, SettingsError for TLS,
+    EngineUnavailable, and InvalidRequest for a voice or language that no engine has.
     """
     async with send_traces(os.environ, VERSION) as tracer:
         service = await _serve(settings, announce, stop, build, tracer, listening)
@@ -220,15 +229,15 @@ async def _serve(
     stop: asyncio.Event | None,
     build: BuildService,
     tracer: Tracer | None,
-    listening: Sequence[socket.socket] | None,
+    listening: Sequence[socket.socket] | Listeners | None,
 ) -> SpeechService:
     """Serve until the server is stopped; return its service, which has stopped. See ``serve``."""
     start = health.StartTime(settings.cache_dir, settings.engine)
     tls = server_context(settings.tls_cert, settings.tls_key)
     protocols = protocols_for(settings)
-    ports = [port for protocol in protocols for port in protocol.ports]
     streams = [stream for protocol in protocols for stream in protocol.streams]
-    with open_listeners(settings, ports, streams, listening) as listeners:
+    opened = listening if isinstance(listening, Listeners) else listeners_of(settings, protocols, listening)
+    with opened as listeners:
         files = raise_file_limit(files_needed(settings.max_connections))
         lifecycle.warn_about(settings, streams, files)
         metrics = Metrics(VERSION)
@@ -244,6 +253,13 @@ async def _serve(
         http = lifecycle.http_config(create_app(parts), websockets)
         limit = max_tcp_connections(settings.max_connections, files, open_files())
         table = TcpTable(limit, metrics.tcp_connection_closed)
+        if shared_numbers.shared is not None and shared_numbers.shared.late:
+            table.accepts.clear()
+
+        def accept_and_announce(running: lifecycle.RunningServer) -> None:
+            table.accepts.set()
+            announce(running)
+
         metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
         metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
         metrics.watch_fast_decoder(lambda: any(engine.decoder == "litert" for engine in service.engines))
@@ -267,8 +283,19 @@ async def _serve(
                     lifecycle.needs_key(settings),
                     tuple(each for protocol in protocols for each in protocol.saves),
                 )
-                await lifecycle.run_service(running, settings, connections, stop, start.kept_before(announce))
+                await lifecycle.run_service(
+                    running, settings, connections, stop, start.kept_before(accept_and_announce)
+                )
     return service
+
+
+def listeners_of(
+    settings: Settings, protocols: Sequence[Protocol], listening: Sequence[socket.socket] | None = None
+) -> Listeners:
+    """Listen on all ports of the server and of its protocols, as ``open_listeners`` does."""
+    ports = [port for protocol in protocols for port in protocol.ports]
+    streams = [stream for protocol in protocols for stream in protocol.streams]
+    return open_listeners(settings, ports, streams, listening)
 
 
 def _stream_services(

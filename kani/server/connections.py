@@ -22,6 +22,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from kani.core.errors import Busy
 from kani.core.session.budget import Budget, Share
+from kani.core.shared_numbers import Number
 from kani.protocols.shared.protocol import STRAIGHT_SEND, break_off
 from kani.server.network.upload_budget import FREE_BYTES
 
@@ -124,13 +125,14 @@ class Connections:
         self.phase = Phase.STARTING
         self._changed = on_change
         self._open: set[_Connection] = set()
+        self._count = Number("open WebSockets")
         self._streams: set[Callable[[], None]] = set()
         self._served: set[asyncio.Timeout] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
     def __len__(self) -> int:
-        return len(self._open)
+        return int(self._count.total)
 
     async def serve_websocket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket by ``app``; ``close_all`` may end it.
@@ -141,7 +143,7 @@ class Connections:
         loop, state = asyncio.get_running_loop(), scope.get("state", {})
         connection = _Connection(receive, send, state.get(STRAIGHT_SEND, send))
         self._open.add(connection)
-        self._changed(len(self._open))
+        self._change()
         try:
             async with self._serving() as served:
 
@@ -158,7 +160,11 @@ class Connections:
             state.pop(LOST, None)
             state.pop(STRAIGHT_SEND, None)
             self._open.discard(connection)
-            self._changed(len(self._open))
+            self._change()
+
+    def _change(self) -> None:
+        self._count.own = len(self._open)
+        self._changed(len(self._open))
 
     async def serve_request(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request by ``app``; ``close_all`` and the write timeout may end it."""
@@ -246,11 +252,15 @@ class ConnectionsMiddleware:
     )
     """Of bodies that are complete, until the answer begins."""
 
+    not_served: tuple[str, ...] = ()  # prefixes of paths that only a server of one process serves
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connections = self.connections
         exempt = scope["type"] == "http" and scope["path"] in self.exempt_paths
         if exempt or scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
+        elif scope["path"].startswith(self.not_served):
+            await JSONResponse(_NOT_SERVED, 501)(scope, receive, send)
         elif connections.phase is not Phase.READY:
             await _unavailable(f"the server is {connections.phase.value}")(scope, receive, send)
         elif scope["type"] == "http":
@@ -268,6 +278,9 @@ class ConnectionsMiddleware:
             await _unavailable(f"too many connections (at most {connections.limit})")(scope, receive, send)
         else:
             await connections.serve_websocket(self.app, scope, receive, send)
+
+
+_NOT_SERVED = {"error": {"message": "only a server with one front (--fronts 1) serves this"}}
 
 
 def _unavailable(reason: str) -> JSONResponse:

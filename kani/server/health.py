@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from kani.core import shared_numbers
 from kani.core.service import SpeechService
 from kani.server.metrics import Metrics
 from kani_text.foreign import parse_json
@@ -89,10 +90,12 @@ def routes(
     version: of this server; phase: returns "starting", "ready" or "draining"; protocol_fields: return the
     fields that protocols add to the answer of /health; start: knows how long the start takes.
     """
-    started = time.monotonic()
+    shared = shared_numbers.shared
+    started = time.monotonic() if shared is None else shared.since
 
     async def health(request: Request) -> Response:
-        fields = health_fields(service, version, phase(), metrics.totals(), time.monotonic() - started)
+        totals = await asyncio.to_thread(metrics.totals)
+        fields = health_fields(service, version, phase(), totals, time.monotonic() - started)
         fields["ready_in"] = start.left_s() if start is not None and phase() == "starting" else None
         for added in protocol_fields:
             fields |= added()

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 
 from kani.composition.host_names import is_loopback
 from kani.composition.settings import Settings
+from kani.core import shared_numbers
 from kani.core.errors import InvalidRequest, StoreUnavailable, UnknownVoice
 from kani.core.service import SpeechService
 from kani.protocols.shared.protocol import MAX_MESSAGE_BYTES, UNREAD_S, StreamPort
@@ -135,7 +136,7 @@ async def _advertised(server: RunningServer) -> AsyncIterator[None]:
     """Announce the streams of a server that other machines can reach, while the body runs."""
     async with AsyncExitStack() as stack:
         for stream in server.listeners.streams:
-            if not is_loopback(server.host):
+            if not (is_loopback(server.host) or (shared_numbers.shared and shared_numbers.shared.row)):
                 await stack.enter_async_context(stream.advertise(server.listeners.addresses(stream)))
         yield
 

@@ -7,8 +7,9 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from logging.handlers import RotatingFileHandler
+from logging.handlers import RotatingFileHandler, WatchedFileHandler
 from pathlib import Path
 
 from kani.core import request_ids
@@ -57,6 +58,26 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = self._of_request.format(record) if getattr(record, "request", "") else super().format(record)
         return text if text.isascii() and text.isprintable() else log_value(text)
+
+
+def follow_file() -> None:
+    """Write the file that another process rotates by ``rotate_file``, and rotate it here no more."""
+    logger = logging.getLogger()
+    for old in [each for each in logger.handlers if isinstance(each, RotatingFileHandler)]:
+        new = WatchedFileHandler(old.baseFilename, encoding="utf-8", errors="backslashreplace")
+        new.setFormatter(old.formatter)
+        new.addFilter(_name_request)
+        logger.removeHandler(old)
+        logger.addHandler(new)
+
+
+def rotate_file() -> None:
+    """Rotate the log's file if it is full, as a record of this process would."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, RotatingFileHandler):
+            with suppress(FileNotFoundError):
+                if Path(handler.baseFilename).stat().st_size >= FILE_BYTES:
+                    handler.doRollover()
 
 
 def _name_request(record: logging.LogRecord) -> bool:

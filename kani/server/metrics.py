@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import operator
+import struct
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Literal
 
 import prometheus_client as prometheus
+from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from typing_extensions import override
 
+from kani.core import shared_numbers
 from kani.core.observer import Observer
+from kani.core.shared_numbers import Number
 from kani.server.network.tcp_connections import CLOSE_REASONS
 
 FIRST_AUDIO_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10)
@@ -18,6 +28,10 @@ TURN_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 120
 SESSION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
 QUEUE_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 RECOGNITION_LAG_BUCKETS = (0.08, 0.16, 0.24, 0.4, 0.8, 1.6, 4, 8, 16, 60)
+Mode = Literal["all", "livesum", "livemax"]
+"""How a gauge that is set adds up over processes; ``all``: of one whose value a function returns."""
+
+MOST_READS = 100
 REFUSALS = ("sessions", "queue", "rate", "draining")
 LOOP_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -41,23 +55,24 @@ class Metrics(Observer):
         def counter(name: str, about: str, *labels: str) -> prometheus.Counter:
             return prometheus.Counter(name, about, labels, registry=registry)
 
-        def gauge(name: str, about: str, *labels: str) -> prometheus.Gauge:
-            return prometheus.Gauge(name, about, labels, registry=registry)
+        def gauge(name: str, about: str, *labels: str, mode: Mode = "all") -> prometheus.Gauge:
+            return prometheus.Gauge(name, about, labels, registry=registry, multiprocess_mode=mode)
 
         def histogram(
             name: str, about: str, buckets: tuple[float, ...], *labels: str
         ) -> prometheus.Histogram:
             return prometheus.Histogram(name, about, labels, buckets=buckets, registry=registry)
 
-        prometheus.ProcessCollector(registry=registry)
         prometheus.PlatformCollector(registry=registry)
-        prometheus.GCCollector(registry=registry)
-        gauge("kani_threads", "Python threads of the server.").set_function(threading.active_count)
+        if shared_numbers.shared is None:
+            prometheus.ProcessCollector(registry=registry)
+            prometheus.GCCollector(registry=registry)
+            gauge("kani_threads", "Python threads of the server.").set_function(threading.active_count)
         prometheus.Info("kani_build", "Version of the server.", registry=registry).info({"version": version})
         self._ready = gauge("kani_ready", "1 while sessions are admitted, else 0.")
         self._fast = gauge("kani_fast_decoder", "1 while Kokoro is decoded by LiteRT, else 0.")
         self._requests = counter("kani_requests", "Sessions admitted.", "protocol")
-        self._sessions = gauge("kani_sessions", "Open sessions.", "protocol")
+        self._sessions = gauge("kani_sessions", "Open sessions.", "protocol", mode="livesum")
         self._session = histogram(
             "kani_session_seconds",
             "Duration of a speech session, from its opening to its end, by outcome.",
@@ -95,7 +110,9 @@ class Metrics(Observer):
         )
         self._failures = counter("kani_engine_failures", "Failures of engines.", "protocol", "engine")
         self._waiting = gauge("kani_waiting", "Segments waiting for a slot.")
-        self._waiting_limit = gauge("kani_waiting_limit", "Most segments that may wait for a slot.")
+        self._waiting_limit = gauge(
+            "kani_waiting_limit", "Most segments that may wait for a slot.", mode="livemax"
+        )
         self._slots_in_use = gauge("kani_slots_in_use", "Slots in use.")
         self._slots = gauge(
             "kani_slots", "Slots of an engine: segments, or streams, that it synthesizes at once.", "engine"
@@ -103,15 +120,17 @@ class Metrics(Observer):
         self._loaded = gauge(
             "kani_engine_loaded", "1 while an engine, or the recogniser, is in memory, else 0.", "engine"
         )
-        self._connections = gauge("kani_connections", "Open WebSocket connections.")
+        self._connections = gauge("kani_connections", "Open WebSocket connections.", mode="livesum")
         self._connections_limit = gauge(
-            "kani_connections_limit", "Most WebSocket connections that may be open."
+            "kani_connections_limit", "Most WebSocket connections that may be open.", mode="livemax"
         )
         self._closed = counter("kani_connections_closed", "TCP connections closed by the server.", "reason")
         # Prometheus sees no increase in a series that starts at 1, so these start at 0.
         for reason in CLOSE_REASONS:
             self._closed.labels(reason)
-        self._recognitions = gauge("kani_recognition_sessions", "Open recognition sessions.", "protocol")
+        self._recognitions = gauge(
+            "kani_recognition_sessions", "Open recognition sessions.", "protocol", mode="livesum"
+        )
         self._recognized = counter("kani_recognized_seconds", "Recognized audio.", "protocol")
         self._recognition_lag = histogram(
             "kani_recognition_lag_seconds",
@@ -256,13 +275,53 @@ class Metrics(Observer):
             "refusals": self._refusals,
             "failures": self._failures,
         }
-        return {name: _total(counter) for name, counter in counters.items()}
+        if shared_numbers.shared is None:
+            return {name: _total(counter.collect()) for name, counter in counters.items()}
+        families = {family.name: family for family in self.collect()}
+        names = {name: next(iter(counter.describe())).name for name, counter in counters.items()}
+        return {name: _total([families[of]] if of in families else []) for name, of in names.items()}
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics: sums over the processes of this server, where there are several."""
+        if shared_numbers.shared is None:
+            yield from self.registry.collect()
+            return
+        summed = {family.name: family for family in _summed()}
+        for own in self.registry.collect():
+            family = summed.pop(own.name, own)
+            # A gauge by process is one that is computed now: of all processes, or the same in each.
+            yield own if any("pid" in sample.labels for sample in family.samples) else family
+        yield from summed.values()
+        yield from _processes()
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format (``content_type``). Blocks: reads files of /proc."""
-        return generate_latest(self.registry)
+        return generate_latest(self)
 
 
-def _total(counter: prometheus.Counter) -> int:
-    samples = (sample for family in counter.collect() for sample in family.samples)
+def _summed() -> Iterable[Metric]:
+    """Return what the processes of this server have counted, those that have ended too."""
+    for _ in range(MOST_READS):
+        # A process that starts may not have written the head of its file yet.
+        with suppress(struct.error):
+            return list(MultiProcessCollector(None).collect())  # type: ignore[no-untyped-call]
+        time.sleep(0.01)
+    return []
+
+
+def _processes() -> Iterable[Metric]:
+    """Return the metrics ``process_*``, summed over the processes of this server."""
+    summed: dict[str, Metric] = {}
+    pids, shared = Number("process"), shared_numbers.shared
+    for pid in filter(None, map(pids.of, range(shared.rows if shared is not None else 0))):
+        for family in prometheus.ProcessCollector(pid=partial(int, pid), registry=None).collect():
+            if (known := summed.setdefault(family.name, family)) is not family:
+                first, other = known.samples[0], family.samples[0]
+                together = min if family.name == "process_start_time_seconds" else operator.add
+                known.samples[0] = first._replace(value=together(first.value, other.value))
+    return summed.values()
+
+
+def _total(families: Iterable[Metric]) -> int:
+    samples = (sample for family in families for sample in family.samples)
     return round(sum(sample.value for sample in samples if sample.name.endswith("_total")))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import websocket_config as config
-from kani.composition.settings.types import Host, Hosts, Keys, Origins
+from kani.composition.settings.types import MOST_FRONTS, Fronts, Host, Hosts, Keys, Origins
 from kani.engines.plugin_settings import PluginSettings, is_true, setting
 
 ADDRESS = "Address"
@@ -26,6 +26,14 @@ class NetworkSettings(PluginSettings):
     )
     port: int = setting(
         config.WEBSOCKET_PORT, "KANI_PORT", ge=0, le=65535, about="Port to listen on; 0 takes a free one."
+    )
+    fronts: Fronts = setting(
+        1,
+        "KANI_FRONTS",
+        accepts=f"a number from 1 to {MOST_FRONTS}, or auto",
+        about="Processes that serve clients, as one server, with one process for each engine "
+        "([scale.md](scale.md#several-processes-on-one-port)); Linux only. `auto`: one a core where the "
+        "engine is a graphics card's or another machine's, else 1.",
     )
     compat: bool = setting(
         False,

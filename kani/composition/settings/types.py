@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 
 from kani.composition.host_names import is_ip_address
 from kani.core.errors import UnsupportedLanguage
@@ -16,6 +16,8 @@ from kani.engines.plugin_settings import LOWER, hosts, listed, lower, paired
 from kani_text.languages import resolve
 
 LANGUAGES = "a known language, such as es, pt-BR or spanish"
+
+MOST_FRONTS = 64
 
 _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\.{1,2}(/|\Z))[A-Za-z0-9._-]+)*/?")
 
@@ -137,3 +139,4 @@ Engine = Annotated[str, BeforeValidator(_engine)]
 Recognizer = Annotated[str, BeforeValidator(_recognizer)]
 Precision = Annotated[Literal["auto", "float32", "bfloat16", "int8"], LOWER]
 LogFormat = Annotated[Literal["text", "json"], LOWER]
+Fronts = Annotated[int, Field(ge=1, le=MOST_FRONTS)] | Annotated[Literal["auto"], LOWER]

@@ -9,11 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from kani.core import tracing
+from kani.core import shared_numbers, tracing
 from kani.core.engine import Engine
 from kani.core.errors import Busy, RateLimited, ServerStopping, SpeechError
 from kani.core.observer import Observer
-from kani.core.recent import Recent
 from kani.core.request import MAX_TEXT
 from kani.core.session.output import WaitTimeout
 from kani.core.session.priority import SessionPriority
@@ -49,20 +48,28 @@ class RateLimit:
         """per_minute: sessions, 0 for no limit; clients: buckets that are kept; the least recently used is
         dropped first, and its client gets a full one.
         """
-        self._per_minute = per_minute
+        self._database = shared_numbers.database()
+        columns = "used INTEGER PRIMARY KEY, client TEXT UNIQUE, tokens REAL, at REAL"
+        self._database.execute(f"CREATE TABLE IF NOT EXISTS rate ({columns})")
+        self._clients, self._per_minute = clients, per_minute
         self._clock = clock
-        self._buckets: Recent[str, tuple[float, float]] = Recent(clients)
 
     def allow(self, client: str) -> bool:
         """Take a token from the bucket of ``client``; return False if it is empty."""
         if not self._per_minute:
             return True
-        now = self._clock()
-        tokens, then = self._buckets.get(client, (float(self._per_minute), now))
-        tokens = min(float(self._per_minute), tokens + (now - then) * self._per_minute / 60)
-        allowed = tokens >= 1
-        self._buckets.keep(client, (tokens - 1 if allowed else tokens, now))
-        return allowed
+        with self._database as database:
+            database.execute("BEGIN IMMEDIATE")
+            now = self._clock()
+            known = database.execute("SELECT tokens, at FROM rate WHERE client = ?", (client,)).fetchone()
+            tokens, then = known or (float(self._per_minute), now)
+            tokens = min(float(self._per_minute), tokens + (now - then) * self._per_minute / 60)
+            allowed = tokens >= 1
+            row = (client, tokens - allowed, now)
+            database.execute("REPLACE INTO rate (client, tokens, at) VALUES (?, ?, ?)", row)
+            oldest = "SELECT used FROM rate ORDER BY used DESC LIMIT 1 OFFSET ?"
+            database.execute(f"DELETE FROM rate WHERE used = ({oldest})", (self._clients,))  # noqa: S608
+        return bool(allowed)
 
 
 class Admission:
@@ -76,7 +83,7 @@ class Admission:
         """Slots of each engine by its name, and of its light networks by its name and True."""
         self._none_open = asyncio.Event()
         self._none_open.set()
-        self.sessions = 0  # open sessions, recognition included
+        self._open = shared_numbers.Number("open sessions")
         self.draining = False  # True if new sessions are refused because the server shuts down
         observer.watch_slots(lambda: self.waiting, lambda: self.slots_in_use)
 
@@ -96,19 +103,25 @@ class Admission:
             return engine.info.sharing.by_deadline and slots() == engine.info.max_concurrency
 
         for light, capacity in ((False, slots), (True, light_slots)):
-            self._queues[engine.info.name, light] = SlotQueue(capacity, streams=are_streams, shared=shared)
+            key = engine.info.name, light
+            self._queues[key] = SlotQueue(capacity, streams=are_streams, shared=shared, name=str(key))
         self._observer.engine_ready(engine.info.name, slots)
 
     # Scrapes of the metrics count in a thread, while engines may join.
     @property
     def waiting(self) -> int:
         """Segments that wait for a slot."""
-        return sum(len(queue.waits) for queue in [*self._queues.values()])
+        return sum(len(queue.waits) + queue.waits_elsewhere for queue in [*self._queues.values()])
 
     @property
     def slots_in_use(self) -> int:
         """Slots that are held, over all engines."""
-        return sum(queue.in_use for queue in [*self._queues.values()])
+        return sum(queue.in_use + queue.taken_elsewhere for queue in [*self._queues.values()])
+
+    @property
+    def sessions(self) -> int:
+        """Open sessions of all processes, recognition included."""
+        return int(self._open.total)
 
     def admit(self, protocol: str, client: str, *, rate_limited: bool = True) -> None:
         """Admit a session; rate_limited: whether it counts for its client. Raises Busy or RateLimited."""
@@ -119,13 +132,13 @@ class Admission:
             self._refuse(protocol, "sessions", busy)
         if rate_limited and not self._rate.allow(client):
             self._refuse(protocol, "rate", RateLimited(self._limits.rate_per_minute))
-        self.sessions += 1
+        self._open.own += 1
         self._none_open.clear()
         self._observer.session_opened(protocol)
 
     def release(self, protocol: str) -> None:
-        self.sessions -= 1
-        if not self.sessions:
+        self._open.own -= 1
+        if not self._open.own:
             self._none_open.set()
         self._observer.session_closed(protocol)
 

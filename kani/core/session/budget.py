@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 
 from kani.core.errors import Busy
+from kani.core.shared_numbers import Number
 
 MIB = 2**20
 RESERVE_PART = 4
@@ -26,7 +27,10 @@ class Budget:
     one_may_exceed: bool = False
     """True if a share may exceed the limit while no other holds anything: it has a limit of its own kind."""
     used: int = 0
-    """Bytes that all shares hold, without the free ones."""
+    """Bytes that all shares of this process hold, without the free ones."""
+
+    def __post_init__(self) -> None:
+        self.shared = Number(f"{self.full} {self.limit}")
 
     def open(self, instead: str = "") -> Share:
         """Return a share without bytes; instead: what a client can do where it is full."""
@@ -55,7 +59,7 @@ class Share:
     def fits(self, size: int) -> bool:
         """Return True if the budget has room for ``size`` bytes, instead of those that are held."""
         budget, counted = self._budget, max(0, size - self._budget.free)
-        others = budget.used - self.size
+        others = budget.used - self.size + sum(budget.shared.others)
         if counted <= budget.small:
             return not counted or others + counted <= budget.limit + budget.limit // RESERVE_PART
         return others + counted <= budget.limit or (budget.one_may_exceed and not others)
@@ -64,6 +68,7 @@ class Share:
         """Hold ``size`` bytes, the free ones included, whether there is room or not."""
         counted = max(0, size - self._budget.free)
         self._budget.used += counted - self.size
+        self._budget.shared.own = self._budget.used
         self.size = counted
 
     def resize(self, size: int) -> None:

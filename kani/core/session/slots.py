@@ -15,6 +15,8 @@ from typing import Self
 
 from typing_extensions import override
 
+from kani.core.shared_numbers import LiveNumbers, Number
+
 POSITION_INTERVAL_S = 0.25
 """Least seconds between two reported positions: in a long queue each changes with every segment."""
 
@@ -24,6 +26,9 @@ otherwise it would be granted only after silence."""
 
 MAX_LEAD_S = 10.0
 """Buffered audio postpones a request by at most this many seconds."""
+
+LOOK_S = 0.02
+"""Seconds between two looks at the places of other processes of this server, while something waits."""
 
 _numbers = count()
 
@@ -45,6 +50,7 @@ class SharedLimit:
         """places: of all queues; None for no bound but their own."""
         self._places = math.inf if places is None else places
         self._queues: list[DeadlineQueue] = []
+        self._look: asyncio.TimerHandle | None = None
 
     def add(self, queue: DeadlineQueue) -> None:
         """Bound ``queue`` too."""
@@ -53,16 +59,22 @@ class SharedLimit:
     @property
     def has_free_place(self) -> bool:
         """True if fewer places are taken than there are."""
-        return sum(queue.taken for queue in self._queues) < self._places
+        return sum(queue.taken + queue.taken_elsewhere for queue in self._queues) < self._places
 
     def grant(self) -> None:
         """Grant the free places to the next waits of the queues that have one."""
-        while waits := [queue.waits[0] for queue in self._queues if queue.waits and queue.has_free_place]:
+        while waits := [queue.waits[0] for queue in self._queues if queue.may_grant]:
             first = min(waits)
             first.queue.waits.remove(first)
             first.queue.taken += 1
             if not first.granted.done():
                 first.granted.set_result(None)
+        if self._look is not None:
+            self._look.cancel()
+        for queue in self._queues:
+            if queue.tell() and queue.waits:
+                # No event tells that another process gave a place back.
+                self._look = asyncio.get_running_loop().call_later(LOOK_S, self.grant)
 
 
 class DeadlineQueue:
@@ -72,11 +84,15 @@ class DeadlineQueue:
     by ``release``.
     """
 
-    def __init__(self, capacity: Callable[[], int], shared: SharedLimit | None = None) -> None:
+    def __init__(self, capacity: Callable[[], int], shared: SharedLimit | None = None, name: str = ""):
         """capacity: the current number of places; a change takes effect at the next acquire or release.
 
-        shared: bounds them together with those of other queues.
+        shared: bounds them together with those of other queues; name: under which the processes of this
+        server share them, if they do.
         """
+        self._name = name
+        self._places, self._waiting = Number(f"{name} places"), Number(f"{name} waits")
+        self._due = LiveNumbers(f"{name} due")
         self._capacity = capacity
         self._shared = shared or SharedLimit()
         self._shared.add(self)
@@ -86,7 +102,32 @@ class DeadlineQueue:
     @property
     def has_free_place(self) -> bool:
         """True if a place is neither held nor granted."""
-        return self.taken < self._capacity() and self._shared.has_free_place
+        return self.taken + self.taken_elsewhere < self._capacity() and self._shared.has_free_place
+
+    @property
+    def taken_elsewhere(self) -> int:
+        """Places that other processes hold."""
+        return int(sum(self._places.others)) if self._name else 0
+
+    @property
+    def waits_elsewhere(self) -> int:
+        return int(sum(self._waiting.others)) if self._name else 0
+
+    @property
+    def may_grant(self) -> bool:
+        """True if there is a place for the next wait, and no other process has one that is due before."""
+        return bool(self.waits) and self.has_free_place and self._is_first(self.waits[0].due)
+
+    def _is_first(self, due: float) -> bool:
+        return not self._name or due <= min(self._due.others, default=math.inf)
+
+    def tell(self) -> bool:
+        """Tell other processes what is taken and waits here; return False where there are none."""
+        if not (self._name and self._places.others):
+            return False
+        self._places.own, self._waiting.own = self.taken, len(self.waits)
+        self._due.say(self.earliest_due)
+        return True
 
     @property
     def earliest_due(self) -> float:
@@ -105,14 +146,16 @@ class DeadlineQueue:
     def take(self, *, always: bool = False) -> bool:
         """Take a place if one is free, ``always`` even beyond the capacity; returns whether it was taken."""
         self._shared.grant()
-        taken = always or self.has_free_place
+        taken = always or (self.has_free_place and self._is_first(math.inf))
         self.taken += taken
+        self.tell()
         return taken
 
     def enter(self, due: float) -> Wait:
         """Begin a wait, which is to be awaited at once by ``wait``."""
         wait = Wait(due, next(_numbers), self, asyncio.get_running_loop().create_future())
         insort(self.waits, wait)
+        self._shared.grant()
         return wait
 
     async def wait(self, wait: Wait) -> None:
@@ -156,11 +199,12 @@ class SlotQueue(DeadlineQueue):
         changed: Callable[[], None] = lambda: None,
         streams: Callable[[], bool] = lambda: False,
         shared: SharedLimit | None = None,
+        name: str = "",
     ) -> None:
-        """capacity, shared: as of ``DeadlineQueue``; changed: called after each change of the slots in use or
-        the waits; streams: whether the slots are streams.
+        """capacity, shared, name: as of ``DeadlineQueue``; changed: called after each change of the slots in
+        use or the waits; streams: whether the slots are streams.
         """
-        super().__init__(capacity, shared)
+        super().__init__(capacity, shared, name)
         self._changed = changed
         self._streams = streams
         self._tickets: set[QueueTicket] = set()

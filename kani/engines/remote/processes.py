@@ -78,12 +78,15 @@ def engine_at(workers: RemoteWorkers, metrics: WorkerMetrics) -> Engine:
     return engine
 
 
-def recognizer_at(workers: RemoteWorkers, metrics: WorkerMetrics) -> Recognizer:
-    """Return the recogniser of workers that listen. Raises EngineUnavailable without their addresses or
-    key.
+def recognizer_at(
+    workers: RemoteWorkers, metrics: WorkerMetrics, info: RecognizerInfo = UNKNOWN
+) -> Recognizer:
+    """Return the recogniser of workers that listen; info: its description, if it is known already.
+
+    Raises EngineUnavailable without their addresses or key.
     """
     _check(workers, "KANI_RECOGNIZER=remote needs the address of a worker: set KANI_RECOGNIZER_ADDRESS")
-    recognizer = RemoteRecognizer(UNKNOWN)
+    recognizer = RemoteRecognizer(info)
     watch, discover = metrics.watch_recognizers, workers.discover
     pool = Pool(workers.key, recognizer.changed, watch, discover, recognizers=True)
     pool.update(workers.addresses)

@@ -38,6 +38,7 @@ def protocol(_: PluginSettings, server: ServerSettings) -> Protocol:
         lambda context: routes(context.service),
         refusals={PATH: plain_refusal},
         max_body={PATH: MAX_BYTES, AUDIO_PATH: MAX_BYTES, SPEAKERS_PATH: MAX_BODY_BYTES},
+        one_process=(AUDIO_PATH,),
         calls=call_group,
     )
 

@@ -72,6 +72,7 @@ def protocol(given: Settings, server: ServerSettings) -> Protocol:
         temporary_keys=tokens.keys,
         refusals=dict.fromkeys(PREFIXES, refusal_body),
         max_body=longest_body(server.max_upload) | forced_alignment.longest_body(server.max_upload),
+        one_process=relay.PATHS,
         saves=[f"the relay's texts in {folder.absolute()}" for folder in (logs.folders if logs else ())],
         health_fields=state.health_fields,
         calls=lambda: call_group(settings, server.max_upload),

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from kani.core import shared_numbers
 from kani.core.errors import Busy, InvalidRequest
 from kani.protocols.elevenlabs.errors import endpoint, json_response
 
@@ -39,28 +40,29 @@ class SingleUseTokens:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """clock: in seconds."""
         self._clock = clock
-        self._tokens: dict[bytes, tuple[str, float]] = {}  # types and ends, in the order of the ends
+        self._database = shared_numbers.database()
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS tokens (digest BLOB PRIMARY KEY, kind TEXT, ends REAL)"
+        )
 
     def issue(self, kind: str, ending: str = "") -> str:
         """Make a token of a type; ending: what it is for. Raises InvalidRequest and Busy."""
         if kind not in PATHS:
             raise InvalidRequest("token_type", f"must be one of {', '.join(PATHS)}")
         now = self._clock()
-        while self._tokens and next(iter(self._tokens.values()))[1] <= now:
-            del self._tokens[next(iter(self._tokens))]
-        if len(self._tokens) >= MAX_TOKENS:
+        self._database.execute("DELETE FROM tokens WHERE ends <= ?", (now,))
+        if self._database.execute("SELECT count(*) FROM tokens").fetchone()[0] >= MAX_TOKENS:
             raise Busy(f"too many tokens wait to be used (at most {MAX_TOKENS})")
         token = f"sutkn_{secrets.token_urlsafe(32)}{ending}"
-        self._tokens[_digest(token)] = (kind, now + LIFE_S)
+        row = (_digest(token), kind, now + LIFE_S)
+        self._database.execute("INSERT INTO tokens VALUES (?, ?, ?)", row)
         return token
 
     def use(self, kind: str, token: str) -> bool:
         """Return True for a token of that type that was not used before; it is used up."""
-        known = self._tokens.get(_digest(token))
-        if known is None or known[0] != kind:
-            return False
-        del self._tokens[_digest(token)]
-        return known[1] > self._clock()
+        used = "DELETE FROM tokens WHERE digest = ? AND kind = ? RETURNING ends"
+        found = self._database.execute(used, (_digest(token), kind)).fetchone()
+        return found is not None and found[0] > self._clock()
 
     @property
     def keys(self) -> Mapping[str, Callable[[str], bool]]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
-from prometheus_client.core import UnknownMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 HANDLER = "all"
 SPEECH_STEP_BUCKETS = (0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.08)
@@ -16,41 +13,23 @@ RECOGNITION_STEP_BUCKETS = (0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08)
 RECOGNITION_STEPS_BUCKETS = (2, 25, 125, 250, 500, 750, 1125, 1500, 2250, 3000, 4500)
 
 
-class _Counter(Collector):
-    """A counter without the suffix ``_total`` of prometheus_client's own, which moshi-server's names lack."""
-
-    def __init__(self, name: str, about: str, registry: CollectorRegistry) -> None:
-        self._name = name
-        self._about = about
-        self._count = 0
-        registry.register(self)
-
-    def inc(self, count: int = 1) -> None:
-        self._count += count
-
-    def collect(self) -> Iterable[Metric]:
-        """Return the current value, as an untyped metric: the library would rename a counter."""
-        family = UnknownMetricFamily(self._name, self._about, labels=["handler"])
-        family.add_metric([HANDLER], self._count)
-        return [family]
-
-
 class KyutaiMetrics:
     """Metrics of one server in ``registry``. A step is a frame of 80 ms."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, about: str) -> _Counter:
-            return _Counter(name, about, registry)
+        def gauge(name: str, about: str, mode: Literal["sum", "livesum"] = "livesum") -> Gauge:
+            return Gauge(name, about, ["handler"], registry=registry, multiprocess_mode=mode).labels(HANDLER)
 
-        def gauge(name: str, about: str, number: Callable[[], float]) -> None:
-            Gauge(name, about, ["handler"], registry=registry).labels(HANDLER).set_function(number)
+        def counter(name: str, about: str) -> Gauge:
+            # A Counter's name would get the suffix ``_total``, which moshi-server's names lack.
+            return gauge(name, about, "sum")
 
         def histogram(name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
             return Histogram(name, about, buckets=buckets, registry=registry)
 
-        self.speaking = self.listening = 0  # clients connected now
+        self.speaking = self.listening = 0  # clients of this process connected now
         self._py_connect = counter("py_connect", "Clients that connected for speech.")
-        gauge("py_open_channels", "Clients connected now for speech.", lambda: self.speaking)
+        self._py_open = gauge("py_open_channels", "Clients connected now for speech.")
         self._py_spoken = (
             counter("py_total_steps", "Steps of 80 ms that were synthesized."),
             counter("py_active_steps", "The same: every step has a client."),
@@ -66,7 +45,7 @@ class KyutaiMetrics:
             "py_model_connection_num_steps", "Steps sent on a speech connection.", SPEECH_STEPS_BUCKETS
         )
         self._asr_connect = counter("asr_connect", "Clients that connected for recognition.")
-        gauge("asr_open_channels", "Clients connected now for recognition.", lambda: self.listening)
+        self._asr_open = gauge("asr_open_channels", "Clients connected now for recognition.")
         self.recognition_step = histogram(
             "asr_model_step_duration",
             "Seconds from the arrival of a step's audio to its recognition.",
@@ -85,10 +64,12 @@ class KyutaiMetrics:
     def speech_opened(self) -> None:
         self._py_connect.inc()
         self.speaking += 1
+        self._py_open.inc()
 
     def speech_closed(self, steps: int) -> None:
         """Count the end of a speech connection on which ``steps`` frames were sent."""
         self.speaking -= 1
+        self._py_open.dec()
         self._py_steps.observe(steps)
 
     def frames_spoken(self, steps: int, seconds: float) -> None:
@@ -101,10 +82,12 @@ class KyutaiMetrics:
     def recognition_opened(self) -> None:
         self._asr_connect.inc()
         self.listening += 1
+        self._asr_open.inc()
 
     def recognition_closed(self, steps: int) -> None:
         """Count the end of a recognition connection on which ``steps`` frames were recognized."""
         self.listening -= 1
+        self._asr_open.dec()
         self._asr_steps.observe(steps)
 
     def voice_embedded(self, seconds: float) -> None:

@@ -68,6 +68,7 @@ def protocol(_: PluginSettings, server: ServerSettings) -> Protocol:
         temporary_keys=dict.fromkeys((realtime.PATH, realtime.CALLS_PATH), keys.is_valid),
         max_body={**longest_bodies(server.max_upload), audio_file.PATH: audio_file.MAX_BYTES},
         health_fields=lambda: {"max_upload_mib": server.max_upload >> 20},
+        one_process=(realtime.CALLS_PATH,),
         calls=lambda: call_group(max_text, server.max_upload),
     )
 

@@ -194,6 +194,10 @@ class Protocol:
     """Bytes of an HTTP body by path, instead of ``MAX_MESSAGE_BYTES``, for routes that keep a body on disk
     while it comes: it does not count towards the memory of all unfinished bodies."""
 
+    one_process: Sequence[str] = ()
+    """Prefixes of paths with state that no other process of a server can have: with ``--fronts`` they are
+    refused."""
+
     saves: Sequence[str] = ()
     """Which texts of clients it writes to files, and where, for the start banner."""
 

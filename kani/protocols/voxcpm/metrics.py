@@ -20,13 +20,13 @@ class VoxCPMMetrics:
             buckets=DURATION_BUCKETS,
             registry=registry,
         )
-        self.connections = Gauge(
-            "voxcpm_tts_active_connections", "Clients of /tts connected now.", registry=registry
-        )
-        self.queue = Gauge("voxcpm_tts_queue_length", "Requests queued now.", registry=registry)
-        self._running = Gauge(
-            "voxcpm_tts_running_tasks", "Requests being synthesized now.", registry=registry
-        )
+
+        def gauge(name: str, about: str) -> Gauge:
+            return Gauge(name, about, registry=registry, multiprocess_mode="livesum")
+
+        self.connections = gauge("voxcpm_tts_active_connections", "Clients of /tts connected now.")
+        self.queue = gauge("voxcpm_tts_queue_length", "Requests queued now.")
+        self._running = gauge("voxcpm_tts_running_tasks", "Requests being synthesized now.")
         self._errors = Counter("voxcpm_tts_errors", "Errors sent.", ["error_code"], registry=registry)
         self.audio = Histogram(
             "voxcpm_tts_audio_duration_seconds",

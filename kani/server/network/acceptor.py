@@ -12,8 +12,10 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from kani.core import shared_numbers
 from kani.server.network.tcp_connections import TcpConnection, TcpTable
 
 log = logging.getLogger("server")
@@ -21,6 +23,10 @@ log = logging.getLogger("server")
 ACCEPT_BATCH = 32
 """Connections accepted before the event loop runs other tasks, such as those that release the files of closed
 connections."""
+
+TURN_S, TURNS = 0.01, 10
+"""Seconds between two looks whether a process of this server with fewer connections has accepted one that
+waits; and the looks after which it is accepted here all the same."""
 
 OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 OUT_OF_FILES_PAUSE_S = 0.1
@@ -43,10 +49,12 @@ class Acceptor:
         try:
             while True:
                 try:
-                    first, _ = await loop.sock_accept(listener)
-                    self._start(first)
-                    for sock in _waiting(listener):
-                        self._start(sock)
+                    if shared_numbers.shared is None:
+                        self._start((await loop.sock_accept(listener))[0])
+                        for sock in _waiting(listener):
+                            self._start(sock)
+                    else:
+                        await self._accept_in_turn(listener)
                 except OSError as error:
                     # Any other error is of one connection that broke before it was accepted.
                     if error.errno in OUT_OF_FILES and not self._table.relieve():
@@ -56,6 +64,25 @@ class Acceptor:
         finally:
             for task in self._starting:
                 task.cancel()
+
+    async def _accept_in_turn(self, listener: socket.socket) -> None:
+        """Accept one of a listener that other processes accept from too. Raises OSError.
+
+        So connections that live long are spread evenly over the processes.
+        """
+        await self._table.accepts.wait()
+        loop, readable = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(listener, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(listener)
+        for _ in range(TURNS):
+            if not self._table.has_most:
+                break
+            await asyncio.sleep(TURN_S)
+        with suppress(BlockingIOError):
+            self._start(listener.accept()[0])
 
     def _start(self, sock: socket.socket) -> None:
         def close() -> None:

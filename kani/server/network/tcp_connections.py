@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from kani.core.shared_numbers import LiveNumbers
+
 PROGRESS_BYTES = 64 * 1024
 """Least progress of a body or a long message within ``ReadTimeouts.progress_s``."""
 
@@ -167,9 +169,23 @@ class TcpTable:
         self._timeouts = timeouts or ReadTimeouts()
         # Each in the order that the waits began.
         self._open: dict[Awaited, dict[TcpConnection, None]] = {awaited: {} for awaited in Awaited}
+        self._count = LiveNumbers("TCP connections")
+        self.accepts = asyncio.Event()
+        """Set unless other processes of this server accept connections until this one can serve them."""
+        self.accepts.set()
 
     def __len__(self) -> int:
         return sum(map(len, self._open.values()))
+
+    def _tell(self) -> None:
+        if self.accepts.is_set():
+            self._count.say(len(self))
+
+    @property
+    def has_most(self) -> bool:
+        """True if another process of this server has fewer connections."""
+        self._tell()
+        return any(count < len(self) for count in self._count.others)
 
     def now(self) -> float:
         """Return the event loop's time (seconds)."""
@@ -216,12 +232,14 @@ class TcpTable:
 
     def remove(self, connection: TcpConnection) -> None:
         self._open[connection.awaited].pop(connection, None)
+        self._tell()
 
     @contextmanager
     def enforce_timeouts(self) -> Iterator[None]:
         """Close the connections of clients that are too slow while the body runs."""
         loop = asyncio.get_running_loop()
         timer: asyncio.TimerHandle
+        self._tell()
 
         def check() -> None:
             nonlocal timer
@@ -236,6 +254,7 @@ class TcpTable:
 
     def _check(self, now: float) -> None:
         self._limit = min(self._limit + 1, self._most)
+        self._tell()
         for connection in [each for waiting in self._open.values() for each in waiting]:
             if connection.left:
                 connection.abort()

@@ -31,6 +31,8 @@ from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.shared.connection import TRY_LATER, Client
 from kani.protocols.shared.errors import BadMessage
 
+PATHS = ("/stream_tts", "/client", "/agent")
+
 CLOSE_TIMEOUT_S = 5.0
 """Time for sending the close frame to a client that does not read."""
 
@@ -82,9 +84,7 @@ def routes(
             reader.finish()
 
     return [
-        WebSocketRoute("/stream_tts", stream),
-        WebSocketRoute("/client", client),
-        WebSocketRoute("/agent", agent),
+        WebSocketRoute(path, handler) for path, handler in zip(PATHS, (stream, client, agent), strict=True)
     ]
 
 

@@ -29,6 +29,7 @@ PREFIX = "ek_"
 SIGNATURE_BYTES = 32
 MIN_LIFE_S, MAX_LIFE_S, DEFAULT_LIFE_S = 10, 7200, 600
 MAX_BODY_BYTES = 65_536
+_SECRET = secrets.token_bytes(32)  # of all processes of this server: they are forked after this import
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,13 @@ class _Content(Struct, array_like=True):
 class EphemeralKeys:
     """Makes keys that hold their own end and configuration, so that none is kept and their number is free.
 
-    A key is URL-safe Base64 of HMAC-SHA256 under a secret of this process, and of the content it signs.
+    A key is URL-safe Base64 of HMAC-SHA256 under a secret of this server, and of the content it signs.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         """clock: seconds since 1970."""
         self._clock = clock
-        self._secret = secrets.token_bytes(32)
+        self._secret = _SECRET
 
     def issue(self, config: SessionConfig, life_s: int) -> Issued:
         expires_at = int(self._clock()) + life_s

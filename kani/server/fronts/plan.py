@@ -1,0 +1,115 @@
+"""The processes of a server with several fronts: these, and a worker for each engine and the recogniser."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import shutil
+import socket
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter
+
+from kani.composition.settings import Settings
+from kani.composition.speech_service import RECOGNIZER, build_service
+from kani.composition.voices.place import is_there
+from kani.core import shared_numbers
+from kani.core.service import text_loads
+from kani.core.shared_numbers import Number
+from kani.engines.pool_metrics import Restarts
+from kani.engines.registry import EMBEDDED
+from kani.server.app import BuildService, listeners_of, protocols_for
+from kani.server.fronts.parent import Parent, Process
+from kani.server.lifecycle import CLOSE_SECONDS, STOP_SECONDS
+from kani.server.logs import follow_file
+from kani.server.network.listeners import Listeners
+from kani.server.watchdog import beat_of_systemd
+
+ServeFront = Callable[[Listeners, BuildService, Callable[[], bool]], int]
+"""Serves clients; the last argument is to be called when it can, and tells whether to announce the server."""
+
+ServeWorker = Callable[[Settings, str, bool, Callable[[], None]], int]
+"""Serves the engine of the settings, or if True the recogniser, at an address; the last argument is to be
+called when it does. Returns the exit code, as ``ServeFront``."""
+
+log = logging.getLogger("server")
+
+
+def run(
+    settings: Settings, listening: Sequence[socket.socket], serve_front: ServeFront, serve_worker: ServeWorker
+) -> int | Callable[[], int]:
+    """Run the processes of a server: return the exit code in their parent, and in each what it has to do.
+
+    settings: its ``fronts`` is a number; listening: the sockets of its port. PROMETHEUS_MULTIPROC_DIR
+    has to be a new folder. Raises CannotListen, and EngineUnavailable for a protocol that cannot be used.
+    """
+    pid, folder = os.getpid(), Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    try:
+        protocols = protocols_for(settings)
+        listeners = listeners_of(settings, protocols, listening)
+        not_served = ", ".join(path for protocol in protocols for path in protocol.one_process)
+        log.warning("not served by several fronts, only by one: %s", not_served)
+        for load in text_loads(detects_language=True):
+            # In memory once for all fronts.
+            load()
+        gc.freeze()
+        unseen = CollectorRegistry()
+        about = "Times that a front was started again."
+        front_restarts = Counter("kani_front_restarts", about, registry=unseen)
+        engine_restarts = Restarts(unseen)
+        names: tuple[str, ...] = {"remote": (), "auto": EMBEDDED}.get(settings.engine, (settings.engine,))
+        if settings.recognizer not in ("none", "remote"):
+            names = (*names, RECOGNIZER)
+        sockets = {name: folder / f"{number}.sock" for number, name in enumerate(names)}
+        processes: list[Process] = []
+        stop_s = settings.shutdown_seconds + CLOSE_SECONDS + STOP_SECONDS
+        fronts = int(settings.fronts)
+        shared_numbers.share(fronts + len(names) + 1, fronts + len(names), folder)
+        parent = Parent(processes, stop_s, beat_of_systemd(os.environ))
+
+        def front() -> int:
+            follow_file()
+            ready = Number("ready")
+
+            def announces() -> bool:
+                ready.own = 1
+                return not parent.served
+
+            workers = {name: partial(_found, path) for name, path in sockets.items()}
+            return serve_front(listeners, partial(build_service, workers=workers), announces)
+
+        def worker(name: str) -> int:
+            follow_file()
+            _close(listeners)
+            ready, hears = Number("ready"), name == RECOGNIZER
+            own = settings if hears else settings.model_copy(update={"engine": name})
+            return serve_worker(own, f"unix:{sockets[name]}", hears, lambda: setattr(ready, "own", 1))
+
+        for row in range(fronts):
+            processes.append(Process(f"front {row}", row, front, front_restarts.inc, is_front=True))
+        for row, name in enumerate(names, fronts):
+            heard = settings.recognizer.replace("auto", "whisper")
+            called = heard if name == RECOGNIZER else name
+            process = Process(f"worker {called}", row, partial(worker, name), engine_restarts.of(called))
+            process.is_required = name != RECOGNIZER or settings.recognizer != "auto"
+            processes.append(process)
+        role = parent.run()
+        if isinstance(role, int):
+            _close(listeners)
+            return role
+        return role.work
+    finally:
+        if os.getpid() == pid:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _close(listeners: Listeners) -> None:
+    for sock in listeners.all_sockets:
+        sock.close()
+
+
+async def _found(path: Path, _: bool) -> Collection[str]:
+    return [f"unix:{path}"] if is_there(path) else []
