@@ -294,6 +294,7 @@ class AgentConnection(ConversationConnection):
         if not (isinstance(last, FunctionCall) and last.name == END_CALL and self._config.hangs_up):
             return
         await asyncio.sleep(output.answer.playback.ahead_s)
+        await self._input.told()
         if self._history.items[-1:] != [last] or output.interrupted:
             return
         done = {"tool_type": "system", "is_error": False, "is_called": True}
