@@ -14,13 +14,13 @@ from websockets.asyncio.client import connect
 
 from kani.protocols.elevenlabs.agents.config import MAX_FILE
 from kani.protocols.elevenlabs.agents.routes import NO_MODEL
-from kani.protocols.elevenlabs.agents.tools import NO_OBJECT
+from kani.protocols.elevenlabs.agents.tools import NO_OBJECT, NO_RESULT
 from tests.clients.elevenlabs.agents import PATH, RATE, Caller, calling
 from tests.clients.openai_realtime import loud, quiet
 from tests.support.chat.endpoint import Answer, ChatEndpoint, say
 from tests.support.chat.talking import HEARD, SYSTEM, answering
 from tests.support.loudness import HearsAgain
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.serving import InProcessServer, serving
 
 TURN = quiet(0.4, RATE), loud(0.4, RATE), quiet(1.6, RATE)
@@ -180,6 +180,45 @@ async def test_tools_are_the_clients(call: StartCall) -> None:
     assert (await caller.until("agent_response"))["agent_response"] == "Sorry."
     assert endpoint.said[-1][-1] == ("tool", "error: nothing has come within 0.1 s")
     assert len(caller.of("client_tool_call")) == 2
+
+
+async def test_result_that_is_not_expected_is_not_waited_for(call: StartCall) -> None:
+    caller, _, endpoint = await call(Answer(calls=[("weather", "{}")]), say("Done."))
+    tool = WEATHER | {"expects_response": False, "response_timeout_secs": 600}
+    await caller.initiate(agent={"prompt": {"tools": [tool]}}, text_only=True)
+    await caller.send("user_message", text="Show me the weather")
+    await caller.until("client_tool_call")
+    await caller.send("client_tool_result", tool_call_id="call_weather", result="too late")
+    assert (await caller.until("agent_response"))["agent_response"] == "Done."
+    assert endpoint.said[1][-1] == ("tool", NO_RESULT)
+
+
+@pytest.mark.parametrize("queued", [False, True])
+async def test_speech_interrupts_all_that_still_plays(call: StartCall, queued: bool) -> None:
+    """The answer after a tool's result is made while the one that called it plays."""
+    second = say("It rains.") if queued else say("It rains.", holds={0: asyncio.Event()})
+    caller, _, endpoint = await call(Answer([LONG], calls=[("weather", "{}")]), second, say("Yes."))
+    await caller.initiate(agent={"prompt": {"tools": [WEATHER | {"response_timeout_secs": 600}]}})
+    await caller.send("user_message", text="Does it rain?")
+    await caller.until("client_tool_call")
+    await caller.send("client_tool_result", tool_call_id="call_weather", result="rain")
+    await caller.until("agent_response")
+    if queued:
+        await caller.until("agent_response")
+    await happens(lambda: len(endpoint.requests) == 2)
+    await caller.speak(*TURN)
+    await caller.until("interruption")
+    while (await caller.until("agent_response"))["agent_response"] != "Yes.":
+        pass
+    corrections = [
+        (body["original_agent_response"], body["corrected_agent_response"])
+        for body in caller.of("agent_response_correction")
+    ]
+    heard = corrections[0][1]
+    assert corrections == [(LONG, heard), ("It rains.", "")][: 1 + queued]
+    assert LONG.startswith(heard) and len(heard) < len(LONG) / 2
+    assert ("assistant", "It rains.") not in endpoint.said[-1]
+    assert len(caller.of("interruption")) == 1
 
 
 async def test_text_without_speech(call: StartCall) -> None:

@@ -105,7 +105,6 @@ class AgentResponses(Responses):
         super().__init__(service, PROTOCOL, history, start, silence)
         self._client, self._make_output = client, make_output
         self.first_message = ""
-        self.output: AgentOutput | None = None  # the last one
 
     @override
     async def answer(self, config: AgentConfig) -> Response | None:
@@ -120,8 +119,7 @@ class AgentResponses(Responses):
             if made is None:
                 session = None if config.written else await self._open_session(config)
                 made = self._made(read_aloud(text) if text else self._ask(items, config), session, config)
-            self.output = self._make_output(made.answer, config)
-            return self._add(Response(self.output, made.session))
+            return self._add(Response(self._make_output(made.answer, config), made.session))
 
     @override
     async def _open_session(self, config: AgentConfig) -> SpeechSession:
@@ -302,10 +300,15 @@ class AgentConnection(ConversationConnection):
         await self._client.close(NORMAL, "the agent has ended the call")
 
     def _silence(self) -> None:
-        """Tell the client of an answer that the user has interrupted."""
-        output = self._responses.output
-        if output is not None and output.is_cut():
-            self._start(output.tell_cut())
+        """Tell the client of the answers that the user has interrupted."""
+        playing = (output for output in self._responses.playing if isinstance(output, AgentOutput))
+        if cut := [output for output in playing if output.is_cut()]:
+            self._start(self._tell_cut(cut))
+
+    async def _tell_cut(self, cut: list[AgentOutput]) -> None:
+        await self._sender.send("interruption")
+        for output in cut:
+            await output.tell_cut()
 
     async def _ping(self) -> None:
         while True:
@@ -322,8 +325,3 @@ class AgentConnection(ConversationConnection):
     @override
     async def _tell_end(self, reason: str) -> None:
         await self._sender.error(reason, "max_duration_exceeded", NORMAL)
-
-    @override
-    def _release(self) -> None:
-        self._responses.output = None
-        super()._release()
