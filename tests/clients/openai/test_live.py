@@ -89,7 +89,7 @@ class Party:
     server: ServerProcess
     push: Callable[[Samples], Awaitable[None]]  # into its microphone, 20 ms at a time
     played: list[tuple[float, Samples]] = field(default_factory=list)
-    said: str = ""
+    texts: list[tuple[float, str]] = field(default_factory=list)  # of the answers, each with its time
     errors: list[Any] = field(default_factory=list)
     answers: list[tuple[Samples, str]] = field(default_factory=list)  # what was heard, and its text
     tasks: list[asyncio.Task[None]] = field(default_factory=list)  # that run to the end
@@ -97,6 +97,19 @@ class Party:
 
     def play(self, samples: Samples) -> None:
         self.played.append((time.monotonic(), samples))
+
+    def tell(self, text: str) -> None:
+        self.texts.append((time.monotonic(), text))
+
+    @property
+    def said(self) -> str:
+        return "".join(text for _, text in self.texts)
+
+    async def begun(self, word: str, since: float) -> float:
+        """Return the time of the first text with a word after ``since``; its sound comes after it."""
+        while not (found := [at for at, text in self.texts if at > since and word in text]):
+            await asyncio.sleep(0.02)
+        return found[0]
 
     def sounded_at(self, since: float) -> float:
         """Return the time of the last piece with sound after ``since``, 0 without one."""
@@ -139,7 +152,7 @@ class Party:
             ended = [task for task in self.tasks if task.done()]
             assert not self.errors and not ended, (self.errors, ended, self.said)
             await asyncio.sleep(0.05)
-        self.said += "\n"
+        self.tell("\n")
         # A machine that is busy with others leaves holes, also within words.
         heard = np.concatenate([each for came, each in self.played if came > since and each.any()])
         self.answers.append((heard, text))
@@ -160,7 +173,7 @@ async def converse(party: Party, sentences: dict[str, Samples], begin: Callable[
                 await asyncio.sleep(2.0)
                 continue
             if turn == "stop":
-                at = time.monotonic()
+                at = await party.begun(PLAIN.split()[0], at)  # the story goes on until it is heard
             await party.hear(ANSWERS[turn], at)
         for task in party.tasks:
             task.cancel()
@@ -218,7 +231,7 @@ async def test_openai(start_server: StartServer, sentences: dict[str, Samples]) 
                             case "session.output_audio.delta":
                                 party.play(from_pcm16(base64.b64decode(event.delta)))
                             case "session.output_transcript.delta":
-                                party.said += event.delta
+                                party.tell(event.delta)
                             case "response.event" if event.event["type"] == "response.output_item.done":
                                 result: Any = {"type": "function_call_output", "output": "sunny and warm"}
                                 result["call_id"] = event.event["item"]["call_id"]
@@ -251,7 +264,7 @@ async def test_livekit(start_server: StartServer, sentences: dict[str, Samples])
 
     class Captions(livekit_devices.Captions):
         async def capture_text(self, text: str) -> None:
-            party.said += text
+            party.tell(text)
 
     @function_tool
     async def weather(context: RunContext[Any], city: str) -> str:
@@ -309,7 +322,7 @@ async def test_pipecat(start_server: StartServer, sentences: dict[str, Samples])
                 case frames.SpeechOutputAudioRawFrame():
                     party.play(from_pcm16(frame.audio))
                 case frames.TTSTextFrame():
-                    party.said += frame.text
+                    party.tell(frame.text)
                 case frames.ErrorFrame():
                     party.errors.append(frame.error)
 

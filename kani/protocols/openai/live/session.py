@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,7 @@ from kani.protocols.openai.realtime.answers.model_fields import (
     ModelFields,
     with_model_fields,
 )
-from kani.protocols.openai.realtime.answers.tools import tools_json
+from kani.protocols.openai.realtime.answers.tools import choice_json, tools_json
 from kani.protocols.openai.realtime.client_events import EventError, convert
 from kani.protocols.openai.realtime.session_config import (
     DEFAULT_VOICE,
@@ -49,6 +50,9 @@ BACKEND_FIELDS = frozenset(
     "instructions tools tool_choice parallel_tool_calls reasoning max_output_tokens".split()
 )
 """Fields that go to the language model. The name of one does not: the model is the operator's."""
+
+HARMLESS = ("safety_identifier", "type")
+"""Fields that are accepted, and have no effect."""
 
 Delegation = Literal["client", "responses"]
 Instructions = Annotated[str, Meta(max_length=MAX_INSTRUCTIONS)]
@@ -99,7 +103,7 @@ class LiveSession:
     delegation: Delegation | None
     config: SessionConfig  # in force; its instructions are all that the model is told
     instructions: str  # of the session
-    backend: dict[str, Any]  # fields of the delegation to Responses, as given
+    backend: str  # instructions of the delegation to Responses
     history: list[Message]
     notices: list[EventError] = field(default_factory=list)
     """Reasons for what is not served as it was asked for."""
@@ -109,7 +113,7 @@ class LiveSession:
         output = self.config.output_format
         delegation: dict[str, Any] = {"type": self.delegation or "client"}
         if self.delegation == "responses":
-            delegation["responses"] = self.backend | {"tools": tools_json(self.config.tools)}
+            delegation["responses"] = self._backend_json()
         return {
             "id": self.id,
             "status": "active",
@@ -124,6 +128,17 @@ class LiveSession:
             "store": False,
         }
 
+    def _backend_json(self) -> dict[str, Any]:
+        config = self.config
+        given = {
+            "instructions": self.backend or None,
+            "parallel_tool_calls": config.parallel_tool_calls,
+            "reasoning": config.reasoning_effort and {"effort": config.reasoning_effort},
+            "max_output_tokens": config.max_output_tokens,
+        }
+        tools = {"tools": tools_json(config.tools), "tool_choice": choice_json(config.tool_choice)}
+        return tools | {name: value for name, value in given.items() if value is not None}
+
     def update(self, session: dict[str, Any]) -> None:
         """Apply the session object of a ``session.update``. Raises EventError; ``notices`` tell the rest."""
         given = convert(session, _Update, "session").delegation
@@ -133,15 +148,26 @@ class LiveSession:
         if fixed is not None:
             param = f"session.{fixed}"
             raise EventError(f"{param}: cannot change after session.start", "immutable_parameter", param)
-        if given is not None and self.delegation == "responses":
-            self.set_backend(given.responses or {})
+        if given is not None:
+            self.set_delegation(session["delegation"], given)
+
+    def note_unserved(self, given: dict[str, Any], served: Iterable[str], place: str) -> None:
+        """Note the fields of an object that ask for something which is not ``served``."""
+        asked = {name for name, value in given.items() if value} - {*served}
+        for name in sorted(asked)[:MOST_NAMED]:
+            param = f"{place}.{name[:100]}"
+            self.notices.append(EventError(f"{param}: is not served", "unsupported", param))
+
+    def set_delegation(self, given: dict[str, Any], read: _Delegation) -> None:
+        """Apply a delegation, ``given`` as it was ``read``."""
+        self.note_unserved(given, _Delegation.__struct_fields__, "session.delegation")
+        if self.delegation == "responses":
+            self.set_backend(read.responses or {})
 
     def set_backend(self, given: dict[str, Any]) -> None:
         """Apply fields of the delegation to Responses: absent ones stay. What is not served is noted."""
+        self.note_unserved(given, {*BACKEND_FIELDS, "model"}, BACKEND)
         rest = {name: value for name, value in given.items() if name in BACKEND_FIELDS}
-        for name in sorted(given.keys() - rest.keys() - {"model"})[:MOST_NAMED]:
-            param = f"{BACKEND}.{name[:100]}"
-            self.notices.append(EventError(f"{param}: is not served", "unsupported", param))
         while True:
             try:
                 fields = convert(rest, ModelFields, BACKEND)
@@ -155,9 +181,9 @@ class LiveSession:
                         return
                     # The tool that an earlier update has chosen is gone.
                     self.config = replace(self.config, tool_choice="auto")
-                    self.backend.pop("tool_choice", None)
                 rest = left
-        self.backend |= rest
+        if "instructions" in rest:
+            self.backend = self.config.instructions
         self.tell("")
 
     def tell(self, instructions: str) -> None:
@@ -167,8 +193,7 @@ class LiveSession:
             reason = f"content: the instructions get too long (at most {MAX_INSTRUCTIONS} characters in all)"
             raise EventError(reason, "string_above_max_length", "content")
         self.instructions = told
-        backend = self.backend.get("instructions")
-        self.config = replace(self.config, instructions=_joined(told, backend or ""))
+        self.config = replace(self.config, instructions=_joined(told, self.backend))
 
 
 def _joined(*parts: str) -> str:
@@ -185,11 +210,12 @@ async def read_session(given: dict[str, Any], service: SpeechService, instructio
     delegation = session.delegation
     kind = delegation.type if delegation is not None else None
     history = [_message(item) for item in session.input or ()]
-    live = LiveSession(new_id("live"), session.model, kind, config, config.instructions, {}, history)
+    live = LiveSession(new_id("live"), session.model, kind, config, config.instructions, "", history)
+    live.note_unserved(given, (*_Session.__struct_fields__, *HARMLESS), "session")
     if kind == "client":
         live.config = replace(config, tools=(HAND_OVER,))
-    elif delegation is not None:
-        live.set_backend(delegation.responses or {})
+    if delegation is not None:
+        live.set_delegation(given["delegation"], delegation)
     try:
         await check_voice(service, config, {})
     except EventError as error:
