@@ -37,8 +37,7 @@ with warnings.catch_warnings():
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 RATE = 16_000
-VOICE = "espeak:en-us"
-CALLER = "am_michael"  # Kokoro's: of espeak's words Whisper hears some as others
+VOICE, CALLER = "af_heart", "am_michael"  # of espeak's words Whisper hears some as others
 HEARD_S = 1.0  # of the story, until the caller speaks into it
 GREETING = "Good morning, this is the harbour office."
 SAID = (
@@ -145,11 +144,10 @@ def talk(server: ServerProcess, turns: list[bytes], http: httpx2.Client) -> dict
     conversation.start_session()
     answers, parts = told["answers"], []
     for number, samples in enumerate(turns):
-        until(lambda due=number + 1: len(answers) >= due)
         if number == 3:
             until(lambda: telephone.heard_s(parts[-1]) >= HEARD_S)
         else:
-            until(lambda: not telephone.left_s)
+            until(lambda due=number + 1: len(answers) >= due and not telephone.left_s)
         parts.append(len(telephone.played))
         telephone.say(samples)
     assert conversation.wait_for_session_end()
@@ -171,7 +169,7 @@ def assert_answered(answers: list[str], *, written: bool = False) -> None:
 @pytest.mark.heard
 async def test_package_for_python(start_server: StartServer, server: ServerProcess) -> None:
     async with asyncio.timeout(2 * WITHIN_S), chat_endpoint(script) as endpoint:
-        agents = await asyncio.to_thread(start_server, "--engine", "espeak", "--llm", endpoint.url)
+        agents = await asyncio.to_thread(start_server, KANI_LLM_URL=endpoint.url)
         turns = await asyncio.to_thread(speech, server)
         with httpx2.Client() as http:
             told = await asyncio.to_thread(talk, agents, turns, http)
@@ -198,7 +196,7 @@ async def test_package_for_browsers(start_server: StartServer, server: ServerPro
     project = await asyncio.to_thread(installed, Path(__file__).parent / "node", tmp_path)
     overrides = {"agent": {**AGENT, "firstMessage": GREETING}, "tts": {"voiceId": VOICE}}
     async with asyncio.timeout(2 * WITHIN_S), chat_endpoint(script) as endpoint:
-        agents = await asyncio.to_thread(start_server, "--engine", "espeak", "--llm", endpoint.url)
+        agents = await asyncio.to_thread(start_server, KANI_LLM_URL=endpoint.url)
         turns = [tmp_path / f"{number}.pcm" for number in range(len(SAID))]
         for file, samples in zip(turns, await asyncio.to_thread(speech, server), strict=True):
             file.write_bytes(samples)

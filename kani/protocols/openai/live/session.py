@@ -51,9 +51,6 @@ BACKEND_FIELDS = frozenset(
 )
 """Fields that go to the language model. The name of one does not: the model is the operator's."""
 
-HARMLESS = ("safety_identifier", "type")
-"""Fields that are accepted, and have no effect."""
-
 Delegation = Literal["client", "responses"]
 Instructions = Annotated[str, Meta(max_length=MAX_INSTRUCTIONS)]
 Name = Annotated[str, Meta(max_length=MAX_VOICE_LENGTH)]
@@ -130,14 +127,14 @@ class LiveSession:
 
     def _backend_json(self) -> dict[str, Any]:
         config = self.config
-        given = {
-            "instructions": self.backend or None,
+        return {
+            "instructions": self.backend,
+            "tools": tools_json(config.tools),
+            "tool_choice": choice_json(config.tool_choice),
             "parallel_tool_calls": config.parallel_tool_calls,
-            "reasoning": config.reasoning_effort and {"effort": config.reasoning_effort},
+            "reasoning": {"effort": config.reasoning_effort},
             "max_output_tokens": config.max_output_tokens,
         }
-        tools = {"tools": tools_json(config.tools), "tool_choice": choice_json(config.tool_choice)}
-        return tools | {name: value for name, value in given.items() if value is not None}
 
     def update(self, session: dict[str, Any]) -> None:
         """Apply the session object of a ``session.update``. Raises EventError; ``notices`` tell the rest."""
@@ -149,7 +146,7 @@ class LiveSession:
             param = f"session.{fixed}"
             raise EventError(f"{param}: cannot change after session.start", "immutable_parameter", param)
         if given is not None:
-            self.set_delegation(session["delegation"], given)
+            self.set_delegation(session["delegation"])
 
     def note_unserved(self, given: dict[str, Any], served: Iterable[str], place: str) -> None:
         """Note the fields of an object that ask for something which is not ``served``."""
@@ -158,16 +155,12 @@ class LiveSession:
             param = f"{place}.{name[:100]}"
             self.notices.append(EventError(f"{param}: is not served", "unsupported", param))
 
-    def set_delegation(self, given: dict[str, Any], read: _Delegation) -> None:
-        """Apply a delegation, ``given`` as it was ``read``."""
+    def set_delegation(self, given: dict[str, Any]) -> None:
+        """Apply the fields of a delegation: absent ones stay. What is not served is noted."""
         self.note_unserved(given, _Delegation.__struct_fields__, "session.delegation")
-        if self.delegation == "responses":
-            self.set_backend(read.responses or {})
-
-    def set_backend(self, given: dict[str, Any]) -> None:
-        """Apply fields of the delegation to Responses: absent ones stay. What is not served is noted."""
-        self.note_unserved(given, {*BACKEND_FIELDS, "model"}, BACKEND)
-        rest = {name: value for name, value in given.items() if name in BACKEND_FIELDS}
+        backend = (given.get("responses") if self.delegation == "responses" else None) or {}
+        self.note_unserved(backend, {*BACKEND_FIELDS, "model"}, BACKEND)
+        rest = {name: value for name, value in backend.items() if name in BACKEND_FIELDS}
         while True:
             try:
                 fields = convert(rest, ModelFields, BACKEND)
@@ -211,11 +204,11 @@ async def read_session(given: dict[str, Any], service: SpeechService, instructio
     kind = delegation.type if delegation is not None else None
     history = [_message(item) for item in session.input or ()]
     live = LiveSession(new_id("live"), session.model, kind, config, config.instructions, "", history)
-    live.note_unserved(given, (*_Session.__struct_fields__, *HARMLESS), "session")
+    live.note_unserved(given, (*_Session.__struct_fields__, "safety_identifier"), "session")
     if kind == "client":
         live.config = replace(config, tools=(HAND_OVER,))
     if delegation is not None:
-        live.set_delegation(given["delegation"], delegation)
+        live.set_delegation(given["delegation"])
     try:
         await check_voice(service, config, {})
     except EventError as error:

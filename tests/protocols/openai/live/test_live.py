@@ -235,7 +235,7 @@ async def test_tools_change_while_it_runs(talk: StartTalk) -> None:
     assert updated["client_event_id"] == "u"
     backend = updated["session"]["delegation"]["responses"]
     assert [tool["name"] for tool in backend.pop("tools")] == ["time"]
-    assert backend == {"instructions": "Tell.", "reasoning": {"effort": "low"}, "tool_choice": "auto"}
+    assert backend["instructions"] == "Tell." and backend["reasoning"] == {"effort": "low"}
     notices = [await client.next("info", count) for count in (1, 2, 3)]
     assert [notice["message"] for notice in notices[:2]] == [
         "session.delegation.acknowledgement_delay_ms: is not served",
