@@ -240,9 +240,8 @@ class Responses(ABC):
 
     def _play(self, output: Output) -> None:
         """Count an answer among those that are heard: clients play it after the one before."""
-        answers = ((each, each.answer) for each in self.playing[-MOST_PLAYING:])
-        left = [each for each, answer in answers if answer.playback.ahead_s and not answer.broken_off]
-        self.playing = [*left, output]
+        left = (each for each in self.playing[-MOST_PLAYING:] if not each.answer.broken_off)
+        self.playing = [*(each for each in left if each.answer.playback.ahead_s), output]
         output.answer.playback.ends_at = max(each.answer.playback.ends_at for each in self.playing)
 
     async def aclose(self) -> None:

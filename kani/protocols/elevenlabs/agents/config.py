@@ -112,8 +112,7 @@ class AgentConfig(ConversationConfig):
     language: str | None = None
     heard_language: str | None = None  # the recogniser's
     keywords: tuple[str, ...] = ()
-    tool_timeouts: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by the tool's name; 0 for one whose result is not waited for."""
+    tool_timeouts: Mapping[str, float] = field(default_factory=dict)  # seconds by the name; 0: is not awaited
     hangs_up: bool = False
     refused: tuple[str, ...] = ()  # sentences about what is not served
 

@@ -56,8 +56,7 @@ UNASKED_S = 1.0
 """Longest wait for ``conversation_initiation_client_data``, which clients without a package may leave out."""
 
 LISTENING_S = 0.1
-"""Seconds after the metadata in which nothing is sent: ElevenLabs' package in Node listens only after it has
-them, and loses what comes in the same read."""
+"""Seconds after the metadata without a message: ElevenLabs' package in Node loses those of the same read."""
 
 PING_S = 10.0
 """Seconds from a ping to the next, which tells clients that the connection lives."""
@@ -301,8 +300,9 @@ class AgentConnection(ConversationConnection):
 
     def _silence(self) -> None:
         """Tell the client of the answers that the user has interrupted."""
-        playing = (output for output in self._responses.playing if isinstance(output, AgentOutput))
-        if cut := [output for output in playing if output.is_cut()]:
+        if cut := [
+            each for each in self._responses.playing if isinstance(each, AgentOutput) and each.is_cut()
+        ]:
             self._start(self._tell_cut(cut))
 
     async def _tell_cut(self, cut: list[AgentOutput]) -> None:

@@ -110,7 +110,14 @@ class LiveSession:
         output = self.config.output_format
         delegation: dict[str, Any] = {"type": self.delegation or "client"}
         if self.delegation == "responses":
-            delegation["responses"] = self._backend_json()
+            delegation["responses"] = {
+                "instructions": self.backend,
+                "tools": tools_json(self.config.tools),
+                "tool_choice": choice_json(self.config.tool_choice),
+                "parallel_tool_calls": self.config.parallel_tool_calls,
+                "reasoning": {"effort": self.config.reasoning_effort},
+                "max_output_tokens": self.config.max_output_tokens,
+            }
         return {
             "id": self.id,
             "status": "active",
@@ -123,17 +130,6 @@ class LiveSession:
             },
             "delegation": delegation,
             "store": False,
-        }
-
-    def _backend_json(self) -> dict[str, Any]:
-        config = self.config
-        return {
-            "instructions": self.backend,
-            "tools": tools_json(config.tools),
-            "tool_choice": choice_json(config.tool_choice),
-            "parallel_tool_calls": config.parallel_tool_calls,
-            "reasoning": {"effort": config.reasoning_effort},
-            "max_output_tokens": config.max_output_tokens,
         }
 
     def update(self, session: dict[str, Any]) -> None:
@@ -150,8 +146,7 @@ class LiveSession:
 
     def note_unserved(self, given: dict[str, Any], served: Iterable[str], place: str) -> None:
         """Note the fields of an object that ask for something which is not ``served``."""
-        asked = {name for name, value in given.items() if value} - {*served}
-        for name in sorted(asked)[:MOST_NAMED]:
+        for name in sorted({name for name, value in given.items() if value} - {*served})[:MOST_NAMED]:
             param = f"{place}.{name[:100]}"
             self.notices.append(EventError(f"{param}: is not served", "unsupported", param))
 
@@ -200,14 +195,13 @@ async def read_session(given: dict[str, Any], service: SpeechService, instructio
     """
     session = convert(given, _Session, "session")
     config = _configured(session, instructions)
-    delegation = session.delegation
-    kind = delegation.type if delegation is not None else None
+    kind = None if session.delegation is None else session.delegation.type
     history = [_message(item) for item in session.input or ()]
     live = LiveSession(new_id("live"), session.model, kind, config, config.instructions, "", history)
     live.note_unserved(given, (*_Session.__struct_fields__, "safety_identifier"), "session")
     if kind == "client":
         live.config = replace(config, tools=(HAND_OVER,))
-    if delegation is not None:
+    if kind is not None:
         live.set_delegation(given["delegation"])
     try:
         await check_voice(service, config, {})
