@@ -27,7 +27,6 @@ TURN = quiet(0.2), loud(0.4), quiet(1.2)
 LONG = " ".join(["this is a long answer"] * 20)
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
 RESPONSES = {"type": "responses", "responses": {"model": "gpt-5.6-luna", "tools": [WEATHER]}}
-
 FURTHER = {"triggers": [], "store": True, "safety_identifier": "user 1", "idle_timeout_s": None}
 
 
@@ -321,9 +320,7 @@ async def test_without_a_model_the_session_is_forbidden(tmp_path: Path) -> None:
 
 
 async def test_doors(talk: StartTalk) -> None:
-    client, _, server = await talk(
-        say("Hello."), audio={"output": {"voice": "vesper"}}, triggers=[], **FURTHER
-    )
+    client, _, server = await talk(say("Hello."), audio={"output": {"voice": "vesper"}}, **FURTHER)
     assert (await client.next("info"))["message"] == "session.store: is not served"
     notice = await client.next("info", 2)
     assert notice["client_event_id"] == "start" and "the default voice speaks" in notice["message"]
