@@ -177,6 +177,8 @@ async def converse(party: Party, sentences: dict[str, Samples], begin: Callable[
             await party.hear(ANSWERS[turn], at)
         for task in party.tasks:
             task.cancel()
+        # What one of them reads, another may read only once it has ended.
+        await asyncio.gather(*party.tasks, return_exceptions=True)
     assert not party.errors
     for samples, text in party.answers:
         assert_understood(hear(samples, RATE, "en"), text)
@@ -197,7 +199,7 @@ def sentences(server: ServerProcess) -> dict[str, Samples]:
 def check_requests(endpoint: ChatEndpoint) -> None:
     """The story ends in the history where it was interrupted, and the tool's result is in it."""
     messages = endpoint.requests[-1]["messages"]
-    stories = [each["content"] for each in messages if each["content"].startswith("Once upon")]
+    stories = [text for each in messages if (text := each["content"] or "").startswith("Once upon")]
     assert len(stories) == 1 and len(stories[0]) < len(STORY) / 2, stories
     (result,) = [each for each in messages if each["role"] == "tool"]
     assert result["content"].strip(QUOTES) == "sunny and warm"
