@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 import numpy as np
 
@@ -191,3 +192,27 @@ def _segment(word: str, second: int, options: TranscriptionOptions) -> Transcrib
         language=options.language or "es",
         language_probability=1.0 if options.language else 0.75,
     )
+
+
+LIVE = "so we went to the garden and saw that all of the old trees there were in flower once again."
+"""Words of a turn that is long enough to be heard as a whole."""
+
+
+class HearsAgain(PausingRecognizer):
+    """Hears turns as a whole, once it may ``go_on``, and then ``whole``."""
+
+    def __init__(self, whole: str) -> None:
+        super().__init__(words=LIVE.split())
+        self.info = replace(self.info, hears_again=True)
+        self.asked = False
+        self.go_on = asyncio.Event()
+        self._whole = whole
+
+    async def transcribe(
+        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        self.asked = True
+        await self.go_on.wait()
+        async for segment in super().transcribe(audio, options):
+            yield replace(segment, text=self._whole)
+            return

@@ -44,4 +44,4 @@ def have_clients_wait() -> None:
     ):
         function.__kwdefaults__.update(timeout=httpx2.Timeout(WITHIN_S), verify=certificates)
     for connect in (websockets.asyncio.client.connect.__init__, websockets.sync.client.connect):
-        connect.__kwdefaults__["open_timeout"] = WITHIN_S
+        connect.__kwdefaults__.update(open_timeout=WITHIN_S, ping_timeout=WITHIN_S)

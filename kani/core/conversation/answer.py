@@ -127,10 +127,14 @@ class Answer:
         return self._audio.is_in(heard, sample_rate, self.heard_s)
 
     @property
+    def broken_off(self) -> bool:
+        """True once it was cancelled or interrupted: clients play no more of it."""
+        return self.cancel_reason is not None or self.spoken.heard_s < math.inf
+
+    @property
     def is_heard(self) -> bool:
         """True while it is played, and not nearly at its end: what is said over it is no reply to it."""
-        broken_off = self.cancel_reason is not None or self.spoken.heard_s < math.inf
-        if broken_off or not self.spoken.duration_s:
+        if self.broken_off or not self.spoken.duration_s:
             return False
         return not self._done or self.playback.remaining_s > NEARLY_ENDED_S
 

@@ -28,6 +28,9 @@ from kani.core.types import Samples
 FURTHER_WAIT_S = 0.5
 """Longest wait for the first audio of an answer, before the turn that it answers is heard as a whole."""
 
+MOST_PLAYING = 8
+"""Answers that still sound, at most, as the next one is made: those that call tools follow each other."""
+
 
 class Output(AnswerOutput, ABC):
     """One response on the wire. ``message`` is what it adds to the conversation."""
@@ -79,7 +82,7 @@ class Responses(ABC):
         self._silence = silence
         self._memory = LanguageMemory()
         self._active: dict[str, Response] = {}
-        self._last: Answer | None = None  # in the conversation; it may still be playing
+        self.playing: list[Output] = []  # of the conversation: the last one, and those that still sound
         self._creating = asyncio.Lock()
         self._language = ""  # of the user's speech
         self._ended = asyncio.Event()
@@ -96,16 +99,16 @@ class Responses(ABC):
     @property
     def playing_s(self) -> float:
         """Seconds until the conversation's last answer has been played, by the audio that was sent."""
-        return max(0.0, self._last.playback.remaining_s) if self._last is not None else 0.0
+        return max((output.answer.playback.ahead_s for output in self.playing), default=0.0)
 
     @property
     def is_heard(self) -> bool:
-        """True while the conversation's last answer is played, and not nearly at its end."""
-        return self._last is not None and self._last.is_heard
+        """True while an answer of the conversation is played, and not nearly at its end."""
+        return any(output.answer.is_heard for output in self.playing)
 
     def is_echo(self, heard: Samples, sample_rate: int) -> bool:
-        """Return True if what the microphone has just heard is the conversation's last answer."""
-        return self._last is not None and self._last.is_echo(heard, sample_rate)
+        """Return True if what the microphone has just heard is an answer that is or was just played."""
+        return any(output.answer.is_echo(heard, sample_rate) for output in self.playing)
 
     def expect(self, language: str) -> None:
         """Expect answers in the language that the user speaks: a primary subtag, empty if unknown."""
@@ -186,8 +189,8 @@ class Responses(ABC):
         return unheard
 
     def _mark_heard(self) -> None:
-        if self.playing_s and self._last is not None:
-            self._last.spoken.heard_s = min(self._last.spoken.heard_s, self._last.heard_s)
+        for answer in (output.answer for output in self.playing if output.answer.playback.ahead_s):
+            answer.spoken.heard_s = min(answer.spoken.heard_s, answer.heard_s)
 
     @property
     def _conversation_is_free(self) -> bool:
@@ -216,11 +219,12 @@ class Responses(ABC):
     async def speak(self, response: Response) -> bool:
         """Send the events of a response; returns True if it is complete and in the conversation."""
         output = response.output
-        if output.in_conversation:
-            self._last = output.answer
         try:
             try:
+                # Before anything of it is sent: another playback may take the place of the answer's.
                 await output.start()
+                if output.in_conversation:
+                    self._play(output)
                 ending = await output.answer.run(output)
             finally:
                 if response.session is not None:
@@ -234,6 +238,12 @@ class Responses(ABC):
         await output.end(ending)
         return ending.outcome == "completed" and output.in_conversation
 
+    def _play(self, output: Output) -> None:
+        """Count an answer among those that are heard: clients play it after the one before."""
+        left = (each for each in self.playing[-MOST_PLAYING:] if not each.answer.broken_off)
+        self.playing = [*(each for each in left if each.answer.playback.ahead_s), output]
+        output.answer.playback.ends_at = max(each.answer.playback.ends_at for each in self.playing)
+
     async def aclose(self) -> None:
         """End the sessions of responses that ``speak`` has not ended."""
         await self._early.aclose()
@@ -242,7 +252,7 @@ class Responses(ABC):
                 await response.session.aclose()
         self._active.clear()
         # The connection is part of a cycle of references, which would hold the last answer's session.
-        self._last = None
+        self.playing.clear()
 
 
 async def read_aloud(text: str) -> AsyncGenerator[ChatEvent, None]:

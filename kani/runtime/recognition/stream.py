@@ -22,7 +22,7 @@ from kani.runtime.recognition.hypothesis import Hypothesis
 from kani.runtime.recognition.local_agreement import is_complete
 from kani.runtime.recognition.passes import PassInput, PassResult, TimedWord, moved
 from kani.runtime.recognition.tuning import TUNING
-from kani.runtime.voice_detector import SAMPLE_RATE, VoiceStream
+from kani.runtime.voice_detector import CHUNK_SAMPLES, SAMPLE_RATE, VoiceStream
 
 STEP_SAMPLES = round(STEP_S * SAMPLE_RATE)
 """Samples of a ``Step``, and the most that ``RecognitionStream.feed`` takes at a time."""
@@ -148,9 +148,11 @@ class RecognitionStream:
         self._waiting.append((samples, voices))
         self._take_waiting()
         while (self._steps + 1) * STEP_SAMPLES <= self._arrived_samples:
-            voiced = tuple(self._voices_since_step)
+            # Those of its own audio: a step without any is one of a recogniser that tells none.
+            first, until = (at * STEP_SAMPLES // CHUNK_SAMPLES for at in (self._steps, self._steps + 1))
+            voiced = tuple(self._voices_since_step[: until - first])
+            del self._voices_since_step[: until - first]
             self.events.append(Step(self._steps, self._pauses(), voiced, settled=self._settled))
-            self._voices_since_step.clear()
             self._steps += 1
         self._return_marks()
 

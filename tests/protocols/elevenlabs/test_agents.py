@@ -14,18 +14,20 @@ from websockets.asyncio.client import connect
 
 from kani.protocols.elevenlabs.agents.config import MAX_FILE
 from kani.protocols.elevenlabs.agents.routes import NO_MODEL
-from kani.protocols.elevenlabs.agents.tools import NO_OBJECT
+from kani.protocols.elevenlabs.agents.tools import NO_OBJECT, NO_RESULT
 from tests.clients.elevenlabs.agents import PATH, RATE, Caller, calling
 from tests.clients.openai_realtime import loud, quiet
 from tests.support.chat.endpoint import Answer, ChatEndpoint, say
 from tests.support.chat.talking import HEARD, SYSTEM, answering
-from tests.support.patience import WITHIN_S
+from tests.support.loudness import HearsAgain
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.serving import InProcessServer, serving
 
 TURN = quiet(0.4, RATE), loud(0.4, RATE), quiet(1.6, RATE)
 INITIATION = "conversation_initiation_client_data"
 LONG = " ".join(["this is a long answer"] * 20)
 USER = ("user", HEARD)
+HANGS_UP = [{"type": "system", "name": "end_call", "description": "Ends the call."}]
 HEARD_S = 1.5
 
 
@@ -180,6 +182,45 @@ async def test_tools_are_the_clients(call: StartCall) -> None:
     assert len(caller.of("client_tool_call")) == 2
 
 
+async def test_result_that_is_not_expected_is_not_waited_for(call: StartCall) -> None:
+    caller, _, endpoint = await call(Answer(calls=[("weather", "{}")]), say("Done."))
+    tool = WEATHER | {"expects_response": False, "response_timeout_secs": 600}
+    await caller.initiate(agent={"prompt": {"tools": [tool]}}, text_only=True)
+    await caller.send("user_message", text="Show me the weather")
+    await caller.until("client_tool_call")
+    await caller.send("client_tool_result", tool_call_id="call_weather", result="too late")
+    assert (await caller.until("agent_response"))["agent_response"] == "Done."
+    assert endpoint.said[1][-1] == ("tool", NO_RESULT)
+
+
+@pytest.mark.parametrize("queued", [False, True])
+async def test_speech_interrupts_all_that_still_plays(call: StartCall, queued: bool) -> None:
+    """The answer after a tool's result is made while the one that called it plays."""
+    second = say("It rains.") if queued else say("It rains.", holds={0: asyncio.Event()})
+    caller, _, endpoint = await call(Answer([LONG], calls=[("weather", "{}")]), second, say("Yes."))
+    await caller.initiate(agent={"prompt": {"tools": [WEATHER | {"response_timeout_secs": 600}]}})
+    await caller.send("user_message", text="Does it rain?")
+    await caller.until("client_tool_call")
+    await caller.send("client_tool_result", tool_call_id="call_weather", result="rain")
+    await caller.until("agent_response")
+    if queued:
+        await caller.until("agent_response")
+    await happens(lambda: len(endpoint.requests) == 2)
+    await caller.speak(*TURN)
+    await caller.until("interruption")
+    while (await caller.until("agent_response"))["agent_response"] != "Yes.":
+        pass
+    corrections = [
+        (body["original_agent_response"], body["corrected_agent_response"])
+        for body in caller.of("agent_response_correction")
+    ]
+    heard = corrections[0][1]
+    assert corrections == [(LONG, heard), ("It rains.", "")][: 1 + queued]
+    assert LONG.startswith(heard) and len(heard) < len(LONG) / 2
+    assert ("assistant", "It rains.") not in endpoint.said[-1]
+    assert len(caller.of("interruption")) == 1
+
+
 async def test_text_without_speech(call: StartCall) -> None:
     caller, server, endpoint = await call(say("Hi there."), say(LONG), say("Fine."))
     await caller.initiate(text_only=True)  # as the package for Python has it
@@ -213,8 +254,7 @@ async def test_written_message_interrupts(call: StartCall) -> None:
 async def test_agent_of_a_file_hangs_up(call: StartCall, tmp_path: Path) -> None:
     folder = tmp_path / "data" / "agents"
     folder.mkdir(parents=True)
-    tools = [{"type": "system", "name": "end_call", "description": "Ends the call."}]
-    agent = {"agent": {"prompt": {"prompt": "Be a host.", "tools": tools}, "first_message": "Welcome."}}
+    agent = {"agent": {"prompt": {"prompt": "Be a host.", "tools": HANGS_UP}, "first_message": "Welcome."}}
     (folder / "host.json").write_text(json.dumps({"agent_id": "host", "conversation_config": agent}))
     goodbye = Answer(["Goodbye", " now."], calls=[("end_call", "{}")])
     caller, _, endpoint = await call(goodbye, agent_id="host")
@@ -254,8 +294,7 @@ async def test_wrong_file_is_named(call: StartCall, tmp_path: Path, content: str
 async def test_what_is_said_to_a_goodbye_goes_on(call: StartCall) -> None:
     goodbye = Answer([LONG], calls=[("end_call", "{}")])
     caller, _, _ = await call(goodbye, say("Yes."))
-    tools = [{"type": "system", "name": "end_call", "description": "Ends the call."}]
-    await caller.initiate(agent={"prompt": {"tools": tools}})
+    await caller.initiate(agent={"prompt": {"tools": HANGS_UP}})
     await caller.send("user_message", text="Bye")
     await caller.until("agent_response")
     await caller.speak(*TURN[:2])  # the turn goes on when the goodbye would have ended
@@ -263,6 +302,23 @@ async def test_what_is_said_to_a_goodbye_goes_on(call: StartCall) -> None:
     await asyncio.sleep(caller.left_s + 0.5)
     await caller.speak(TURN[2])
     assert (await caller.until("agent_response"))["agent_response"] == "Yes."
+
+
+async def test_words_are_told_before_the_agent_hangs_up(
+    call: StartCall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kani.core.turns.second_hearing.LATE_S", WITHIN_S)
+    recognizer = HearsAgain("Nineteen.")
+    caller, *_ = await call(Answer(["Bye."], calls=[("end_call", "{}")]), recognizer=recognizer)
+    await caller.initiate(agent={"prompt": {"tools": HANGS_UP}})
+    await caller.speak(quiet(0.4, RATE), loud(1.6, RATE), quiet(2.0, RATE))
+    await caller.until("agent_response")
+    hanging_up = asyncio.create_task(caller.closed())
+    await asyncio.wait([hanging_up], timeout=caller.left_s + 0.3)
+    assert not hanging_up.done()
+    recognizer.go_on.set()
+    await hanging_up
+    assert [body["user_transcript"] for body in caller.of("user_transcript")] == ["Nineteen."]
 
 
 async def test_user_is_faster_than_the_greeting(call: StartCall) -> None:

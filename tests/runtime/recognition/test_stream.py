@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from kani.core.recognizer import STEP_S, Mark, RecognizedWord, Step
+from kani.core.recognizer import STEP_S, VOICE_CHUNK_S, Mark, RecognizedWord, Step
 from kani.core.types import Samples
 from kani.runtime.recognition.local_agreement import HypothesisWord
 from kani.runtime.recognition.passes import PassInput, PassResult, TimedWord
@@ -174,6 +174,20 @@ def test_speech_after_a_long_pause_waits_for_the_words_before_it(driver: Driver)
     assert [audio.prefix for audio in driver.passes] == [(), ()]
     driver.feed(silence(STEP_S))
     assert driver.steps[-1].settled and driver.steps[-1].pause_probabilities[2] >= 0.6
+
+
+@pytest.mark.parametrize("sizes", [(1280, 1280, 1280, 160), (1115, 1280, 5), (1600, 7)])
+def test_each_step_has_the_voices_of_its_own_audio(driver: Driver, sizes: tuple[int, ...]) -> None:
+    """However long the pieces are in which it comes: turns count their time by these."""
+    samples, at = np.concatenate([silence(4.0), words(1, 2), silence(4.0)]), 0
+    while at < len(samples):
+        for size in sizes:
+            driver.feed(samples[at : at + size])
+            at += size
+    voices = [voice for step in driver.steps for voice in step.voices]
+    assert len(voices) == int(8.8 / VOICE_CHUNK_S)
+    assert np.flatnonzero(voices).tolist() == [*range(125, 150)]
+    assert {len(step.voices) for step in driver.steps} == {2, 3}
 
 
 def test_live_audio_is_bounded_and_passes_short(driver: Driver) -> None:

@@ -339,6 +339,10 @@ class InputAudio:
             await self._events.refused(self._events.refusal(error))
             raise InputFailed from error
 
+    async def told(self) -> None:
+        """Wait until the words of all turns that are answered already are told."""
+        await self._words.told()
+
     async def aclose(self) -> None:
         """Free the recognition sessions of all tracks that ``run`` has not freed."""
         await self._words.aclose()

@@ -50,8 +50,7 @@ class TurnWords:
 
     async def complete(self, transcript: Transcript) -> None:
         """Tell the words of a transcript; no more of them come."""
-        if self._late is not None:
-            await asyncio.gather(self._late, return_exceptions=True)
+        await self.told()
         if await self._answer_live_words(transcript):
             # In a task: a voice over the answer is judged meanwhile.
             self._late = asyncio.create_task(self._tell(transcript, answered=True))
@@ -59,6 +58,11 @@ class TurnWords:
         await self._tell(transcript)
         if transcript.to_be_answered:
             self._answer(transcript)
+
+    async def told(self) -> None:
+        """Wait until the words of a turn that is answered already are told."""
+        if self._late is not None:
+            await asyncio.gather(self._late, return_exceptions=True)
 
     async def _tell(self, transcript: Transcript, *, answered: bool = False) -> None:
         """Send the words of the turn as a whole."""

@@ -53,6 +53,7 @@ class _Tool(Struct):
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     description: Text = ""
     parameters: dict[str, Any] = {}
+    expects_response: bool = True
     response_timeout_secs: Annotated[float, Meta(gt=0, le=600)] = TOOL_S
 
 
@@ -112,7 +113,7 @@ class AgentConfig(ConversationConfig):
     language: str | None = None
     heard_language: str | None = None  # the recogniser's
     keywords: tuple[str, ...] = ()
-    tool_timeouts: Mapping[str, float] = field(default_factory=dict)  # seconds by the tool's name
+    tool_timeouts: Mapping[str, float] = field(default_factory=dict)  # seconds by the name; 0: is not awaited
     hangs_up: bool = False
     refused: tuple[str, ...] = ()  # sentences about what is not served
 
@@ -187,7 +188,7 @@ def with_tools(config: AgentConfig, given: Sequence[dict[str, Any]], place: str)
         tool = read(each, _Tool, where)
         parameters = tool.parameters or {"type": "object", "properties": {}}
         tools[tool.name] = Tool(tool.name, tool.description, parameters)
-        timeouts[tool.name] = tool.response_timeout_secs
+        timeouts[tool.name] = tool.response_timeout_secs if tool.expects_response else 0.0
     if len(tools) > MAX_TOOLS:
         raise InvalidRequest(place, f"too many tools (at most {MAX_TOOLS})")
     if sum(len(json.dumps([each.description, each.parameters])) for each in tools.values()) > MAX_TOOLS_SIZE:

@@ -56,8 +56,7 @@ UNASKED_S = 1.0
 """Longest wait for ``conversation_initiation_client_data``, which clients without a package may leave out."""
 
 LISTENING_S = 0.1
-"""Seconds after the metadata in which nothing is sent: ElevenLabs' package in Node listens only after it has
-them, and loses what comes in the same read."""
+"""Seconds after the metadata without a message: ElevenLabs' package in Node loses those of the same read."""
 
 PING_S = 10.0
 """Seconds from a ping to the next, which tells clients that the connection lives."""
@@ -105,7 +104,6 @@ class AgentResponses(Responses):
         super().__init__(service, PROTOCOL, history, start, silence)
         self._client, self._make_output = client, make_output
         self.first_message = ""
-        self.output: AgentOutput | None = None  # the last one
 
     @override
     async def answer(self, config: AgentConfig) -> Response | None:
@@ -120,8 +118,7 @@ class AgentResponses(Responses):
             if made is None:
                 session = None if config.written else await self._open_session(config)
                 made = self._made(read_aloud(text) if text else self._ask(items, config), session, config)
-            self.output = self._make_output(made.answer, config)
-            return self._add(Response(self.output, made.session))
+            return self._add(Response(self._make_output(made.answer, config), made.session))
 
     @override
     async def _open_session(self, config: AgentConfig) -> SpeechSession:
@@ -294,6 +291,7 @@ class AgentConnection(ConversationConnection):
         if not (isinstance(last, FunctionCall) and last.name == END_CALL and self._config.hangs_up):
             return
         await asyncio.sleep(output.answer.playback.ahead_s)
+        await self._input.told()
         if self._history.items[-1:] != [last] or output.interrupted:
             return
         done = {"tool_type": "system", "is_error": False, "is_called": True}
@@ -301,10 +299,16 @@ class AgentConnection(ConversationConnection):
         await self._client.close(NORMAL, "the agent has ended the call")
 
     def _silence(self) -> None:
-        """Tell the client of an answer that the user has interrupted."""
-        output = self._responses.output
-        if output is not None and output.is_cut():
-            self._start(output.tell_cut())
+        """Tell the client of the answers that the user has interrupted."""
+        if cut := [
+            each for each in self._responses.playing if isinstance(each, AgentOutput) and each.is_cut()
+        ]:
+            self._start(self._tell_cut(cut))
+
+    async def _tell_cut(self, cut: list[AgentOutput]) -> None:
+        await self._sender.send("interruption")
+        for output in cut:
+            await output.tell_cut()
 
     async def _ping(self) -> None:
         while True:
@@ -321,8 +325,3 @@ class AgentConnection(ConversationConnection):
     @override
     async def _tell_end(self, reason: str) -> None:
         await self._sender.error(reason, "max_duration_exceeded", NORMAL)
-
-    @override
-    def _release(self) -> None:
-        self._responses.output = None
-        super()._release()

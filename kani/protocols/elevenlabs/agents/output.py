@@ -109,8 +109,7 @@ class AgentOutput(Output):
         return True
 
     async def tell_cut(self) -> None:
-        """Send that the audio is to stop, and what was heard of the answer."""
-        await self._sender.send("interruption")
+        """Send what was heard of the answer."""
         await self._tell()
         original, heard = self.answer.text, self.answer.spoken.heard
         await self._sender.send(

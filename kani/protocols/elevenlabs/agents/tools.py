@@ -13,6 +13,7 @@ from kani.protocols.elevenlabs.agents.messages import Sender, ToolResult
 from kani_text import foreign
 
 NO_OBJECT = "the arguments are not a JSON object: call the tool again"
+NO_RESULT = "called; no result comes"
 
 
 class ClientTools:
@@ -34,8 +35,11 @@ class ClientTools:
             self._add(call.id, NO_OBJECT)
             return
         timeout_s = timeouts.get(call.name, TOOL_S)
-        late = ToolResult(call.id, f"nothing has come within {timeout_s:g} s", is_error=True)
-        self._waiting[call.id] = asyncio.get_running_loop().call_later(timeout_s, self.take, late)
+        if timeout_s:
+            late = ToolResult(call.id, f"nothing has come within {timeout_s:g} s", is_error=True)
+            self._waiting[call.id] = asyncio.get_running_loop().call_later(timeout_s, self.take, late)
+        else:
+            self._add(call.id, NO_RESULT)
         await self._sender.send(
             "client_tool_call", tool_name=call.name, tool_call_id=call.id, parameters=arguments
         )

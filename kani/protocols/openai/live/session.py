@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,7 @@ from kani.protocols.openai.realtime.answers.model_fields import (
     ModelFields,
     with_model_fields,
 )
-from kani.protocols.openai.realtime.answers.tools import tools_json
+from kani.protocols.openai.realtime.answers.tools import choice_json, tools_json
 from kani.protocols.openai.realtime.client_events import EventError, convert
 from kani.protocols.openai.realtime.session_config import (
     DEFAULT_VOICE,
@@ -99,7 +100,7 @@ class LiveSession:
     delegation: Delegation | None
     config: SessionConfig  # in force; its instructions are all that the model is told
     instructions: str  # of the session
-    backend: dict[str, Any]  # fields of the delegation to Responses, as given
+    backend: str  # instructions of the delegation to Responses
     history: list[Message]
     notices: list[EventError] = field(default_factory=list)
     """Reasons for what is not served as it was asked for."""
@@ -109,7 +110,14 @@ class LiveSession:
         output = self.config.output_format
         delegation: dict[str, Any] = {"type": self.delegation or "client"}
         if self.delegation == "responses":
-            delegation["responses"] = self.backend | {"tools": tools_json(self.config.tools)}
+            delegation["responses"] = {
+                "instructions": self.backend,
+                "tools": tools_json(self.config.tools),
+                "tool_choice": choice_json(self.config.tool_choice),
+                "parallel_tool_calls": self.config.parallel_tool_calls,
+                "reasoning": {"effort": self.config.reasoning_effort},
+                "max_output_tokens": self.config.max_output_tokens,
+            }
         return {
             "id": self.id,
             "status": "active",
@@ -133,15 +141,21 @@ class LiveSession:
         if fixed is not None:
             param = f"session.{fixed}"
             raise EventError(f"{param}: cannot change after session.start", "immutable_parameter", param)
-        if given is not None and self.delegation == "responses":
-            self.set_backend(given.responses or {})
+        if given is not None:
+            self.set_delegation(session["delegation"])
 
-    def set_backend(self, given: dict[str, Any]) -> None:
-        """Apply fields of the delegation to Responses: absent ones stay. What is not served is noted."""
-        rest = {name: value for name, value in given.items() if name in BACKEND_FIELDS}
-        for name in sorted(given.keys() - rest.keys() - {"model"})[:MOST_NAMED]:
-            param = f"{BACKEND}.{name[:100]}"
+    def note_unserved(self, given: dict[str, Any], served: Iterable[str], place: str) -> None:
+        """Note the fields of an object that ask for something which is not ``served``."""
+        for name in sorted({name for name, value in given.items() if value} - {*served})[:MOST_NAMED]:
+            param = f"{place}.{name[:100]}"
             self.notices.append(EventError(f"{param}: is not served", "unsupported", param))
+
+    def set_delegation(self, given: dict[str, Any]) -> None:
+        """Apply the fields of a delegation: absent ones stay. What is not served is noted."""
+        self.note_unserved(given, _Delegation.__struct_fields__, "session.delegation")
+        backend = (given.get("responses") if self.delegation == "responses" else None) or {}
+        self.note_unserved(backend, {*BACKEND_FIELDS, "model"}, BACKEND)
+        rest = {name: value for name, value in backend.items() if name in BACKEND_FIELDS}
         while True:
             try:
                 fields = convert(rest, ModelFields, BACKEND)
@@ -155,9 +169,9 @@ class LiveSession:
                         return
                     # The tool that an earlier update has chosen is gone.
                     self.config = replace(self.config, tool_choice="auto")
-                    self.backend.pop("tool_choice", None)
                 rest = left
-        self.backend |= rest
+        if "instructions" in rest:
+            self.backend = self.config.instructions
         self.tell("")
 
     def tell(self, instructions: str) -> None:
@@ -167,8 +181,7 @@ class LiveSession:
             reason = f"content: the instructions get too long (at most {MAX_INSTRUCTIONS} characters in all)"
             raise EventError(reason, "string_above_max_length", "content")
         self.instructions = told
-        backend = self.backend.get("instructions")
-        self.config = replace(self.config, instructions=_joined(told, backend or ""))
+        self.config = replace(self.config, instructions=_joined(told, self.backend))
 
 
 def _joined(*parts: str) -> str:
@@ -182,14 +195,14 @@ async def read_session(given: dict[str, Any], service: SpeechService, instructio
     """
     session = convert(given, _Session, "session")
     config = _configured(session, instructions)
-    delegation = session.delegation
-    kind = delegation.type if delegation is not None else None
+    kind = None if session.delegation is None else session.delegation.type
     history = [_message(item) for item in session.input or ()]
-    live = LiveSession(new_id("live"), session.model, kind, config, config.instructions, {}, history)
+    live = LiveSession(new_id("live"), session.model, kind, config, config.instructions, "", history)
+    live.note_unserved(given, (*_Session.__struct_fields__, "safety_identifier"), "session")
     if kind == "client":
         live.config = replace(config, tools=(HAND_OVER,))
-    elif delegation is not None:
-        live.set_backend(delegation.responses or {})
+    if kind is not None:
+        live.set_delegation(given["delegation"])
     try:
         await check_voice(service, config, {})
     except EventError as error:

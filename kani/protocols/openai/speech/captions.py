@@ -90,7 +90,8 @@ def caption_routes(service: SpeechService, max_text: int) -> list[BaseRoute]:
 
 async def _cues(utterance: Utterance) -> AsyncGenerator[list[Cue], None]:
     """Yield the cues that each chunk of the speech completes."""
-    timer, builder = WordTimer(utterance.shown), CueBuilder(utterance.shown)
+    shown = await utterance.shown()
+    timer, builder = WordTimer(shown), CueBuilder(shown)
     async for chunk in utterance.chunks():
         yield [cue for word in timer.feed(chunk.spans) for cue in builder.add(word)]
     yield builder.finish()
@@ -113,7 +114,8 @@ async def _subtitles(utterance: Utterance, kind: str) -> ByteStream:
 
 
 async def _captions_json(utterance: Utterance, memory: Share) -> dict[str, Any]:
-    timer, builder = WordTimer(utterance.shown), CueBuilder(utterance.shown)
+    shown = await utterance.shown()
+    timer, builder = WordTimer(shown), CueBuilder(shown)
     words: list[Word] = []
     cues: list[Cue] = []
     end_s = 0.0
@@ -141,7 +143,7 @@ async def _captions_json(utterance: Utterance, memory: Share) -> dict[str, Any]:
 async def _captioned_whole(
     utterance: Utterance, audio_format: AudioFormat, timed: bool, memory: Share
 ) -> dict[str, Any]:
-    timer, words = WordTimer(utterance.shown), []
+    timer, words = WordTimer(await utterance.shown()), []
     answer = WholeAnswer(memory, audio_format)
     async for chunk in utterance.chunks():
         words += timer.feed(chunk.spans)
@@ -152,7 +154,7 @@ async def _captioned_whole(
 
 async def _captioned_lines(utterance: Utterance, audio_format: AudioFormat, timed: bool) -> ByteStream:
     """Yield a line of JSON for each block of audio, with the words that it completes."""
-    timer, encoder = WordTimer(utterance.shown), AsyncEncoder(audio_format)
+    timer, encoder = WordTimer(await utterance.shown()), AsyncEncoder(audio_format)
     words: list[Word] = []
     async for chunk in utterance.chunks():
         words += timer.feed(chunk.spans)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -111,10 +111,9 @@ class Utterance(SpokenPassages):
         self._volume = body.given.volume_multiplier
         self._unused = body.unused_fields
 
-    @cached_property
-    def shown(self) -> str:
-        """``text`` without its markup, as long as that."""
-        return (without_tags if self._is_document else without_markup)(self.text)
+    async def shown(self) -> str:
+        """Return ``text`` without its markup, as long as that; a long one takes long, in a thread."""
+        return await asyncio.to_thread(without_tags if self._is_document else without_markup, self.text)
 
     @property
     def marks(self) -> list[TimedMark]:

@@ -27,6 +27,7 @@ TURN = quiet(0.2), loud(0.4), quiet(1.2)
 LONG = " ".join(["this is a long answer"] * 20)
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
 RESPONSES = {"type": "responses", "responses": {"model": "gpt-5.6-luna", "tools": [WEATHER]}}
+FURTHER = {"triggers": [], "store": True, "safety_identifier": "user 1", "idle_timeout_s": None}
 
 
 class Talk(NamedTuple):
@@ -220,7 +221,9 @@ async def test_tools_change_while_it_runs(talk: StartTalk) -> None:
     other = WEATHER | {"name": "time"}
     given = {
         "type": "responses",
+        "acknowledgement_delay_ms": 500,
         "responses": {
+            "reasoning": {"effort": "low", "hidden": ["kept by nobody"]},
             "tools": [other, {"type": "web_search"}],
             "instructions": "Tell.",
             "text": {"verbosity": "low"},
@@ -229,10 +232,15 @@ async def test_tools_change_while_it_runs(talk: StartTalk) -> None:
     await client.send("session.update", event_id="u", session={"delegation": given})
     updated = await client.next("session.updated")
     assert updated["client_event_id"] == "u"
-    assert [tool["name"] for tool in updated["session"]["delegation"]["responses"]["tools"]] == ["time"]
-    notices = [await client.next("info", 1), await client.next("info", 2)]
-    assert notices[0]["message"] == "session.delegation.responses.text: is not served"
-    assert "tools[1].type" in notices[1]["message"]
+    backend = updated["session"]["delegation"]["responses"]
+    assert [tool["name"] for tool in backend.pop("tools")] == ["time"]
+    assert backend["instructions"] == "Tell." and backend["reasoning"] == {"effort": "low"}
+    notices = [await client.next("info", count) for count in (1, 2, 3)]
+    assert [notice["message"] for notice in notices[:2]] == [
+        "session.delegation.acknowledgement_delay_ms: is not served",
+        "session.delegation.responses.text: is not served",
+    ]
+    assert "tools[1].type" in notices[2]["message"]
     assert {notice["client_event_id"] for notice in notices} == {"u"}
     await client.say(*TURN)
     await spoken(client, "Hello.")
@@ -312,8 +320,9 @@ async def test_without_a_model_the_session_is_forbidden(tmp_path: Path) -> None:
 
 
 async def test_doors(talk: StartTalk) -> None:
-    client, _, server = await talk(say("Hello."), audio={"output": {"voice": "vesper"}}, triggers=[])
-    notice = await client.next("info")
+    client, _, server = await talk(say("Hello."), audio={"output": {"voice": "vesper"}}, **FURTHER)
+    assert (await client.next("info"))["message"] == "session.store: is not served"
+    notice = await client.next("info", 2)
     assert notice["client_event_id"] == "start" and "the default voice speaks" in notice["message"]
     assert notice["message"].startswith("session.audio.output.voice: unknown voice 'vesper'")
     for path in ("/live/sessions", "/openai/v1/live/sessions"):

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,11 @@ import pytest
 
 from kani.core.conversation import echo
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord
-from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from tests.clients.openai_realtime import RATE, TRANSCRIPTION, Client, audio_of, loud, quiet, types
 from tests.support.chat.endpoint import Answer, ChatEndpoint, say
 from tests.support.chat.talking import DELTAS, HEARD, SYSTEM, StartTalk, ask, done, write
-from tests.support.loudness import PausingRecognizer
+from tests.support.loudness import LIVE, HearsAgain, PausingRecognizer
 from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.serving import InProcessServer
 
@@ -117,28 +115,7 @@ async def test_answer_to_anything_else_is_not_used(talk: StartTalk, change: str)
     assert endpoint.said == [[SYSTEM, USER], last]
 
 
-class HearsAgain(PausingRecognizer):
-    """Hears turns as a whole, once it may ``go_on``, and then ``whole``."""
-
-    def __init__(self, whole: str) -> None:
-        super().__init__(words=LIVE.split())
-        self.info = replace(self.info, hears_again=True)
-        self.asked = False
-        self.go_on = asyncio.Event()
-        self._whole = whole
-
-    async def transcribe(
-        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
-    ) -> AsyncGenerator[TranscribedSegment, None]:
-        self.asked = True
-        await self.go_on.wait()
-        async for segment in super().transcribe(audio, options):
-            yield replace(segment, text=self._whole)
-            return
-
-
 LONG_TURN = quiet(0.4), loud(1.6), PAUSE, REST
-LIVE = "so we went to the garden and saw that all of the old trees there were in flower once again."
 
 
 @pytest.mark.parametrize("cores", [2, 4])
