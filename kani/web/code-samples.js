@@ -3,7 +3,7 @@
 import { copied } from "./clipboard.js";
 import { quote } from "./curl.js";
 import { find } from "./element.js";
-import { t } from "./i18n.js";
+import { t, translate } from "./i18n.js";
 import { isMarked } from "./words.js";
 import "./texts-features.js";
 
@@ -131,6 +131,7 @@ const lackingIn = (name, choice) => Object.entries(LACKS[name]).filter(([field])
 
 /** Fill the panel, and write the code anew whenever something else is chosen. @param {() => {choice: Record<string, any>, params: Record<string, any>, key: boolean}} request what is chosen now, as the protocol's parameters too, and whether a key is needed */
 export function codePanel(request) {
+  translate(find("code-panel"));
   const write = () => {
     if (!find("code").open) return;
     const { choice: chosen, params: { emotion, duration, normalize, lexicon, seed }, key } = request();

@@ -51,9 +51,12 @@ export class Features {
     for (const zone of ["compose", "talk-panel"]) takeDrops(find(zone), (file) => (isSound(file) ? this.#hear(file) : this.#readBook(file)).catch(told));
     if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen(), told);
     whenOpened("parameters", () => compose.showParameters());
-    whenOpened("code", async () => (await part(() => import("./code-samples.js"))).codePanel(() => ({ choice: compose.choice, params: compose.params(compose.choice), key: server.key !== "" })));
-    whenOpened("mix", async () => (await part(() => import("./several-voices.js"))).showMix());
-    whenOpened("speakers", async () => (await part(() => Promise.all([import("./several-voices.js"), fillIn(find("speakers-fields"))])))[0].showSpeakers());
+    whenOpened("code", async () => {
+      const { codePanel } = await withFields("code-panel", () => import("./code-samples.js"));
+      codePanel(() => ({ choice: compose.choice, params: compose.params(compose.choice), key: server.key !== "" }));
+    });
+    whenOpened("mix", async () => (await withFields("mix-fields", () => import("./several-voices.js"))).showMix());
+    whenOpened("speakers", async () => (await withFields("speakers-fields", () => import("./several-voices.js"))).showSpeakers());
     // The page's own files come first.
     if (document.readyState === "complete") install();
     else window.addEventListener("load", install);
@@ -174,7 +177,7 @@ export class Features {
   }
 
   async #addVoice() {
-    const [{ VoiceDialog }] = await part(() => Promise.all([import("./voice-dialog.js"), fillIn(find("voice-dialog"))]));
+    const { VoiceDialog } = await withFields("voice-dialog", () => import("./voice-dialog.js"));
     this.#voiceDialog ??= new VoiceDialog(async ({ id, name }) => {
       await server.learn();
       compose.choose(id);
@@ -185,6 +188,9 @@ export class Features {
 }
 
 const told = inWords(complain);
+
+/** Load a module, and fill the element with an id that it acts on. Throws ServerError without the server. @template Module @param {string} id @param {() => Promise<Module>} load */
+const withFields = async (id, load) => (await part(() => Promise.all([load(), fillIn(find(id))])))[0];
 
 /** Whether a file is a recording; not every system knows the kind of each. */
 const isSound = ({ type, name }) => /^(audio|video)\//.test(type) || /\.(mp3|m4a|wav|ogg|oga|opus|flac|aac|wma|mp4|webm|mov|mkv)$/i.test(name);

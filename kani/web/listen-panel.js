@@ -271,7 +271,7 @@ export class ListenPanel {
     this.#become("transcribing", t("status.asked"));
     const upload = (this.#upload = new AbortController());
     const asked = { model: "tts-1", input: t("text.first"), voice: "alloy", language: locale };
-    const failed = inWords((words) => this.#become("failed", "", words));
+    const failed = inWords((words) => this.#upload === upload && this.#become("failed", "", words));
     const sample = await server.post("v1/audio/speech", asked).then((answer) => answer.blob()).catch(failed);
     if (sample && !upload.signal.aborted) this.take(new File([sample], "sample.mp3"));
     else if (sample && this.#upload === upload) this.#become("empty", "");

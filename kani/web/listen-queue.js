@@ -36,8 +36,12 @@ export class FileQueue {
     this.#show();
   }
 
-  /** End; abort(): the one that is transcribed. Returns the transcripts that have not ended. */
+  /** End; abort(): what is transcribed, or asked for to be. Returns the transcripts that have not ended; of those that are only about to begin none. */
   async end(abort) {
+    if (!this.#work) {
+      abort();
+      return [];
+    }
     const left = this.#files.filter(({ ended }) => !ended);
     for (const file of left.slice(1)) Object.assign(file, { told: t("status.stopped"), ended: true });
     abort();

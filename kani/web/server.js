@@ -1,8 +1,7 @@
 /** The server this page came from, over HTTP; and the key that opens it. */
 
-import { expected } from "./failures.js";
+import { expected, reasonWords } from "./failures.js";
 import { has, number, t } from "./i18n.js";
-import { reasonWords } from "./messages.js";
 import { Memory } from "./storage.js";
 
 /** Name of a sub-protocol (RFC 6455). */

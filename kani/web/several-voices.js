@@ -25,13 +25,14 @@ function put(text, mark, line) {
 }
 
 /** Name of a mix, as the server reads it; share: of the second voice, 0 to 1. */
-export function mixOf(first, second, share) {
+function mixOf(first, second, share) {
   const parts = [[first, 1 - share], [second, share]].filter(([, part]) => part > 0);
   return parts.map(([voice, part]) => (parts.length > 1 ? `${voice}(${part.toFixed(2)})` : voice)).join("+");
 }
 
 /** Show the fields of a mix; only voices of an engine that mixes are offered. */
 export function showMix() {
+  translate(find("mix-fields"));
   const groups = voiceGroups(compose.voices.filter(({ engine, kept }) => engine === "kokoro" && !kept), "");
   fill(find("mix-first"), groups, "af_heart");
   fill(find("mix-second"), groups, "am_adam");

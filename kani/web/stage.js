@@ -3,7 +3,7 @@
 import { offerTempos } from "./delivery.js";
 import { eachFrame, find, query, tell } from "./element.js";
 import { clock, number, percent, seconds, t } from "./i18n.js";
-import { tellShown } from "./shown.js";
+import { tellShown } from "./navigation.js";
 import { Memory, remember } from "./storage.js";
 import { heardVoice, languageName, nameOf } from "./voices.js";
 import { Waveform } from "./waveform.js";
