@@ -94,8 +94,8 @@ history.changed = () => {
 
 /** Save what is shown as a file of a kind. */
 async function saveAs(kind) {
-  const { save, saveVideo } = await import("./downloads.js");
-  if (kind === "square" || kind === "wide") return saveVideo(kind);
+  if (kind === "square" || kind === "wide") return (await import("./video.js")).saveVideo(kind);
+  const { save } = await import("./downloads.js");
   if (kind === "mp3" || kind === "opus") playback.stage.say(t("download.making"));
   await save(playback.shown, kind).then(() => playback.player.busy || playback.stage.say(""), inWords(complain));
 }

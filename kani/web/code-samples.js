@@ -3,7 +3,7 @@
 import { copied } from "./clipboard.js";
 import { quote } from "./curl.js";
 import { find } from "./element.js";
-import { t, translate } from "./i18n.js";
+import { t } from "./i18n.js";
 import { isMarked } from "./words.js";
 import "./texts-features.js";
 
@@ -126,12 +126,8 @@ export function codeSample(base, choice, name, code, key) {
   return write(new URL(path, base).href, body, file, key);
 }
 
-/** Labels of what was set and the interface of a name has no field for. */
-const lackingIn = (name, choice) => Object.entries(LACKS[name]).filter(([field]) => choice[field] !== undefined).map(([, label]) => t(label));
-
 /** Fill the panel, and write the code anew whenever something else is chosen. @param {() => {choice: Record<string, any>, params: Record<string, any>, key: boolean}} request what is chosen now, as the protocol's parameters too, and whether a key is needed */
 export function codePanel(request) {
-  translate(find("code-panel"));
   const write = () => {
     if (!find("code").open) return;
     const { choice: chosen, params: { emotion, duration, normalize, lexicon, seed }, key } = request();
@@ -139,7 +135,7 @@ export function codePanel(request) {
     const name = find("code-interface").value;
     const base = new URL(".", document.baseURI).href;
     find("code-text").textContent = codeSample(base, choice, name, find("code-language").value, key);
-    const lacking = lackingIn(name, choice);
+    const lacking = Object.entries(LACKS[name]).filter(([field]) => choice[field] !== undefined).map(([, label]) => t(label));
     find("code-state").textContent = lacking.length ? t("code.lacks", { names: lacking.join(", ") }) : "";
   };
   for (const id of ["code-interface", "code-language"]) find(id).addEventListener("change", write);

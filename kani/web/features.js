@@ -2,7 +2,7 @@
 
 import { compose } from "./compose.js";
 import { part } from "./connection.js";
-import { fillIn, find, takeDrops, tell } from "./element.js";
+import { find, takeDrops, tell } from "./element.js";
 import { complain, expected } from "./failures.js";
 import { history } from "./history.js";
 import { t } from "./i18n.js";
@@ -52,11 +52,11 @@ export class Features {
     if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen(), told);
     whenOpened("parameters", () => compose.showParameters());
     whenOpened("code", async () => {
-      const { codePanel } = await withFields("code-panel", () => import("./code-samples.js"));
+      const { codePanel } = await part(() => import("./code-samples.js"), find("code-panel"));
       codePanel(() => ({ choice: compose.choice, params: compose.params(compose.choice), key: server.key !== "" }));
     });
-    whenOpened("mix", async () => (await withFields("mix-fields", () => import("./several-voices.js"))).showMix());
-    whenOpened("speakers", async () => (await withFields("speakers-fields", () => import("./several-voices.js"))).showSpeakers());
+    whenOpened("mix", async () => (await part(() => import("./several-voices.js"), find("mix-fields"))).showMix());
+    whenOpened("speakers", async () => (await part(() => import("./several-voices.js"), find("speakers-fields"))).showSpeakers());
     // The page's own files come first.
     if (document.readyState === "complete") install();
     else window.addEventListener("load", install);
@@ -125,7 +125,8 @@ export class Features {
     if (this.#listenPanel) return;
     // A click on it would do nothing until then.
     find("listen-panel").inert = true;
-    const [{ ListenPanel }] = await part(() => Promise.all([import("./listen-panel.js"), fillIn(find("listen-panel")), historyList(), import("./media-keys.js"), import("./upload.js")]));
+    const modules = () => Promise.all([import("./listen-panel.js"), historyList(), import("./media-keys.js"), import("./upload.js")]);
+    const [{ ListenPanel }] = await part(modules, find("listen-panel"));
     find("listen-panel").inert = false;
     this.#listenPanel ??= new ListenPanel((text) => {
       this.showTab("compose-panel");
@@ -151,13 +152,13 @@ export class Features {
   }
 
   async #showTalk() {
-    const [{ TalkPanel }] = await part(() => Promise.all([import("./talk-panel.js"), fillIn(find("talk-panel")), historyList()]));
+    const [{ TalkPanel }] = await part(() => Promise.all([import("./talk-panel.js"), historyList()]), find("talk-panel"));
     this.#talkPanel ??= new TalkPanel();
     this.#talkPanel.offer(this.#health);
   }
 
   async #bookReader() {
-    const [{ Book }] = await part(() => Promise.all([import("./book.js"), fillIn(find("book-open")), import("./media-keys.js")]));
+    const [{ Book }] = await part(() => Promise.all([import("./book.js"), import("./media-keys.js")]), find("book-open"));
     return (this.book ??= new Book());
   }
 
@@ -177,7 +178,7 @@ export class Features {
   }
 
   async #addVoice() {
-    const { VoiceDialog } = await withFields("voice-dialog", () => import("./voice-dialog.js"));
+    const { VoiceDialog } = await part(() => import("./voice-dialog.js"), find("voice-dialog"));
     this.#voiceDialog ??= new VoiceDialog(async ({ id, name }) => {
       await server.learn();
       compose.choose(id);
@@ -188,9 +189,6 @@ export class Features {
 }
 
 const told = inWords(complain);
-
-/** Load a module, and fill the element with an id that it acts on. Throws ServerError without the server. @template Module @param {string} id @param {() => Promise<Module>} load */
-const withFields = async (id, load) => (await part(() => Promise.all([load(), fillIn(find(id))])))[0];
 
 /** Whether a file is a recording; not every system knows the kind of each. */
 const isSound = ({ type, name }) => /^(audio|video)\//.test(type) || /\.(mp3|m4a|wav|ogg|oga|opus|flac|aac|wma|mp4|webm|mov|mkv)$/i.test(name);

@@ -1,16 +1,15 @@
 /** The question for the server's key. */
 
 import { connection } from "./connection.js";
-import { fillIn, find } from "./element.js";
-import { t, translate } from "./i18n.js";
+import { find } from "./element.js";
+import { filled, t } from "./i18n.js";
 import { server } from "./server.js";
 
 /** Ask for it, unless it is being asked for; then connect with it. */
 export async function askKey() {
   const dialog = find("key-dialog");
-  await fillIn(dialog);
+  await filled(dialog, async () => {});
   if (dialog.open) return;
-  translate(dialog);
   find("key-problem").textContent = server.key ? t("key.wrong") : "";
   find("key").value = "";
   find("key-later").onclick = () => dialog.close();

@@ -6,7 +6,7 @@ import { find, style, takeDrops, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { offerHeard } from "./heard-languages.js";
 import { history } from "./history.js";
-import { clock, locale, percent, t, translate } from "./i18n.js";
+import { clock, locale, percent, t } from "./i18n.js";
 import { handleRepeat } from "./listen-repeat.js";
 import { FileQueue } from "./listen-queue.js";
 import { Listener } from "./listener.js";
@@ -73,7 +73,6 @@ export class ListenPanel {
 
   /** @param {(text: string) => void} use takes a text as the one to speak @param {() => void} own chooses the user's own voice */
   constructor(use, own) {
-    translate(find("listen-panel"));
     this.#repeat = handleRepeat(own, this.#view);
     offerHeard(find("listen-language"), t("listen.auto"));
     find("listen").addEventListener("click", () => {

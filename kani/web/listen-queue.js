@@ -38,11 +38,7 @@ export class FileQueue {
 
   /** End; abort(): what is transcribed, or asked for to be. Returns the transcripts that have not ended; of those that are only about to begin none. */
   async end(abort) {
-    if (!this.#work) {
-      abort();
-      return [];
-    }
-    const left = this.#files.filter(({ ended }) => !ended);
+    const left = this.#work ? this.#files.filter(({ ended }) => !ended) : [];
     for (const file of left.slice(1)) Object.assign(file, { told: t("status.stopped"), ended: true });
     abort();
     await this.#work;

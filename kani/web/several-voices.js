@@ -2,14 +2,13 @@
 
 import { compose } from "./compose.js";
 import { find, type } from "./element.js";
-import { locale, percent, translate } from "./i18n.js";
+import { locale, percent } from "./i18n.js";
 import { fill, primary, voiceGroups } from "./voices.js";
 import "./texts-features.js";
 
 /** Show the fields of the marks. */
 export function showSpeakers() {
   const [voice, text, { voices }] = [find("speakers-voice"), find("text"), compose];
-  translate(find("speakers-fields"));
   const own = voices.find(({ language }) => primary(language) === locale);
   fill(voice, voiceGroups(voices, ""), own?.id);
   find("speakers-insert").addEventListener("click", () => put(text, `[voice:${voice.value}] `, true));
@@ -32,7 +31,6 @@ function mixOf(first, second, share) {
 
 /** Show the fields of a mix; only voices of an engine that mixes are offered. */
 export function showMix() {
-  translate(find("mix-fields"));
   const groups = voiceGroups(compose.voices.filter(({ engine, kept }) => engine === "kokoro" && !kept), "");
   fill(find("mix-first"), groups, "af_heart");
   fill(find("mix-second"), groups, "am_adam");

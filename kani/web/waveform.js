@@ -28,18 +28,13 @@ export class Waveform {
   /** Seconds before the first one, which never come. */
   earlier = 0;
   #position = 0;
-  /** What is painted, as a text. */
-  #painted = "";
   /** The second at which a pointer holds the slider, null for none. */
   #held = null;
 
   /** @param {HTMLElement} element @param {(position: number) => void} seek called with the second from which the audio is to be heard */
   constructor(element, seek) {
     this.#element = element;
-    this.#clear = canvasOf(element, () => {
-      this.#painted = "";
-      this.draw(this.#position);
-    });
+    this.#clear = canvasOf(element, () => this.draw(this.#position));
     Object.assign(element, { ariaLabel: t("seek.label"), ariaValueMin: "0" });
     const holds = (event) => {
       const { left, width } = element.getBoundingClientRect();
@@ -110,36 +105,24 @@ export class Waveform {
   draw(position) {
     this.#position = Math.min(position, this.seconds);
     const shown = this.#held ?? this.#position;
-    const { clientWidth: width, clientHeight: height } = this.#element;
+    const { pen, width, height, colour } = this.#clear();
     const bars = Math.floor(width / (BAR + GAP));
     const each = (this.#scale * PEAKS_PER_S) / bars;
     const before = this.earlier * PEAKS_PER_S;
     const heard = (before + shown * PEAKS_PER_S) / each;
-    const wave = Array.from({ length: bars }, (_, bar) => {
+    for (let bar = 0; bar < bars; bar++) {
       const from = Math.floor(bar * each - before);
       let peak = -1;
       for (let n = Math.max(0, from); n < Math.max(from + 1, (bar + 1) * each - before) && n < this.#peaks.length; n++) peak = Math.max(peak, this.#peaks[n]);
-      const tall = peak < 0 ? 2 : Math.max(3, Math.round((peak / this.#loudest) * (height - 4)));
-      return [tall, bar < heard ? "--accent" : peak < 0 ? "--line" : "--wave"];
-    });
-    this.#paint(wave, height / 2);
+      const tall = peak < 0 ? 2 : Math.max(3, (peak / this.#loudest) * (height - 4));
+      pen.fillStyle = colour(bar < heard ? "--accent" : peak < 0 ? "--line" : "--wave");
+      fillBar(pen, bar * (BAR + GAP), height / 2, BAR, tall);
+    }
     // To a screen reader, by tenths of a second.
     const [at, end] = [this.earlier + shown, this.earlier + this.seconds];
     const [now, length] = [at.toFixed(1), end.toFixed(1)];
     if (this.#element.ariaValueNow === now && this.#element.ariaValueMax === length) return;
     const words = t("seek.value", { at: seconds(at), length: seconds(end) });
     Object.assign(this.#element, { ariaValueMax: length, ariaValueNow: now, ariaValueText: words });
-  }
-
-  /** Paint bars, each of a height and a colour, unless they are there: of a long text most frames change none. */
-  #paint(wave, middle) {
-    const painted = wave.join();
-    if (painted === this.#painted) return;
-    this.#painted = painted;
-    const { pen, colour } = this.#clear();
-    wave.forEach(([tall, name], bar) => {
-      pen.fillStyle = colour(name);
-      fillBar(pen, bar * (BAR + GAP), middle, BAR, tall);
-    });
   }
 }

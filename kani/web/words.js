@@ -144,7 +144,7 @@ export class Words {
   timeAt(x, y) {
     this.#reach(Infinity);
     const element = document.elementFromPoint(x, y);
-    return this.#words.find(({ word }) => word === element)?.from;
+    return this.#words.find(({ word }) => word.contains(element))?.from;
   }
 
   /** Nothing is heard any more; all: whether the text was heard to its end. */
