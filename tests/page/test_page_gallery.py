@@ -12,7 +12,7 @@ from tests.page.visitor import Visitor
 
 CARDS = "#gallery [role=option]"
 MOST_BYTES = 81 * 1024
-"""Bytes of a first load, compressed, with the headers: the last six for places that are kept, sources of sound and Talk's room."""
+"""Bytes of a first load, compressed, with the headers: the last six for kept places, sounds and Talk."""
 MOST_REQUESTS = 36
 """Requests of a first load: its files, the icon, and what it asks the server."""
 
