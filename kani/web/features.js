@@ -98,9 +98,9 @@ export class Features {
   /** What is heard began, rests, goes on or has ended: the keys of a keyboard or headset act on it. */
   async sounds() {
     if (!this.#mediaKeys && !sources.current?.sounds) return;
-    const { MediaKeys } = await import("./media-keys.js");
-    this.#mediaKeys ??= new MediaKeys();
-    this.#mediaKeys.changed();
+    const module = await import("./media-keys.js").catch(expected([TypeError], () => null));
+    this.#mediaKeys ??= module && new module.MediaKeys();
+    this.#mediaKeys?.changed();
   }
 
   /** Take what the server says it can do. */

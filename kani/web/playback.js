@@ -436,7 +436,7 @@ class Playback {
   #happened(kind) {
     if (kind === "sound") {
       // While the server is there: what playback may need later.
-      this.player.load();
+      this.player.load().catch(expected([TypeError], () => {}));
       this.#learnSentences();
       this.acts.sounds();
       if (this.shown.live) this.stage.sounds(performance.now() - this.shown.askedAt + 1000 * this.player.latency);
