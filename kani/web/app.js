@@ -3,7 +3,7 @@
 import { compose } from "./compose.js";
 import { connection } from "./connection.js";
 import { find, make, query, queryAll, tell } from "./element.js";
-import { complain } from "./failures.js";
+import { complain, expected } from "./failures.js";
 import { Features, historyList } from "./features.js";
 import { Gallery } from "./gallery.js";
 import { history } from "./history.js";
@@ -39,8 +39,7 @@ playback.acts = {
   keep,
   sounds: () => {
     // While the server is there: what has come can be saved, kept and played again without it.
-    import("./downloads.js");
-    historyList();
+    Promise.all([import("./downloads.js"), historyList()]).catch(expected([TypeError], () => {}));
   },
   speak: () => speak(false),
   book: () => features.book,
@@ -94,8 +93,8 @@ history.changed = () => {
 
 /** Save what is shown as a file of a kind. */
 async function saveAs(kind) {
-  const { save, saveVideo } = await import("./downloads.js");
-  if (kind === "square" || kind === "wide") return saveVideo(kind);
+  if (kind === "square" || kind === "wide") return (await import("./video.js")).saveVideo(kind);
+  const { save } = await import("./downloads.js");
   if (kind === "mp3" || kind === "opus") playback.stage.say(t("download.making"));
   await save(playback.shown, kind).then(() => playback.player.busy || playback.stage.say(""), inWords(complain));
 }

@@ -10,7 +10,7 @@ import { clock, locale, number, percent, t, translate } from "./i18n.js";
 import { playback } from "./playback.js";
 import { inWords, server, ServerError } from "./server.js";
 import { Draft, Memory, remember } from "./storage.js";
-import { tellShown } from "./shown.js";
+import { tellShown } from "./navigation.js";
 import { sleepNoMore } from "./sleep.js";
 import { offerUndo } from "./toast.js";
 import { fill } from "./voices.js";

@@ -126,9 +126,6 @@ export function codeSample(base, choice, name, code, key) {
   return write(new URL(path, base).href, body, file, key);
 }
 
-/** Labels of what was set and the interface of a name has no field for. */
-const lackingIn = (name, choice) => Object.entries(LACKS[name]).filter(([field]) => choice[field] !== undefined).map(([, label]) => t(label));
-
 /** Fill the panel, and write the code anew whenever something else is chosen. @param {() => {choice: Record<string, any>, params: Record<string, any>, key: boolean}} request what is chosen now, as the protocol's parameters too, and whether a key is needed */
 export function codePanel(request) {
   const write = () => {
@@ -138,7 +135,7 @@ export function codePanel(request) {
     const name = find("code-interface").value;
     const base = new URL(".", document.baseURI).href;
     find("code-text").textContent = codeSample(base, choice, name, find("code-language").value, key);
-    const lacking = lackingIn(name, choice);
+    const lacking = Object.entries(LACKS[name]).filter(([field]) => choice[field] !== undefined).map(([, label]) => t(label));
     find("code-state").textContent = lacking.length ? t("code.lacks", { names: lacking.join(", ") }) : "";
   };
   for (const id of ["code-interface", "code-language"]) find(id).addEventListener("change", write);

@@ -2,7 +2,7 @@
 
 import { part } from "./connection.js";
 import { Emotions, SpeedSlider } from "./delivery.js";
-import { fillIn, find, tell, type } from "./element.js";
+import { find, tell, type } from "./element.js";
 import { clock, isChosen, locale, number, percent, t } from "./i18n.js";
 import { usualPace } from "./stage.js";
 import { Draft, Memory } from "./storage.js";
@@ -130,7 +130,7 @@ class Compose {
 
   /** Show the settings that are folded away. */
   async showParameters() {
-    const [{ Parameters }] = await part(() => Promise.all([import("./parameters.js"), fillIn(find("parameter-fields"))]));
+    const { Parameters } = await part(() => import("./parameters.js"), find("parameter-fields"));
     this.#parameters ??= new Parameters();
     await this.#offerParameters();
     this.#changed();
@@ -141,7 +141,7 @@ class Compose {
     this.#parameters?.offer(this.#engines);
     const wanted = this.#config.voxcpm_port || this.#engines.includes("voxcpm");
     if (!this.#parameters || !wanted || !this.#config.constraints) return;
-    const [{ VoxcpmFields }] = await part(() => Promise.all([import("./voxcpm.js"), fillIn(find("voxcpm"))]));
+    const { VoxcpmFields } = await part(() => import("./voxcpm.js"), find("voxcpm"));
     this.#voxcpm ??= new VoxcpmFields(this.#config);
   }
 

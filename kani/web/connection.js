@@ -1,5 +1,6 @@
 /** The socket, opened in advance and reopened when it breaks: a request that brought no audio is then sent again, of one that brought some what came is kept. */
 
+import { filled } from "./i18n.js";
 import { server } from "./server.js";
 import { readFrame } from "./utterance.js";
 
@@ -131,5 +132,8 @@ class Connection {
 /** The page's connection. */
 export const connection = new Connection();
 
-/** Load a part of the page. Throws ServerError without the server: Firefox does not load a module again that failed. @template Part @param {() => Promise<Part>} load */
-export const part = async (load) => (connection.ready || (await server.health())) && load();
+/** Load a part of the page, and fill its element, if it has one. Throws ServerError without the server: Firefox does not load a module again that failed. @template Part @param {() => Promise<Part>} load @param {ParentNode?} place */
+export async function part(load, place = null) {
+  if (!connection.ready) await server.health();
+  return place ? filled(place, load) : load();
+}

@@ -18,9 +18,8 @@ export const queryAll = (selector, place = document) => /** @type {Found[]} */ (
 /** The element with an id. Throws an Error where there is none. @param {string} id */
 export const find = (id) => query(`#${CSS.escape(id)}`);
 
-/** Fill an element of the page with what the one of its id in parts.html holds, unless it has been filled. Throws a TypeError without the server. A script may parse no HTML (Trusted Types): the browser reads the file as the document that it is. */
-export async function fillIn(place) {
-  if (place.firstElementChild) return;
+/** What the element of a place's id in parts.html holds. Throws a TypeError without the server. A script may parse no HTML (Trusted Types): the browser reads the file as the document that it is. */
+export async function contentOf(place) {
   const request = new XMLHttpRequest();
   request.open("GET", new URL("parts.html", import.meta.url));
   request.responseType = "document";
@@ -29,8 +28,7 @@ export async function fillIn(place) {
     request.onerror = () => failed(new TypeError("parts.html cannot be had"));
     request.send();
   });
-  const part = document.importNode(query(`#${place.id}`, request.responseXML), true);
-  if (!place.firstElementChild) place.append(...part.childNodes);
+  return document.importNode(query(`#${place.id}`, request.responseXML), true).childNodes;
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { compose } from "./compose.js";
 import { part } from "./connection.js";
-import { fillIn, find, takeDrops, tell } from "./element.js";
+import { find, takeDrops, tell } from "./element.js";
 import { complain, expected } from "./failures.js";
 import { history } from "./history.js";
 import { t } from "./i18n.js";
@@ -51,9 +51,12 @@ export class Features {
     for (const zone of ["compose", "talk-panel"]) takeDrops(find(zone), (file) => (isSound(file) ? this.#hear(file) : this.#readBook(file)).catch(told));
     if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen(), told);
     whenOpened("parameters", () => compose.showParameters());
-    whenOpened("code", async () => (await part(() => import("./code-samples.js"))).codePanel(() => ({ choice: compose.choice, params: compose.params(compose.choice), key: server.key !== "" })));
-    whenOpened("mix", async () => (await part(() => import("./several-voices.js"))).showMix());
-    whenOpened("speakers", async () => (await part(() => Promise.all([import("./several-voices.js"), fillIn(find("speakers-fields"))])))[0].showSpeakers());
+    whenOpened("code", async () => {
+      const { codePanel } = await part(() => import("./code-samples.js"), find("code-panel"));
+      codePanel(() => ({ choice: compose.choice, params: compose.params(compose.choice), key: server.key !== "" }));
+    });
+    whenOpened("mix", async () => (await part(() => import("./several-voices.js"), find("mix-fields"))).showMix());
+    whenOpened("speakers", async () => (await part(() => import("./several-voices.js"), find("speakers-fields"))).showSpeakers());
     // The page's own files come first.
     if (document.readyState === "complete") install();
     else window.addEventListener("load", install);
@@ -95,9 +98,9 @@ export class Features {
   /** What is heard began, rests, goes on or has ended: the keys of a keyboard or headset act on it. */
   async sounds() {
     if (!this.#mediaKeys && !sources.current?.sounds) return;
-    const { MediaKeys } = await import("./media-keys.js");
-    this.#mediaKeys ??= new MediaKeys();
-    this.#mediaKeys.changed();
+    const module = await import("./media-keys.js").catch(expected([TypeError], () => null));
+    this.#mediaKeys ??= module && new module.MediaKeys();
+    this.#mediaKeys?.changed();
   }
 
   /** Take what the server says it can do. */
@@ -122,7 +125,8 @@ export class Features {
     if (this.#listenPanel) return;
     // A click on it would do nothing until then.
     find("listen-panel").inert = true;
-    const [{ ListenPanel }] = await part(() => Promise.all([import("./listen-panel.js"), fillIn(find("listen-panel")), historyList(), import("./media-keys.js"), import("./upload.js")]));
+    const modules = () => Promise.all([import("./listen-panel.js"), historyList(), import("./media-keys.js"), import("./upload.js")]);
+    const [{ ListenPanel }] = await part(modules, find("listen-panel"));
     find("listen-panel").inert = false;
     this.#listenPanel ??= new ListenPanel((text) => {
       this.showTab("compose-panel");
@@ -148,13 +152,13 @@ export class Features {
   }
 
   async #showTalk() {
-    const [{ TalkPanel }] = await part(() => Promise.all([import("./talk-panel.js"), fillIn(find("talk-panel")), historyList()]));
+    const [{ TalkPanel }] = await part(() => Promise.all([import("./talk-panel.js"), historyList()]), find("talk-panel"));
     this.#talkPanel ??= new TalkPanel();
     this.#talkPanel.offer(this.#health);
   }
 
   async #bookReader() {
-    const [{ Book }] = await part(() => Promise.all([import("./book.js"), fillIn(find("book-open")), import("./media-keys.js")]));
+    const [{ Book }] = await part(() => Promise.all([import("./book.js"), import("./media-keys.js")]), find("book-open"));
     return (this.book ??= new Book());
   }
 
@@ -174,7 +178,7 @@ export class Features {
   }
 
   async #addVoice() {
-    const [{ VoiceDialog }] = await part(() => Promise.all([import("./voice-dialog.js"), fillIn(find("voice-dialog"))]));
+    const { VoiceDialog } = await part(() => import("./voice-dialog.js"), find("voice-dialog"));
     this.#voiceDialog ??= new VoiceDialog(async ({ id, name }) => {
       await server.learn();
       compose.choose(id);

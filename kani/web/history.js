@@ -6,7 +6,6 @@
 
 import { expected } from "./failures.js";
 import { Memory } from "./storage.js";
-import { wavFile } from "./wav.js";
 
 const NAME = "kani";
 const STORE = "history";
@@ -26,10 +25,11 @@ const sortOf = ({ kind, choice, name }) => kind === "transcript" ? (name ? "file
 /** What the ids of the parts of a recording begin with, that an entry has meanwhile; they end before that with ";". */
 const soundOf = (id) => `${id}:sound:`;
 
-/** A recording of its parts, null for none. */
-function joined(parts) {
+/** A recording of its parts, null for none; and for those of samples while nothing can write a file of them, without the server. */
+async function joined(parts) {
   const blobs = parts.sort((one, next) => one.part - next.part).map(({ recording }) => recording);
-  return parts[0]?.rate ? wavFile(blobs, parts[0].rate) : (blobs[0] ?? null);
+  if (!parts[0]?.rate) return blobs[0] ?? null;
+  return import("./wav.js").then(({ wavFile }) => wavFile(blobs, parts[0].rate), expected([TypeError], () => null));
 }
 
 /** The answer to an IndexedDB request, once its transaction, if it is in one, is complete: one that has no room is aborted after the answer. */
@@ -59,7 +59,7 @@ export class History {
     const all = new Map([...stored.map((entry) => [entry.id, entry]), ...this.#memory]);
     const entries = [...all.values()].filter(({ kind }) => kind !== "sound");
     const sounds = [...all.values()].filter(({ kind }) => kind === "sound");
-    for (const entry of entries) entry.recording ??= joined(sounds.filter(({ id }) => id.startsWith(soundOf(entry.id))));
+    for (const entry of entries) entry.recording ??= await joined(sounds.filter(({ id }) => id.startsWith(soundOf(entry.id))));
     return entries.sort((one, other) => other.time - one.time);
   }
 

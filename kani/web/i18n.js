@@ -1,6 +1,6 @@
 /** The page's own words, in the language that was chosen on it, or the first of the browser's that it knows. */
 
-import { queryAll } from "./element.js";
+import { contentOf, queryAll } from "./element.js";
 import { Memory } from "./storage.js";
 
 /** The page's languages, each by its own name. */
@@ -80,4 +80,13 @@ export function translate(place = document) {
     element.ariaLabel = t(element.dataset.tLabel);
     if (element.type === "search") element.placeholder = t(element.dataset.tLabel);
   }
+}
+
+/** Load what an element needs, and fill it with its part of parts.html, in the page's language, unless it has been filled. Throws a TypeError without the server. @template Loaded @param {ParentNode} place @param {() => Promise<Loaded>} load */
+export async function filled(place, load) {
+  const [loaded, nodes] = await Promise.all([load(), place.firstElementChild ? [] : contentOf(place)]);
+  if (place.firstElementChild) return loaded;
+  place.append(...nodes);
+  translate(place);
+  return loaded;
 }

@@ -2,12 +2,13 @@
 
 import { connection } from "./connection.js";
 import { find } from "./element.js";
-import { t } from "./i18n.js";
+import { filled, t } from "./i18n.js";
 import { server } from "./server.js";
 
 /** Ask for it, unless it is being asked for; then connect with it. */
-export function askKey() {
+export async function askKey() {
   const dialog = find("key-dialog");
+  await filled(dialog, async () => {});
   if (dialog.open) return;
   find("key-problem").textContent = server.key ? t("key.wrong") : "";
   find("key").value = "";

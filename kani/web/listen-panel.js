@@ -6,7 +6,7 @@ import { find, style, takeDrops, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { offerHeard } from "./heard-languages.js";
 import { history } from "./history.js";
-import { clock, locale, percent, t, translate } from "./i18n.js";
+import { clock, locale, percent, t } from "./i18n.js";
 import { handleRepeat } from "./listen-repeat.js";
 import { FileQueue } from "./listen-queue.js";
 import { Listener } from "./listener.js";
@@ -73,7 +73,6 @@ export class ListenPanel {
 
   /** @param {(text: string) => void} use takes a text as the one to speak @param {() => void} own chooses the user's own voice */
   constructor(use, own) {
-    translate(find("listen-panel"));
     this.#repeat = handleRepeat(own, this.#view);
     offerHeard(find("listen-language"), t("listen.auto"));
     find("listen").addEventListener("click", () => {
@@ -271,7 +270,7 @@ export class ListenPanel {
     this.#become("transcribing", t("status.asked"));
     const upload = (this.#upload = new AbortController());
     const asked = { model: "tts-1", input: t("text.first"), voice: "alloy", language: locale };
-    const failed = inWords((words) => this.#become("failed", "", words));
+    const failed = inWords((words) => this.#upload === upload && this.#become("failed", "", words));
     const sample = await server.post("v1/audio/speech", asked).then((answer) => answer.blob()).catch(failed);
     if (sample && !upload.signal.aborted) this.take(new File([sample], "sample.mp3"));
     else if (sample && this.#upload === upload) this.#become("empty", "");

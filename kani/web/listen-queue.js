@@ -36,9 +36,9 @@ export class FileQueue {
     this.#show();
   }
 
-  /** End; abort(): the one that is transcribed. Returns the transcripts that have not ended. */
+  /** End; abort(): what is transcribed, or asked for to be. Returns the transcripts that have not ended; of those that are only about to begin none. */
   async end(abort) {
-    const left = this.#files.filter(({ ended }) => !ended);
+    const left = this.#work ? this.#files.filter(({ ended }) => !ended) : [];
     for (const file of left.slice(1)) Object.assign(file, { told: t("status.stopped"), ended: true });
     abort();
     await this.#work;

@@ -1,4 +1,4 @@
-/** How one gets about on the page: its tabs, its menus, and what is chosen in the one at its top. */
+/** How one gets about on the page: its tabs, its menus, and what is chosen in the one at its top; and what is shown, which the body's data-shows names for the style sheets. */
 
 import { find, moveByArrows, query, queryAll } from "./element.js";
 import { choose, locale, LOCALES } from "./i18n.js";
@@ -79,3 +79,24 @@ export function showPreferences() {
 
   remember(find("theme"), "kani.theme", (theme) => (document.documentElement.dataset.theme = theme));
 }
+
+/** Selectors of elements that are hidden at times, by the names for them. */
+const PARTS = {
+  book: "#book-open",
+  words: "#words",
+  player: ".player",
+  heard: "#heard",
+  transcript: "#transcript",
+  results: "#listen-results",
+  lines: "#talk-lines",
+  setup: "#talk-setup",
+};
+
+/** Name what is shown now. The page does so by itself before it is drawn next: call it where a size is read at once. */
+export function tellShown() {
+  const isShown = (selector) => queryAll(selector).some(({ hidden }) => !hidden);
+  const shown = Object.entries(PARTS).filter(([, selector]) => isShown(selector)).map(([name]) => name).join(" ");
+  if (document.body.dataset.shows !== shown) document.body.dataset.shows = shown;
+}
+
+new MutationObserver(tellShown).observe(document.body, { subtree: true, attributeFilter: ["hidden"] });

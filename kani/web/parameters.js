@@ -1,7 +1,7 @@
 /** Settings beyond the usual ones: each is sent only if it has a value, and shown only if an engine uses it. */
 
 import { find, queryAll } from "./element.js";
-import { percent, t, translate } from "./i18n.js";
+import { percent, t } from "./i18n.js";
 import { Memory } from "./storage.js";
 
 const numberIn = ({ valueAsNumber: value }) => (Number.isNaN(value) ? undefined : value);
@@ -26,7 +26,6 @@ export class Parameters {
   #fields = Object.fromEntries(queryAll("[name]", find("parameter-fields")).map((field) => [field.name, field]));
 
   constructor() {
-    translate(find("parameter-fields"));
     const { blend, share, lexicon } = this.#fields;
     // Until the tab is closed; but a length, which is that of one text.
     const memory = new Memory("kani.parameters", () => sessionStorage);

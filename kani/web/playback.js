@@ -3,14 +3,13 @@
 import { compose } from "./compose.js";
 import { connection } from "./connection.js";
 import { find } from "./element.js";
-import { complain, expected } from "./failures.js";
+import { complain, expected, explain } from "./failures.js";
 import { seconds, t } from "./i18n.js";
-import { explain } from "./messages.js";
 import { keepPlace, history, places } from "./history.js";
 import { Player } from "./player.js";
 import { sources } from "./sources.js";
 import { Stage } from "./stage.js";
-import { Growth, newId } from "./storage.js";
+import { newId } from "./storage.js";
 import { Utterance } from "./utterance.js";
 import { heardVoice, nameOf } from "./voices.js";
 import { isLong, isMarked, placeAt, TAG } from "./words.js";
@@ -41,8 +40,8 @@ class Playback {
   #chosen = "";
   /** Timer that tells a long wait for more audio. */
   #drought = 0;
-  /** When what comes is to be kept. */
-  #growth = new Growth();
+  /** Seconds from which on what comes is kept next, as the page may break: with all that is written five times its length. */
+  #keptNext = 1;
   /** Called when nothing is asked for nor heard. */
   #waiting = [];
   /** The character at which the connection broke. */
@@ -210,7 +209,7 @@ class Playback {
     const utterance = this.#begin(choice, clicked);
     this.#take(utterance);
     this.asked = true;
-    this.#growth = new Growth();
+    this.#keptNext = 1;
     // First what takes time elsewhere; the page is drawn meanwhile.
     const turns = this.acts.book()?.turnsOf(params.text) ?? [];
     utterance.inTurns = turns.length > 0;
@@ -372,7 +371,9 @@ class Playback {
         this.player.push(samples.slice(), utterance.sampleRate);
         this.stage.came(samples, spans);
         if (utterance.arrivals.length === 1) this.#changed();
-        if (this.#growth.isDue(utterance.seconds)) this.acts.keep(utterance, true);
+        if (utterance.seconds < this.#keptNext) return;
+        this.#keptNext = 1.25 * utterance.seconds;
+        this.acts.keep(utterance, true);
       },
       complete: (result) => {
         if (goesOn(result)) return;
@@ -438,7 +439,7 @@ class Playback {
   #happened(kind) {
     if (kind === "sound") {
       // While the server is there: what playback may need later.
-      this.player.load();
+      this.player.load().catch(expected([TypeError], () => {}));
       this.#learnSentences();
       this.acts.sounds();
       if (this.shown.live) this.stage.sounds(performance.now() - this.shown.askedAt + 1000 * this.player.latency);

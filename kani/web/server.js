@@ -1,8 +1,7 @@
 /** The server this page came from, over HTTP; and the key that opens it. */
 
-import { expected } from "./failures.js";
+import { expected, reasonWords } from "./failures.js";
 import { has, number, t } from "./i18n.js";
-import { reasonWords } from "./messages.js";
 import { Memory } from "./storage.js";
 
 /** Name of a sub-protocol (RFC 6455). */
@@ -174,9 +173,7 @@ class Server {
   }
 
   /** A text as MP3, in a voice and at a speed. Throws ServerError. */
-  async speech({ text, voice, speed }) {
-    return (await this.post("v1/audio/speech", { model: "tts-1", input: text, voice, speed })).arrayBuffer();
-  }
+  speech = async ({ text, voice, speed }) => (await this.post("v1/audio/speech", { model: "tts-1", input: text, voice, speed })).arrayBuffer();
 
   /** The answer to a JSON body that is posted. Throws ServerError. */
   post = (path, body, method = "POST") => this.#answer(path, { method, body: JSON.stringify(body), headers: { "content-type": "application/json" } });

@@ -2,14 +2,13 @@
 
 import { compose } from "./compose.js";
 import { find, type } from "./element.js";
-import { locale, percent, translate } from "./i18n.js";
+import { locale, percent } from "./i18n.js";
 import { fill, primary, voiceGroups } from "./voices.js";
 import "./texts-features.js";
 
 /** Show the fields of the marks. */
 export function showSpeakers() {
   const [voice, text, { voices }] = [find("speakers-voice"), find("text"), compose];
-  translate(find("speakers-fields"));
   const own = voices.find(({ language }) => primary(language) === locale);
   fill(voice, voiceGroups(voices, ""), own?.id);
   find("speakers-insert").addEventListener("click", () => put(text, `[voice:${voice.value}] `, true));
@@ -25,7 +24,7 @@ function put(text, mark, line) {
 }
 
 /** Name of a mix, as the server reads it; share: of the second voice, 0 to 1. */
-export function mixOf(first, second, share) {
+function mixOf(first, second, share) {
   const parts = [[first, 1 - share], [second, share]].filter(([, part]) => part > 0);
   return parts.map(([voice, part]) => (parts.length > 1 ? `${voice}(${part.toFixed(2)})` : voice)).join("+");
 }

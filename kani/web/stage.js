@@ -3,7 +3,7 @@
 import { offerTempos } from "./delivery.js";
 import { eachFrame, find, query, tell } from "./element.js";
 import { clock, number, percent, seconds, t } from "./i18n.js";
-import { tellShown } from "./shown.js";
+import { tellShown } from "./navigation.js";
 import { Memory, remember } from "./storage.js";
 import { heardVoice, languageName, nameOf } from "./voices.js";
 import { Waveform } from "./waveform.js";
@@ -11,6 +11,9 @@ import { isLong, UNSPACED, withoutMarks, Words } from "./words.js";
 
 /** What changes often is said as seldom. */
 const SELDOM_MS = 2000;
+/** The bars of a longer one last for so long that most frames change none: they are drawn as seldom. */
+const LONG_S = 120;
+const EVERY_MS = 100;
 /** Code units of the text of a result that its player shows. */
 const LONGEST_TITLE = 160;
 /** What is shown beside a result only. */
@@ -35,6 +38,8 @@ export class Stage {
   /** When something was said that changes often, and the timer of what is said next. */
   #said = -SELDOM_MS;
   #saying = 0;
+  /** When the position was drawn last. */
+  #drawn = 0;
   /** Characters of a second of speech at the usual speed: of each voice, and of the utterance; and what is known of that before. */
   #paces = new Memory("kani.paces", () => localStorage);
   #pace = USUAL_PACE;
@@ -57,9 +62,9 @@ export class Stage {
       const there = second >= 0 && (second <= length || this.#foreseen <= length);
       if (there || !readFrom(Math.floor(place), false, true)) seek(second, player.paused);
     });
-    find("words").addEventListener("click", ({ target, clientX, clientY }) => {
+    find("words").addEventListener("click", ({ clientX, clientY }) => {
       if (!window.getSelection().isCollapsed) return;
-      const from = this.#words.timeOf(target);
+      const from = this.#words.timeAt(clientX, clientY);
       if (readFrom([clientX, clientY], from !== undefined)) return;
       if (from !== undefined) seek(from);
       else this.#edit();
@@ -277,9 +282,11 @@ export class Stage {
   }
 
   #draw() {
-    this.#count();
     const position = this.player.heard();
     this.#words.show(position > 0 ? position : -1);
+    if (this.#foreseen > LONG_S && performance.now() < this.#drawn + EVERY_MS) return;
+    this.#drawn = performance.now();
+    this.#count();
     this.#shows(position);
     if (this.#utterance.live && this.#arrivals && find("details").open) {
       if (position > 0) this.#arrivals.heard((performance.now() - this.#utterance.askedAt) / 1000, position);

@@ -81,18 +81,6 @@ export class Draft {
 /** Within this time of what is added to a transcript or a conversation it is kept. */
 export const KEPT_WITHIN_MS = 1000;
 
-/** When something that grows is to be kept again, as a page may break: with all that is written five times its length. */
-export class Growth {
-  #next = 1;
-
-  /** @param {number} length in seconds */
-  isDue(length) {
-    const due = length >= this.#next;
-    if (due) this.#next = 1.25 * length;
-    return due;
-  }
-}
-
 /** Return a unique id; randomUUID exists only over https. */
 export const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 

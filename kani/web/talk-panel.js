@@ -6,7 +6,7 @@ import { eachFrame, find, queryAll, style, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { offerHeard } from "./heard-languages.js";
 import { history } from "./history.js";
-import { isHere, number, t, translate } from "./i18n.js";
+import { isHere, number, t } from "./i18n.js";
 import { meterOf } from "./meter.js";
 import { Microphone } from "./microphone.js";
 import { Player } from "./player.js";
@@ -25,13 +25,11 @@ const TAP_MS = 350;
 /** Words for what goes on. */
 const STATES = { hearing: "listen.listening", thinking: "talk.thinking", speaking: "status.speaking", rests: "status.paused" };
 
-const panel = find("talk-panel");
-
 await style("talk.css");
 
 export class TalkPanel {
   /** The elements of the tab, by their ids: "stop" is "talk-stop". */
-  #view = elements();
+  #view = Object.fromEntries(queryAll("[id^=talk-]", find("talk-panel")).map((element) => [element.id.replace("talk-", ""), element]));
   #button = find("talk");
   #lines = new TalkLines({ edit: (n) => this.#edit(n), again: (text) => this.#sayAgain(text), copied: (words) => this.#say(words) });
   /** The language model's name, as far as it is known. */
@@ -55,6 +53,7 @@ export class TalkPanel {
 
   constructor() {
     const { copy, copying, command, end, fresh, how, language, mode, persona, stop, take, text, write } = this.#view;
+    offerHeard(language);
     this.#button.disabled = !Microphone.possible;
     // Commands are for the server's own machine.
     how.open = isHere && matchMedia("(pointer: fine) and (min-width: 621px)").matches;
@@ -367,11 +366,4 @@ export class TalkPanel {
     // While it goes on they stay where they are.
     end.hidden = stop.hidden = !this.#session;
   }
-}
-
-/** The tab's elements, in the page's language, by their ids. */
-function elements() {
-  translate(panel);
-  offerHeard(find("talk-language"));
-  return Object.fromEntries(queryAll("[id^=talk-]", panel).map((element) => [element.id.replace("talk-", ""), element]));
 }

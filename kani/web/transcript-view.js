@@ -165,13 +165,10 @@ export class TranscriptView {
     this.#redraw();
     const line = query("[contenteditable]", this.#elements[this.#transcript.rows.indexOf(reached)]);
     line.focus();
-    const range = new Range();
     const texts = document.createTreeWalker(line, NodeFilter.SHOW_TEXT);
     let left = at;
     while (texts.nextNode() && left > texts.currentNode.textContent.length) left -= texts.currentNode.textContent.length;
-    range.setStart(texts.currentNode, left);
-    window.getSelection().removeAllRanges();
-    window.getSelection().addRange(range);
+    window.getSelection().collapse(texts.currentNode, left);
   }
 
   /** Show changed rows, and keep them. */
@@ -233,10 +230,9 @@ const spans = ({ words }) => words.flatMap(({ text, glued }, n) => [...(glued ||
 /** What stands in a line before the cursor, and after it. */
 function sidesOf(line) {
   const selected = window.getSelection().getRangeAt(0);
-  const [before, after] = [new Range(), new Range()];
-  before.selectNodeContents(line);
-  before.setEnd(selected.startContainer, selected.startOffset);
-  after.selectNodeContents(line);
-  after.setStart(selected.endContainer, selected.endOffset);
-  return [before.toString(), after.toString()];
+  const range = new Range();
+  range.setStart(line, 0);
+  range.setEnd(selected.startContainer, selected.startOffset);
+  const before = range.toString();
+  return [before, line.textContent.slice(before.length + selected.toString().length)];
 }

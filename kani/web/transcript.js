@@ -43,7 +43,7 @@ export class Transcript {
   add({ text, start, end, speaker = "" }, words) {
     const last = this.rows.at(-1);
     const paragraph = this.#paused || last.speaker !== speaker;
-    const glued = paragraph || between(last.words.at(-1).text, text) === "";
+    const glued = !last || between(last.words.at(-1).text, text) === "";
     this.#paused = false;
     for (const [n, word] of sentenceWords({ text, start, end, glued }, words).entries()) {
       const begins = n === 0 && paragraph;

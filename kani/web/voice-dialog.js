@@ -2,7 +2,7 @@
 
 import { find, queryAll, takeDrops } from "./element.js";
 import { expected } from "./failures.js";
-import { number, seconds, t, translate } from "./i18n.js";
+import { number, seconds, t } from "./i18n.js";
 import { loudest, Microphone } from "./microphone.js";
 import { sample } from "./sample.js";
 import { server, ServerError } from "./server.js";
@@ -35,7 +35,6 @@ export class VoiceDialog {
   /** @param {(voice: {id: string, name: string}) => Promise<void>} kept a voice is there that was not */
   constructor(kept) {
     this.#kept = kept;
-    translate(this.#dialog);
     find("voice-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#keep();

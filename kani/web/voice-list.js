@@ -2,9 +2,8 @@
 
 import { compose } from "./compose.js";
 import { arrange, button, find, make, style } from "./element.js";
-import { expected } from "./failures.js";
+import { expected, reasonWords } from "./failures.js";
 import { day, percent, seconds, t } from "./i18n.js";
-import { reasonWords } from "./messages.js";
 import { sample } from "./sample.js";
 import { server, ServerError } from "./server.js";
 import { languageName, primary } from "./voices.js";

@@ -1,7 +1,7 @@
 /** What VoxCPM's model is asked with, by the defaults and ranges of its protocol: each is sent only if it was changed. */
 
 import { find, query, queryAll } from "./element.js";
-import { number, t, translate } from "./i18n.js";
+import { number, t } from "./i18n.js";
 import "./texts-features.js";
 
 export class VoxcpmFields {
@@ -12,7 +12,6 @@ export class VoxcpmFields {
 
   /** @param {Record<string, any>} config of /api/config: the default of each parameter, and the ends of each range */
   constructor({ default_params: defaults, constraints }) {
-    translate(this.#place);
     this.#defaults = defaults;
     for (const field of this.#fields) {
       field.value = defaults[field.name] ?? "";

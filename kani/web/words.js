@@ -10,6 +10,8 @@ const AHEAD = 100;
 /** Pieces of a line: of about so many characters, up to the end of a word. */
 const PIECE = 500;
 const PIECES = new RegExp(`.{1,${PIECE}}\\S{0,40}\\s*`, "gsu");
+/** Seconds before a word is heard in which it becomes an element of its own: all of a long text would hold the page when it comes. */
+const EARLY_S = 1;
 /** Milliseconds for which a scroll goes on. */
 const SETTLES_MS = 1000;
 /** What a voice says. */
@@ -54,6 +56,8 @@ export class Words {
   /** What is shown of the whole text beside its words: {emphases: [begin, end], pictures: {at, element}}; and the character of it that is shown next. */
   #rich = { emphases: [], pictures: [] };
   #at = 0;
+  /** Times that have come, and are not shown yet. */
+  #coming = [];
   #words = [];
   #current = -1;
   /** The word that is lit, and when it was scrolled away from, -Infinity if it was not. */
@@ -64,6 +68,8 @@ export class Words {
   constructor(box) {
     this.#box = box;
     for (const kind of ["wheel", "touchmove", "keydown"]) box.addEventListener(kind, () => (this.#scrolled = performance.now()), { passive: true });
+    // All words that can be clicked look so.
+    box.addEventListener("pointermove", () => this.#reach(Infinity));
     box.addEventListener("scroll", () => this.#scrolled > 0 && "sounds" in find("stage").dataset && this.#follow(this.#lit));
     find("follow").addEventListener("click", () => this.follow());
   }
@@ -93,6 +99,7 @@ export class Words {
     else this.#box.removeAttribute("lang");
     this.#points = [...text];
     this.#passed = this.#end = this.#known = 0;
+    this.#coming = [];
     this.#words = [];
     this.#current = -1;
     this.#lit = this.#next;
@@ -106,16 +113,26 @@ export class Words {
 
   /** Take more of the text's times. @param {number[][]} spans [start, end, start_s, end_s]: code points of the text, seconds of its audio, in order */
   add(spans) {
-    for (const [start, end, from, to] of spans) {
+    for (const span of spans) this.#coming.push(span);
+  }
+
+  /** Show the words whose times have come up to a second. */
+  #reach(second) {
+    const before = this.#passed;
+    let taken = 0;
+    for (; taken < this.#coming.length && this.#known <= second; taken++) {
+      const [start, end, from, to] = this.#coming[taken];
       this.#append(start, from, from);
       this.#append(end, from, to);
       this.#known = to;
     }
-    if (spans.length) this.#foresee();
+    this.#coming.splice(0, taken);
+    if (this.#passed !== before) this.#foresee();
   }
 
   /** Light the word that is heard at ``position`` (seconds), and what was heard before it. */
   show(position) {
+    this.#reach(position + EARLY_S);
     const before = this.#current;
     // Playback may go back to a word that was heard before.
     while (this.#current >= 0 && this.#words[this.#current].from > position) set(this.#words[this.#current--].word, "");
@@ -130,12 +147,17 @@ export class Words {
     else if (this.#current !== before && this.#current >= 0) this.#follow(this.#words[this.#current].word);
   }
 
-  /** The second at which an element of the text is said; undefined where it is not known. */
-  timeOf = (element) => this.#words.find(({ word }) => word.contains(element))?.from;
+  /** The second at which the word at a point of the window is said; undefined where it is not known. */
+  timeAt(x, y) {
+    this.#reach(Infinity);
+    const element = document.elementFromPoint(x, y);
+    return this.#words.find(({ word }) => word.contains(element))?.from;
+  }
 
   /** Nothing is heard any more; all: whether the text was heard to its end. */
   end(all) {
     find("follow").hidden = true;
+    if (all) this.#reach(Infinity);
     set(this.#next, "");
     for (const { word } of this.#words) {
       word.classList.remove("now");

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.conftest import ServerProcess, StartServer
 from tests.page.conftest import Visit, in_both, microphone_file
+from tests.page.listening.answers import ENGLISH, events
 from tests.page.visitor import Visitor
 
 pytestmark = [pytest.mark.heard, in_both]
@@ -85,6 +86,15 @@ def test_sample_is_spoken_transcribed_cleared_and_brought_back(visitor: Visitor,
     page.click("#listen-use")
     visitor.wait_for_sound()
     expect(page.locator("#heard-play")).to_have_attribute("data-act", "resume")
+
+
+def test_sample_is_not_said_to_be_cut_off(page: Page) -> None:
+    answer = {"content_type": "text/event-stream", "body": events(ENGLISH)}
+    page.route("**/v1/audio/transcriptions", lambda route: route.fulfill(**answer))
+    page.click("#tab-listen")
+    page.click("#listen-sample")
+    expect(page.locator("#listen-results")).to_be_visible()
+    assert page.is_hidden("#toast")
 
 
 def test_a_file_above_the_servers_limit_is_told_of(visit: Visit, start_server: StartServer) -> None:

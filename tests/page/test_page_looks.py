@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.page.conftest import LONG, Visit, in_both
+from tests.page.conftest import LONG, TEXT, Visit, in_both
 from tests.page.visitor import Visitor
 
 ARABIC = "صباح الخير! الشمس مشرقة اليوم."
@@ -201,6 +201,14 @@ COVERED = """() => ["book-previous", "book-next", "book-menu", "book-close"].fil
   return document.elementFromPoint(right - 12, (top + bottom) / 2)?.closest("[id]").id !== id;
 })"""
 """What is covered of the row above a book's text."""
+
+
+def test_result_is_saved_on_a_phone(visit: Visit) -> None:
+    visitor = visit(viewport={"width": 390, "height": 844}, has_touch=True)
+    visitor.say(TEXT, "en")
+    visitor.page.click("#files > summary")
+    with visitor.page.expect_download():
+        visitor.page.click("#download")
 
 
 def test_phone_on_its_side_has_all_in_view(visit: Visit) -> None:

@@ -468,7 +468,7 @@ def test_error_of_the_server_is_told_by_its_codes(language: str, words: str) -> 
     # An engine's, of a recording that it hears only when its voice is to speak; and one without a code.
     failures = [(odd,), (NoSpeech(), "voice_id"), (InvalidRequest("speed", "is odd"),)]
     sent = [json.loads(voxcpm.error("1", voxcpm.failure_for(*each)))["error"] for each in failures]
-    told = run("messages.js", "return a[0].map(m.explain);", sent, language=language)
+    told = run("failures.js", "return a[0].map(m.explain);", sent, language=language)
     assert told[0] == words
     assert told[1].endswith(f" – {NO_SPEECH[language]}") and "speed: is odd" in told[2]
 

@@ -385,7 +385,7 @@ def test_servers_key_looks_after_voices(visit: Visit, keyed_server: ServerProces
     page.fill("#key", KEYS[1])
     page.click("#key-form button[type=submit]")
     visitor.wait_for("#line[data-state=open]")
-    assert visitor.text("#kept-empty").startswith("Ten seconds of recording are enough.")
+    assert visitor.text("#kept-empty").startswith("No engine here can imitate recordings")
     page.click("#add-voice")
     page.fill("#voice-name", "ana")
     page.set_input_files("#voice-file", recording)
