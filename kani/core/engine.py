@@ -39,7 +39,7 @@ class LightVoices:
 
 @dataclass(frozen=True, slots=True)
 class VoiceRules:
-    """Which voice speaks what, where not each voice speaks its own language in a network of all."""
+    """Rules of the voices, where not each one speaks its own language in one network of all."""
 
     accented: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Voice ids for each of its languages that it speaks with a foreign accent: other voices of its own are
@@ -56,7 +56,7 @@ class VoiceRules:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an engine makes of a segment's text by itself."""
+    """Parts of a segment's text that an engine reads by itself."""
 
     ipa: bool = False
     """True if it uses ``Segment.pronunciations``."""
@@ -70,7 +70,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """How sessions share an engine's slots."""
+    """Ways in which sessions share an engine's slots."""
 
     by_deadline: bool = False
     """True if ``EngineInfo.max_concurrency`` is the number of streams that it synthesizes in real time: a
@@ -82,7 +82,7 @@ class Sharing:
 
 @dataclass(frozen=True, slots=True)
 class Cloning:
-    """How a ``CloningEngine`` imitates recordings."""
+    """Manner in which a ``CloningEngine`` imitates recordings."""
 
     kind: CloningKind = "none"
     """Here "embedding" if it speaks like the recording, "nearest voice" if it only comes as near as its own

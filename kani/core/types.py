@@ -54,7 +54,7 @@ class Embedding:
 
     engine: str
     model: str
-    """``EngineInfo.cloning`` of the engine; no other model can read the values."""
+    """``EngineInfo.cloning.model`` of the engine; no other model can read the values."""
     values: Samples
     """Float32 [n], n at most ``MAX_EMBEDDING_VALUES``."""
     similarity: Mapping[str, Similarity] = field(default_factory=dict)

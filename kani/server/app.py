@@ -119,7 +119,7 @@ def _merged(mappings: Iterable[Mapping[str, T]]) -> dict[str, T]:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the application of one server is made of."""
+    """Parts of the application of one server."""
 
     settings: Settings
     protocols: Sequence[Protocol]

@@ -41,8 +41,12 @@ class Transcriber:
             yield TranscribedSegment(self.text, 0, 1, (), (), 0, 0, 0, 1, 0, "es", 1)
 
 
+LANGUAGES = frozenset({"es", "fr"})
+"""Those of the session, where no live word tells."""
+
+
 def hearing(transcriber: Transcriber, prompt: str = "") -> SecondHearing:
-    return SecondHearing(transcriber, RATE, None, prompt)
+    return SecondHearing(transcriber, RATE, None, prompt, candidates=LANGUAGES)
 
 
 def hear(again: SecondHearing, *parts: tuple[float, float], guess: float | None = 0.9) -> None:
@@ -177,6 +181,7 @@ async def test_live_words_stay_where_nothing_is_heard_in_time(
         ((("M", "it"), ("come", "it"), ("Milano", "it")), DICTATION["it"] + " Ana", DICTATED_WAIT_S),
         ((("a", "es"), ("y", "es"), ("las", "es"), ("a", "es")), "Ana", LONGEST_WAIT_S),
         ((("Hola", "es"), ("two", "en")), "Ana", LONGEST_WAIT_S),
+        ((), "Ana", LONGEST_WAIT_S),
     ],
 )
 async def test_what_is_dictated_is_prompted_and_waited_for(
@@ -190,7 +195,7 @@ async def test_what_is_dictated_is_prompted_and_waited_for(
     hear(again, *IN_PARTS, (SILENCE, 0.4))
     assert await (work := ended(again)).in_time() == HeardTurn("a.ruiz@correo.es", "es")
     _, options = transcriber.asked[0]
-    languages = frozenset(language for _, language in words)
+    languages = frozenset(language for _, language in words) or LANGUAGES
     assert (options.prompt, options.candidates) == (prompt, languages)
     assert work._longest_wait_s == pytest.approx(longest_s, abs=0.2)  # and by the length of the turn
     assert options.language == (next(iter(languages)) if len(languages) == 1 else None)

@@ -47,7 +47,7 @@ class ConversationSettings(NetworkSettings):
     llm_early: bool | None = setting(
         None,
         "KANI_LLM_EARLY",
-        about="Whether an answer is begun in a pause after a whole sentence, before it is sure that the user "
+        about="Begin an answer in a pause that probably ends a turn, before it is sure that the user "
         "has said all: it comes sooner, and is dropped unheard if the user goes on, which costs a request. "
         "Not set: where the endpoint is on this machine or in a private network, and needs no key.",
     )

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from kani.core.chat_model import ChatEnd, ChatEvent, ChatRequest, ChatText
-from kani.core.conversation.answer import Answer, AnswerOutput, Ending
+from kani.core.conversation.answer import ECHOES_S, Answer, AnswerOutput, Ending
 from kani.core.conversation.config import ConversationConfig
 from kani.core.conversation.early import Asked, EarlyAnswer, Made, Start
 from kani.core.conversation.history import History
@@ -241,7 +241,7 @@ class Responses(ABC):
     def _play(self, output: Output) -> None:
         """Count an answer among those that are heard: clients play it after the one before."""
         left = (each for each in self.playing[-MOST_PLAYING:] if not each.answer.broken_off)
-        self.playing = [*(each for each in left if each.answer.playback.ahead_s), output]
+        self.playing = [*(each for each in left if each.answer.playback.remaining_s > -ECHOES_S), output]
         output.answer.playback.ends_at = max(each.answer.playback.ends_at for each in self.playing)
 
     async def aclose(self) -> None:

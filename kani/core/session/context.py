@@ -22,7 +22,7 @@ Prepare = Callable[[], Awaitable[Recording | None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a protocol wants of one session, beside the speech."""
+    """Conditions of one session that its protocol sets, beside the speech."""
 
     low_latency: bool = True
     """True if the client plays the audio while it is made; otherwise it waits for all of it."""

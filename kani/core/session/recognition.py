@@ -234,7 +234,8 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
         info = self._recognizer.info  # a remote recogniser's is known only now
         if self._hears_again and info.hears_again and isinstance(self._recognizer, Transcriber):
             self._again = SecondHearing(
-                *(self._recognizer, info.sample_rate, self._language, self._prompt, self._context.varieties)
+                *(self._recognizer, info.sample_rate, self._language, self._prompt),
+                *(self._context.varieties, self._candidates),
             )
         engine = self._context.span.child("engine", {"speech.engine": info.name})
         recognizing = self._recognizing()

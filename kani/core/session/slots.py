@@ -71,10 +71,11 @@ class SharedLimit:
                 first.granted.set_result(None)
         if self._look is not None:
             self._look.cancel()
-        for queue in self._queues:
-            if queue.tell() and queue.waits:
-                # No event tells that another process gave a place back.
-                self._look = asyncio.get_running_loop().call_later(LOOK_S, self.grant)
+            self._look = None
+        shared = [queue for queue in self._queues if queue.tell()]
+        if any(queue.waits for queue in shared):
+            # No event tells that another process gave a place back.
+            self._look = asyncio.get_running_loop().call_later(LOOK_S, self.grant)
 
 
 class DeadlineQueue:

@@ -1,4 +1,4 @@
-"""What the serving processes of one server share (``--fronts``): numbers, and a database.
+"""Memory that the serving processes of one server share (``--fronts``): numbers, and a database.
 
 Each process writes a row of its own in memory that all map: a sum needs no lock. A process that serves alone
 has only its own numbers.

@@ -1,7 +1,8 @@
 """Decides whether a speaker who pauses has said all: every protocol's end of speech uses it.
 
 The sound (``TurnModel``) and the words judge together. By just the sound, cut sentences are often taken for
-complete: so a turn is complete at once only if its last word ends a sentence as well. See docs/listening.md.
+complete: so a turn is complete at once only if its last word ends a sentence as well, unless a pause has cut
+the sentence or the recogniser writes no marks. See docs/listening.md.
 """
 
 from __future__ import annotations

@@ -146,15 +146,17 @@ class SecondHearing:
         language: str | None,
         prompt: str,
         varieties: Collection[str] = (),
+        candidates: frozenset[str] = frozenset(),
     ) -> None:
-        """sample_rate: hertz; language: of the session, if given; prompt: see ``PromptedRecognizer``;
-        varieties: see ``HeardCheck``.
+        """sample_rate: hertz; language: of the session, if given; prompt, candidates: see
+        ``PromptedRecognizer``; varieties: see ``HeardCheck``.
         """
         self._transcriber = transcriber
         self._rate = sample_rate
         self._language = language
         self._prompt = prompt
         self._varieties = varieties
+        self._candidates = candidates
         self._audio = RecentAudio(sample_rate, LONGEST_TURN_S)
         self._gate = SpeechGate(_QUIET)
         self._pauses: deque[float] = deque(maxlen=_PAUSES)  # where speech ended before each
@@ -233,7 +235,9 @@ class SecondHearing:
         language = next(iter(languages)) if self._language is None and len(languages) == 1 else self._language
         dictated = dictates([word.text for word in words], language or "")
         prompt = f"{DICTATION.get(language or '', '') if dictated else ''} {self._prompt}".strip()
-        options = TranscriptionOptions(language, languages, prompt=prompt, waited_for=True)
+        options = TranscriptionOptions(
+            language, languages or self._candidates, prompt=prompt, waited_for=True
+        )
         begun = asyncio.Event()
         if dictated or BESIDE_ANSWERS or not self.answered:
             begun.set()

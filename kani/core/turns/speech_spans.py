@@ -48,6 +48,6 @@ def _runs(voices: Sequence[float], on: float, off: float, longest_s: float) -> I
     for at, voice in enumerate([*voices, -1.0]):
         if begin is not None and (voice < off or at - begin == longest):
             yield begin * VOICE_CHUNK_S, at * VOICE_CHUNK_S
-            begin = None
-        if begin is None and voice >= max(on, off):
+            begin = at if voice >= off else None  # a cut ends no speech
+        elif begin is None and voice >= max(on, off):
             begin = at

@@ -236,7 +236,7 @@ class VoiceStore:
         return self._backend.embeddings(voice)
 
     def embedding(self, voice: StoredVoice, model: str) -> Embedding | None:
-        """The voice's embedding by ``model`` (``EngineInfo.cloning``), if stored. Raises as
+        """The voice's embedding by ``model`` (``EngineInfo.cloning.model``), if stored. Raises as
         ``embeddings``."""
         return next(iter(self._backend.embeddings(voice, model)), None)
 

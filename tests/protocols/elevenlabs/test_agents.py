@@ -304,13 +304,16 @@ async def test_what_is_said_to_a_goodbye_goes_on(call: StartCall) -> None:
     assert (await caller.until("agent_response"))["agent_response"] == "Yes."
 
 
+@pytest.mark.parametrize("calls", [["end_call"], ["weather", "end_call"], ["end_call", "weather"]])
 async def test_words_are_told_before_the_agent_hangs_up(
-    call: StartCall, monkeypatch: pytest.MonkeyPatch
+    call: StartCall, monkeypatch: pytest.MonkeyPatch, calls: list[str]
 ) -> None:
+    """Also where the same answer calls a tool without a result."""
     monkeypatch.setattr("kani.core.turns.second_hearing.LATE_S", WITHIN_S)
     recognizer = HearsAgain("Nineteen.")
-    caller, *_ = await call(Answer(["Bye."], calls=[("end_call", "{}")]), recognizer=recognizer)
-    await caller.initiate(agent={"prompt": {"tools": HANGS_UP}})
+    caller, *_ = await call(Answer(["Bye."], calls=[(name, "{}") for name in calls]), recognizer=recognizer)
+    tools = [*HANGS_UP, WEATHER | {"expects_response": False}]
+    await caller.initiate(agent={"prompt": {"tools": tools}})
     await caller.speak(quiet(0.4, RATE), loud(1.6, RATE), quiet(2.0, RATE))
     await caller.until("agent_response")
     hanging_up = asyncio.create_task(caller.closed())

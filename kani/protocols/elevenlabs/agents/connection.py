@@ -151,6 +151,7 @@ class AgentConnection(ConversationConnection):
         self._history = History(self._memory)
         self._sender = Sender(client.send)
         self._tools = ClientTools(self._sender, self._history, self._go_on)
+        self._ending: FunctionCall | None = None  # of the answer that is being made
         make_output = partial(AgentOutput, self._sender, self._history, self._call, self._answer_ended)
         self._responses = AgentResponses(
             service, self._history, client, self._start, self._silence, make_output
@@ -280,22 +281,25 @@ class AgentConnection(ConversationConnection):
 
     async def _call(self, call: ToolCall) -> None:
         if call.name == END_CALL and self._config.hangs_up:
-            self._history.append(FunctionCall(new_id("item"), call.id, call.name, call.arguments))
+            self._ending = FunctionCall(new_id("item"), call.id, call.name, call.arguments)
+            self._history.append(self._ending)
         else:
             await self._tools.call(call, self._config.tool_timeouts)
 
     async def _answer_ended(self, output: AgentOutput) -> None:
         """Hang up if the answer was to end the call; the user has heard it by then, and said nothing more."""
-        self._tools.answer_ended()
-        last = next(iter(self._history.items[-1:]), None)
-        if not (isinstance(last, FunctionCall) and last.name == END_CALL and self._config.hangs_up):
+        ending, self._ending = self._ending, None
+        self._tools.answer_ended(goes_on=ending is None)
+        if ending is None:
             return
-        await asyncio.sleep(output.answer.playback.ahead_s)
+        last = self._history.items[-1:]
         await self._input.told()
-        if self._history.items[-1:] != [last] or output.interrupted:
+        await asyncio.sleep(output.answer.playback.ahead_s)
+        if self._history.items[-1:] != last or output.answer.broken_off:
             return
         done = {"tool_type": "system", "is_error": False, "is_called": True}
-        await self._sender.send("agent_tool_response", tool_name=END_CALL, tool_call_id=last.call_id, **done)
+        call_id = ending.call_id
+        await self._sender.send("agent_tool_response", tool_name=END_CALL, tool_call_id=call_id, **done)
         await self._client.close(NORMAL, "the agent has ended the call")
 
     def _silence(self) -> None:

@@ -56,10 +56,10 @@ class ClientTools:
     def _add(self, call_id: str, result: str) -> None:
         self._history.append(FunctionOutput(new_id("item"), call_id, result))
 
-    def answer_ended(self) -> None:
-        """Note that the answer calls no further tool."""
+    def answer_ended(self, *, goes_on: bool) -> None:
+        """Note that the answer calls no further tool; goes_on: False if it ends the call."""
         called, self._called = self._called, False
-        if called and not self._waiting:
+        if goes_on and called and not self._waiting:
             self._go_on()
 
     def close(self) -> None:
