@@ -22,9 +22,11 @@ FORBIDDEN = {
 
 BLOCKING = {f"subprocess.{name}" for name in ("Popen", "run", "call", "check_call", "check_output")}
 
-FORKS_BY_DESIGN = {"kani/engines/espeak/worker.py", "kani/engines/worker/child.py"}
-"""A program of its own, without threads and without OpenBLAS, which forks for its texts; and the worker,
-which ends what a maker's package has started by multiprocessing."""
+FORKS_BY_DESIGN = {
+    *("kani/engines/espeak/worker.py", "kani/engines/worker/child.py", "kani/server/fronts/parent.py"),
+}
+"""A program of its own, without threads and without OpenBLAS, which forks for its texts; the worker, which
+ends what a maker's package has started by multiprocessing; and the parent of the fronts, without a loop."""
 
 
 def faults(tree: ast.AST) -> Iterator[str]:

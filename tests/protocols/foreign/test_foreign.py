@@ -23,6 +23,7 @@ from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from kani.composition.speech_service import build_diarizer
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.protocols.shared.calls.call import FORM, JSON
 from kani.protocols.wyoming import events
@@ -68,6 +69,9 @@ WITHOUT_SSML = ("/dev/dialogue",)  # it would speak thousands of digits
 SHORT = {f"KANI_{name}MAX_TEXT": "4500" for name in ("", "OPENAI_", "ELEVENLABS_", "VOXCPM_")}
 """Room for the documents of ``values.SSML``; ``values.DIGITS`` would take long to speak."""
 
+NO_SPEAKERS = '{"lines": {}}'
+"""Answer of the language model, which may also be asked who speaks in a book."""
+
 SPEAK = request("uno dos.", config={"voice_id": "tone_es"})
 
 
@@ -104,10 +108,10 @@ async def house(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterat
     async with AsyncExitStack() as running:
 
         async def start(**environment: str) -> House:
-            endpoint = await running.enter_async_context(chat_endpoint(lambda _: say("Yes.")))
+            endpoint = await running.enter_async_context(chat_endpoint(lambda _: say(NO_SPEAKERS)))
             own = {"KANI_LLM_URL": endpoint.url, "KANI_COMPAT": "1", "KANI_WYOMING": "1"}
             engine, settings = ToneEngine(places=8, clones=True), SHORT | LIVEKIT | own | environment
-            served = serving(tmp_path, LoudnessRecognizer(), engine, **settings)
+            served = serving(tmp_path, LoudnessRecognizer(), engine, diarizer=build_diarizer(), **settings)
             server = await running.enter_async_context(served)
             assert server.service is not None
             server.service.recognition.reference_voice = EspeakReferenceVoice()

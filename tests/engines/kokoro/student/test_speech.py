@@ -243,9 +243,9 @@ async def test_sentences_are_trimmed_the_same_and_begin_with_a_second(student: K
     assert len(windows) == 2 and len(whole) == 1
     assert len(windows[0].samples) / SAMPLE_RATE == pytest.approx(1.0, abs=0.1)
     one, other = whole[0].samples, joined(windows)[0]
-    # Without VNNI the scales may decide about a step of the trim at the end.
+    # The scales may decide about a step of the trim at the end.
     length = min(len(one), len(other))
-    assert max(len(one), len(other)) - length <= (0 if VNNI else 120)
+    assert max(len(one), len(other)) - length <= 120
     assert agreement_db(one[:length], other[:length]) > 20
 
 
