@@ -116,6 +116,12 @@ finish() {
   fi
 }
 
+# Files with tests of smoke: named, pytest does not collect the 12,000 others, in each of its processes.
+smoke_files() {
+  python -m tests.running.smoke
+  grep -rl --include='test_*.py' 'mark\.smoke' tests
+}
+
 # Files and folders that the first tier skipped for want of a package.
 skipped_files() {
   grep -h '^SKIPPED.*is not installed: pip install -r requirements/dev-' "$work"/tests-1.log |

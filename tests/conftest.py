@@ -23,6 +23,7 @@ import pytest
 
 import kani  # turns telemetry off, here and in all that the tests start
 from tests.running import alone, limit, optional
+from tests.running.smoke import SMOKE
 from tests.support import patience
 from tests.support.servers.address import FREE_PORTS, Addressed
 
@@ -183,26 +184,6 @@ KOKORO = frozenset({"engine", "onnx_engine", "part"})
 hypothesis.settings.register_profile("dev", max_examples=25, deadline=None)
 if "CI" not in os.environ:
     hypothesis.settings.load_profile("dev")
-
-
-SMOKE = (
-    *("cli/test_check.py", "clients/openai/test_python.py", "deploy/test_site.py"),
-    *("engines/espeak/test_faults.py", "engines/kokoro/test_engine.py"),
-    *("engines/kokoro/student/test_speech.py", "engines/whisper/test_recordings.py", "page/test_firefox.py"),
-    *("page/talk/test_page_conversation.py", "page/test_page_panels.py", "page/test_page_listening.py"),
-    *("protocols/kani/test_websocket.py", "protocols/test_ssml.py"),
-    *("protocols/kyutai/test_speech_in.py", "protocols/kyutai/test_speech_out.py"),
-    *("server/lifecycle/test_lifecycle.py", "server/network/test_tls.py", "server/test_server.py"),
-    *(
-        "protocols/elevenlabs/relay/test_example.py",
-        "library/test_library.py",
-        "test_package.py",
-        "test_privacy.py",
-    ),
-)
-"""Files of the other tiers that ``.ci/run`` runs, but for what is marked ``full`` in them: each protocol,
-engine and program speaks and is heard, and the documents' site is built.
-"""
 
 
 @pytest.hookimpl(tryfirst=True)
