@@ -46,7 +46,7 @@ def test_tab_that_is_opened_without_the_server_comes_with_it(
     server.stop()
     visitor.wait_for("#line[data-state=offline]")
     page.click("#add-voice")
-    visitor.unfold("#code-text")
+    page.eval_on_selector("#code", "e => { e.open = true; }")
     for tab in (first, last):
         # Without a recogniser, which takes long to load, nobody sees it.
         page.eval_on_selector(f"#tab-{tab}", "tab => tab.click()")
@@ -54,8 +54,8 @@ def test_tab_that_is_opened_without_the_server_comes_with_it(
     start_server("--engine", "espeak", KANI_PORT=str(server.port), KANI_RECOGNIZER="none")
     page.click(alive, trial=True)
     expect(page.locator("#tab-problem")).to_be_empty()
-    page.eval_on_selector("#code", "e => { e.open = false; }")
-    visitor.unfold("#code-text")
+    for is_open in (False, True):
+        page.eval_on_selector("#code", "(e, is_open) => { e.open = is_open; }", is_open)
     expect(page.locator("#code-text")).not_to_be_empty()
 
 
