@@ -74,6 +74,7 @@ def test_speech_has_times_in_whole_milliseconds(deaf: AppServer, talk: Any) -> N
     cut = post(deaf, SPEECH, samples, threshold="0.5", max_speech_duration_s="0.5").json()
     assert len(cut) > 8 and max(one["end"] - one["start"] for one in cut) <= 500
     assert all(before["end"] <= after["start"] for before, after in pairwise(cut))
+    assert post(deaf, SPEECH, samples, threshold="0.5", max_speech_duration_s="inf").json() == found
     assert post(deaf, SPEECH, samples, min_speech_duration_ms="60000").json() == []
 
 
