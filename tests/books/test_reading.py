@@ -127,7 +127,8 @@ def test_damaged_encrypted_and_large_books_are_refused(
         with pytest.raises(UnreadableBook, match=message):
             read_book(path)
     # Pictures leave the cover its share, whatever they are.
-    noise = {f"OEBPS/text/{n}.png": png(8, 6) + bytes(5_000) for n in range(4)}
+    noise = {"OEBPS/cover.png": COVER + bytes(6_000)}
+    noise |= {f"OEBPS/text/{n}.png": png(8, 6) + bytes(5_000) for n in range(4)}
     shown = ONE.replace("</body>", "".join(f'<img src="{n}.png"/>' for n in range(4)) + "</body>")
     pictures = epub(tmp_path / "p.epub", {**noise, "OEBPS/text/one.xhtml": shown})
     monkeypatch.setattr(archive, "MAX_READ_BYTES", 14_000)

@@ -127,7 +127,7 @@ def test_silence_has_neither(deaf: AppServer) -> None:
         (SPEECH, "neg_threshold", "high"),
         (SPEECH, "min_silence_duration_ms", "-1"),
         (SPEECH, "speech_pad_ms", "99999999999"),
-        (SPEECH, "max_speech_duration_s", "inf"),
+        (SPEECH, "max_speech_duration_s", "nan"),
         (SPEAKERS, "response_format", "xml"),
         (SPEAKERS, "known_speaker_names", "Ana"),
     ],
