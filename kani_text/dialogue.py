@@ -39,8 +39,10 @@ def dialogue(text: str, language: str = "") -> list[tuple[int, int]]:
         cuts = [paragraph.start(), *(each.start() for each in turns), paragraph.end()]
         found += zip(cuts[::2], cuts[1::2], strict=False)
     dashed = {begin for begin, _ in found}
+    line = before = 0
     for quotation in _QUOTATION.finditer(text):
-        line = text.rfind("\n", 0, quotation.start()) + 1
+        line = text.rfind("\n", before, quotation.start()) + 1 or line
+        before = quotation.start()
         if line not in dashed and _is_said(text, line, *quotation.span()):
             found.append(quotation.span())
     return sorted(found)

@@ -86,6 +86,7 @@ def _read(archive: Archive, fallback: str) -> Book:
     contents = _contents(archive, package, items)
     start = _start(archive, package, items, posixpath.dirname(package_name))
     chapters = list(_chapters(archive, _spine(package, items), contents, start, title))
+    cover = _cover(archive, package, items)  # before pictures use up what may be read
     images, left_out = _images(
         archive, (name for chapter, _ in chapters for _, (name, _) in chapter.pictures)
     )
@@ -96,7 +97,7 @@ def _read(archive: Archive, fallback: str) -> Book:
         line(", ".join(filter(None, authors))),
         line(_first(package, "language")),
         tuple(chapter for chapter, _ in chapters),
-        _cover(archive, package, items),
+        cover,
         next(told, next(text, 0)),
         {"pictures": left_out} if left_out else {},
         images,
@@ -260,12 +261,13 @@ def _images(archive: Archive, names: Iterable[str]) -> tuple[dict[str, Image], i
     for name in dict.fromkeys(names):
         image = None
         with suppress(UnreadableBook):
-            image = read_cover(archive.read(name, min(left, _MAX_PICTURE_BYTES)))
+            data = archive.read(name, min(left, _MAX_PICTURE_BYTES))
+            left -= len(data)
+            image = read_cover(data)
         if image is None or len(images) == _MAX_PICTURES:
             left_out += 1
         elif min(image.width, image.height) >= _ORNAMENT:
             images[name] = image
-            left -= len(image.data)
     return images, left_out
 
 

@@ -158,7 +158,8 @@ class RecognitionService:
         The arguments are those of ``open_transcription``. Raises EngineUnavailable and Busy.
         """
         diarizer = self._told_apart()
-        voices, context = Voices(diarizer), self._admit("voices", protocol, client, "voices", None)
+        voices = Voices(None if diarize else diarizer)
+        context = self._admit("voices", protocol, client, "voices", None)
         session = TranscriptionSession(
             replace(context, start=partial(asyncio.sleep, 0)),
             voices,

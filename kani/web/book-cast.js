@@ -1,12 +1,12 @@
 /** Voices of a story: what is said in it has a voice of its own, and each person may have one. */
 
-import { notesOf, keepNotes } from "./book-places.js";
 import { compose } from "./compose.js";
 import { button, find, make, query, tell } from "./element.js";
 import { expected } from "./failures.js";
+import { keepNotes, notesOf } from "./history.js";
 import { locale, t } from "./i18n.js";
 import { sample } from "./sample.js";
-import { server, ServerError } from "./server.js";
+import { inWords, server, ServerError } from "./server.js";
 import { fill, isNatural, primary, voiceGroups } from "./voices.js";
 import { SPEAKABLE } from "./words.js";
 
@@ -40,14 +40,14 @@ export class BookCast {
   /** Take another book. */
   open = (book) => (this.#book = book);
 
-  /** What was chosen: voice: of what is said; voices: of persons, by their names; lines: by chapter who says each part, "" for nobody known. */
+  /** The choices: voice: of what is said; voices: of persons, by their names; lines: by chapter who says each part, "" for nobody known. */
   get #cast() {
     const { voice = "", voices = {}, lines = {} } = notesOf(this.#book.id).object.cast ?? {};
     return { voice, voices, lines };
   }
 
   #keep(changed) {
-    keepNotes(this.#book.id, () => ({ cast: { ...this.#cast, ...changed } }));
+    if (!keepNotes(this.#book.id, () => ({ cast: { ...this.#cast, ...changed } }))) tell(find("cast-state"), t("history.nowhere"));
     this.#changed();
   }
 
@@ -71,7 +71,8 @@ export class BookCast {
   }
 
   async #show() {
-    tell(find("cast-state"), "");
+    // An earlier version of the page kept no dialogue.
+    tell(find("cast-state"), this.#chapter.dialogue ? "" : t("book.gone"));
     this.#fill();
     find("book-cast").showModal();
     find("cast-ask").hidden = !(await server.health().catch(expected([ServerError], () => null)))?.chat_model;
@@ -109,22 +110,23 @@ export class BookCast {
     const at = this.#at();
     find("cast-ask").disabled = true;
     tell(find("cast-state"), t("cast.asking"));
-    const { voice, voices, lines } = this.#cast;
     const book = this.#book;
-    const asked = { text: this.#chapter.text, language: book.language, known: Object.keys(voices).slice(-MOST_KNOWN) };
-    const told = await server.speakers(asked).catch(expected([ServerError], ({ words }) => tell(find("cast-state"), words)));
-    find("cast-ask").disabled = false;
+    const { text, dialogue = [] } = this.#chapter;
+    const asked = { text, language: book.language, known: Object.keys(this.#cast.voices).slice(-MOST_KNOWN) };
+    const told = await server.speakers(asked).catch(inWords((words) => tell(find("cast-state"), words))).finally(() => (find("cast-ask").disabled = false));
     if (!told || this.#book !== book) return;
+    if (told.lines.length !== dialogue.length) return tell(find("cast-state"), t("problem.failed", { message: `${told.lines.length} ≠ ${dialogue.length}` }));
+    const { voice, voices, lines } = this.#cast;
     const taken = [compose.speaking, voice, ...Object.values(voices)];
-    const able = compose.voices.filter((one) => primary(one.language) === primary(book.language || locale) && (isNatural(one) || !compose.voices.some(isNatural)));
+    const able = compose.voices.filter((one) => primary(one.language) === primary(book.language || book.heard || locale) && (isNatural(one) || !compose.voices.some(isNatural)));
     const given = {};
     for (const { name, gender } of told.speakers.filter((one) => !(one.name in voices))) {
       const fitting = able.filter((one) => !gender || !one.gender || one.gender === gender);
       given[name] = (fitting.find(({ id }) => !taken.includes(id)) ?? fitting[0])?.id ?? "";
       taken.push(given[name]);
     }
-    this.#keep({ voices: { ...voices, ...given }, lines: { ...lines, [at]: told.lines.map((n) => told.speakers[n]?.name ?? "") } });
     tell(find("cast-state"), t("cast.proposed"));
+    this.#keep({ voices: { ...voices, ...given }, lines: { ...lines, [at]: told.lines.map((n) => told.speakers[n]?.name ?? "") } });
     this.#fill();
   }
 }

@@ -1,8 +1,8 @@
 /** Places of a book: what a search finds in it, and bookmarks with their notes, which this browser keeps. */
 
 import { button, find, make, tell } from "./element.js";
+import { keepNotes, notesOf } from "./history.js";
 import { number, percent, t } from "./i18n.js";
-import { Memory } from "./storage.js";
 import { sentenceAt } from "./subtitles.js";
 import { saveFile } from "./wav.js";
 
@@ -11,15 +11,6 @@ const [SHOWN, MOST_FOUND] = [60, 20_000];
 const [BEFORE, AFTER] = [30, 70];
 /** Bookmarks of a book, and characters of what is quoted and of a note. */
 const [MOST_MARKS, LONGEST_WORDS, LONGEST_NOTE] = [500, 160, 2000];
-
-/** What this browser keeps of a book beside its place: {marks: [{at, from, words, note}], cast: as BookCast has it}. */
-export const notesOf = (id) => new Memory(`kani.notes.${id}`, () => localStorage);
-
-/** Change what is kept of a book; another tab may have changed it meanwhile. */
-export function keepNotes(id, change) {
-  const notes = notesOf(id);
-  notes.text = JSON.stringify({ ...notes.object, ...change(notes.object) });
-}
 
 export class BookPlaces {
   /** The book; the places that were found in it: chapter, character, length. */
@@ -92,22 +83,26 @@ export class BookPlaces {
     const { text } = this.#book.chapters[at];
     const [words] = text.slice(from, from + LONGEST_WORDS).split("\n", 1);
     const isHere = (mark) => mark.at === at && mark.from === from;
-    keepNotes(this.#book.id, ({ marks = [] }) => ({ marks: (marks.some(isHere) ? marks : [...marks, { at, from, words, note: "" }]).slice(-MOST_MARKS) }));
-    this.#show(isHere);
+    const { marks: all = [] } = notesOf(this.#book.id).object;
+    if (!all.some(isHere) && all.length >= MOST_MARKS) return this.#show(isHere, t("book.full", { limit: number(MOST_MARKS) }));
+    this.#show(isHere, this.#keep((marks) => marks.some(isHere) ? marks : [...marks, { at, from, words, note: "" }]));
   }
 
-  /** Show the bookmarks, and write the note of one. */
-  #show(isNew = (mark) => mark === undefined) {
+  /** Change the bookmarks that are kept; returns what is to be told of that, "" for nothing. */
+  #keep = (change) => (keepNotes(this.#book.id, ({ marks = [] }) => ({ marks: change(marks) })) ? "" : t("history.nowhere"));
+
+  /** Show the bookmarks, and write the note of one; told: what is said below them. */
+  #show(isNew = (mark) => mark === undefined, told = "") {
     const marks = this.#marks;
     find("book-marks").replaceChildren(...marks.map((mark) => this.#item(mark)));
-    find("book-marks-none").hidden = marks.length > 0;
+    tell(find("book-marks-told"), told || (marks.length ? "" : t("book.no_marks")));
     find("book-notes-save").hidden = marks.length === 0;
     find("book-notes").showModal();
     find("book-marks").children[marks.findIndex(isNew)]?.querySelector("textarea").focus();
   }
 
   #item(mark) {
-    const change = (changed) => keepNotes(this.#book.id, ({ marks = [] }) => ({ marks: [...marks.filter(({ at, from }) => at !== mark.at || from !== mark.from), ...changed] }));
+    const change = (changed) => tell(find("book-marks-told"), this.#keep((marks) => [...marks.filter(({ at, from }) => at !== mark.at || from !== mark.from), ...changed]));
     const go = button(this.#nameOf(mark), () => {
       find("book-notes").close();
       this.#go(mark.at, mark.from);
@@ -116,11 +111,12 @@ export class BookPlaces {
     const note = make("textarea", { value: mark.note, rows: 2, dir: "auto", maxLength: LONGEST_NOTE, ariaLabel: `${t("book.note")}: ${this.#nameOf(mark)}`, placeholder: t("book.note") });
     note.addEventListener("input", () => change([Object.assign(mark, { note: note.value })]));
     // Under a dialog no line can bring it back.
-    const remove = button(t("history.delete"), () => {
+    const named = (action) => ({ textContent: action, ariaLabel: t("history.of", { action, text: mark.words }) });
+    const remove = button("", () => {
       note.disabled = go.disabled = !note.disabled;
       change(note.disabled ? [] : [mark]);
-      remove.textContent = t(note.disabled ? "undo" : "history.delete");
-    }, { className: "quiet" });
+      Object.assign(remove, named(t(note.disabled ? "undo" : "history.delete")));
+    }, { className: "quiet", ...named(t("history.delete")) });
     return make("li", {}, go, remove, words, note);
   }
 

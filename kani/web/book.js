@@ -43,6 +43,7 @@ export class Book {
     return [this.#at, this.#from];
   });
   #cast = new BookCast(() => this.#at, () => {
+    if (!this.reads(playback.shown?.choice ?? {})) return;
     const aloud = this.#isHeard();
     this.keepHeard();
     playback.stop();
@@ -91,7 +92,8 @@ export class Book {
     const read = await server.readBook(file).catch(inWords((words) => this.#file === file && complain(words)));
     if (this.#file === file) playback.stage.say("");
     if (!read || this.#file !== file) return;
-    const images = (read.images ?? []).map(({ type, data }) => new Blob([Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0))], { type }));
+    const bytesOf = (signs) => new Uint8Array(signs.length).map((_, n) => signs.charCodeAt(n));
+    const images = (read.images ?? []).map(({ type, data }) => new Blob([bytesOf(atob(data))], { type }));
     const entry = { ...read, images, kind: "book", id: `book:${file.name}:${file.size}`, time: Date.now(), file };
     this.show(entry);
     const what = Object.entries(read.left_out ?? {}).map(([kind, n]) => t(`book.${kind}`, { n: number(n) })).join(", ");
@@ -215,7 +217,8 @@ export class Book {
   /** Keep the beginning of the sentence that is heard. */
   keepHeard() {
     if (!this.#book || !playback.has(this.#text) || playback.place < 0) return;
-    this.#book.language ||= playback.shown.result?.language ?? "";
+    // What the server finds in a chapter depends on the language that the file tells.
+    this.#book.heard ||= playback.shown.result?.language ?? "";
     this.#keepPlace(playback.sentence);
   }
 
@@ -264,7 +267,7 @@ export class Book {
     this.#keepPlace(from);
     // A text that was typed over the chapter stays.
     if (again && !this.#text.includes(compose.choice.text)) return;
-    compose.give(this.#text, false, this.#book.language, true);
+    compose.give(this.#text, false, this.#book.language || this.#book.heard, true);
     find("words").classList.toggle("titled", lettersOf(this.#book.chapters[at].title).includes(lettersOf(this.#text.split("\n", 1)[0])));
     this.#begin(aloud);
     this.#tellPlace();
@@ -304,6 +307,7 @@ export class Book {
     }
     // The text before it comes back, if nothing else was typed meanwhile.
     if (this.reads(compose.choice)) compose.give(this.#open.object.typed);
+    for (const id of ["book-cast", "book-notes"]) find(id).close();
     this.#book = null;
     this.#open.object = {};
     this.#box.hidden = true;
@@ -357,12 +361,13 @@ export class Book {
   }
 }
 
-/** What is emphasized in a chapter, and its pictures, each with its description below, unless that follows anyway. */
+/** Emphases of a chapter, and its pictures, each with its description below, unless that follows anyway. */
 function richOf({ chapters, images = [] }, at) {
   const { text, emphases, pictures = [] } = chapters[at];
   const shown = pictures.filter(({ image }) => images[image]).map(({ at: place, image, description, width, height }) => {
     const src = URL.createObjectURL(images[image]);
-    const picture = make("img", { src, alt: description, width, height, onload: () => URL.revokeObjectURL(src) });
+    const done = () => URL.revokeObjectURL(src);
+    const picture = make("img", { loading: "lazy", src, alt: description, width, height, onload: done, onerror: done });
     picture.style.setProperty("--shape", String(width / height));
     const element = make("span", { className: "picture" }, picture);
     if (!text.startsWith(description, place)) element.dataset.told = description;

@@ -1,7 +1,7 @@
 /** The history as a list: play again or open, use the text, download, delete. */
 
 import { arrange, button, find, make, query, style, tell } from "./element.js";
-import { coverOf, history, shareRead } from "./history.js";
+import { coverOf, history, notesOf, shareRead } from "./history.js";
 import { clock, moment, number, percent, t } from "./i18n.js";
 import { playback } from "./playback.js";
 import { dialogueOf } from "./talk-lines.js";
@@ -113,10 +113,13 @@ export class HistoryList {
 
   /** Delete entries, which can be brought back for a while. */
   async #delete(entries) {
+    const notes = entries.map(({ id }) => notesOf(id).text);
     for (const { id } of entries) await history.delete(id);
+    for (const { id } of entries) notesOf(id).text = "";
     await history.changed();
     offerUndo(t("history.gone"), async () => {
       for (const entry of entries) await history.put(entry);
+      for (const [n, { id }] of entries.entries()) notesOf(id).text = notes[n];
       await history.changed();
     }, "history-clear");
     // The button that had the focus is gone.

@@ -90,15 +90,15 @@ export class History {
     const worth = (other) => (other.id === entry.id ? -1 : WORTH.indexOf(sortOf(other)));
     for (const other of (await this.list()).sort((one, next) => worth(one) - worth(next))) {
       const sort = sortOf(other);
-      const size = (other.pcm ?? other.recording ?? other.file)?.size ?? 0;
+      const size = [other.pcm ?? other.recording ?? other.file, ...(other.images ?? [])].reduce((sum, blob) => sum + (blob?.size ?? 0), 0);
       counts[sort] = (counts[sort] ?? 0) + 1;
       const full = size > 0 && bytes + size > MOST_BYTES && other.id !== entry.id;
       if (!full && size <= MOST_BYTES) bytes += size;
       if (!full && counts[sort] <= MOST) continue;
       this.full ||= sort !== "chapter";
-      // Words are small: of a transcript only its recording goes, of a book its file.
+      // Words are small: of a transcript only its recording goes, of a book its file and its pictures.
       await this.delete(other.id);
-      if (!other.pcm && counts[sort] <= MOST) await this.#write({ ...other, recording: null, file: null });
+      if (!other.pcm && counts[sort] <= MOST) await this.#write({ ...other, recording: null, file: null, images: [] });
     }
   }
 
@@ -144,6 +144,19 @@ export function keepPlace(id, place = undefined) {
   if (JSON.stringify(places.object[id]) === JSON.stringify(place)) return;
   const others = Object.entries(places.object).filter(([other]) => other !== id);
   places.text = JSON.stringify(Object.fromEntries((place === undefined ? others : [...others, [id, place]]).slice(-MOST_PLACES)));
+}
+
+/** Notes that could not be written, by the ids of their books. */
+const unkept = new Map();
+/** The memory of a book beside its place: {marks: [{at, from, words, note}], cast: as BookCast has it}. */
+export const notesOf = (id) => unkept.get(id) ?? new Memory(`kani.notes.${id}`, () => localStorage);
+
+/** Change some of the notes, which another tab may have changed meanwhile; returns whether they last beyond this page. */
+export function keepNotes(id, change) {
+  const notes = notesOf(id);
+  notes.text = JSON.stringify({ ...notes.object, ...change(notes.object) });
+  unkept[notes.lasts ? "delete" : "set"](id, notes);
+  return notes.lasts;
 }
 
 /** How long chapters are. */

@@ -57,6 +57,8 @@ export class ListenPanel {
   #finished = Promise.resolve();
   /** What is heard live; null for nothing. */
   #recording = null;
+  /** Texts that were given with a file, by its transcript. */
+  #given = new WeakMap();
   #meter = meterOf(find("listen"));
   #player = new RecordingPlayer((at) => this.#view.lightAt(at));
   #repeat;
@@ -276,18 +278,20 @@ export class ListenPanel {
     else if (sample && this.#upload === upload) this.#become("empty", "");
   }
 
-  /** Take a file to be transcribed, after those before it; it is kept from now on. */
-  async take(file) {
+  /** Take a file to be transcribed, after those before it; it is kept from now on. given: its text, which no later file has. */
+  async take(file, given = find("listen-with").open ? find("listen-given").value.trim() : "") {
+    find("listen-with").open = false;
     const transcript = Object.assign(new Transcript(), { name: file.name ?? "", recording: file, cut: 0 });
+    this.#given.set(transcript, given);
     history.putSound(transcript.id, file);
     history.add({ ...transcript.entry, recording: null });
     await this.#queue.add(transcript, () => this.finish());
   }
 
   /** Transcribe a recording anew; what was heard of it before stays in the history. */
-  async #takeAgain({ id, rows, recording }) {
-    const taken = this.take(recording);
-    if (!rows.length) await history.delete(id);
+  async #takeAgain(transcript) {
+    const taken = this.take(transcript.recording, this.#given.get(transcript));
+    if (!transcript.rows.length) await history.delete(transcript.id);
     await taken;
   }
 
@@ -309,7 +313,8 @@ export class ListenPanel {
       // Nothing came of it, and the line is gone: it begins anew with that.
     } while (failure?.kind === "offline" && !connection.ready && !transcript.rows.length && !signal.aborted);
     const some = transcript.rows.length > 0;
-    transcript.stopped = failure !== null || signal.aborted;
+    // Words of a text that hardly fits are all there.
+    transcript.stopped = (failure !== null && failure.kind !== "unfit") || signal.aborted;
     if (!transcript.stopped) {
       transcript.cut = null;
       // Nothing was said in it: that is what is shown.
@@ -341,8 +346,7 @@ export class ListenPanel {
       this.#unmeasured();
     };
     try {
-      const given = find("listen-given").value.trim();
-      const { recording } = transcript;
+      const [given, { recording }] = [this.#given.get(transcript), transcript];
       const sentences = given ? server.align(recording, given, language, signal, sent) : server.transcribe(recording, language, speakers, signal, sent);
       for await (const sentence of sentences) {
         // The speakers are known once all was heard.

@@ -1,4 +1,4 @@
-/** How one gets about on the page: its tabs, its menus, and what is chosen in the one at its top; and what is shown, which the body's data-shows names for the style sheets. */
+/** Ways about the page: its tabs, its menus, and what is chosen in the one at its top; and what is shown, which the body's data-shows names for the style sheets. */
 
 import { find, moveByArrows, query, queryAll } from "./element.js";
 import { choose, locale, LOCALES } from "./i18n.js";

@@ -357,7 +357,7 @@ class Playback {
     connection.speak(utterance.request, asked, this.#answers(utterance, (result) => {
       utterance.addResult(result);
       if (rest.length === 0) return false;
-      this.#ask(utterance, compose.following(params, result.language, Boolean(rest.at(-1).voice)), rest);
+      this.#ask(utterance, compose.following(params, result.language, utterance.inTurns || Boolean(rest.at(-1).voice)), rest);
       return true;
     }));
   }

@@ -113,7 +113,7 @@ class Server {
   /** Find the words of a text in a recording: yields all of it as ``transcribe`` a sentence. Throws ServerError, also of a text that hardly fits, after that. */
   async *align(file, text, language, signal, sent) {
     const fields = { text, ...(language && { language }) };
-    const { words, confidence } = await (await this.#upload("v1/audio/alignments", Object.entries(fields), file, signal, sent)).json();
+    const { words, confidence } = await (await this.#upload("v1/audio/alignments", Object.entries(fields), file, signal, sent)).json().catch(broken);
     yield { text, start: words[0].start, end: words.at(-1).end, words };
     if (confidence < LEAST_FIT) throw new ServerError("unfit", "");
   }
@@ -145,7 +145,7 @@ class Server {
   /** A book's file as {title, author, language, cover: {type, data: Base64} or null, chapters: [{title, text, emphases, pictures, dialogue}], images}. Throws ServerError. */
   readBook = (file) => this.#ask(`v1/books?${new URLSearchParams({ name: file.name })}`, { method: "POST", body: file });
 
-  /** Who says what in a chapter, as the language model has it: {speakers: [{name, gender}], lines: [the number of who says each part]}; asked: {text, language, known: names}. Throws ServerError. */
+  /** Speakers of a chapter, as the language model has them: {speakers: [{name, gender}], lines: [the number of who says each part]}; asked: {text, language, known: names}. Throws ServerError. */
   speakers = async (asked) => (await this.post("v1/books/speakers", asked)).json();
 
   /** Make an audiobook of a book's file: yields {stage, share: 0 to 1, place}, in the end {stage: "done", id}. Throws ServerError. @param {File} file @param {Record<string, any>} manner voice, language, emotion and speed, where they were chosen @param {AbortSignal} signal ends it */
@@ -230,13 +230,16 @@ class Server {
   }
 }
 
+/** Throw the error of an answer whose line broke while it came. */
+function broken(error) {
+  throw error instanceof TypeError ? new ServerError("offline", String(error)) : error;
+}
+
 /** The objects of an answer of server-sent events, up to "[DONE]". Throws ServerError. */
 async function* serverEvents(answer) {
   // Not every browser iterates a stream.
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  const next = () => reader.read().catch((error) => {
-    throw error instanceof TypeError ? new ServerError("offline", String(error)) : error;
-  });
+  const next = () => reader.read().catch(broken);
   let rest = "";
   for (let read = await next(); !read.done; read = await next()) {
     const lines = (rest + read.value).split("\n");

@@ -84,7 +84,7 @@ export class Stage {
     });
   }
 
-  /** What is shown of a text beside its words, as Words has it. @type {(text: string) => any} */
+  /** Things that are shown of a text beside its words, as Words has them. @type {(text: string) => any} */
   rich = () => ({});
 
   /** What is heard, as its player names it. */

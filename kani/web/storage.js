@@ -15,6 +15,8 @@ export class Memory {
   #name;
   #storage;
   #text;
+  /** Whether the text is kept after the page is left. */
+  lasts = true;
 
   /** @param {string} name @param {() => Storage} storage where; a browser that keeps nothing throws when it is asked for it */
   constructor(name, storage) {
@@ -30,7 +32,7 @@ export class Memory {
 
   set text(text) {
     this.#text = text;
-    this.#try((store) => store.setItem(this.#name, text));
+    this.lasts = this.#try((store) => [text ? store.setItem(this.#name, text) : store.removeItem(this.#name)]) !== null;
   }
 
   /** The object that the text is the JSON of; {} for any other text, such as one that another program left. */

@@ -30,14 +30,14 @@ export class MarkError extends Error {
  */
 export function speechParts(text, most, speed, known) {
   const parts = [];
-  const tags = tagsOf(text);
+  const [tags, passed] = [tagsOf(text), counter(text)];
   let voice = "";
   let pause = 0;
   let at = 0;
   const add = (end) => {
     if (!withoutTags(text.slice(at, end)).trim()) return;
     if (parts.length && parts.at(-1).voice !== voice) pause += TURN_S / speed;
-    for (const part of textParts(text, most, at, end, tags)) {
+    for (const part of textParts(text, most, at, end, tags, passed)) {
       parts.push({ ...part, voice, pause });
       pause = 0;
     }
@@ -55,8 +55,8 @@ export function speechParts(text, most, speed, known) {
 
 /** The parts of a text that voices speak in turn, as speechParts has them; turns: {from, to, voice}. */
 export function turnParts(text, most, speed, turns) {
-  const tags = tagsOf(text);
-  return turns.flatMap(({ from, to, voice }, n) => textParts(text, most, from, to, tags).map((part, at) => {
+  const [tags, passed] = [tagsOf(text), counter(text)];
+  return turns.flatMap(({ from, to, voice }, n) => textParts(text, most, from, to, tags, passed).map((part, at) => {
     const pause = n > 0 && at === 0 ? (text[from - 1] === "\n" ? TURN_S : NEAR_S) / speed : 0;
     return { ...part, voice, pause };
   }));
@@ -71,6 +71,8 @@ function seconds(value) {
 }
 
 const points = (text) => [...text].length;
+/** A function that returns the code points before a place of a text, which comes after those asked for earlier: each is counted once. */
+const counter = (text, at = 0, all = 0) => (place) => (all += points(text.slice(at, (at = place))));
 const withoutTags = (text) => text.replace(TAG, "");
 
 /** The tags of a text, in order: {from, to, open: opening tags of the elements that are open after it, [name, tag]}; open only in a document. */
@@ -90,7 +92,7 @@ const closing = (open) => open.map(([name]) => `</${name}>`).reverse().join("");
  * Cut a text, between two places of it, into parts of at most ``most`` code points: each ends, in its second half, with a paragraph, else a sentence, else a word, else where it is full; never within a tag.
  * @return {{text: string, start: number}[]} start as speechParts has it
  */
-export function textParts(text, most, from = 0, to = text.length, tags = tagsOf(text)) {
+export function textParts(text, most, from = 0, to = text.length, tags = tagsOf(text), passed = counter(text)) {
   const parts = [];
   const reserve = Math.max(0, ...tags.map(({ open }) => closing(open).length));
   const openAt = (place) => tags.findLast((tag) => tag.to <= place)?.open ?? [];
@@ -104,7 +106,7 @@ export function textParts(text, most, from = 0, to = text.length, tags = tagsOf(
     const any = tags.findLast((tag) => tag.from > at && tag.from < at + full.length && fits(tag.from))?.from;
     const end = at + full.length === to ? to : good ? at + good : fits(at + full.length) ? at + full.length : (any ?? at + full.length);
     const part = text.slice(at, end);
-    if (!before || withoutTags(part).trim()) parts.push({ text: before + part + closing(openAt(end)), start: points(text.slice(0, at)) - points(before) });
+    if (!before || withoutTags(part).trim()) parts.push({ text: before + part + closing(openAt(end)), start: passed(at) - points(before) });
     at = end;
   }
   return parts;

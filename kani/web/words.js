@@ -44,7 +44,7 @@ export class Words {
   #gap = make("i");
   #next = make("span");
   #rest = make("i");
-  /** What was said of a line, the lines after the rest, and the code points that lines end at, this one's first. */
+  /** The part of a line that was said, the lines after the rest, and the code points that lines end at, this one's first. */
   #line;
   #later = [];
   #ends = [];
@@ -53,7 +53,7 @@ export class Words {
   #passed = 0;
   #end = 0;
   #known = 0;
-  /** What is shown of the whole text beside its words: {emphases: [begin, end], pictures: {at, element}}; and the character of it that is shown next. */
+  /** Things that are shown of the whole text beside its words: {emphases: [begin, end], pictures: {at, element}}; and the character of it that is shown next. */
   #rich = { emphases: [], pictures: [] };
   #at = 0;
   /** Times that have come, and are not shown yet. */

@@ -126,6 +126,13 @@ def test_damaged_encrypted_and_large_books_are_refused(
         path.write_bytes(damaged)
         with pytest.raises(UnreadableBook, match=message):
             read_book(path)
+    # Pictures leave the cover its share, whatever they are.
+    noise = {"OEBPS/cover.png": COVER + bytes(6_000)}
+    noise |= {f"OEBPS/text/{n}.png": png(8, 6) + bytes(5_000) for n in range(4)}
+    shown = ONE.replace("</body>", "".join(f'<img src="{n}.png"/>' for n in range(4)) + "</body>")
+    pictures = epub(tmp_path / "p.epub", {**noise, "OEBPS/text/one.xhtml": shown})
+    monkeypatch.setattr(archive, "MAX_READ_BYTES", 14_000)
+    assert read_book(pictures).cover is not None
     monkeypatch.setattr(archive, "MAX_READ_BYTES", 1_500)
     with pytest.raises(UnreadableBook, match="expands too far"):
         read_book(epub(path))

@@ -76,6 +76,30 @@ SPEECH_END = """
 REFUSAL = 'return new m.ServerError("odd", "is damaged", { param: a[0] }).words.slice(0, 31);'
 FRAGMENT = "const shared = m.sharedChoice(a[0]); return shared && [shared.speed, shared.strength];"
 PARTS = "return m.textParts(a[0], 10).map(({ text }) => text);"
+# Turns of 10 code points, 20 units each: their places, and whether each is counted a few times only.
+TURNS = """
+  const turns = Array.from({ length: a[0] }, (_, n) => ({ from: 20 * n, to: 20 * n + 20, voice: "x" }));
+  const text = "😀".repeat(10 * a[0]), next = String.prototype[Symbol.iterator];
+  let units = 0;
+  String.prototype[Symbol.iterator] = function () { units += this.length; return next.call(this); };
+  const parts = m.turnParts(text, 100, 1, turns);
+  return [parts.every(({ start }, n) => start === 10 * n), units < 9 * text.length];
+"""
+BROKEN = """
+  globalThis.document = { baseURI: "http://localhost/" };
+  globalThis.fetch = async () => new Response(JSON.stringify({ max_upload_mib: 1 }));
+  globalThis.XMLHttpRequest = class {
+    upload = {}; readyState = 2; status = 200; open() {} setRequestHeader() {}
+    send() { this.onreadystatechange(); this.onerror(); }
+  };
+  const sentences = m.server.align(new Blob(["x"]), "Hi.", "", undefined, () => {});
+  return sentences.next().catch((error) => error.kind);
+"""
+NOTES = """
+  globalThis.localStorage = { getItem: () => '{"cast":1}', setItem() { throw new DOMException("full"); } };
+  const last = m.keepNotes("b", () => ({ marks: [1] }));
+  return [last, m.notesOf("b").object, m.notesOf("c").object];
+"""
 
 
 @pytest.mark.parametrize(
@@ -112,6 +136,12 @@ PARTS = "return m.textParts(a[0], 10).map(({ text }) => text);"
         ),
         pytest.param("text-parts.js", PARTS, ["😀" * 12], ["😀" * 10, "😀" * 2], id="emoji are whole"),
         pytest.param("text-parts.js", PARTS, ["x" * 21], ["x" * 10, "x" * 10, "x"], id="no end"),
+        pytest.param("text-parts.js", TURNS, [500], [True, True], id="turns are counted once"),
+        pytest.param("server.js", BROKEN, [], "offline", id="a line that breaks in an alignment"),
+        pytest.param(
+            *("history.js", NOTES, [], [False, {"cast": 1, "marks": [1]}, {"cast": 1}]),
+            id="notes that a full storage refuses",
+        ),
         pytest.param("text-parts.js", VOICE, ["[voice:x] A [voice:z] B"], ["voice", "z"], id="no such voice"),
         pytest.param("speech-end.js", SPEECH_END, [], [None, 37_500, 49_900], id="end of speech in noise"),
         pytest.param(

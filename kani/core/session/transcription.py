@@ -224,14 +224,17 @@ def _close(opening: Future[RecordingFile | PcmFile]) -> None:
 class Voices:
     """A ``Transcriber`` that hears where voices are, and no words."""
 
-    def __init__(self, diarizer: Diarizer) -> None:
-        self._diarizer = diarizer
+    def __init__(self, diarizer: Diarizer | None) -> None:
+        self._diarizer = diarizer  # None where only speakers are told apart, from the same audio
         self.probabilities: list[float] = []
         """Of a voice in each ``VOICE_CHUNK_S`` of the recording."""
 
     async def transcribe(
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
-        await self._diarizer.probabilities(audio, self.probabilities)
+        if self._diarizer is not None:
+            await self._diarizer.probabilities(audio, self.probabilities)
+        async for _ in audio:
+            pass
         return
         yield

@@ -139,11 +139,11 @@ class WhisperRecognizer(PromptedRecognizer):
                 raise EngineFailed("the recogniser failed") from error
 
     def _load_base(self) -> None:
-        shutil.rmtree(self._earlier, ignore_errors=True)
         try:
             self._load(read_base(), self._workers)
         except CheckpointError as error:
             raise EngineUnavailable(str(error)) from error
+        shutil.rmtree(self._earlier, ignore_errors=True)
 
     def _load_checkpoint(self, model: str) -> None:
         """Load a checkpoint and measure its passes: with one core each, then with more where that is slow."""

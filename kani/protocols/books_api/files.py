@@ -26,13 +26,15 @@ MAX_NAME = 255
 READ_WITHIN_S = 60.0
 
 
-async def take_place(places: asyncio.Semaphore, wait_s: float, stack: AsyncExitStack) -> None:
-    """Take one of some places, which ``stack`` frees. Raises RequestError after ``wait_s`` seconds."""
+async def take_place(
+    places: asyncio.Semaphore, wait_s: float, stack: AsyncExitStack, others: str = "books are being read"
+) -> None:
+    """Take a place, which ``stack`` frees. Raises RequestError, which tells of others, after ``wait_s`` s."""
     try:
         async with asyncio.timeout(wait_s):
             await places.acquire()
     except TimeoutError:
-        raise RequestError(503, "other books are being read: try again later") from None
+        raise RequestError(503, f"other {others}: try again later") from None
     stack.callback(places.release)
 
 

@@ -69,7 +69,7 @@ def routes(service: SpeechService) -> list[BaseRoute]:
 
     async def who_speaks(request: Request) -> Response:
         async with AsyncExitStack() as stack:
-            await take_place(asked, WAIT_S, stack)
+            await take_place(asked, WAIT_S, stack, "chapters wait for the language model")
             return await speakers(service, request)
 
     return [

@@ -75,6 +75,7 @@ async def _proposed(model: ChatModel, chapter: Chapter) -> dict[str, object]:
         told = await _told(model, chapter.text, some, [*genders])
         genders |= {_name(each): gender for each, gender in told.genders.items() if gender in _GENDERS}
         names += [_name(told.lines.get(number)) for number, _ in some]
+        genders |= {name: "" for name in names if name and name not in genders}
     persons = [name for name in dict.fromkeys(names) if name][:MAX_SPEAKERS]
     places = {name: place for place, name in enumerate(persons)}
     speaking = [{"name": name, "gender": genders.get(name, "")} for name in persons]
@@ -90,7 +91,7 @@ async def _told(
     for number, (begin, end) in parts:
         marked += f"{text[at:begin]}{{{number}: {text[begin:end]}}}"
         at = end
-    asked = f"Persons so far: {', '.join(known[:MAX_SPEAKERS]) or 'none'}\n\n{marked}{text[at : at + 200]}"
+    asked = f"Persons so far: {', '.join(known[-MAX_SPEAKERS:]) or 'none'}\n\n{marked}{text[at : at + 200]}"
     request = ChatRequest((ChatMessage("system", _TASK), ChatMessage("user", asked)), max_tokens=_MAX_TOKENS)
     answer = ""
     async with aclosing(model.answer(request)) as events:

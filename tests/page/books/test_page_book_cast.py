@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from anyio.from_thread import start_blocking_portal
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.conftest import StartServer
 from tests.page.books.test_page_books import choose, give, reload
@@ -88,7 +88,24 @@ def test_who_speaks_is_proposed_heard_and_changed(
     page.click("#cast-lines summary")
     page.locator("#cast-said li", has_text="“Come in!”").locator("select").select_option("Ann")
     assert visitor.violations() == ""
-    page.click("#book-cast-close")
+    # The choice that is made while the model reads stays, and an answer about other parts is refused.
+    routes: list[Route] = []
+    page.route("**/v1/books/speakers", lambda route: routes.append(route))
+    for lines in ([0, 0, 1], [0]):
+        with page.expect_request("**/v1/books/speakers"):
+            propose.click()
+        persons.first.locator("select").select_option(tom if len(lines) == 3 else ann)
+        speakers = [{"name": name, "gender": ""} for name in ("Tom", "Ann")]
+        routes.pop().fulfill(json={"speakers": speakers, "lines": lines})
+        expect(propose).to_be_enabled()
+        expect(page.locator("#cast-state")).to_contain_text("proposal" if len(lines) == 3 else "1 ≠ 3")
+        expect(persons.first.locator("select")).to_have_value(tom if len(lines) == 3 else ann)
+    persons.first.locator("select").select_option(index=0)
+    page.locator("#cast-said li", has_text="“Come in!”").locator("select").select_option("Ann")
+    # A phone's Back closes the book, and what is open above it.
+    page.go_back()
+    expect(page.locator("#book-cast")).to_be_hidden()
+    page.get_by_role("button", name="Undo").click()
     narrator = page.inner_text("#voice-chip-name")
     page.click("#pause")
     visitor.wait_for_sound()

@@ -51,7 +51,19 @@ def test_bookmark_has_a_note_leads_to_its_place_and_is_saved(visitor: Visitor, t
     remove.click()
     expect(remove).to_have_text("Undo")
     remove.click()
-    page.locator("#book-marks li button").first.click()
+    page.evaluate("""() => {
+        const [name] = Object.keys(localStorage).filter((key) => key.startsWith("kani.notes."));
+        const marks = Array.from({ length: 500 }, (_, n) => ({ at: 0, from: n + 900, words: "", note: "" }));
+        const { marks: own } = JSON.parse(localStorage[name]);
+        localStorage[name] = JSON.stringify({ marks: [...own, ...marks.slice(1)] });
+    }""")
+    page.keyboard.press("Escape")
+    choose(page, "Bookmark, note")
+    expect(page.locator("#book-marks-told")).to_contain_text("No more than 500")
+    expect(page.locator("#book-marks li")).to_have_count(500)
+    page.locator("#book-marks li", has=page.locator("q", has_text=LONG[31][:20])).locator(
+        "button"
+    ).first.click()
     expect(page.locator("#book-notes")).to_be_hidden()
     whole = page.text_content("#words") or ""
     assert page.text_content("#words .said") == whole[: whole.index(LONG[31])]

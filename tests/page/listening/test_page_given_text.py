@@ -30,7 +30,11 @@ def test_given_text_has_the_times_of_its_words(visit: Visit, recording: Path, tm
     words = [{"word": word, "start": n, "end": n + 0.5} for n, word in enumerate(OTHER.split())]
     answer = {"words": words, "confidence": 0.2}
     page.route("**/v1/audio/alignments", lambda route: route.fulfill(json=answer))
+    # It was for that file only.
+    expect(page.locator("#listen-given")).to_be_hidden()
+    page.click("text=I have the text")
     page.fill("#listen-given", OTHER)
     page.set_input_files("#listen-file", recording)
     expect(page.locator("#listen-problem")).to_contain_text("The text hardly fits this recording")
     assert " ".join(text for _, text in rows(page)) == OTHER
+    expect(page.locator("#listen-rest")).to_be_hidden()

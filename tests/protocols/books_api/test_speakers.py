@@ -62,6 +62,10 @@ async def test_long_dialogue_is_asked_for_in_parts(tmp_path: Path) -> None:
     # No more persons than the limit.
     assert answer["lines"] == [*range(50), *[None] * 20] and len(answer["speakers"]) == 50
     assert "{41: “So.”}" not in model.asked[0] and "{41: “So.”}" in model.asked[1]
+    # Names without a gender are known, too: the last of them.
+    model = Model(*told)
+    await ask(model, tmp_path, text="“So.” " * 70, known=[f"K{n}" for n in range(50)])
+    assert "so far: K40, K41" in model.asked[1] and "K49, P1, P2" in model.asked[1]
 
 
 @pytest.mark.parametrize(

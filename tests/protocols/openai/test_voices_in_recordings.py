@@ -74,6 +74,7 @@ def test_speech_has_times_in_whole_milliseconds(deaf: AppServer, talk: Any) -> N
     cut = post(deaf, SPEECH, samples, threshold="0.5", max_speech_duration_s="0.5").json()
     assert len(cut) > 8 and max(one["end"] - one["start"] for one in cut) <= 500
     assert all(before["end"] <= after["start"] for before, after in pairwise(cut))
+    assert post(deaf, SPEECH, samples, threshold="0.5", max_speech_duration_s="inf").json() == found
     assert post(deaf, SPEECH, samples, min_speech_duration_ms="60000").json() == []
 
 
@@ -126,7 +127,7 @@ def test_silence_has_neither(deaf: AppServer) -> None:
         (SPEECH, "neg_threshold", "high"),
         (SPEECH, "min_silence_duration_ms", "-1"),
         (SPEECH, "speech_pad_ms", "99999999999"),
-        (SPEECH, "max_speech_duration_s", "inf"),
+        (SPEECH, "max_speech_duration_s", "nan"),
         (SPEAKERS, "response_format", "xml"),
         (SPEAKERS, "known_speaker_names", "Ana"),
     ],

@@ -36,6 +36,10 @@ def read_base() -> dict[str, bytes | Path]:
             files[name] = BASE / name if name == MODEL else (BASE / name).read_bytes()
     except OSError as error:
         raise CheckpointError(_BROKEN % error.strerror) from error
+    except UnicodeDecodeError as error:
+        raise CheckpointError(_BROKEN % f"{ORIGIN} is no text") from error
+    if files.keys() != {MODEL, CONFIG, TOKENIZER, VOCABULARY}:
+        raise CheckpointError(_BROKEN % f"{ORIGIN} lists other files")
     return files
 
 

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from pathlib import PurePath
 from typing import IO, Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -31,7 +31,7 @@ SPEECH_PATH, SPEAKERS_PATH = "/v1/audio/speech/timestamps", "/v1/audio/diarizati
 RTTM_TYPE = "text/plain"
 
 Probability = Annotated[float, within(Range(0, 1))]
-Seconds = Annotated[float, within(Range(0, MAX_RECORDING_S))]
+Seconds = Annotated[float, Meta(ge=0)]
 Milliseconds = Annotated[int, within(Range(0, int(MAX_RECORDING_S) * 1000))]
 
 
@@ -41,7 +41,7 @@ class VoiceFields(Struct, kw_only=True):
     neg_threshold: Annotated[Probability | None, about("Below it speech ends; 0.15 less by default.")] = None
     min_speech_duration_ms: Annotated[Milliseconds, about("Shorter speech is left out.")] = 0
     max_speech_duration_s: Annotated[
-        Seconds | None, about("Longer speech is cut, in a silence if it has one.")
+        Seconds | None, about("Longer speech is cut, in a silence if it has one; inf for no limit.")
     ] = None
     min_silence_duration_ms: Annotated[Milliseconds, about("Shorter silence is part of speech.")] = 1000
     speech_pad_ms: Annotated[Milliseconds, about("Added on both sides.")] = 0

@@ -11,22 +11,30 @@ from kani.engines.whisper.engine import WhisperRecognizer
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("config.json", r"config\.json fails its SHA-256"), ("ORIGIN.txt", "No such file")]
+    ("name", "content", "reason"),
+    [
+        ("config.json", b"{}", r"config\.json fails its SHA-256"),
+        ("ORIGIN.txt", None, "No such file"),
+        ("ORIGIN.txt", b"\xff", r"ORIGIN\.txt is no text"),
+        ("ORIGIN.txt", b"", r"ORIGIN\.txt lists other files"),
+    ],
 )
 async def test_damaged_base_is_refused_with_the_cure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes | None, reason: str
 ) -> None:
     folder = tmp_path / "base"
     folder.mkdir()
     for path in finding.BASE.iterdir():
         (folder / path.name).symlink_to(path)
     (folder / name).unlink()
-    if name == "config.json":
-        (folder / name).write_text("{}")
+    if content is not None:
+        (folder / name).write_bytes(content)
     monkeypatch.setattr(finding, "BASE", folder)
+    earlier = tmp_path / "whisper-base"
+    earlier.mkdir()
     with pytest.raises(EngineUnavailable, match=rf"{reason}.*restore kani/engines/whisper/data/") as caught:
         await WhisperRecognizer(models_dir=None, cache_dir=tmp_path).start()
-    assert str(tmp_path) not in str(caught.value)
+    assert str(tmp_path) not in str(caught.value) and earlier.exists()
 
 
 @pytest.mark.parametrize("links", [True, False], ids=["links", "copies"])
