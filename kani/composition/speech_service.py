@@ -258,10 +258,13 @@ class Builder:
         own = known.recognizer("whisper" if name == "auto" else name)
         if (asked := self.workers.get(RECOGNIZER)) is None or own.info.unavailable_reason:
             return own
+        from kani.engines.remote.pool import START_S
         from kani.engines.remote.processes import RemoteWorkers, recognizer_at
 
         unseen = WorkerMetrics(CollectorRegistry())
-        return recognizer_at(RemoteWorkers((), "", asked), unseen, own.info)
+        # That of ``auto`` may never be there.
+        start_s = START_S if name == "auto" and model is None else None
+        return recognizer_at(RemoteWorkers((), "", asked, start_s), unseen, own.info)
 
     def late_engine(self, engines: Engines) -> LateEngine | None:
         """Return the late engine with a recogniser of its own, which its trial needs."""
@@ -315,7 +318,7 @@ class Builder:
         from kani.engines.remote.processes import RemoteWorkers, engine_at
 
         # Not shown by worker: its slots are the engine's.
-        return engine_at(RemoteWorkers((), "", discover), WorkerMetrics(CollectorRegistry()))
+        return engine_at(RemoteWorkers((), "", discover, None), WorkerMetrics(CollectorRegistry()))
 
     def _workers(self, addresses: tuple[str, ...], discover: Discover | None) -> RemoteWorkers:
         from kani.engines.remote.processes import RemoteWorkers
