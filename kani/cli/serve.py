@@ -232,8 +232,7 @@ def _serve_servers(
     async def serve(address: Address) -> None:
         served, new_worker = _recognizer_worker(chosen) if recognizer else _engine_worker(chosen)
         # The fronts of this server, which look for it at a path of their own, have no key.
-        key = engine_key(chosen) if served_here is None else ""
-        drain_s = chosen.shutdown_seconds
+        key, drain_s = "" if served_here else engine_key(chosen), chosen.shutdown_seconds
         check_key(address, key)
         within_s = drain_s + WORKER_STOP_SECONDS
         with stop_on_signal(within_s) as stop:

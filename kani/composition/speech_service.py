@@ -258,13 +258,12 @@ class Builder:
         own = known.recognizer("whisper" if name == "auto" else name)
         if (asked := self.workers.get(RECOGNIZER)) is None or own.info.unavailable_reason:
             return own
-        from kani.engines.remote.pool import START_S
         from kani.engines.remote.processes import RemoteWorkers, recognizer_at
 
         unseen = WorkerMetrics(CollectorRegistry())
-        # That of ``auto`` may never be there.
-        start_s = START_S if name == "auto" and model is None else None
-        return recognizer_at(RemoteWorkers((), "", asked, start_s), unseen, own.info)
+        # One that is not required may never be there.
+        workers = RemoteWorkers((), "", asked, patient=name != "auto" or model is not None)
+        return recognizer_at(workers, unseen, own.info)
 
     def late_engine(self, engines: Engines) -> LateEngine | None:
         """Return the late engine with a recogniser of its own, which its trial needs."""
@@ -318,7 +317,7 @@ class Builder:
         from kani.engines.remote.processes import RemoteWorkers, engine_at
 
         # Not shown by worker: its slots are the engine's.
-        return engine_at(RemoteWorkers((), "", discover, None), WorkerMetrics(CollectorRegistry()))
+        return engine_at(RemoteWorkers((), "", discover, patient=True), WorkerMetrics(CollectorRegistry()))
 
     def _workers(self, addresses: tuple[str, ...], discover: Discover | None) -> RemoteWorkers:
         from kani.engines.remote.processes import RemoteWorkers

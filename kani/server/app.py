@@ -284,7 +284,6 @@ async def _serve(
                     lifecycle.needs_key(settings),
                     tuple(each for protocol in protocols for each in protocol.saves),
                 )
-                # A late start finds its engines loaded: it tells nothing about the next first one.
                 ready = accept_and_announce if late else start.kept_before(accept_and_announce)
                 await lifecycle.run_service(running, settings, connections, stop, ready)
     return service

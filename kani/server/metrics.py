@@ -33,9 +33,7 @@ Mode = Literal["all", "livesum", "livemax"]
 """Way in which the values of a gauge that is set are put together over the processes; ``all``: of one with a
 function for its value."""
 
-MOST_READS, TOTALS_S = 100, 1.0
-"""Times that files being made are read anew; seconds for which sums for /health are kept."""
-
+MOST_READS, TOTALS_S = 100, 1.0  # reads of files that are being made; age of the sums of /health
 REFUSALS = ("sessions", "queue", "rate", "draining")
 LOOP_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -55,7 +53,7 @@ class Metrics(Observer):
         registry = self.registry = prometheus.CollectorRegistry()
         self._engines: list[str] = []
         self._protocols: set[str] = set()
-        self._totals, self._totals_end = dict[str, int](), 0.0
+        self._counted, self._counted_until = dict[str, list[Metric]](), 0.0
 
         def counter(name: str, about: str, *labels: str) -> prometheus.Counter:
             return prometheus.Counter(name, about, labels, registry=registry)
@@ -280,16 +278,13 @@ class Metrics(Observer):
             "refusals": self._refusals,
             "failures": self._failures,
         }
-        if shared_numbers.shared is None:
+        if (shared := shared_numbers.shared) is None:
             return {name: _total(counter.collect()) for name, counter in counters.items()}
-        if time.monotonic() >= self._totals_end:
-            found = _summed([*shared_numbers.shared.folder.glob("counter_*.db")])
-            names = {name: next(iter(counter.describe())).name for name, counter in counters.items()}
-            self._totals = {
-                name: _total(one for one in found if one.name == of) for name, of in names.items()
-            }
-            self._totals_end = time.monotonic() + TOTALS_S
-        return self._totals
+        if time.monotonic() >= self._counted_until:
+            self._counted_until = time.monotonic() + TOTALS_S
+            self._counted = {each.name: [each] for each in _summed([*shared.folder.glob("counter_*.db")])}
+        names = {name: next(iter(counter.describe())).name for name, counter in counters.items()}
+        return {name: _total(self._counted.get(of, ())) for name, of in names.items()}
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics: sums over the processes of this server, where there are several."""

@@ -67,8 +67,7 @@ class RateLimit:
             allowed = tokens >= 1
             row = (client, tokens - allowed, now)
             used = database.execute("REPLACE INTO rate (client, tokens, at) VALUES (?, ?, ?)", row).lastrowid
-            # The search goes through all buckets.
-            if used is not None and used % max(self._clients // 100, 1) == 0:
+            if used is not None and used % max(self._clients // 100, 1) == 0:  # it reads all buckets
                 oldest = "SELECT used FROM rate ORDER BY used DESC LIMIT 1 OFFSET ?"
                 database.execute(f"DELETE FROM rate WHERE used <= ({oldest})", (self._clients,))  # noqa: S608
         return bool(allowed)

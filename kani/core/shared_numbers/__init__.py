@@ -71,11 +71,9 @@ def _column(name: str, of: Shared) -> int:
     """Return the place of a number, which is the same in all processes."""
     if name not in of.columns:
         with closing(database()) as opened:
-            opened.execute("CREATE TABLE IF NOT EXISTS columns (at INTEGER PRIMARY KEY, name TEXT UNIQUE)")
-            opened.execute("INSERT OR IGNORE INTO columns (name) VALUES (?)", (name,))
-            found = opened.execute("SELECT at FROM columns WHERE name = ?", (name,)).fetchone()[0]
-        assert found < _COLUMNS
-        of.columns[name] = found
+            opened.execute("CREATE TABLE IF NOT EXISTS columns (name TEXT UNIQUE)")
+            opened.execute("INSERT OR IGNORE INTO columns VALUES (?)", (name,))
+            of.columns.update(opened.execute("SELECT name, rowid FROM columns WHERE rowid < ?", (_COLUMNS,)))
     return of.columns[name]
 
 

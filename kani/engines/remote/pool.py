@@ -53,7 +53,7 @@ class Pool:
     watch: InitVar[Callable[[Callable[[], list[WorkerState]]], None]]
     """Given a function that returns the workers' states, for the metrics."""
     _discover: Discover | None  # asked every ``DISCOVERY_S``; ``update`` gives the addresses that are known
-    start_s: float | None = START_S  # None for no limit
+    patient: bool = False  # True to wait for the first worker for any time
     recognizers: bool = False  # True if workers with a recogniser are wanted, instead of those with an engine
     _members: dict[str, _Member] = field(default_factory=dict)
     _finishing: set[asyncio.Task[None]] = field(default_factory=set)
@@ -92,14 +92,14 @@ class Pool:
             self._asking = asyncio.create_task(self._ask(self._discover), context=contextvars.Context())
             self._asking.add_done_callback(_report)
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.start_s):
+            async with asyncio.timeout(None if self.patient else START_S):
                 while not self._now_usable() and not self._hopeless:
                     self._moved.clear()
                     await self._moved.wait()
         if not self._now_usable():
             reasons = "; ".join(member.reason for member in self._members.values() if member.reason)
             await self.stop()
-            reason = reasons or f"no engine worker was there in {self.start_s or 0:g} s"
+            reason = reasons or f"no engine worker was there in {START_S:g} s"
             raise EngineUnavailable(reason, passing=True)
 
     @property

@@ -69,10 +69,7 @@ class Parent:
         self._stops_at: float | None = None  # when what still runs is killed
 
     def run(self, close: Callable[[], None]) -> Process | int:
-        """Return the exit code once all processes have ended; in each of them, return the process.
-
-        close: called once all fronts have ended for good, and again until the workers have.
-        """
+        """Return the process in each, the exit code once all have ended; close: called after the fronts."""
         while self._stops_at is None or self._running():
             for process in self._processes:
                 if self._is_due(process) and _forked(process, late=self.served):
@@ -167,12 +164,11 @@ def _forked(process: Process, *, late: bool) -> bool:
     """Start a process; return True in it. late: whether others serve clients already."""
     parent = os.getpid()
     sys.stdout.flush()
-    process.began = time.monotonic()
     try:
-        process.pid = os.fork()
+        process.pid, process.began = os.fork(), time.monotonic()
     except OSError as error:
         log.error("%s cannot be started, and is tried again: %s", process.name, error.strerror)
-        process.due = process.began + LONGEST_PAUSE_S
+        process.due = time.monotonic() + LONGEST_PAUSE_S
         return False
     if process.pid:
         return False

@@ -49,8 +49,7 @@ def run(
     settings: its ``fronts`` is a number; listening: the sockets of its port. Raises CannotListen, and
     EngineUnavailable for a protocol that cannot be used.
     """
-    # From now on a signal must not end this process before the folder is removed.
-    signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+    signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)  # none may end it before the folder is removed
     pid, folder = os.getpid(), Path(tempfile.mkdtemp(prefix="kani-fronts-"))
     try:
         protocols = protocols_for(settings)
@@ -103,9 +102,8 @@ def run(
             heard = settings.recognizer.replace("auto", "whisper")
             called = heard if name == RECOGNIZER else name
             process = Process(f"worker {called}", row, partial(worker, name), engine_restarts.of(called))
-            # A front has to ask a model of the user's for its languages.
-            named = settings.recognizer != "auto" or settings.recognizer_model is not None
-            process.is_required = name != RECOGNIZER or named
+            own = name, settings.recognizer, settings.recognizer_model
+            process.is_required = own != (RECOGNIZER, "auto", None)
             processes.append(process)
         role = parent.run(partial(_close, listeners))
         return role if isinstance(role, int) else role.work

@@ -44,7 +44,10 @@ def descendants(pid: int) -> list[int]:
 
 def children(server: ServerProcess, kind: str) -> list[int]:
     """The fronts ("front") or the workers ("worker") that the parent has forked."""
-    found = descendants(server.process.pid)
+    # Not those of an engine, which come and go.
+    found = map(
+        int, Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    )
     return [each for each in found if Path(f"/proc/{each}/comm").read_text().startswith(kind)]
 
 
@@ -140,7 +143,7 @@ async def test_clients_see_one_server(start_server: StartServer) -> None:
         assert figure(scraped, "kani_requests_total") == 4 and figure(scraped, "kani_ready") == 1
         assert figure(scraped, "kani_refusals_total", reason="rate") == 2
         assert 'pid="' not in scraped
-    counted = {}
+    counted: dict[str, int] = {}
     while (counted.get("requests"), counted.get("refusals")) != (4, 2):
         # Each front adds them up once a second.
         counted = (await server.get("/health")).json()["counters"]
