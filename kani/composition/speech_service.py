@@ -261,7 +261,6 @@ class Builder:
         from kani.engines.remote.processes import RemoteWorkers, recognizer_at
 
         unseen = WorkerMetrics(CollectorRegistry())
-        # One that is not required may never be there.
         workers = RemoteWorkers((), "", asked, patient=name != "auto" or model is not None)
         return recognizer_at(workers, unseen, own.info)
 

@@ -253,8 +253,7 @@ async def _serve(
         http = lifecycle.http_config(create_app(parts), websockets)
         limit = max_tcp_connections(settings.max_connections, files, open_files())
         table = TcpTable(limit, metrics.tcp_connection_closed)
-        late = shared_numbers.shared is not None and shared_numbers.shared.late
-        if late:
+        if late := shared_numbers.shared is not None and shared_numbers.shared.late:
             table.accepts.clear()
 
         def accept_and_announce(running: lifecycle.RunningServer) -> None:

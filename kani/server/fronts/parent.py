@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import math
 import os
 import signal
 import sys
@@ -142,7 +141,7 @@ class Parent:
             self._stop()
             return
         if not process.is_required and code == LASTING:  # the server does without it
-            process.due = math.inf
+            process.due = float("inf")
             return
         now = time.monotonic()
         if now - process.began > LONGEST_PAUSE_S:
