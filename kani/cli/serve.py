@@ -13,7 +13,6 @@ with prerequisites.reported(__name__, SERVER, prerequisites.REQUIREMENTS):
     import re
     import socket
     import sys
-    import tempfile
     from collections.abc import Callable, Mapping, Sequence
     from functools import partial
     from pathlib import Path
@@ -151,8 +150,6 @@ def _serve_clients(chosen: settings.Settings, log_file: Path | None) -> int:
     try:
         if chosen.fronts == 1:
             return _serve(chosen, log_file, listening)
-        # The metrics of all processes are files in it; their library looks for it when it is imported.
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="kani-fronts-")
         from kani.server.fronts import plan
 
         role = plan.run(chosen, listening, partial(_serve, chosen, log_file), _serve_servers)
@@ -234,7 +231,8 @@ def _serve_servers(
 
     async def serve(address: Address) -> None:
         served, new_worker = _recognizer_worker(chosen) if recognizer else _engine_worker(chosen)
-        key, drain_s = engine_key(chosen), chosen.shutdown_seconds
+        # The fronts of this server, which look for it at a path of their own, have no key.
+        key, drain_s = "" if served_here else engine_key(chosen), chosen.shutdown_seconds
         check_key(address, key)
         within_s = drain_s + WORKER_STOP_SECONDS
         with stop_on_signal(within_s) as stop:

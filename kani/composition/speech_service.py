@@ -261,7 +261,8 @@ class Builder:
         from kani.engines.remote.processes import RemoteWorkers, recognizer_at
 
         unseen = WorkerMetrics(CollectorRegistry())
-        return recognizer_at(RemoteWorkers((), "", asked), unseen, own.info)
+        workers = RemoteWorkers((), "", asked, patient=name != "auto" or model is not None)
+        return recognizer_at(workers, unseen, own.info)
 
     def late_engine(self, engines: Engines) -> LateEngine | None:
         """Return the late engine with a recogniser of its own, which its trial needs."""
@@ -315,7 +316,7 @@ class Builder:
         from kani.engines.remote.processes import RemoteWorkers, engine_at
 
         # Not shown by worker: its slots are the engine's.
-        return engine_at(RemoteWorkers((), "", discover), WorkerMetrics(CollectorRegistry()))
+        return engine_at(RemoteWorkers((), "", discover, patient=True), WorkerMetrics(CollectorRegistry()))
 
     def _workers(self, addresses: tuple[str, ...], discover: Discover | None) -> RemoteWorkers:
         from kani.engines.remote.processes import RemoteWorkers

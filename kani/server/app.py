@@ -253,7 +253,7 @@ async def _serve(
         http = lifecycle.http_config(create_app(parts), websockets)
         limit = max_tcp_connections(settings.max_connections, files, open_files())
         table = TcpTable(limit, metrics.tcp_connection_closed)
-        if shared_numbers.shared is not None and shared_numbers.shared.late:
+        if late := shared_numbers.shared is not None and shared_numbers.shared.late:
             table.accepts.clear()
 
         def accept_and_announce(running: lifecycle.RunningServer) -> None:
@@ -283,9 +283,8 @@ async def _serve(
                     lifecycle.needs_key(settings),
                     tuple(each for protocol in protocols for each in protocol.saves),
                 )
-                await lifecycle.run_service(
-                    running, settings, connections, stop, start.kept_before(accept_and_announce)
-                )
+                ready = accept_and_announce if late else start.kept_before(accept_and_announce)
+                await lifecycle.run_service(running, settings, connections, stop, ready)
     return service
 
 

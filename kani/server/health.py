@@ -94,8 +94,7 @@ def routes(
     started = time.monotonic() if shared is None else shared.since
 
     async def health(request: Request) -> Response:
-        totals = await asyncio.to_thread(metrics.totals)
-        fields = health_fields(service, version, phase(), totals, time.monotonic() - started)
+        fields = health_fields(service, version, phase(), metrics.totals(), time.monotonic() - started)
         fields["ready_in"] = start.left_s() if start is not None and phase() == "starting" else None
         for added in protocol_fields:
             fields |= added()

@@ -68,14 +68,15 @@ def follow_file() -> None:
         new.setFormatter(old.formatter)
         new.addFilter(_name_request)
         logger.removeHandler(old)
+        old.close()
         logger.addHandler(new)
 
 
 def rotate_file() -> None:
-    """Rotate the log's file if it is full, as a record of this process would."""
+    """Rotate the log's file if it is full and can be, as a record of this process would."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, RotatingFileHandler):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 if Path(handler.baseFilename).stat().st_size >= FILE_BYTES:
                     handler.doRollover()
 

@@ -6,9 +6,10 @@ import operator
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import prometheus_client as prometheus
@@ -32,7 +33,7 @@ Mode = Literal["all", "livesum", "livemax"]
 """Way in which the values of a gauge that is set are put together over the processes; ``all``: of one with a
 function for its value."""
 
-MOST_READS = 100
+MOST_READS, TOTALS_S = 100, 1.0  # reads of files that are being made; age of the sums of /health
 REFUSALS = ("sessions", "queue", "rate", "draining")
 LOOP_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -52,6 +53,7 @@ class Metrics(Observer):
         registry = self.registry = prometheus.CollectorRegistry()
         self._engines: list[str] = []
         self._protocols: set[str] = set()
+        self._counted, self._counted_until = dict[str, list[Metric]](), 0.0
 
         def counter(name: str, about: str, *labels: str) -> prometheus.Counter:
             return prometheus.Counter(name, about, labels, registry=registry)
@@ -276,18 +278,20 @@ class Metrics(Observer):
             "refusals": self._refusals,
             "failures": self._failures,
         }
-        if shared_numbers.shared is None:
+        if (shared := shared_numbers.shared) is None:
             return {name: _total(counter.collect()) for name, counter in counters.items()}
-        families = {family.name: family for family in self.collect()}
+        if time.monotonic() >= self._counted_until:
+            self._counted_until = time.monotonic() + TOTALS_S
+            self._counted = {each.name: [each] for each in _summed([*shared.folder.glob("counter_*.db")])}
         names = {name: next(iter(counter.describe())).name for name, counter in counters.items()}
-        return {name: _total([families[of]] if of in families else []) for name, of in names.items()}
+        return {name: _total(self._counted.get(of, ())) for name, of in names.items()}
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics: sums over the processes of this server, where there are several."""
         if shared_numbers.shared is None:
             yield from self.registry.collect()
             return
-        summed = {family.name: family for family in _summed()}
+        summed = {family.name: family for family in _summed([*shared_numbers.shared.folder.glob("*.db")])}
         for own in self.registry.collect():
             family = summed.pop(own.name, own)
             # A gauge by process is one that is computed now: of all processes, or the same in each.
@@ -300,12 +304,12 @@ class Metrics(Observer):
         return generate_latest(self)
 
 
-def _summed() -> Iterable[Metric]:
-    """Return what the processes of this server have counted, those that have ended too."""
+def _summed(files: Sequence[Path]) -> Sequence[Metric]:
+    """Return what the processes of this server have counted in files, those that have ended too."""
     for _ in range(MOST_READS):
         # A process that starts may not have written the head of its file yet.
         with suppress(struct.error):
-            return list(MultiProcessCollector(None).collect())  # type: ignore[no-untyped-call]
+            return list(MultiProcessCollector.merge(files))  # type: ignore[no-untyped-call]
         time.sleep(0.01)
     return []
 

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import logging
+import os
 import re
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx2
 import pytest
@@ -279,6 +281,17 @@ def test_log_line_has_the_id_of_its_task_or_record(own_log: Path, capfd: pytest.
     assert third.endswith("engines: [00000000-1] in a thread")
     assert "half \\ud800 a character, \\x1b[2J" in fourth
     assert "Logging error" not in capfd.readouterr().err
+
+
+def test_log_file_that_cannot_be_rotated_is_written_on(
+    own_log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "FILE_BYTES", 0)
+    with monkeypatch.context() as closed:
+        closed.setattr(os, "rename", Mock(side_effect=PermissionError))
+        logs.rotate_file()
+    logging.getLogger("speech").info("goes on")
+    assert "goes on" in own_log.read_text()
 
 
 def test_folder_of_the_log_file_is_made(own_log: Path, capfd: pytest.CaptureFixture[str]) -> None:

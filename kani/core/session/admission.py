@@ -45,8 +45,8 @@ class RateLimit:
     """A token bucket for each client, which holds one minute's sessions."""
 
     def __init__(self, per_minute: int, clients: int = 10_000, clock: Callable[[], float] = time.monotonic):
-        """per_minute: sessions, 0 for no limit; clients: buckets that are kept; the least recently used is
-        dropped first, and its client gets a full one.
+        """per_minute: sessions, 0 for no limit; clients: buckets that are kept, and 1 % more for a while; the
+        least recently used are dropped first, and their clients get full ones.
         """
         self._database = shared_numbers.database()
         columns = "used INTEGER PRIMARY KEY, client TEXT UNIQUE, tokens REAL, at REAL"
@@ -66,9 +66,10 @@ class RateLimit:
             tokens = min(float(self._per_minute), tokens + (now - then) * self._per_minute / 60)
             allowed = tokens >= 1
             row = (client, tokens - allowed, now)
-            database.execute("REPLACE INTO rate (client, tokens, at) VALUES (?, ?, ?)", row)
-            oldest = "SELECT used FROM rate ORDER BY used DESC LIMIT 1 OFFSET ?"
-            database.execute(f"DELETE FROM rate WHERE used = ({oldest})", (self._clients,))  # noqa: S608
+            used = database.execute("REPLACE INTO rate (client, tokens, at) VALUES (?, ?, ?)", row).lastrowid
+            if used is not None and used % max(self._clients // 100, 1) == 0:  # it reads all buckets
+                oldest = "SELECT used FROM rate ORDER BY used DESC LIMIT 1 OFFSET ?"
+                database.execute(f"DELETE FROM rate WHERE used <= ({oldest})", (self._clients,))  # noqa: S608
         return bool(allowed)
 
 

@@ -1,7 +1,7 @@
 """Memory that the serving processes of one server share (``--fronts``): numbers, and a database.
 
-Each process writes a row of its own in memory that all map: a sum needs no lock. A process that serves alone
-has only its own numbers.
+Each process writes a row of its own in memory that all map: a sum needs no lock. Where one
+process serves all clients, it has only its own numbers.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import os
 import sqlite3
 import struct
 import time
-import zlib
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-_COLUMNS = 1 << 16
+_COLUMNS = 1 << 12
 _ROW_BYTES = 8 * _COLUMNS
 
 STUCK_S = 2.5
@@ -27,13 +27,13 @@ class Shared(NamedTuple):
     rows: int
     folder: Path  # closed to other users
     row: int
-    names: dict[int, str]
+    columns: dict[str, int]  # by the names of numbers, as far as they are known here
     since: float  # time on the clock ``time.monotonic``
     late: bool = False  # True if others served clients when this process was forked
 
 
 shared: Shared | None = None
-"""None in a process that serves alone."""
+"""None where one process serves all clients."""
 
 
 def share(rows: int, row: int, folder: Path) -> None:
@@ -47,7 +47,7 @@ def take(row: int, *, late: bool = False) -> None:
     """Take a row, in a process that has just been forked."""
     global shared
     assert shared is not None
-    shared = shared._replace(row=row, names={}, late=late)
+    shared = shared._replace(row=row, late=late)
     Number("process").own = os.getpid()
 
 
@@ -67,17 +67,25 @@ def database() -> sqlite3.Connection:
     return opened
 
 
+def _column(name: str, of: Shared) -> int:
+    """Return the place of a number, which is the same in all processes."""
+    if name not in of.columns:
+        with closing(database()) as opened:
+            opened.execute("CREATE TABLE IF NOT EXISTS columns (name TEXT UNIQUE)")
+            opened.execute("INSERT OR IGNORE INTO columns VALUES (?)", (name,))
+            of.columns.update(opened.execute("SELECT name, rowid FROM columns WHERE rowid < ?", (_COLUMNS,)))
+    return of.columns[name]
+
+
 class Number:
     """A number of this process, and those of the other processes by the same name."""
 
     __slots__ = ("_at", "_shared", "_value")
 
     def __init__(self, name: str) -> None:
-        """name: of one object that is written in a process. RuntimeError for one in the place of another."""
+        """name: of one object that is written in a process."""
         self._value, self._shared = 0.0, shared
-        self._at = 8 * (zlib.crc32(name.encode()) % _COLUMNS)
-        if shared is not None and (known := shared.names.setdefault(self._at, name)) != name:
-            raise RuntimeError(f"{name!r} and {known!r} would be one shared number: rename one of them")
+        self._at = 8 * _column(name, shared) if shared is not None else 0
 
     @property
     def own(self) -> float:

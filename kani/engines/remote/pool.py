@@ -53,6 +53,7 @@ class Pool:
     watch: InitVar[Callable[[Callable[[], list[WorkerState]]], None]]
     """Given a function that returns the workers' states, for the metrics."""
     _discover: Discover | None  # asked every ``DISCOVERY_S``; ``update`` gives the addresses that are known
+    patient: bool = False  # True to wait for the first worker for any time
     recognizers: bool = False  # True if workers with a recogniser are wanted, instead of those with an engine
     _members: dict[str, _Member] = field(default_factory=dict)
     _finishing: set[asyncio.Task[None]] = field(default_factory=set)
@@ -91,7 +92,7 @@ class Pool:
             self._asking = asyncio.create_task(self._ask(self._discover), context=contextvars.Context())
             self._asking.add_done_callback(_report)
         with suppress(TimeoutError):
-            async with asyncio.timeout(START_S):
+            async with asyncio.timeout(None if self.patient else START_S):
                 while not self._now_usable() and not self._hopeless:
                     self._moved.clear()
                     await self._moved.wait()

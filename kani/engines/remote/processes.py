@@ -31,6 +31,7 @@ class RemoteWorkers:
     addresses: tuple[str, ...] = ()  # unix:/path or tcp://host:port
     key: str = field(default="", repr=False)
     discover: Discover | None = None  # asked for the addresses again and again
+    patient: bool = False  # True to wait for the first one for any time
 
 
 def engine_in_process(
@@ -72,7 +73,7 @@ def engine_at(workers: RemoteWorkers, metrics: WorkerMetrics) -> Engine:
     """Return the engine of workers that listen. Raises EngineUnavailable without their addresses or key."""
     _check(workers, "--engine remote needs the address of a worker: set KANI_ENGINE_ADDRESS")
     engine = RemoteEngine("remote")
-    pool = Pool(workers.key, engine.changed, metrics.watch_engines, workers.discover)
+    pool = Pool(workers.key, engine.changed, metrics.watch_engines, workers.discover, workers.patient)
     pool.update(workers.addresses)
     engine.use(pool)
     return engine
@@ -88,7 +89,7 @@ def recognizer_at(
     _check(workers, "KANI_RECOGNIZER=remote needs the address of a worker: set KANI_RECOGNIZER_ADDRESS")
     recognizer = RemoteRecognizer(info)
     watch, discover = metrics.watch_recognizers, workers.discover
-    pool = Pool(workers.key, recognizer.changed, watch, discover, recognizers=True)
+    pool = Pool(workers.key, recognizer.changed, watch, discover, workers.patient, recognizers=True)
     pool.update(workers.addresses)
     recognizer.use(pool)
     return recognizer

@@ -60,9 +60,8 @@ class SingleUseTokens:
 
     def use(self, kind: str, token: str) -> bool:
         """Return True for a token of that type that was not used before; it is used up."""
-        used = "DELETE FROM tokens WHERE digest = ? AND kind = ? RETURNING ends"
-        found = self._database.execute(used, (_digest(token), kind)).fetchone()
-        return found is not None and found[0] > self._clock()
+        used = "DELETE FROM tokens WHERE digest = ? AND kind = ? AND ends > ?"
+        return self._database.execute(used, (_digest(token), kind, self._clock())).rowcount == 1
 
     @property
     def keys(self) -> Mapping[str, Callable[[str], bool]]:

@@ -1,7 +1,7 @@
 """The parent of the processes of one server: it forks them, starts them again, and ends them.
 
-It has no threads and no event loop, so it can fork at any time: each process begins with all modules, which
-it shares in memory, and with the listening sockets. The kernel ends it with its parent.
+It has no event loop and starts no threads, so it can fork at any time: each process begins with all modules,
+which it shares in memory, and with the listening sockets. The kernel ends it with its parent.
 """
 
 from __future__ import annotations
@@ -29,10 +29,12 @@ TICK_S = 0.5
 MARGIN_S = 4.0
 """Seconds more than a stop may take until a process is killed: by then its own limits have ended it."""
 
-PASSING, INTERRUPTED = 1, 130
-"""Exit codes: of what may succeed later; after a second Ctrl+C."""
+PASSING, LASTING, INTERRUPTED = 1, 2, 130
+"""Exit codes: of what may succeed later; of what cannot; after a second Ctrl+C."""
 
-_WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
+WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
+if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # not ignored, as by nohup
+    WATCHED.add(signal.SIGHUP)
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 log = logging.getLogger("server")
@@ -65,30 +67,31 @@ class Parent:
         self._told: set[Process] = set()  # those that were told to stop
         self._stops_at: float | None = None  # when what still runs is killed
 
-    def run(self) -> Process | int:
-        """Return the exit code once all processes have ended; in each of them, return the process."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    def run(self, close: Callable[[], None]) -> Process | int:
+        """Return the process in each, the exit code once all have ended; close: called after the fronts."""
         while self._stops_at is None or self._running():
             for process in self._processes:
                 if self._is_due(process) and _forked(process, late=self.served):
                     # A supervisor may send SIGTERM to all: the fronts need the workers to their end.
-                    held = set() if process.is_front else {signal.SIGTERM}
-                    signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED - held)
+                    held = set() if process.is_front else {signal.SIGTERM, signal.SIGHUP}
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED - held)
                     return process
-            told = signal.sigtimedwait(_WATCHED, self._wait_s())
+            told = signal.sigtimedwait(WATCHED, self._wait_s())
             if told is not None and told.si_signo != signal.SIGCHLD:
                 if self._stops_at is not None and told.si_signo == signal.SIGINT:
                     self._code = INTERRUPTED
                     _send(signal.SIGKILL, self._running())
                 self._stop()
             self._go_on()
+            if self._stops_at is not None and not any(process.is_front for process in self._running()):
+                close()
         return self._code
 
     def _running(self) -> list[Process]:
         return [process for process in self._processes if process.pid]
 
     def _is_due(self, process: Process) -> bool:
-        # What keeps one front from serving would keep all: the first one alone says it.
+        # What keeps one front from serving would keep all: only the first one says it.
         first = self.served or process.row == 0 or not process.is_front
         return self._stops_at is None and not process.pid and first and process.due <= time.monotonic()
 
@@ -127,7 +130,7 @@ class Parent:
         waited = process.is_front and not all(
             self._ready.of(each.row) for each in self._processes if each.is_required and not each.is_front
         )
-        mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
+        mark_process_dead(process.row)  # type: ignore[no-untyped-call]
         shared_numbers.clear(process.row)
         process.pid = 0
         if self._stops_at is not None:
@@ -137,10 +140,13 @@ class Parent:
             self._code = code
             self._stop()
             return
+        if not process.is_required and code == LASTING:  # the server does without it
+            process.due = float("inf")
+            return
         now = time.monotonic()
         if now - process.began > LONGEST_PAUSE_S:
             process.pause_s = FIRST_PAUSE_S
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"has ended with exit code {code}"
+        how = f"was ended ({signal.strsignal(-code)})" if code < 0 else f"has ended with exit code {code}"
         log.error("%s %s: it is started again in %g s", process.name, how, process.pause_s)
         process.due = now + process.pause_s
         process.pause_s = min(2 * process.pause_s, LONGEST_PAUSE_S)
@@ -157,7 +163,12 @@ def _forked(process: Process, *, late: bool) -> bool:
     """Start a process; return True in it. late: whether others serve clients already."""
     parent = os.getpid()
     sys.stdout.flush()
-    process.pid, process.began = os.fork(), time.monotonic()
+    try:
+        process.pid, process.began = os.fork(), time.monotonic()
+    except OSError as error:
+        log.error("%s cannot be started, and is tried again: %s", process.name, error.strerror)
+        process.due = time.monotonic() + LONGEST_PAUSE_S
+        return False
     if process.pid:
         return False
     # The terminal's Ctrl+C is for the parent.

@@ -6,12 +6,15 @@ import gc
 import logging
 import os
 import shutil
+import signal
 import socket
+import tempfile
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, values
 
 from kani.composition.settings import Settings
 from kani.composition.speech_service import RECOGNIZER, build_service
@@ -22,7 +25,7 @@ from kani.core.shared_numbers import Number
 from kani.engines.pool_metrics import Restarts
 from kani.engines.registry import EMBEDDED
 from kani.server.app import BuildService, listeners_of, protocols_for
-from kani.server.fronts.parent import Parent, Process
+from kani.server.fronts.parent import WATCHED, Parent, Process
 from kani.server.lifecycle import CLOSE_SECONDS, STOP_SECONDS
 from kani.server.logs import follow_file
 from kani.server.network.listeners import Listeners
@@ -43,10 +46,11 @@ def run(
 ) -> int | Callable[[], int]:
     """Run the processes of a server: return the exit code in their parent, and in each what it has to do.
 
-    settings: its ``fronts`` is a number; listening: the sockets of its port. PROMETHEUS_MULTIPROC_DIR
-    has to be a new folder. Raises CannotListen, and EngineUnavailable for a protocol that cannot be used.
+    settings: its ``fronts`` is a number; listening: the sockets of its port. Raises CannotListen, and
+    EngineUnavailable for a protocol that cannot be used.
     """
-    pid, folder = os.getpid(), Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)  # none may end it before the folder is removed
+    pid, folder = os.getpid(), Path(tempfile.mkdtemp(prefix="kani-fronts-"))
     try:
         protocols = protocols_for(settings)
         listeners = listeners_of(settings, protocols, listening)
@@ -56,10 +60,6 @@ def run(
             # In memory once for all fronts.
             load()
         gc.freeze()
-        unseen = CollectorRegistry()
-        about = "Times that a front was started again."
-        front_restarts = Counter("kani_front_restarts", about, registry=unseen)
-        engine_restarts = Restarts(unseen)
         names: tuple[str, ...] = {"remote": (), "auto": EMBEDDED}.get(settings.engine, (settings.engine,))
         if settings.recognizer not in ("none", "remote"):
             names = (*names, RECOGNIZER)
@@ -68,6 +68,14 @@ def run(
         stop_s = settings.shutdown_seconds + CLOSE_SECONDS + STOP_SECONDS
         fronts = int(settings.fronts)
         shared_numbers.share(fronts + len(names) + 1, fronts + len(names), folder)
+        # The metrics of a process are files in the folder: one that is started again goes on with them.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+        row_of = partial(attrgetter("shared.row"), shared_numbers)
+        values.ValueClass = values.MultiProcessValue(row_of)  # type: ignore[no-untyped-call]
+        unseen = CollectorRegistry()
+        about = "Times that a front was started again."
+        front_restarts = Counter("kani_front_restarts", about, registry=unseen)
+        engine_restarts = Restarts(unseen)
         parent = Parent(processes, stop_s, beat_of_systemd(os.environ))
 
         def front() -> int:
@@ -94,13 +102,11 @@ def run(
             heard = settings.recognizer.replace("auto", "whisper")
             called = heard if name == RECOGNIZER else name
             process = Process(f"worker {called}", row, partial(worker, name), engine_restarts.of(called))
-            process.is_required = name != RECOGNIZER or settings.recognizer != "auto"
+            own = name, settings.recognizer, settings.recognizer_model
+            process.is_required = own != (RECOGNIZER, "auto", None)
             processes.append(process)
-        role = parent.run()
-        if isinstance(role, int):
-            _close(listeners)
-            return role
-        return role.work
+        role = parent.run(partial(_close, listeners))
+        return role if isinstance(role, int) else role.work
     finally:
         if os.getpid() == pid:
             shutil.rmtree(folder, ignore_errors=True)

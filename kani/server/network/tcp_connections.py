@@ -202,6 +202,7 @@ class TcpTable:
             return None
         connection = TcpConnection(self, close)
         self._open[connection.awaited][connection] = None
+        self._tell()
         return connection
 
     def relieve(self) -> bool:
