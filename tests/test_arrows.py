@@ -14,20 +14,20 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 2_727,
-    "kani/cli": 3_462,
-    "kani/composition": 1_786,
-    "kani/core": 17_076,
-    "kani/engines": 25_574,
-    "kani/library": 1_336,
-    "kani/protocols": 24_188,
+    "kani/books": 2_907,
+    "kani/cli": 3_517,
+    "kani/composition": 1_831,
+    "kani/core": 17_588,
+    "kani/engines": 25_586,
+    "kani/library": 1_338,
+    "kani/protocols": 24_471,
     "kani/ray": 747,
-    "kani/runtime": 3_726,
-    "kani/server": 4_833,
-    "kani_text": 20_096,
-    "tests": 81_633,
-    "benchmarks": 9_574,
-    "tools": 7_530,
+    "kani/runtime": 3_465,
+    "kani/server": 5_314,
+    "kani_text": 19_649,
+    "tests": 82_798,
+    "benchmarks": 9_652,
+    "tools": 7_712,
 }
 """Most lines of Python in each room, with 1 % of slack, so that a small change needs no line here. Who takes
 lines away lowers it; it is raised only in a commit that says what a user gets for it."""
