@@ -25,11 +25,10 @@ from tests.conftest import ServerProcess, StartServer
 from tests.support.patience import until
 from tests.support.servers.address import figure
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fronts need Linux")
 
 LONG = "Esta es una frase bastante larga que se repite muchas veces para que dure. " * 24
 # A front leaves a connection to one with fewer for 0.1 s only: on a busy machine that may be too late.
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.skipif(sys.platform != "linux", reason="fronts need Linux")]
 
 FRONTS = ("--engine", "espeak", "--fronts", "2")
 KEY = {"KANI_ENGINE_KEY": "k" * 16}  # for workers elsewhere
