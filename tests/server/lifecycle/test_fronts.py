@@ -25,7 +25,6 @@ from tests.conftest import ServerProcess, StartServer
 from tests.support.patience import until
 from tests.support.servers.address import figure
 
-
 LONG = "Esta es una frase bastante larga que se repite muchas veces para que dure. " * 24
 # A front leaves a connection to one with fewer for 0.1 s only: on a busy machine that may be too late.
 pytestmark = [pytest.mark.alone, pytest.mark.skipif(sys.platform != "linux", reason="fronts need Linux")]
