@@ -140,6 +140,7 @@ def wrong_values(schema: Mapping[str, Any]) -> Iterator[Any]:
     """Values that do not fit a field's schema."""
     if "minimum" in schema:
         yield schema["minimum"] - 1
+    if "maximum" in schema:
         yield schema["maximum"] * 2 + 1
     if "maxLength" in schema:
         yield "a" * (schema["maxLength"] + 1)
