@@ -14,16 +14,16 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 2_907,
+    "kani/books": 2_910,
     "kani/cli": 3_517,
     "kani/composition": 1_831,
-    "kani/core": 17_588,
+    "kani/core": 17_590,
     "kani/engines": 25_586,
     "kani/library": 1_338,
-    "kani/protocols": 24_471,
+    "kani/protocols": 24_470,
     "kani/ray": 747,
     "kani/runtime": 3_465,
-    "kani/server": 5_314,
+    "kani/server": 5_313,
     "kani_text": 19_649,
     "tests": 82_798,
     "benchmarks": 9_652,

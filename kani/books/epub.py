@@ -249,7 +249,7 @@ def _chapters(
 
 
 def _with_sources(archive: Archive, folder: str, block: Block) -> Block:
-    """Return a block in whose pictures the archive's files are named."""
+    """Return a block with the archive's names of its pictures."""
     places = [(_place(archive, folder, source), told) for source, told in block.pictures]
     return replace(block, pictures=tuple((place[0], told) for place, told in places if place))
 

@@ -148,7 +148,7 @@ class _Reader(HTMLParser):
         elif tag == "svg" and not self._skipped:
             self._drawing, self._drawn = not unread and not empty, given.get("aria-label") or ""
         elif tag == "img" and not unread and given.get("role") not in ("presentation", "none"):
-            self._picture(given.get("alt") or given.get("aria-label") or "", given.get("src") or "")
+            self._picture(given.get("alt") or given.get("aria-label") or "", given.get("src"))
 
     def _open_block(self, tag: str, given: dict[str, str | None], empty: bool) -> None:
         self.end_block()
@@ -166,10 +166,10 @@ class _Reader(HTMLParser):
     def _open_inline(self, tag: str, given: dict[str, str | None], empty: bool) -> None:
         if self._level and tag not in _IN_WORDS:
             self._texts.append(_SEAM)
-        as_block = tag not in _IN_WORDS and bool(_AS_BLOCK.search(given.get("style") or ""))
+        as_block = tag not in _IN_WORDS and bool(_AS_BLOCK.search(f"{given.get('style')}"))
         if as_block:
             self._texts.append(_LINE_END)
-        if tag == "a" and "#" in (given.get("href") or ""):
+        if tag == "a" and "#" in f"{given.get('href')}":
             self._linked = len(self._texts)
         if empty:
             return
@@ -198,7 +198,7 @@ class _Reader(HTMLParser):
             self._number = f"{chr(64 + number) if lettered and 0 < number < 27 else number}." if step else ""
             self._lists[-1] = number + step, step, lettered
 
-    def _picture(self, description: str, source: str = "") -> None:
+    def _picture(self, description: str, source: str | None = None) -> None:
         """Take a picture, and its text, which is read where it stands among words or is a heading."""
         text = " ".join(description.translate(_UNMARKED).split())
         told = "" if _NO_DESCRIPTION.fullmatch(text) else text
@@ -237,15 +237,18 @@ class _Reader(HTMLParser):
         elif tag == "rt" and self._ruby:
             self._end_reading(self._ruby)
         if tag in _BLOCKS:
-            self.end_block()
-            if tag in ("tr", "table"):
-                self.end_row()
-            self._level, self._number = 0, "" if tag in ("li", "ol", "ul") else self._number
-            if tag in ("ol", "ul") and self._lists:
-                self._lists.pop()
+            self._close_block(tag)
         elif self._level and tag not in _IN_WORDS and not self._skipped:
             self._texts.append(_SEAM)
         self._code -= tag in _CODE and self._code > 0
+
+    def _close_block(self, tag: str) -> None:
+        self.end_block()
+        if tag in ("tr", "table"):
+            self.end_row()
+        self._level, self._number = 0, "" if tag in ("li", "ol", "ul") else self._number
+        if tag in ("ol", "ul") and self._lists:
+            self._lists.pop()
 
     def handle_data(self, data: str) -> None:
         if self._in_title:

@@ -211,7 +211,7 @@ def _serve_servers(
 ) -> int:
     """Serve the engine, or the recogniser, at an address to other servers.
 
-    served_here: called when they can connect, in place of the line that says it.
+    served_here: called when they can connect; without it a line on the terminal says so.
     """
     import uvicorn
 

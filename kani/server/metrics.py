@@ -30,8 +30,7 @@ SESSION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
 QUEUE_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 RECOGNITION_LAG_BUCKETS = (0.08, 0.16, 0.24, 0.4, 0.8, 1.6, 4, 8, 16, 60)
 Mode = Literal["all", "livesum", "livemax"]
-"""Way in which the values of a gauge that is set are put together over the processes; ``all``: of one with a
-function for its value."""
+"""Way in which a gauge that is set adds up over processes; ``all``: a function returns its value."""
 
 MOST_READS, TOTALS_S = 100, 1.0  # reads of files that are being made; age of the sums of /health
 REFUSALS = ("sessions", "queue", "rate", "draining")

@@ -217,7 +217,7 @@ export class Book {
   /** Keep the beginning of the sentence that is heard. */
   keepHeard() {
     if (!this.#book || !playback.has(this.#text) || playback.place < 0) return;
-    // What the server finds in a chapter depends on the language that the file tells.
+    // The places that the server finds in a chapter depend on the language that the file tells.
     this.#book.heard ||= playback.shown.result?.language ?? "";
     this.#keepPlace(playback.sentence);
   }

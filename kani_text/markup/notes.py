@@ -67,7 +67,7 @@ def _said(found: re.Match[str]) -> tuple[int, str]:
 
 
 def formula(source: PendingText, at: int) -> tuple[int, str, int] | None:
-    """Where what is written in a formula that begins at ``at`` does, that itself, and the formula's end.
+    """Return where a formula at ``at`` has its content, that content, and the formula's end.
 
     ``at``, "" and ``at`` if more text decides; None if no formula begins there.
     """

@@ -11,7 +11,7 @@ import logging
 import math
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -230,14 +230,7 @@ class SecondHearing:
         if first < self._audio.start:
             return None
         samples = self._audio.between(first, self._place(end_s))
-        words = [word for word in self._words if word.end_s > self._start_s]
-        languages = frozenset(word.language for word in words if word.language)
-        language = next(iter(languages)) if self._language is None and len(languages) == 1 else self._language
-        dictated = dictates([word.text for word in words], language or "")
-        prompt = f"{DICTATION.get(language or '', '') if dictated else ''} {self._prompt}".strip()
-        options = TranscriptionOptions(
-            language, languages or self._candidates, prompt=prompt, waited_for=True
-        )
+        options, dictated = self._options([word for word in self._words if word.end_s > self._start_s])
         begun = asyncio.Event()
         if dictated or BESIDE_ANSWERS or not self.answered:
             begun.set()
@@ -246,6 +239,15 @@ class SecondHearing:
         task.add_done_callback(self._running.discard)
         wait_s = (DICTATED_WAIT_S if dictated else LONGEST_WAIT_S) + WAIT_SHARE * len(samples) / self._rate
         return Hearing(task, begun, end_s, wait_s, dictated=dictated)
+
+    def _options(self, words: Sequence[RecognizedWord]) -> tuple[TranscriptionOptions, bool]:
+        """Return the options for a turn with these live words, and True if it is dictated."""
+        languages = frozenset(word.language for word in words if word.language)
+        language = next(iter(languages)) if self._language is None and len(languages) == 1 else self._language
+        dictated = dictates([word.text for word in words], language or "")
+        prompt = f"{DICTATION.get(language or '', '') if dictated else ''} {self._prompt}".strip()
+        candidates = languages or self._candidates
+        return TranscriptionOptions(language, candidates, prompt=prompt, waited_for=True), dictated
 
     async def _hear(
         self, samples: Samples, options: TranscriptionOptions, begun: asyncio.Event

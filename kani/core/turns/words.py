@@ -79,7 +79,7 @@ def is_reply(words: Sequence[str], language: str) -> bool:
     if len(bare) > 1 and bare[0] in YES_AND_NO[language]:
         del bare[0]
     parts = any(len(word) < 2 or any(map(str.isdigit, word)) for word in bare)
-    few = len(bare) == 1 or (len(bare) == 2 and ends_turn(words[-1]) and _is_phrase(bare, language))
+    few = len(bare) == 1 or (ends_turn(words[-1]) and _is_phrase(bare, language))
     return few and not parts and bare[-1] not in known and not goes_on(bare, language)
 
 
@@ -87,7 +87,7 @@ def _is_phrase(pair: Sequence[str], language: str) -> bool:
     """Return True for a set phrase, or an article or a preposition and a word: "me too", "el martes"."""
     begins, clauses, phrases = (words.get(language, frozenset()) for words in (NEVER, CLAUSES, PHRASES))
     begins |= QUESTIONS.get(language, frozenset())
-    return pair[0] in begins - clauses or "-".join(pair) in phrases
+    return len(pair) == 2 and (pair[0] in begins - clauses or "-".join(pair) in phrases)
 
 
 def dictates(words: Sequence[str], language: str) -> bool:

@@ -91,7 +91,7 @@ class Parent:
         return [process for process in self._processes if process.pid]
 
     def _is_due(self, process: Process) -> bool:
-        # What keeps one front from serving would keep all: only the first one says it.
+        # A reason that keeps one front from serving would keep all: only the first one says it.
         first = self.served or process.row == 0 or not process.is_front
         return self._stops_at is None and not process.pid and first and process.due <= time.monotonic()
 

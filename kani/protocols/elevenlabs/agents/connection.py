@@ -297,9 +297,8 @@ class AgentConnection(ConversationConnection):
         await asyncio.sleep(output.answer.playback.ahead_s)
         if self._history.items[-1:] != last or output.answer.broken_off:
             return
-        done = {"tool_type": "system", "is_error": False, "is_called": True}
-        call_id = ending.call_id
-        await self._sender.send("agent_tool_response", tool_name=END_CALL, tool_call_id=call_id, **done)
+        done = {"tool_call_id": ending.call_id, "tool_type": "system", "is_error": False, "is_called": True}
+        await self._sender.send("agent_tool_response", tool_name=END_CALL, **done)
         await self._client.close(NORMAL, "the agent has ended the call")
 
     def _silence(self) -> None:
