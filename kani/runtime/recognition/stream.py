@@ -12,7 +12,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.turns.speech_gate import Pauses, SpeechGate, pause_probabilities
@@ -38,7 +38,7 @@ class _Pass:
     """A pass that is running; times in seconds of the stream."""
 
     end_s: float  # end of its audio
-    decides_all: bool  # whether all its words are decided
+    decides_all: bool  # whether all its words are decided, if the pause that it was begun in is long enough
     decides_until_s: float  # words that start before this time are decided in any case
     sparse: bool  # whether it comes long after the pass before it
     speech_end_s: float  # end of the detected speech when the pass began
@@ -77,6 +77,8 @@ class RecognitionStream:
         self._steps = 0
         self._voices_since_step: list[float] = []
         self._pass: _Pass | None = None
+        self._waiting_result: tuple[PassResult, _Pass] | None = None  # until its pause is long enough
+        self._paused = False  # whether the pause of the last pass was
         self._passed = 0  # end of the audio of the last pass, in samples of the stream
         self._decided_s = 0.0  # all words before this time are decided
         self._onset_s = 0.0  # first onset of speech since all words were decided
@@ -108,7 +110,7 @@ class RecognitionStream:
     @property
     def pass_due(self) -> bool:
         """True if a pass over the audio is due now."""
-        if self.pass_running or not self._undecided:
+        if self.pass_running or self._waiting_result or not self._undecided:
             return False
         if self._decisive:
             return True
@@ -173,6 +175,7 @@ class RecognitionStream:
                 self._gate.feed(voice)
                 if all_decided and self._gate.speaking:
                     self._onset_s = self._gate.onset_s
+                self._use_result()
             self._forget_silence()
 
     def add_mark(self, mark: Mark) -> None:
@@ -183,6 +186,7 @@ class RecognitionStream:
     def end(self) -> None:
         self.audio_ended = True
         self._take_waiting()
+        self._use_result()
         self._return_marks()
 
     def begin_pass(self) -> PassInput:
@@ -194,6 +198,7 @@ class RecognitionStream:
         sparse = overlaps and self._window.end - self._passed >= TUNING.sparse_pass_s * SAMPLE_RATE
         speech_end_s = self._gate.speech_end_s
         self._pass = _Pass(self.now_s, self._pausing, until_s, sparse, speech_end_s, self._language)
+        self._paused = self._long_pause
         self._passed = self._window.end
         return PassInput(
             self._window.samples,
@@ -209,11 +214,23 @@ class RecognitionStream:
     def finish_pass(self, result: PassResult) -> None:
         if self.full:
             self._pace.pause()
-        done, self._pass = self._pass, None
-        assert done is not None
-        self._take_result(result, done)
+        assert self._pass is not None
+        self._waiting_result, self._pass = (result, self._pass), None
+        self._use_result()
         self._take_waiting()
         self._return_marks()
+
+    def _use_result(self) -> None:
+        """Take the result of the last pass once its pause is long enough, or the speech has gone on."""
+        self._paused = self._paused or self._long_pause
+        if self._waiting_result is None:
+            return
+        result, done = self._waiting_result
+        goes_on = not self._paused and self._gate.speech_end_s > done.speech_end_s
+        if done.decides_all and not (self._paused or goes_on):
+            return
+        self._waiting_result = None
+        self._take_result(result, replace(done, decides_all=False) if goes_on else done)
 
     def _take_result(self, result: PassResult, done: _Pass) -> None:
         until_s = done.end_s if done.decides_all else done.decides_until_s
@@ -322,7 +339,13 @@ class RecognitionStream:
 
     @property
     def _pausing(self) -> bool:
-        """True if an utterance is complete, so that all its words can be decided."""
+        """True if an utterance may be complete, so that all its words can be decided."""
+        least_s = TUNING.decide_silence_s if self.is_backlog else TUNING.hear_silence_s
+        return self._long_pause or (not self._gate.speaking and self._gate.silence_s >= least_s)
+
+    @property
+    def _long_pause(self) -> bool:
+        """True if an utterance is complete."""
         settled = self._language is not None or bool(self._hypothesis.prefix)
         least_s = TUNING.decide_silence_s if settled else TUNING.guess_silence_s
         silent = not self._gate.speaking and self._gate.silence_s >= least_s

@@ -12,7 +12,8 @@ class Tuning:
     onset_margin_s: float = 0.3  # audio before the onset of speech that is kept
     first_pass_s: float = 1.0  # least audio of a pass without a pause after the speech
     new_audio_s: float = 0.15  # least audio that the pass before it did not have
-    decide_silence_s: float = 0.25  # silence after which all words are decided
+    hear_silence_s: float = 0.15  # silence after which the pass begins that may decide all words
+    decide_silence_s: float = 0.25  # silence after which it decides them
     forget_silence_s: float = 0.6  # silence after which the audio is forgotten
     end_margin_s: float = 0.2  # a word that ends this close to the audio's end may be half a word
     sparse_pass_s: float = 0.4  # from this distance of two passes on one decides only likely words

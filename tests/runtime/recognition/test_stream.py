@@ -339,9 +339,26 @@ def test_language_is_kept_once_it_is_detected_until_a_pause() -> None:
     # A pause between two sentences tells none: the second one does.
     driver = Driver(language=None)
     driver.feed(words(1, 1), silence(0.4))
-    assert not driver.passes
+    assert not driver.texts
     driver.feed(silence(0.3))
     assert driver.texts == names(1, 1) and driver.passes[0].decisive
+
+
+def test_pass_of_a_pause_begins_before_the_pause_is_long_enough_to_decide() -> None:
+    driver = Driver()
+    driver.feed(words(1, 4), silence(0.2))
+    begun = len(driver.passes)
+    assert driver.passes[-1].decisive and "w4" not in driver.texts
+    driver.feed(silence(0.2))
+    assert driver.texts == names(1, 4) and len(driver.passes) == begun
+    # Speech that goes on is no pause: its words are decided as those of other speech.
+    driver = Driver()
+    driver.feed(words(1, 1), silence(0.2))
+    assert driver.passes[-1].decisive
+    driver.feed(words(2, 1)[: 2 * STEP_SAMPLES])
+    assert not driver.texts
+    driver.feed(words(2, 1)[2 * STEP_SAMPLES :], words(3, 2), silence(0.4))
+    assert driver.texts == names(1, 4)
 
 
 class ForeignDriver(Driver):
