@@ -473,7 +473,7 @@ def read_html(data: bytes) -> tuple[list[Block], str, str]:
 
 def _as_windows(error: UnicodeError) -> tuple[str, int]:
     """Read what is no UTF-8 as browsers read HTML that declares no encoding."""
-    if not isinstance(error, UnicodeDecodeError) or b"\0" in error.object:
+    if not isinstance(error, UnicodeDecodeError):
         raise error
     return error.object[error.start : error.end].decode("windows-1252", "replace"), error.end
 
@@ -489,6 +489,8 @@ def decode(data: bytes, errors: str = "strict") -> str:
     """
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"
+    elif b"\0" in data:
+        raise UnreadableBook("is not text in utf-8: save it as UTF-8")
     else:
         try:
             return data.decode("utf-8-sig")
