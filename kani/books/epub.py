@@ -209,11 +209,8 @@ def _start(archive: Archive, package: Element, items: dict[str, _Item], folder: 
     """Return the place at which the text begins, if EPUB 3's landmarks or EPUB 2's guide tell it."""
     base, navigation = _navigation(archive, items)
     found = [(base, each) for each in navigation.iter("a") if each.get("type") == "bodymatter"]
-    found += [
-        (folder, each)
-        for each in package.iterfind("./guide/reference")
-        if each.get("type") in ("text", "start")
-    ]
+    references = package.iterfind("./guide/reference")
+    found += [(folder, each) for each in references if each.get("type") in ("text", "start")]
     places = (_place(archive, base, each.get("href", "")) for base, each in found)
     return next(({place: ""} for place in places if place), {})
 

@@ -33,7 +33,7 @@ _FRONT = re.compile(
     re.MULTILINE,
 )
 _PANDOC = re.compile(r"\s*%[ \t]+(?P<title>\S.*)\n(?:%[ \t]*(?P<author>.*)\n(?:%.*\n)?)?")
-_FACT = re.compile(r"([A-Za-z_][\w -]*?)(?::|[ \t]*=)(?:[ \t]+(.*))?")
+_FACT = re.compile(r"([A-Za-z_][\w-]*|[A-Z][\w -]*)(?::|[ \t]*=)(?:[ \t]+(.*))?")
 _MORE = re.compile(r"(?=[ \t-])[ \t]*(?:-[ \t]+)?(?:([\w-]+):(?:[ \t]+|$))?(.*)")
 _VALUE = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^']|'')*)'|([^,\s][^,]*))""")
 _FACTS = {
@@ -48,8 +48,8 @@ _ITEM = re.compile(r"^[ \t]*[-*+](?=[ \t])", re.MULTILINE)
 _ITEM_OR_QUOTE = re.compile(r"[ \t]*(?:[-*+>]|\d{1,3}[.)])(?=\s)| {4}")
 _GOES_ON = re.compile(r"(?<! {2})\n(?![^\S\n]*(?:•|\d{1,3}[.)]\s))")
 # Pandoc's attributes and divisions, and where programs put a table of contents.
-_ATTRIBUTES = re.compile(r"(?<=[\])])\{[^{}\n]{0,200}\}")
-_NO_TEXT = re.compile(r"\s*(?::{3,}.{0,200}|\[{1,2}_?TOC_?\]{1,2}|\{:?[.#]?[\w-]{1,40}\})\s*", re.IGNORECASE)
+_ATTRIBUTES = re.compile(r"(?<=[\])])\{(?:[#.:]|[\w-]+=)[^{}\n]{0,200}\}")
+_NO_TEXT = re.compile(r"\s*(?::{3,}.{0,200}|\[{1,2}_?TOC_?\]{1,2}|\{[:.#][\w. #-]{1,40}\})\s*", re.IGNORECASE)
 _MARKED = re.compile(r"[^\w\s.,;:!?'\"()–—“”‘’«»¿¡…]")
 
 

@@ -296,8 +296,10 @@ def test_facts_of_other_programs(tmp_path: Path, front: str, ending: str) -> Non
 
 
 def test_marks_of_other_programs_are_not_read(tmp_path: Path) -> None:
-    written = "[TOC]\n\n::: warning\nTake [care]{.x}. ![A door](d.png){width=5}\n:::\n\n{:toc}\n\nSet {x}."
-    assert paragraphs(tmp_path / "b.md", written) == ["Take [care]. A door", "Set {x}."]
+    written = (
+        "[TOC]\n\n::: warning\nTake [care]{.x}. ![A door](d.png){width=5}\n:::\n\n{:toc}\n\nSet $a[3]{x}$."
+    )
+    assert paragraphs(tmp_path / "b.md", written) == ["Take [care]. A door", "Set a[3]{x}."]
     assert paragraphs(tmp_path / "b.txt", "The rain [Pg 12]fell [p. 13] on it.") == ["The rain fell on it."]
 
 
@@ -306,6 +308,7 @@ def test_marks_of_other_programs_are_not_read(tmp_path: Path) -> None:
     [
         "---\n\nAnna: Hello.\n\nBen: Hi.\n\n---\n\nIt was.",
         "---\nIt was late.\n---\n\nIt was.",
+        "---\nshe said: No.\n---\n\nIt was.",
         "---\ntitle: x\n\nIt was.",
         "It was.\n\n---\ntitle: x\n---\n\nIt is.",
         "---\n---\n\nIt was.",
