@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -64,6 +63,8 @@ _CASELESS = re.compile(r"[\u0590-\u1fff\u2e80-\uffee]")
 # Parts of a word, where no two words meet.
 _IN_WORDS = frozenset("sup sub ruby rb rbc rt rtc br img svg math".split())
 _NUMBERED = re.compile(r"\W*(?:\d|(?:[a-z]|[ivxlc]{1,6})[.)])", re.IGNORECASE)
+# Bytes that are no UTF-8, as browsers read HTML that declares no encoding.
+_AS_WINDOWS = {0xDC00 + byte: bytes((byte,)).decode("windows-1252", "replace") for byte in range(128, 256)}
 _ENCODINGS = frozenset(
     "utf-8 utf8 us-ascii ascii iso-8859-1 iso-8859-2 iso-8859-5 iso-8859-15 latin-1 windows-1250 "
     "windows-1251 windows-1252 windows-1253 windows-1254 windows-1257 koi8-r shift_jis "
@@ -457,7 +458,7 @@ def read_html(data: bytes) -> tuple[list[Block], str, str]:
 
     Raises UnreadableBook where it is nested too deep or is no text.
     """
-    text = decode(data, errors=_AS_WINDOWS)
+    text = decode(data, "surrogateescape").translate(_AS_WINDOWS)
     reader = _Reader(text)
     reader.feed(_LONG_REFERENCE.sub("\ufffd", text))
     if len(reader.rawdata) > 1 and reader.rawdata[0] == "<":
@@ -469,17 +470,6 @@ def read_html(data: bytes) -> tuple[list[Block], str, str]:
     if reader.pictures:
         reader.end_block(at_end=True)
     return reader.blocks, " ".join(reader.title.split()), reader.language
-
-
-def _as_windows(error: UnicodeError) -> tuple[str, int]:
-    """Read what is no UTF-8 as browsers read HTML that declares no encoding."""
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    return error.object[error.start : error.end].decode("windows-1252", "replace"), error.end
-
-
-_AS_WINDOWS = "windows-1252"
-codecs.register_error(_AS_WINDOWS, _as_windows)
 
 
 def decode(data: bytes, errors: str = "strict") -> str:
