@@ -40,6 +40,7 @@ class Archive:
             raise UnreadableBook(f"is a damaged archive ({error}): get it again") from error
         self._files: dict[str, zipfile.ZipInfo] = {}
         self._names: dict[str, str] = {}
+        self._places: dict[str, list[str]] = {}
         self._left = MAX_READ_BYTES
         for info in self._zip.infolist():
             name = info.filename.replace("\\", "/")
@@ -47,6 +48,7 @@ class Archive:
                 raise UnreadableBook(f"names a file outside itself ({name[:80]!r}): do not trust it")
             self._files.setdefault(name, info)
             self._names.setdefault(_folded(name), name)
+            self._places.setdefault(_folded(posixpath.basename(name)), []).append(name)
 
     def __enter__(self) -> Self:
         return self
@@ -72,6 +74,11 @@ class Archive:
             if found := name if name in self._files else self._names.get(_folded(name)):
                 return found
         return posixpath.normpath(posixpath.join(folder, unquote(reference)))
+
+    def named(self, name: str) -> str:
+        """Return the only file of this name in any folder, "" if there is none."""
+        places = self._places.get(_folded(unquote(name)), [])
+        return places[0] if len(places) == 1 else ""
 
     def read(self, name: str, limit: int = MAX_FILE_BYTES) -> bytes:
         """Return a file of ``limit`` bytes at most."""

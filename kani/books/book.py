@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
+from kani.books.lines import headings
 from kani_text.language_detection import detect
 
 ENDINGS = (".epub", ".pdf", ".docx", ".txt", ".md", ".html", ".htm", ".xhtml")
@@ -112,7 +113,10 @@ class Book:
         return sum(len(paragraph) for chapter in self.chapters for paragraph in chapter.paragraphs)
 
     def divided(self, blocks: Sequence[Block]) -> Book:
-        """Return the book with the chapters of a document."""
+        """Return the book with the chapters of a document: by its headings, else by what lines look like."""
+        if not any(block.level for block in blocks):
+            found = headings([block.text for block in blocks])
+            blocks = [replace(block, level=found.get(at, 0)) for at, block in enumerate(blocks)]
         return replace(self, chapters=chapters_by_headings(blocks, self.title))
 
 

@@ -39,10 +39,11 @@ _FRONT_TYPE = re.compile(
     rb"""<(?:body|section|div)\b[^>]{0,500}?\bepub:type\s*=\s*["']([\w\s-]{1,100})["']"""
 )
 _FRONT_TITLE = re.compile(
-    r"(?:half[ -]?)?title(?:[ -]?page)?|cover|copyright.{0,40}|(?:table of )?contents|dedication|imprint"
-    r"|colophon|portad(?:a|illa)|página de título|créditos|derechos.{0,20}|índice|(?:tabla de )?contenidos?"
+    r"(?:half[ -]?)?title(?:[ -]?page)?|cover(?: ?page)?|copyright.{0,40}|(?:table of )?contents|dedication"
+    r"|imprint|colophon|(?:also by|praise for) .{1,80}"
+    r"|portad(?:a|illa)|página de título|créditos|derechos.{0,20}|índice|(?:tabla de )?contenidos?"
     r"|dedicatoria|couverture|(?:page de )?titre|mentions légales|sommaire|table des matières|dédicace"
-    r"|titel(?:seite|blatt)?|umschlag|impressum|inhalt(?:sverzeichnis)?|widmung"
+    r"|(?:halb)?titel(?:seite|blatt|ei)?|umschlag|impressum|inhalt(?:sverzeichnis)?|widmung"
     r"|copertina|frontespizio|indice|sommario|dedica|capa|folha de rosto|ficha técnica|sumário|dedicatória"
     r"|封面|扉页|版权.{0,4}|目录|献词|表紙|扉|奥付|目次|献辞|शीर्षक पृष्ठ|कॉपीराइट|विषय[ -]?सूची|समर्पण",
     re.IGNORECASE,
@@ -192,21 +193,24 @@ def _navigation(archive: Archive, items: dict[str, _Item]) -> tuple[str, Element
 
 def _place(archive: Archive, folder: str, reference: str) -> tuple[str, str] | None:
     """Return the file and the anchor that a link in ``folder`` leads to; None outside the book."""
-    name, _, anchor = reference.partition("#")
-    if not name or "://" in name:
+    name, _, anchor = reference.strip().partition("#")
+    name = name.partition("?")[0]
+    if not name or "://" in name or name.startswith("//"):
         return None
-    try:
-        return archive.join(folder, name), unquote(anchor)
-    except UnreadableBook as error:
-        log.warning("An entry of the contents is left out: the book %s", error)
-        return None
+    with suppress(UnreadableBook):
+        if (found := archive.join(folder, name)) in archive:
+            return found, unquote(anchor)
+    # Programs that convert books leave folders of their own in the links.
+    found = archive.named(posixpath.basename(name))
+    return (found, unquote(anchor)) if found else None
 
 
 def _start(archive: Archive, package: Element, items: dict[str, _Item], folder: str) -> Contents:
     """Return the place at which the text begins, if EPUB 3's landmarks or EPUB 2's guide tell it."""
     base, navigation = _navigation(archive, items)
     found = [(base, each) for each in navigation.iter("a") if each.get("type") == "bodymatter"]
-    found += [(folder, each) for each in package.iterfind("./guide/reference") if each.get("type") == "text"]
+    references = package.iterfind("./guide/reference")
+    found += [(folder, each) for each in references if each.get("type") in ("text", "start")]
     places = (_place(archive, base, each.get("href", "")) for base, each in found)
     return next(({place: ""} for place in places if place), {})
 

@@ -18,7 +18,8 @@ _LONGEST_LINE = 120
 _NAMED = r"(?:chapter|cap[ií]tulo|chapitre|capitolo|kapitel|अध्याय)\s+[\w.\-]{1,20}"
 _CHAPTER = re.compile(
     rf"(?:{_NAMED}\b.{{0,80}}"
-    r"|第\s*[0-9０-９一二三四五六七八九十百千〇零]{1,8}\s*[章回節节话話部巻卷編编篇幕].{0,40}|제?\s*\d{1,3}\s*[장부화].{0,40}"
+    r"|第\s*[0-9０-９一二三四五六七八九十百千〇零]{1,8}\s*[章回節节话話部巻卷編编篇幕].{0,40}"
+    r"|(?:[卷巻]|その)[一二三四五六七八九十]{1,4}(?:\s.{0,40})?|제?\s*\d{1,3}\s*[장부화].{0,40}"
     r"|(?:prologue|epilogue|pr[oó]logo|ep[ií]logo|prolog|epilog|proloog|epiloog|пролог|эпилог|プロローグ|エピローグ"
     r"|序章|終章|终章|楔子|尾声|foreword|preface|introduction|afterword|vorwort|nachwort|einleitung|avant-propos"
     r"|préface|prefacio|prefácio|prefazione|introducci[oó]n|introdução|introduzione|предисловие|voorwoord"
@@ -35,7 +36,7 @@ _CHAPTERS = frozenset(
 _PARTS = frozenset(
     """letter part book stave canto act scene section lesson night carta parte libro acto escena lettre partie
     livre acte brief teil buch akt lettera atto livro भाग पत्र volume vol volumen tome tomo band episode story
-    tale day día jour tag часть книга deel boek część księga del bok osa rész kötet kısım cilt μέρος
+    tale day día jour tag abschnitt часть книга deel boek część księga del bok osa rész kötet kısım cilt μέρος
     §""".split()
 )
 NAMES = _CHAPTERS | _PARTS

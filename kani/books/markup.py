@@ -14,18 +14,22 @@ _BLOCKS = frozenset(
     "address article aside blockquote body dd div dl dt figcaption figure footer header hr html li main "
     "nav ol p pre section table td th tr ul h1 h2 h3 h4 h5 h6".split()
 )
-_SKIPPED = frozenset("head script style template noscript svg math audio video rp".split())
-# Notes, their marks, and the beginnings of printed pages: by epub:type, ARIA's roles, and as Project
-# Gutenberg's classes.
+_SKIPPED = frozenset("head script style template noscript svg math audio video iframe rp".split())
+# Notes, their marks, and the beginnings of printed pages: by epub:type, ARIA's roles, and the classes of
+# Project Gutenberg and of programs.
 _NOT_READ = frozenset(
-    """noteref footnote rearnote endnote note pagebreak pagenum pageno doc-endnote doc-pagebreak""".split()
+    """noteref footnote footnotes rearnote rearnotes endnote endnotes note footnote-back reversefootnote
+    pagebreak pagenum pageno page-num page-number pagenumber page_number""".split()
 )
-_NOTES = ("-noteref", "-footnote")
+_NOTES = ("-noteref", "-footnote", "-endnote", "-endnotes", "-backlink", "-pagebreak", "-pageno")
 _HIDDEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
 _NOTE_MARK = re.compile(r"\s*[\[(]?(?:\d{1,4}|[*†‡§]{1,3}|[ivxlc]{1,5}|[a-z])[\])]?\s*")
 _GLUED_MARK = re.compile(r"(?<=[^\W\d_]|[.,;:!?”»])\[\d{1,3}\]")
 _CODE = frozenset(("code", "kbd", "pre", "samp"))
 _RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
+_ORDINAL = {"o": "º", "a": "ª", "e": "e", "r": "r", "d": "d", "s": "s"}
+"""Letters after a number that are no exponent: of "1º" and "5e"."""
+
 _LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _FIGURE_PIECES, _FIGURE_LENGTH = 12, 40
 """Most pieces and characters of a figure that is raised or lowered."""
@@ -35,6 +39,10 @@ _MAX_DEPTH = 1_000
 # what is emphasized.
 _LINE_END, _PICTURE, _SEAM, _EMPHASIS, _CALM = "\0\1\2\3\4"
 _PICTURES = re.compile(rf"{_PICTURE}[^{_PICTURE}]*{_PICTURE}")
+# Between the parts of a power or a fraction, but not before the first.
+_JOINTS, _FIRST = {"msup": "^", "mfrac": "/"}, "\5"
+_LONGEST_FORMULA = 1_000
+_AT_FIRST = re.compile(f"{_FIRST}[/^]?")
 _UNMARKED = str.maketrans("", "", _PICTURE + _SEAM + _EMPHASIS + _CALM)
 _EMPHASIZED = frozenset("i em cite dfn var".split())
 _ITALIC = re.compile(
@@ -55,6 +63,8 @@ _CASELESS = re.compile(r"[\u0590-\u1fff\u2e80-\uffee]")
 # Parts of a word, where no two words meet.
 _IN_WORDS = frozenset("sup sub ruby rb rbc rt rtc br img svg math".split())
 _NUMBERED = re.compile(r"\W*(?:\d|(?:[a-z]|[ivxlc]{1,6})[.)])", re.IGNORECASE)
+# Bytes that are no UTF-8, as browsers read HTML that declares no encoding.
+_AS_WINDOWS = {0xDC00 + byte: bytes((byte,)).decode("windows-1252", "replace") for byte in range(128, 256)}
 _ENCODINGS = frozenset(
     "utf-8 utf8 us-ascii ascii iso-8859-1 iso-8859-2 iso-8859-5 iso-8859-15 latin-1 windows-1250 "
     "windows-1251 windows-1252 windows-1253 windows-1254 windows-1257 koi8-r shift_jis "
@@ -139,16 +149,26 @@ class _Reader(HTMLParser):
 
     def _open_picture(self, tag: str, given: dict[str, str | None], *, unread: bool, empty: bool) -> None:
         """Take the description of a picture, a drawing or a formula. A drawing has a title of its own."""
-        in_drawing = self._skipped[:1] == ["svg"]
+        in_drawing, in_formula = self._skipped[:1] == ["svg"], self._skipped[:1] == ["math"]
         self._in_title |= tag == "title" and not empty and not self.title and not in_drawing
         named = not self._drawing or bool(self._drawn.strip())
         self._naming = in_drawing and tag in ("title", "desc") and not empty and not named
-        if tag == "math" and (formula := given.get("alttext")) and not self._skipped:
-            self._texts.append(formula)
-        elif tag == "svg" and not self._skipped:
-            self._drawing, self._drawn = not unread and not empty, given.get("aria-label") or ""
+        if in_formula and self._drawing and len(self._drawn) < _LONGEST_FORMULA:
+            self._open_formula(tag, given)
+        elif tag in ("svg", "math") and not self._skipped:
+            self._drawn = given.get("alttext") or given.get("aria-label") or ""
+            self._drawing = not unread and not empty and not (tag == "math" and self._drawn)
+            self._texts += [self._drawn] if tag == "math" else []
         elif tag == "img" and not unread and given.get("role") not in ("presentation", "none"):
             self._picture(given.get("alt") or given.get("aria-label") or "", given.get("src"))
+
+    def _open_formula(self, tag: str, given: dict[str, str | None]) -> None:
+        """Take the signs of a formula that is not described, or its TeX."""
+        joint = _JOINTS.get(self._skipped[-1], "")
+        self._drawn += joint + _FIRST * (tag in _JOINTS)
+        self._naming = tag in ("mi", "mn", "mo", "mtext")
+        if tag == "annotation" and "tex" in (given.get("encoding") or ""):
+            self._drawn, self._naming = "$", True
 
     def _open_block(self, tag: str, given: dict[str, str | None], empty: bool) -> None:
         self.end_block()
@@ -215,6 +235,8 @@ class _Reader(HTMLParser):
             del self._skipped[len(self._skipped) - 1 - self._skipped[::-1].index(tag) :]
             if tag == "svg" and not self._skipped and self._drawing:
                 self._picture(self._drawn)
+            elif tag == "math" and not self._skipped and self._drawing:
+                self._texts.append(_AT_FIRST.sub("", self._drawn) + "$" * self._drawn.startswith("$"))
             return
         if self._skipped and tag in _BLOCKS:
             # An inline element that was not closed ends with its paragraph.
@@ -230,7 +252,7 @@ class _Reader(HTMLParser):
             self._shift(*self._shifted.pop())
         elif tag == "span" and self._spans:
             self._texts.append(self._spans.pop())
-        elif tag in _EMPHASIZED:
+        elif tag in _EMPHASIZED and not self._level:
             self._texts.append(_CALM)
         elif tag == "ruby" and self._ruby:
             self._end_ruby(self._ruby)
@@ -296,6 +318,11 @@ class _Reader(HTMLParser):
         base = "".join(each[-12:] for each in before).translate(_UNMARKED)[-12:].rpartition(" ")[2]
         if tag == "sub":
             shifted = written.translate(_LOWERED)
+        elif written in _ORDINAL and base[-1:].isdigit():
+            shifted = _ORDINAL[written]
+        elif written == "o" and base in ("N", "n") and self._texts[begin - 1].endswith(base):
+            self._texts[begin - 1] = self._texts[begin - 1][:-1]
+            shifted = "№"
         elif re.fullmatch(r"[+\-−]?\d{1,4}|[a-z]", written) and re.search(
             r"(?:\d|(?<![^\W\d_])[^\W\d_]{1,2}|\))$", base
         ):
@@ -431,7 +458,7 @@ def read_html(data: bytes) -> tuple[list[Block], str, str]:
 
     Raises UnreadableBook where it is nested too deep or is no text.
     """
-    text = decode(data)
+    text = decode(data, "surrogateescape").translate(_AS_WINDOWS)
     reader = _Reader(text)
     reader.feed(_LONG_REFERENCE.sub("\ufffd", text))
     if len(reader.rawdata) > 1 and reader.rawdata[0] == "<":
@@ -445,13 +472,15 @@ def read_html(data: bytes) -> tuple[list[Block], str, str]:
     return reader.blocks, " ".join(reader.title.split()), reader.language
 
 
-def decode(data: bytes) -> str:
+def decode(data: bytes, errors: str = "strict") -> str:
     """Return the text of bytes in UTF-8, UTF-16 with its mark, or else the encoding that they declare.
 
     Raises UnreadableBook.
     """
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"
+    elif b"\0" in data:
+        raise UnreadableBook("is not text in utf-8: save it as UTF-8")
     else:
         try:
             return data.decode("utf-8-sig")
@@ -461,6 +490,6 @@ def decode(data: bytes) -> str:
             if encoding not in _ENCODINGS:
                 encoding = "utf-8"
     try:
-        return data.decode(encoding)
+        return data.decode(encoding, errors if encoding == "utf-8" else "strict")
     except UnicodeDecodeError as error:
         raise UnreadableBook(f"is not text in {encoding}: save it as UTF-8") from error

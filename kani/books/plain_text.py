@@ -26,9 +26,8 @@ _PARAGRAPHS = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _START = re.compile(r"^\*{3} ?START OF TH(?:E|IS) PROJECT GUTENBERG.*$", re.MULTILINE)
 _END = re.compile(r"^\*{3} ?END OF TH(?:E|IS) PROJECT GUTENBERG", re.MULTILINE)
 _FACT = r"^{}:[ \t]*(.+(?:\n[ \t]+\S.*)*)"
-# The first lines of a text that another program made of a book.
-_HEAD = re.compile(r"\s*Title:[ \t]*\S.*\n(?:Author:.*\n)?(?=\s*\n)")
-_PICTURE = re.compile(r"\[Illustration(?::[^\[\]]{0,2000})?\]")
+# Pictures, and where pages of print begin.
+_PICTURE = re.compile(r"\[Illustration(?::[^\[\]]{0,2000})?\]|\[(?:Pg|Page|S\.|p\.) ?\d{1,4}\] ?")
 _EMPHASIS = re.compile(r"(?<!\w)_(?=\S)([^_]{1,500})(?<=\S)_(?!\w)")
 _DIVIDED = re.compile(r"[^\W\d_][-\u00ad]$")
 _HYPHEN = re.compile(r"(\w-|--|—)\n(?=\w)")
@@ -82,8 +81,6 @@ def read_plain(text: str) -> tuple[list[Block], str, str]:
         head = text[: start.start()]
         end = _END.search(text, start.end())
         text = _EMPHASIS.sub(r"\1", text[start.end() : end.start() if end else None])
-    elif found := _HEAD.match(text):
-        head, text = found[0], text[found.end() :]
     title, author = (_fact(head, name) for name in ("Title", "Author"))
     text = _without_pages(_PICTURE.sub("", text))
     parts = (each.strip("\n").rstrip() for each in _PARAGRAPHS.split(text))

@@ -26,9 +26,14 @@ def _read_pdf(path: Path) -> Book:
 
 _READERS = {".epub": read_epub, ".pdf": _read_pdf, ".docx": read_docx}
 
-# Facts of a book before its text, as YAML, which is read as far as these facts need it.
-_FRONT = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*$\n?", re.DOTALL | re.MULTILINE)
-_FACT = re.compile(r"([A-Za-z_][\w-]*):(?:[ \t]+(.*))?")
+# Facts of a book before its text, as YAML or TOML, which are read as far as these facts need it, or as lines.
+_FRONT = re.compile(
+    r"\s*(?:(---|\+\+\+)[ \t]*\n(?s:(?P<between>.*?))^(?:\1|\.\.\.)[ \t]*$\n?"
+    r"|(?P<lines>Title:[ \t]*\S.*\n(?:[A-Z][\w -]{0,30}:.*\n)*)(?=\s*\n))",
+    re.MULTILINE,
+)
+_PANDOC = re.compile(r"\s*%[ \t]+(?P<title>\S.*)\n(?:%[ \t]*(?P<author>.*)\n(?:%.*\n)?)?")
+_FACT = re.compile(r"([A-Za-z_][\w-]*|[A-Z][\w -]*)(?::|[ \t]*=)(?:[ \t]+(.*))?")
 _MORE = re.compile(r"(?=[ \t-])[ \t]*(?:-[ \t]+)?(?:([\w-]+):(?:[ \t]+|$))?(.*)")
 _VALUE = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^']|'')*)'|([^,\s][^,]*))""")
 _FACTS = {
@@ -42,6 +47,9 @@ _FENCE = re.compile(r"[ ]{0,3}(```|~~~)")
 _ITEM = re.compile(r"^[ \t]*[-*+](?=[ \t])", re.MULTILINE)
 _ITEM_OR_QUOTE = re.compile(r"[ \t]*(?:[-*+>]|\d{1,3}[.)])(?=\s)| {4}")
 _GOES_ON = re.compile(r"(?<! {2})\n(?![^\S\n]*(?:•|\d{1,3}[.)]\s))")
+# Pandoc's attributes and divisions, and where programs put a table of contents.
+_ATTRIBUTES = re.compile(r"(?<=[\])])\{(?:[#.:]|[\w-]+=)[^{}\n]{0,200}\}")
+_NO_TEXT = re.compile(r"\s*(?::{3,}.{0,200}|\[{1,2}_?TOC_?\]{1,2}|\{[:.#][\w. #-]{1,40}\})\s*", re.IGNORECASE)
 _MARKED = re.compile(r"[^\w\s.,;:!?'\"()–—“”‘’«»¿¡…]")
 
 
@@ -69,15 +77,15 @@ def _read(path: Path) -> Book:
         book = replace(book, title=line(title) or path.stem, language=line(language))
     else:
         text = decode(data).replace("\r\n", "\n").replace("\r", "\n")
+        text, facts = _without_front(text)
         if ending == ".md":
-            text, facts = _without_front(text)
             blocks = _markdown(text)
             top = [block.text for block in blocks if block.level == 1]
             first = next((block for block in blocks if block.level), None)
             facts = {"title": first.text if first and top == [first.text] else "", **facts}
         else:
             blocks, title, author = read_plain(text)
-            facts = {"title": title, "author": author}
+            facts = {"title": title, "author": author, **facts}
         title, author, language = (line(facts.get(name, "")) for name in ("title", "author", "language"))
         book = Book(title or path.stem, author, language, ())
     return book.divided(blocks)
@@ -85,9 +93,12 @@ def _read(path: Path) -> Book:
 
 def _without_front(text: str) -> tuple[str, dict[str, str]]:
     """Return a text without the facts before it, and those of them that tell of a book."""
+    if pandoc := _PANDOC.match(text):
+        return text[pandoc.end() :], pandoc.groupdict("")
     front = _FRONT.match(text)
-    lines = front[1].split("\n") if front else []
-    lines = [each for each in lines if each.strip() and not each.lstrip().startswith("#")]
+    lines = (front["between"] or front["lines"] or "").split("\n") if front else []
+    # Comments, and the names of TOML's tables.
+    lines = [each for each in lines if each.strip() and each.lstrip()[0] not in "#[]"]
     values: dict[str, list[str]] = {}
     key = ""
     for each in lines:
@@ -142,7 +153,7 @@ def _markdown(text: str) -> list[Block]:
         if heading:
             end()
             blocks.append(Block(_unmarked(heading[0]), heading[1]))
-        elif not each.strip() and not fence:
+        elif not fence and (not each.strip() or _NO_TEXT.fullmatch(each)):
             end()
         else:
             lines.append(each)
@@ -152,6 +163,7 @@ def _markdown(text: str) -> list[Block]:
 
 def _unmarked(paragraph: str) -> str:
     """Return a paragraph of Markdown as it is read, in one line but for items and rows."""
+    paragraph = _ATTRIBUTES.sub("", paragraph)
     shown = list(paragraph)
     if _MARKED.search(paragraph):
         shown = list(without_markup(paragraph))

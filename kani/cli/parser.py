@@ -156,7 +156,7 @@ def file_of(argument: str) -> Path | None:
     written as one: it has the ending of a text, a book, a document or a sound, and a folder or no space.
     Raises ValueError for a file that is not there or that is none of ``READABLE``.
     """
-    written = argument.strip()
+    written = argument.strip(" \t\n\"'<>")
     if len(written) > _LONGEST_PATH or not written.isprintable():
         return None
     path = Path(written)
@@ -191,6 +191,9 @@ def standard_input() -> str:
     if sys.stdin.isatty():
         print("Type the text and end it with Ctrl+D.", file=sys.stderr)
     try:
-        return sys.stdin.buffer.read().decode("utf-8-sig")
+        text = sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError("standard input is not UTF-8 text") from None
+        text = "\0"  # which UTF-16 has, too
+    if "\0" in text:
+        raise ValueError("standard input is not UTF-8 text")
+    return text

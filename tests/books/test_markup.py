@@ -78,6 +78,7 @@ def test_readings_of_words_are_written_as_speech_knows_them(ruby: str, words: st
     [
         ("<span>3</span><span>The Road</span>", "3 The Road"),
         ("<b><span>3</span></b>THE ROAD", "3 THE ROAD"),
+        ("<em>1.</em><em>The Road</em>", "1. The Road"),
         ("3<em>The Road</em>", "3 The Road"),
         ("<span>Chapter</span><span>4</span>", "Chapter 4"),
         ("<small>Chapter 4:</small><span>home</span>", "Chapter 4: home"),

@@ -16,8 +16,8 @@ from kani.books.reading import read_book
 
 WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 STYLES = (
-    f'<w:styles xmlns:w="{WORD}"><w:style w:styleId="Titre1"><w:name w:val="heading 1"/><w:pPr>'
-    '<w:outlineLvl w:val="0"/></w:pPr></w:style></w:styles>'
+    '<w:style w:styleId="Titre1"><w:name w:val="heading 1"/><w:pPr><w:outlineLvl w:val="0"/></w:pPr>'
+    "</w:style>"
 )
 FACTS = (
     '<c:coreProperties xmlns:c="http://schemas.openxmlformats.org/package/2006/metadata/core-properties" '
@@ -43,11 +43,10 @@ LINES = (
 )
 
 
-def docx(path: Path, body: str = BODY) -> Path:
-    document = f'<w:document xmlns:w="{WORD}"><w:body>{body}</w:body></w:document>'
+def docx(path: Path, body: str = BODY, **parts: str) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, content in (("document", document), ("styles", STYLES)):
-            file.writestr(f"word/{name}.xml", content)
+        for name, content in {"document": f"<w:body>{body}</w:body>", "styles": STYLES, **parts}.items():
+            file.writestr(f"word/{name}.xml", f'<w:{name} xmlns:w="{WORD}">{content}</w:{name}>')
         file.writestr("docProps/core.xml", FACTS)
     return path
 
@@ -96,6 +95,58 @@ def test_docx_has_chapters_tables_and_facts(tmp_path: Path) -> None:
     ]
     assert book.left_out == {"notes": 1, "pictures": 1}
     assert as_json.from_json(as_json.as_json(book)) == book
+
+
+def test_docx_is_read_as_a_reader_would(tmp_path: Path) -> None:
+    styles = (
+        ("Heading1", '<w:name w:val="heading 1"/>'),
+        ("Own", '<w:name w:val="Chapter"/><w:basedOn w:val="Heading1"/>'),
+        ("TOC1", '<w:name w:val="toc 1"/>'),
+    )
+    shown = "".join(f'<w:style w:styleId="{name}">{inside}</w:style>' for name, inside in styles)
+    kinds = ((0, "decimal"), (1, "lowerLetter"))
+    levels = "".join(f'<w:lvl w:ilvl="{n}"><w:numFmt w:val="{kind}"/></w:lvl>' for n, kind in kinds)
+    numbers = f'<w:abstractNum w:abstractNumId="7">{levels}</w:abstractNum>'
+    numbers += '<w:num w:numId="1"><w:abstractNumId w:val="7"/></w:num>'
+
+    def run(text: str, how: str = "") -> str:
+        return f"<w:r><w:rPr>{how}</w:rPr><w:t xml:space='preserve'>{text}</w:t></w:r>"
+
+    def paragraph(inside: str, how: str = "") -> str:
+        return f"<w:p><w:pPr>{how}</w:pPr>{inside}</w:p>"
+
+    def item(text: str, depth: int) -> str:
+        return paragraph(run(text), f'<w:numPr><w:ilvl w:val="{depth}"/><w:numId w:val="1"/></w:numPr>')
+
+    raised, lowered = (f'<w:vertAlign w:val="{each}script"/>' for each in ("super", "sub"))
+    ruby = f"<w:r><w:ruby><w:rt>{run('かんじ')}</w:rt><w:rubyBase>{run('漢字')}</w:rubyBase></w:ruby></w:r>"
+    door = '<w:r><w:drawing><w:docPr w:descr="Enter &amp; key"/></w:drawing></w:r>'
+    path = docx(
+        tmp_path / "b.docx",
+        paragraph(run("One 3"), '<w:pStyle w:val="TOC1"/>')
+        + paragraph(run("On") + run("e"), '<w:pStyle w:val="Own"/>')
+        + paragraph(run("10") + run("6", raised) + run(" H") + run("2", lowered) + run("O", "<w:b/>"))
+        + paragraph(run("Two"), '<w:outlineLvl w:val="0"/>')
+        + "".join(item(text, depth) for text, depth in (("Stir.", 0), ("a", 1), ("Bake.", 0), ("b", 1)))
+        + paragraph(ruby + run("x", "<w:vanish/>") + run("を読む"))
+        + paragraph(run("Press ") + door + run(" &lt;now&gt;.")),
+        styles=shown,
+        numbering=numbers,
+    )
+    assert [each.paragraphs for each in read_book(path).chapters] == [
+        ("One", "10⁶ H₂O"),
+        ("Two", "1. Stir.", "A. a", "2. Bake.", "A. b", "｜漢字《かんじ》を読む", "Press Enter & key <now>."),
+    ]
+
+
+@pytest.mark.parametrize("name", ["Kapitel {}", "{}. Kapitel", "Chapter {}: The Road"])
+def test_lines_that_look_like_headings_open_chapters(tmp_path: Path, name: str) -> None:
+    titles = [name.format(number) for number in (1, 2)]
+    body = "".join(f"<w:p><w:t>{each}</w:t></w:p><w:p><w:t>It rained.</w:t></w:p>" for each in titles)
+    html = "".join(f"<p>{each}</p><p>It rained.</p>" for each in titles)
+    (tmp_path / "b.html").write_text(html)
+    for path in (docx(tmp_path / "b.docx", body), tmp_path / "b.html"):
+        assert [each.title for each in read_book(path).chapters] == titles
 
 
 def test_pdf_has_paragraphs_that_go_on_over_pages(tmp_path: Path) -> None:

@@ -52,6 +52,9 @@ Birinci Bölüm|İkinci Bölüm
 Chương 1|Chương 2
 Κεφάλαιο 1|Κεφάλαιο 2
 第一部|第二部
+卷一|卷二 夜
+その一|その二
+Abschnitt 1|Abschnitt 2
 一|二
 제1장|제2장
 पहला अध्याय|दूसरा अध्याय
@@ -276,11 +279,36 @@ def test_facts_before_markdown_are_not_read_but_known(
     assert [each.paragraphs for each in book.chapters] == [("One", "The text.")]
 
 
+@pytest.mark.parametrize("ending", [".md", ".txt"])
+@pytest.mark.parametrize(
+    "front",
+    [
+        '+++\ntitle = "The Garden"\n# x\nauthors = ["Ann Lee"]\ndraft = false\n[extra]\nx = 1\n+++',
+        "% The Garden\n% Ann Lee\n% 2020",
+        "Title: The Garden\nAuthor: Ann Lee\nBase Header Level: 2",
+        "\n---\ntitle: The Garden\nauthor: Ann Lee\n---",
+    ],
+)
+def test_facts_of_other_programs(tmp_path: Path, front: str, ending: str) -> None:
+    book = read(tmp_path / f"b{ending}", f"{front}\n\n# One\n\nThe text.\n")
+    assert (book.title, book.author) == ("The Garden", "Ann Lee")
+    assert [each.paragraphs for each in book.chapters] == [("One", "The text.")]
+
+
+def test_marks_of_other_programs_are_not_read(tmp_path: Path) -> None:
+    written = (
+        "[TOC]\n\n::: warning\nTake [care]{.x}. ![A door](d.png){width=5}\n:::\n\n{:toc}\n\nSet $a[3]{x}$."
+    )
+    assert paragraphs(tmp_path / "b.md", written) == ["Take [care]. A door", "Set a[3]{x}."]
+    assert paragraphs(tmp_path / "b.txt", "The rain [Pg 12]fell [p. 13] on it.") == ["The rain fell on it."]
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "---\n\nAnna: Hello.\n\nBen: Hi.\n\n---\n\nIt was.",
         "---\nIt was late.\n---\n\nIt was.",
+        "---\nshe said: No.\n---\n\nIt was.",
         "---\ntitle: x\n\nIt was.",
         "It was.\n\n---\ntitle: x\n---\n\nIt is.",
         "---\n---\n\nIt was.",

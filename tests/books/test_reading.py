@@ -77,7 +77,7 @@ def test_contents_of_epub_2_and_a_document_type_that_is_not_fetched(tmp_path: Pa
         ({"/etc/evil": TWO}, "names a file outside itself"),
         ({"a\\..\\evil": TWO}, "names a file outside itself"),
         ({"OEBPS/text/one.xhtml": b"a" * (4 << 20)}, "expands too far at 'OEBPS/text/one.xhtml'"),
-        ({"OEBPS/text/one.xhtml": ONE.encode() + b"\xff"}, "is not text in utf-8"),
+        ({"OEBPS/text/one.xhtml": ONE.encode() + b"\0\xff"}, "is not text in utf-8"),
         ({"OEBPS/text/one.xhtml": "<svg>" * 2000}, "nests elements deeper than 1000"),
         ({"OEBPS/text/one.xhtml": "<p/>", "OEBPS/text/two b.xhtml": "<p>* * *</p>"}, "no text to speak"),
     ],
@@ -212,16 +212,25 @@ def test_keys_change_with_all_that_the_speech_depends_on() -> None:
     [
         ("<p>About 10<sup>6</sup>, 6.02×10<sup>-23</sup>, mc<sup>2</sup></p>", "About 10⁶, 6.02×10⁻²³, mc²"),
         ("<p>x<sup>n</sup>, H<sub>2</sub>O, 1<sup>er</sup></p>", "x^n, H₂O, 1er"),
+        ("<p>1<sup>a</sup>, 2<sup>o</sup>, 5<sup>e</sup>, 2<sup>n</sup></p>", "1ª, 2º, 5e, 2^n"),
+        ("<p>n<sup>o</sup> 3, N<sup>o</sup>&nbsp;4, do<sup>o</sup></p>", "№ 3, № 4, do^o"),
         ('<p>house.<a epub:type="noteref" href="#n1">1</a> Then.<sup>2</sup></p>', "house. Then."),
         ('<p>war[3] and cost.<sup><a href="#n3">14</a></sup></p>', "war and cost."),
         ('<p>a <a href="#c1">Chapter 1</a> <code>b[3]</code></p>', "a Chapter 1 b[3]"),
         ('<p>walked <span epub:type="pagebreak">12</span>down <span class="pagenum">[13]</span>on</p>',
          "walked down on"),
         ('<p>a</p><aside role="doc-footnote"><p>1. A note.</p></aside><p>b</p>', "a / b"),
+        ('<p>a</p><section class="footnotes"><ol><li>A <a>note</a>.</li></ol></section><p>b</p>', "a / b"),
+        ('<p>a <span class="page-number">9</span>b</p><div epub:type="endnotes"><p>1. c</p></div>', "a b"),
+        ('<p>a</p><p>b <a role="doc-backlink" href="#x">↩</a></p><iframe>c</iframe>', "a / b"),
         ("<p>a<span hidden>no<span>x</span>y</span> b</p>", "a b"),
         ('<p>a</p><div style="display: none"><p>b</p></div><p>c <span hidden>d</p><p>e</p>', "a / c / e"),
         # Python makes no integer of so many digits.
         *((f'<p title="&#{one};">a &#{one}; b</p>', "a \ufffd b") for one in ("9" * 5000, "x" + "f" * 5000)),
+        ("<p>a <math><msup><mi>x</mi><mn>2</mn></msup><mo>=</mo><mfrac><mn>1</mn><mi>y</mi></mfrac></math>",
+         "a x^2=1/y"),
+        ('<p>a <m:math><m:semantics><m:mi>x</m:mi><m:annotation encoding="application/x-tex">x^2'
+         "</m:annotation></m:semantics></m:math> b</p>", "a $x^2$ b"),
         ('<p>area <math alttext="x^2"><mi>x</mi></math><br/>\nof<br/><br/>all</p>', "area x^2\nof\nall"),
     ],
 )  # fmt: skip
@@ -244,7 +253,8 @@ def test_a_fault_costs_a_part(tmp_path: Path) -> None:
         ({"OEBPS/nav.xhtml": NAV.replace("text/two%20b", "../../two")}, 2),
         ({"OEBPS/nav.xhtml": NAV.replace("text/two%20b.xhtml", "mailto:a@b.c")}, 2),
         ({"OEBPS/nav.xhtml": NAV.replace("text/two%20b", "//host/two%20b")}, 2),
-        ({"OEBPS/nav.xhtml": NAV.replace("text/", "../../text/")}, 2),
+        ({"OEBPS/nav.xhtml": NAV.replace("two%20b", "gone")}, 2),
+        ({"OEBPS/nav.xhtml": NAV.replace("one", "gone").replace("two%20b", "gone")}, 2),
         ({"OEBPS/book.opf": PACKAGE.replace("<spine>", GUIDE.format("../../../etc/passwd"))}, 3),
     ]
     for changes, count in faults:
@@ -256,6 +266,9 @@ def test_a_fault_costs_a_part(tmp_path: Path) -> None:
     [
         {"OEBPS/nav.xhtml": NAV.replace('="text/', '="/OEBPS/text/')},
         {"OEBPS/nav.xhtml": NAV.replace('="text/', '="../OEBPS/./text/')},
+        {"OEBPS/nav.xhtml": NAV.replace('="text/', '="../../text/')},
+        {"OEBPS/nav.xhtml": NAV.replace('="text/', '=" OEBPS/xhtml/')},
+        {"OEBPS/nav.xhtml": NAV.replace('.xhtml"', '.xhtml?page=1"')},
         {"OEBPS/nav.xhtml": NAV.replace("text/", "text\\")},
         {"OEBPS/nav.xhtml": NAV.replace("two%20b", "TWO B")},
         {"OEBPS/book.opf": PACKAGE.replace("text/", "Text/").replace("cover.png", "Cover.PNG")},
@@ -342,6 +355,13 @@ def test_lines_flow_without_what_project_gutenberg_added(tmp_path: Path) -> None
     flowing = wide.replace("to\n", "to ").replace("-\n", "-")
     assert found == [("A Tale", (flowing, verse, "So it ended."))]
     assert read_book(tmp_path / "b.txt").author == "C. D."
+
+
+def test_html_in_no_encoding_that_it_declares_is_read_as_browsers_do() -> None:
+    for declared in ("", '<?xml version="1.0" encoding="utf-8"?>'):
+        data = f"{declared}<p>“niña”</p>".encode("windows-1252")
+        assert [each.text for each in read_html(data)[0]] == ["“niña”"]
+    assert read_html("<p>“niña”</p>".encode() + b"<p>a\x97b</p>")[0][0].text == "“niña”"
 
 
 def test_declared_encoding_counts_where_the_text_is_no_utf_8() -> None:

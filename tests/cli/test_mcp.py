@@ -120,7 +120,6 @@ async def test_cancelled_speech_falls_silent(served: SpeechTools, player: Player
         player.go.clear()
         speaking = asyncio.create_task(client.call_tool("speak", {"text": "Hello there. " * 20}))
         await happens(lambda: served._speaker.locked())
-        await asyncio.sleep(0)
         player.go.set()
         await happens(lambda: player.pcm)
         player.go.clear()

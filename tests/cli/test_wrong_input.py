@@ -45,6 +45,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         **dict.fromkeys(("song.mp3", "speech.wav", "bin.txt"), bytes(range(256)) * 12),
         "report.pdf": b"%PDF",
         "latin.txt": "mañana".encode("latin-1"),
+        "utf16.txt": "Hola".encode("utf-16-le"),
+        "nul.txt": bytes(9),
     }
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
@@ -79,7 +81,7 @@ def test_text_is_no_file(folder: Path, text: str) -> None:
     assert file_of(text) is None
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "mi libro.txt", "./notes.txt", " notes.txt "])
+@pytest.mark.parametrize("name", ["notes.txt", "mi libro.txt", "./notes.txt", " notes.txt ", '"notes.txt"'])
 def test_file_that_is_there_is_read(folder: Path, name: str) -> None:
     file = file_of(name)
     assert file is not None and file.read_bytes() == b"Hola.\n"
@@ -101,10 +103,11 @@ def test_file_is_spoken_by_each_program(run: Run, ask: Run, folder: Path) -> Non
     assert (folder / "client.wav").stat().st_size > 20_000
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le"])
 @pytest.mark.parametrize("command", ["say", "client"])
-def test_standard_input_that_is_no_text(run: Run, folder: Path, command: str) -> None:
+def test_standard_input_that_is_no_text(run: Run, folder: Path, command: str, encoding: str) -> None:
     program = client.main if command == "client" else lambda given: speech_commands.main("say", given)
-    done = run("-o", "x.wav", text="mañana".encode("latin-1"), main=program)
+    done = run("-o", "x.wav", text="mañana".encode(encoding), main=program)
     assert (done.code, done.err.count("\n")) == (2, 1) and "standard input is not UTF-8 text" in done.err
 
 

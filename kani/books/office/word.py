@@ -1,85 +1,133 @@
-"""Reads a Word document (DOCX): its paragraphs and headings, tables by rows, title, author and language."""
+"""Reads a Word document (DOCX) as HTML: headings, paragraphs, items of lists, tables; and its facts."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from html import escape
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from kani.books import xml_tree
 from kani.books.archive import Archive
-from kani.books.book import Block, Book, UnreadableBook, line
+from kani.books.book import Book, UnreadableBook, line
+from kani.books.markup import read_html
 
-_TEXT, _STYLES, _FACTS = "word/document.xml", "word/styles.xml", "docProps/core.xml"
-_SIGNS = {"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
-# Deleted words, drawings and the instructions of fields are no text.
-_UNREAD = frozenset({"del", "moveFrom", "drawing", "pict", "object", "instrText", "fldData"})
+_PARTS = ("word/document.xml", "word/styles.xml", "word/numbering.xml", "docProps/core.xml")
 _LEFT_OUT = {
     "drawing": "pictures",
     "pict": "pictures",
     "footnoteReference": "notes",
     "endnoteReference": "notes",
 }
+# Deleted words, properties and the instructions of fields are no text.
+_UNREAD = frozenset({"del", "moveFrom", "pict", "object", "instrText", "fldData", "pPr", "rPr"})
+# What is written in HTML for an element, before and after what is in it.
+_HTML = {
+    **{name: (f"<{tag}>", f"</{tag}>") for name, tag in (("tbl", "table"), ("tr", "tr"), ("tc", "td"))},
+    **{name: (f"<{name}>", f"</{name}>") for name in ("ruby", "rt")},
+    **dict.fromkeys(("br", "cr"), ("<br/>", "")),
+    "tab": (" ", ""),
+    "noBreakHyphen": ("-", ""),
+}
+_SHIFTED = {"superscript": "sup", "subscript": "sub"}
+_STYLE = re.compile(r"heading ([1-6])|(title)|(toc .+)")
+_CONTENTS = -1
+"""Level of the lines of a table of contents, which are not read."""
+
+_MOST_BASES = 10
+_LISTS = {"decimal": "1", "lowerLetter": "a", "upperLetter": "A"}
+"""HTML's types of lists that have numbers."""
 
 
 def read_docx(path: Path) -> Book:
     """Read a document. Raises UnreadableBook and OSError."""
     with path.open("rb") as file, Archive(file) as archive:
-        if _TEXT not in archive:
-            raise UnreadableBook(f"is no Word document: it lacks {_TEXT}")
-        document = xml_tree.parse(archive.read(_TEXT), _TEXT)
-        styles = xml_tree.parse(archive.read(_STYLES), _STYLES) if _STYLES in archive else Element("styles")
-        facts = xml_tree.parse(archive.read(_FACTS), _FACTS) if _FACTS in archive else Element("facts")
-    levels = dict(_levels(styles))
-    blocks = [block for block in _blocks(document, levels) if block.text]
+        if _PARTS[0] not in archive:
+            raise UnreadableBook(f"is no Word document: it lacks {_PARTS[0]}")
+        document, styles, numbers, facts = (
+            xml_tree.parse(archive.read(name), name) if name in archive else Element("none")
+            for name in _PARTS
+        )
+    writer = _Writer(_levels(styles), dict(_lists(numbers)))
     title, author, language = (line(facts.findtext(name) or "") for name in ("title", "creator", "language"))
-    left_out = [_LEFT_OUT[each.tag] for each in document.iter() if each.tag in _LEFT_OUT]
-    book = Book(
-        title or path.stem, author, language, (), left_out={kind: left_out.count(kind) for kind in left_out}
-    )
-    return book.divided(blocks)
+    left_out = Counter(_LEFT_OUT[each.tag] for each in document.iter() if each.tag in _LEFT_OUT)
+    book = Book(title or path.stem, author, language, (), left_out=dict(left_out))
+    return book.divided(read_html(writer.html(document).encode())[0])
 
 
-def _levels(styles: Element) -> Iterator[tuple[str, int]]:
-    """Yield the level of each style that is a heading, as its outline or its name tells it."""
-    for style in styles.iter("style"):
-        name = style.find("name")
-        named = (name.get("val", "") if name is not None else "").lower()
-        outline = style.find("pPr/outlineLvl")
-        if outline is not None and outline.get("val", "").isdecimal() and int(outline.get("val", "")) < 6:
-            yield style.get("styleId", ""), int(outline.get("val", "")) + 1
-        elif named == "title":
-            yield style.get("styleId", ""), 1
+def _value(element: Element, path: str) -> str:
+    found = element.find(path)
+    return found.get("val", "") if found is not None else ""
 
 
-def _blocks(element: Element, levels: Mapping[str, int]) -> Iterator[Block]:
-    for child in element:
-        if child.tag == "p":
-            style = child.find("pPr/pStyle")
-            yield Block(_text(child), levels.get(style.get("val", ""), 0) if style is not None else 0)
-        elif child.tag == "tr":
-            cells = (" ".join(block.text for block in _blocks(cell, levels)) for cell in _cells(child))
-            yield Block(", ".join(cell for cell in cells if cell))
-        elif child.tag not in _UNREAD:
-            yield from _blocks(child, levels)
+def _level(element: Element) -> int:
+    """Return the level of heading that a style, or a paragraph by itself, tells; 0 for none."""
+    outline, named = _value(element, "pPr/outlineLvl"), _STYLE.fullmatch(_value(element, "name").lower())
+    if named and named[3]:
+        return _CONTENTS
+    return int(outline) + 1 if outline in tuple("012345") else int(named[1] or 1) if named else 0
 
 
-def _cells(row: Element) -> Iterator[Element]:
-    """Yield a row's own cells; those of tables inside are theirs."""
-    for child in row:
-        if child.tag == "tc":
-            yield child
-        elif child.tag not in _UNREAD:
-            yield from _cells(child)
+def _levels(styles: Element) -> dict[str, int]:
+    """Return the level of each style, which may be that of the style that it is based on."""
+    by_id = {style.get("styleId", ""): style for style in styles.iter("style")}
+    levels = {}
+    for name, style in by_id.items():
+        levels[name] = _level(style)
+        for _ in range(_MOST_BASES):
+            style = by_id.get(_value(style, "basedOn"), Element("none"))
+            levels[name] = levels[name] or _level(style)
+    return levels
 
 
-def _text(paragraph: Element) -> str:
-    def pieces(element: Element) -> Iterator[str]:
-        for child in element:
-            if child.tag == "t":
-                yield child.text or ""
-            elif child.tag not in _UNREAD:
-                yield _SIGNS.get(child.tag, "")
-                yield from pieces(child)
+def _lists(numbers: Element) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield the type of each list at each depth, "" without numbers."""
+    kinds = {each.get("abstractNumId", ""): each for each in numbers.iter("abstractNum")}
+    for each in numbers.iter("num"):
+        for level in kinds.get(_value(each, "abstractNumId"), Element("none")).iter("lvl"):
+            yield (each.get("numId", ""), level.get("ilvl", "")), _LISTS.get(_value(level, "numFmt"), "")
 
-    return "\n".join(" ".join(each.split()) for each in "".join(pieces(paragraph)).split("\n")).strip()
+
+class _Writer:
+    """Writes HTML. levels: of headings by their styles; lists: their types by number and depth."""
+
+    def __init__(self, levels: Mapping[str, int], lists: Mapping[tuple[str, str], str]) -> None:
+        self._levels, self._lists = levels, lists
+        self._counts: dict[str, Counter[str]] = {}
+
+    def html(self, element: Element) -> str:
+        """Return what is in an element."""
+        # A word's reading stands before it.
+        return "".join(map(self._element, sorted(element, key=lambda each: each.tag == "rt")))
+
+    def _element(self, element: Element) -> str:
+        if element.tag == "drawing":
+            told = (escape(each.get("descr", "")) for each in element.iter("docPr"))
+            return "".join(f'<img alt="{each}"/>' for each in told)
+        if element.tag in _UNREAD or element.find("rPr/vanish") is not None:
+            return ""
+        if element.tag == "t":
+            return escape(element.text or "")
+        inside = self.html(element)
+        if element.tag == "p":
+            return self._paragraph(element, inside)
+        if shifted := _SHIFTED.get(_value(element, "rPr/vertAlign")):
+            return f"<{shifted}>{inside}</{shifted}>"
+        before, after = _HTML.get(element.tag, ("", ""))
+        return before + inside + after
+
+    def _paragraph(self, paragraph: Element, text: str) -> str:
+        level = _level(paragraph) or self._levels.get(_value(paragraph, "pPr/pStyle"), 0)
+        if level:
+            return f"<h{level}>{text}</h{level}>" if level > 0 else ""
+        number, depth = _value(paragraph, "pPr/numPr/numId"), _value(paragraph, "pPr/numPr/ilvl")
+        kind = self._lists.get((number, depth))
+        if not kind:
+            return f"<p>{text}</p>"
+        counts = self._counts.setdefault(number, Counter())
+        for deeper in [each for each in counts if each > depth]:
+            del counts[deeper]
+        counts[depth] += 1
+        return f'<ol type="{kind}" start="{counts[depth]}"><li>{text}</li></ol>'

@@ -126,8 +126,8 @@ def _plugged(value: Any, names: tuple[str, ...], found: plugin.Found[Any]) -> An
 
 Host = Annotated[str, BeforeValidator(_host)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(hosts)]
-Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(listed)]
 HeaderKey = Annotated[SecretStr, BeforeValidator(_header_key)]
+Keys = Annotated[tuple[HeaderKey, ...], BeforeValidator(listed)]
 Bucket = Annotated[str, BeforeValidator(_bucket)]
 Pythons = Annotated[Mapping[str, str], BeforeValidator(_pythons)]
 WorkerAddresses = Annotated[tuple[str, ...], BeforeValidator(_worker_addresses)]

@@ -93,13 +93,21 @@ class Party:
     errors: list[Any] = field(default_factory=list)
     answers: list[tuple[Samples, str]] = field(default_factory=list)  # what was heard, and its text
     tasks: list[asyncio.Task[None]] = field(default_factory=list)  # that run to the end
-    _waiting: list[Samples] = field(default_factory=list)
+    _waiting: asyncio.Queue[Samples] = field(default_factory=asyncio.Queue)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def play(self, samples: Samples) -> None:
         self.played.append((time.monotonic(), samples))
+        self._news.set()
 
     def tell(self, text: str) -> None:
         self.texts.append((time.monotonic(), text))
+        self._news.set()
+
+    async def news(self) -> None:
+        """Wait for the next sound or text."""
+        self._news.clear()
+        await self._news.wait()
 
     @property
     def said(self) -> str:
@@ -108,7 +116,7 @@ class Party:
     async def begun(self, word: str, since: float) -> float:
         """Return the time of the first text with a word after ``since``; its sound comes after it."""
         while not (found := [at for at, text in self.texts if at > since and word in text]):
-            await asyncio.sleep(0.02)
+            await self.news()
         return found[0]
 
     def sounded_at(self, since: float) -> float:
@@ -129,16 +137,19 @@ class Party:
     async def listen(self) -> None:
         due, size = time.monotonic(), RATE // 50
         while True:
-            await self.push(self._waiting.pop(0) if self._waiting else np.zeros(size, np.float32))
+            spoken = not self._waiting.empty()
+            await self.push(self._waiting.get_nowait() if spoken else np.zeros(size, np.float32))
+            if spoken:
+                self._waiting.task_done()
             due += 0.02
             await asyncio.sleep(due - time.monotonic())
 
     async def say(self, samples: Samples) -> None:
         size = RATE // 50
         padded = np.pad(samples, (0, -len(samples) % size))
-        self._waiting += np.split(padded, len(padded) // size)
-        while self._waiting:
-            await asyncio.sleep(0.02)
+        for piece in np.split(padded, len(padded) // size):
+            self._waiting.put_nowait(piece)
+        await self._waiting.join()
 
     async def hear(self, text: str, since: float) -> None:
         """Wait for an answer of this text, which began after ``since``, and silence after it."""
@@ -169,7 +180,7 @@ async def converse(party: Party, sentences: dict[str, Samples], begin: Callable[
             await party.say(sentences[turn])
             if turn == "story":
                 while party.sounded_at(at) == 0:
-                    await asyncio.sleep(0.02)
+                    await party.news()
                 await asyncio.sleep(2.0)
                 continue
             if turn == "stop":

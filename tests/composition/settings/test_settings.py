@@ -182,6 +182,12 @@ def test_the_page_and_the_example_file_are_up_to_date(tmp_path: Path) -> None:
     assert load({}, {}, awake).port == 8001
 
 
+@pytest.mark.parametrize("keys", ["one two", "fine,schlüssel"])
+def test_key_that_no_client_can_send_is_refused_unshown(keys: str) -> None:
+    with pytest.raises(SettingsError, match=r"KANI_API_KEYS=\(not shown\): has to consist of ASCII"):
+        load({}, {"KANI_API_KEYS": keys}, NO_FILE)
+
+
 def test_model_on_another_machine_is_named_and_no_long_key(caplog: pytest.LogCaptureFixture) -> None:
     keys = {"KANI_LLM_API_KEY": "sk-geheim", "KANI_API_KEYS": f"{'k' * 16},public_token"}
     for url in ("http://[::1]:9/v1", "https://api.example/v1"):
