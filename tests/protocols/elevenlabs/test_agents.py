@@ -143,6 +143,7 @@ WEATHER = {
     "name": "weather",
     "description": "The weather.",
     "parameters": {"type": "object", "properties": {"town": {"type": "string"}}},
+    "expects_response": True,
     "response_timeout_secs": 0.1,
 }
 
@@ -182,15 +183,36 @@ async def test_tools_are_the_clients(call: StartCall) -> None:
     assert len(caller.of("client_tool_call")) == 2
 
 
-async def test_result_that_is_not_expected_is_not_waited_for(call: StartCall) -> None:
+@pytest.mark.parametrize("given", [{}, {"expects_response": False}, {"expects_response": None}])
+async def test_result_that_is_not_expected_is_not_waited_for(call: StartCall, given: dict[str, Any]) -> None:
+    """ElevenLabs' own default: a tool is awaited where it says so."""
     caller, _, endpoint = await call(Answer(calls=[("weather", "{}")]), say("Done."))
-    tool = WEATHER | {"expects_response": False, "response_timeout_secs": 600}
-    await caller.initiate(agent={"prompt": {"tools": [tool]}}, text_only=True)
+    tool = WEATHER | {"response_timeout_secs": 600}
+    del tool["expects_response"]
+    await caller.initiate(agent={"prompt": {"tools": [tool | given]}}, text_only=True)
     await caller.send("user_message", text="Show me the weather")
     await caller.until("client_tool_call")
     await caller.send("client_tool_result", tool_call_id="call_weather", result="too late")
     assert (await caller.until("agent_response"))["agent_response"] == "Done."
     assert endpoint.said[1][-1] == ("tool", NO_RESULT)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"custom_llm_extra_body": {"tools": [{"type": "function", "function": {"name": "weather"}}]}},
+        {"custom_llm_extra_body": {"tools": [WEATHER | {"response_timeout_secs": -1}]}},
+    ],
+)
+async def test_result_is_waited_for(call: StartCall, given: dict[str, Any]) -> None:
+    """That of a function as chat completions have it, and one without an end."""
+    caller, _, endpoint = await call(Answer(calls=[("weather", "{}")]), say("Done."))
+    await caller.send(INITIATION, **given)
+    await caller.send("user_message", text="Does it rain?")
+    await caller.until("client_tool_call")
+    await caller.send("client_tool_result", tool_call_id="call_weather", result="rain")
+    assert (await caller.until("agent_response"))["agent_response"] == "Done."
+    assert endpoint.said[1][-1] == ("tool", "rain")
 
 
 @pytest.mark.parametrize("queued", [False, True])

@@ -30,8 +30,8 @@ FORMAT = "pcm_16000"
 END_CALL = "end_call"
 """The one system tool that is served: by it the agent hangs up."""
 
-TOOL_S = 20.0
-"""Longest wait for the result of a client's tool, where its description has none."""
+TOOL_S, LONGEST_TOOL_S = 20.0, 600.0
+"""Longest waits for the result of a client's tool: where its description has none, and where it has one."""
 
 MAX_TOOLS = 128
 MAX_TOOLS_SIZE = 2**18
@@ -53,8 +53,8 @@ class _Tool(Struct):
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     description: Text = ""
     parameters: dict[str, Any] = {}
-    expects_response: bool = True
-    response_timeout_secs: Annotated[float, Meta(gt=0, le=600)] = TOOL_S
+    expects_response: bool = False
+    response_timeout_secs: Annotated[float, Meta(ge=-1, le=LONGEST_TOOL_S)] = TOOL_S
 
 
 class _Prompt(Struct, frozen=True):
@@ -179,7 +179,7 @@ def with_tools(config: AgentConfig, given: Sequence[dict[str, Any]], place: str)
     for at, each in enumerate(given):
         kind, where = each.get("type"), f"{place}[{at}]"
         if kind == "function" and isinstance(function := each.get("function"), dict):
-            each, where = function, f"{where}.function"
+            each, where = {"expects_response": True, **function}, f"{where}.function"
         elif kind == "system" and each.get("name") == END_CALL:
             hangs_up = True
         elif kind != "client":
@@ -188,7 +188,9 @@ def with_tools(config: AgentConfig, given: Sequence[dict[str, Any]], place: str)
         tool = read(each, _Tool, where)
         parameters = tool.parameters or {"type": "object", "properties": {}}
         tools[tool.name] = Tool(tool.name, tool.description, parameters)
-        timeouts[tool.name] = tool.response_timeout_secs if tool.expects_response else 0.0
+        seconds = tool.response_timeout_secs
+        waits_s = seconds if seconds > 0 else LONGEST_TOOL_S  # -1 is "without end"
+        timeouts[tool.name] = waits_s if tool.expects_response else 0.0
     if len(tools) > MAX_TOOLS:
         raise InvalidRequest(place, f"too many tools (at most {MAX_TOOLS})")
     if sum(len(json.dumps([each.description, each.parameters])) for each in tools.values()) > MAX_TOOLS_SIZE:
