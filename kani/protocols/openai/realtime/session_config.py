@@ -14,6 +14,7 @@ from kani.core.expected_words import as_prompt
 from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.openai.lists import COMMITTED_MODELS
 from kani.protocols.openai.realtime.answers.tools import choice_json, tools_json
+from kani.protocols.openai.realtime.mcp.servers import McpServer
 
 SessionKind = Literal["realtime", "transcription"]
 Eagerness = Literal["low", "medium", "high", "auto"]
@@ -119,6 +120,8 @@ class SessionConfig(ConversationConfig):
     turns: TurnDetection | None = NOT_ASKED  # as the client has set it; ``turn_detection`` is in force
     voice: str = DEFAULT_VOICE
     speed: float = 1.0
+    servers: tuple[McpServer, ...] = ()  # MCP servers with further tools
+    known_servers: tuple[str, ...] = ()  # addresses that these may have
 
     @property
     def turn_detection(self) -> TurnDetection | None:
@@ -199,7 +202,7 @@ class SessionConfig(ConversationConfig):
             "expires_at": expires_at,
             "output_modalities": ["text"] if self.written else ["audio"],
             "instructions": self.instructions,
-            "tools": tools_json(self.tools),
+            "tools": tools_json(self.tools) + [server.as_json() for server in self.servers],
             "tool_choice": choice_json(self.tool_choice) if self.answers else "none",
             "max_output_tokens": self.max_output_tokens or "inf",
             "parallel_tool_calls": self.parallel_tool_calls,
@@ -237,15 +240,25 @@ class SessionConfig(ConversationConfig):
         }
 
 
-def initial_config(kind: SessionKind, model: str | None, instructions: str | None = None) -> SessionConfig:
+def initial_config(
+    kind: SessionKind,
+    model: str | None,
+    instructions: str | None = None,
+    known_servers: tuple[str, ...] = (),
+) -> SessionConfig:
     """Return the configuration of a new session.
 
     model: of the address, if it names one; instructions: of the language model until the client gives its
-    own, None where there is no such model.
+    own, None where there is no such model; known_servers: addresses of MCP servers that it may name.
     """
     if kind == "realtime":
         answers = instructions is not None
-        return SessionConfig(model=model or DEFAULT_MODEL, answers=answers, instructions=instructions or "")
+        return SessionConfig(
+            model=model or DEFAULT_MODEL,
+            answers=answers,
+            instructions=instructions or "",
+            known_servers=known_servers,
+        )
     transcription = Transcription(model or DEFAULT_TRANSCRIPTION_MODEL)
     return SessionConfig(kind="transcription", transcription=transcription)
 

@@ -1,15 +1,16 @@
-"""Tools of a session or a response: functions of the client that the language model may call."""
+"""Tools of a session or a response: functions of the client, and MCP servers that have some."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 from kani.core.chat_model import Tool
 from kani.protocols.openai.realtime.client_events import EventError, convert
+from kani.protocols.openai.realtime.mcp.servers import MAX_SERVERS, McpServer, read_server
 
 MAX_TOOLS = 128
 MAX_SIZE = 2**18
@@ -31,18 +32,27 @@ class _Choice(Struct):
 _NO_PARAMETERS = {"type": "object", "properties": {}}
 
 
-def read_tools(given: Sequence[Any], root: str) -> tuple[Tool, ...]:
-    """Return the tools of a list. Raises EventError; those of MCP servers are not called from here."""
-    param = f"{root}.tools"
+def read_tools(
+    given: Sequence[Any], root: str, known_servers: Collection[str]
+) -> tuple[tuple[Tool, ...], tuple[McpServer, ...]]:
+    """Return the functions of a list of tools, and MCP servers at known addresses. Raises EventError."""
+    param, functions, servers = f"{root}.tools", list[Tool](), list[McpServer]()
     if len(given) > MAX_TOOLS:
         raise EventError(f"{param}: too many tools (at most {MAX_TOOLS})", "invalid_value", param)
-    tools = [convert(each, _Tool, f"{param}[{number}]") for number, each in enumerate(given)]
-    read = tuple(Tool(tool.name, tool.description or "", tool.parameters or _NO_PARAMETERS) for tool in tools)
+    for number, each in enumerate(given):
+        where = f"{param}[{number}]"
+        if known_servers and isinstance(each, dict) and each.get("type") == "mcp":
+            servers.append(read_server(each, where, known_servers))
+            continue
+        tool = convert(each, _Tool, where)
+        functions.append(Tool(tool.name, tool.description or "", tool.parameters or _NO_PARAMETERS))
+    if len(servers) > MAX_SERVERS:
+        raise EventError(f"{param}: too many MCP servers (at most {MAX_SERVERS})", "invalid_value", param)
     # Python's encoder writes half a surrogate pair as an escape; others refuse it.
-    if len(json.dumps(tools_json(read))) > MAX_SIZE:
+    if len(json.dumps(tools_json(functions))) > MAX_SIZE:
         reason = f"{param}: too long (at most {MAX_SIZE >> 10} KiB in all)"
         raise EventError(reason, "string_above_max_length", param)
-    return read
+    return tuple(functions), tuple(servers)
 
 
 def read_choice(given: Any, root: str) -> str:
