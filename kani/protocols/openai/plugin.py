@@ -17,7 +17,7 @@ class Settings(PluginSettings):
         (),
         "KANI_MCP_SERVERS",
         group="Conversations",
-        after="llm_early",
+        after="llm_instructions",
         option=False,
         about="Addresses of MCP servers, separated by commas, that a Realtime session may name as tools. "
         "Not set: none.",

@@ -137,6 +137,32 @@ async def test_client_says_who_the_agent_is(call: StartCall) -> None:
     assert endpoint.said == [[("system", "Eres Ana."), ("assistant", "Hola, soy Ana, 42."), USER]]
 
 
+async def test_what_has_no_effect_is_named_once(call: StartCall) -> None:
+    caller, _, endpoint = await call(say("Yes."))
+    # Before the initiation, as the package sends it; it must not take the place of that.
+    await caller.send("enclave_setup_config", agent_config_dict={})
+    assert (await caller.until("error"))["message"] == "type: enclave_setup_config is not served"
+    override = {
+        "agent": {"prompt": {"prompt": "Be kind.", "llm": "gpt-5"}, "native_mcp_server_ids": []},
+        "tts": {"stability": 0.5},
+        "conversation": {"text_only": True, "client_events": ["audio"]},
+    }
+    await caller.send(INITIATION, conversation_config_override=override)
+    place = "without effect here: conversation_config_override."
+    named = (await caller.until("error"))["message"]
+    assert named.startswith(place) and named.removeprefix(place).split(", conversation_config_override.") == [
+        "agent.prompt.llm",
+        "conversation.client_events",
+        "tts.stability",
+    ]
+    file = {"file_id": "f", "mime_type": "image/png"}
+    await caller.send("multimodal_message", text={"type": "user_message", "text": "Look"}, file=file)
+    assert (await caller.until("error"))["message"].startswith("file: files are not served")
+    assert (await caller.until("agent_response"))["agent_response"] == "Yes."
+    assert endpoint.said == [[("system", "Be kind."), ("user", "Look")]]
+    assert len(caller.of("error")) == 3
+
+
 TOOLS = "conversation_config_override.agent.prompt.tools"
 WEATHER = {
     "type": "client",
@@ -378,7 +404,7 @@ async def test_wrong_messages_change_nothing(call: StartCall) -> None:
     wrong: dict[str, str | bytes] = {
         "the message: is not JSON": "{",
         "type: unknown message 'dance'": '{"type": "dance"}',
-        "type: unknown message 'multimodal_message'": '{"type": "multimodal_message", "text": "a"}',
+        'text: must be {"text": a string, "context_id": a string}': '{"type": "multimodal_message", "text": "a"}',
         "user_audio_chunk: is not base64": '{"user_audio_chunk": "?"}',
         "text: is needed": '{"type": "contextual_update"}',
         f"type: {INITIATION} comes once": f'{{"type": "{INITIATION}"}}',

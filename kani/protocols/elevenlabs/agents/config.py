@@ -21,7 +21,7 @@ from kani.core.errors import InvalidRequest
 from kani.core.expected_words import MAX_WORD, MAX_WORDS, as_prompt
 from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.elevenlabs.formats import FORMATS
-from kani.protocols.shared.calls.bodies import object_of, read
+from kani.protocols.shared.calls.bodies import object_of, read, unserved
 from kani_text.foreign.files import read_regular
 
 FORMAT = "pcm_16000"
@@ -32,6 +32,9 @@ END_CALL = "end_call"
 
 TOOL_S, LONGEST_TOOL_S = 20.0, 600.0
 """Longest waits for the result of a client's tool: where its description has none, and where it has one."""
+
+MOST_NAMED = 20
+"""Fields that are named as without effect."""
 
 MAX_TOOLS = 128
 MAX_TOOLS_SIZE = 2**18
@@ -145,6 +148,12 @@ def load_agent(agent_id: str, folder: Path, instructions: str) -> AgentConfig:
         raise InvalidRequest(place, f"cannot be read: {error.strerror}") from error
     given = object_of(content, "is not JSON", lambda reason: InvalidRequest(place, reason))
     return with_agent(default, given, place)
+
+
+def unserved_overrides(given: dict[str, Any], place: str) -> tuple[str, ...]:
+    """Return a sentence that names the fields of a client's agent that have no effect, if there are any."""
+    fields = sorted(unserved(given, _Fields, place))[:MOST_NAMED]
+    return (f"without effect here: {', '.join(fields)}",) if fields else ()
 
 
 def with_agent(config: AgentConfig, given: dict[str, Any], place: str) -> AgentConfig:

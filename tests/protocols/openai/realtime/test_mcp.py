@@ -13,9 +13,9 @@ from kani.protocols.openai.realtime.mcp import tools as mcp_tools
 from tests.clients.openai_realtime import text_item, types
 from tests.support.chat.endpoint import Answer, say
 from tests.support.chat.talking import StartTalk, Talk, done, write
-from tests.support.mcp_server import ToolServer, tool_server
 from tests.support.patience import happens
 from tests.support.servers.asgi import served
+from tests.support.servers.mcp_server import ToolServer, tool_server
 
 CLOCK = Answer(["Let me look."], calls=[("clock", '{"zone": "Rome"}')])
 OWN = {"type": "function", "name": "lamp", "parameters": {"type": "object", "properties": {}}}
