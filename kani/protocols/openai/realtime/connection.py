@@ -32,7 +32,7 @@ from kani.protocols.openai.realtime.conversation import (
 )
 from kani.protocols.openai.realtime.input_events import RealtimeEvents
 from kani.protocols.openai.realtime.item_audio import ItemAudio, Sounds
-from kani.protocols.openai.realtime.mcp.tools import McpTools
+from kani.protocols.openai.realtime.mcp import McpTools
 from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.session_update import (

@@ -13,8 +13,7 @@ from kani.core.conversation.turns import PATIENCE, Patience, TurnRule
 from kani.core.expected_words import as_prompt
 from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.openai.lists import COMMITTED_MODELS
-from kani.protocols.openai.realtime.answers.tools import choice_json, tools_json
-from kani.protocols.openai.realtime.mcp.servers import McpServer
+from kani.protocols.openai.realtime.answers.tools import McpServer, choice_json, tools_json
 
 SessionKind = Literal["realtime", "transcription"]
 Eagerness = Literal["low", "medium", "high", "auto"]
@@ -240,25 +239,15 @@ class SessionConfig(ConversationConfig):
         }
 
 
-def initial_config(
-    kind: SessionKind,
-    model: str | None,
-    instructions: str | None = None,
-    known_servers: tuple[str, ...] = (),
-) -> SessionConfig:
+def initial_config(kind: SessionKind, model: str | None, instructions: str | None = None) -> SessionConfig:
     """Return the configuration of a new session.
 
     model: of the address, if it names one; instructions: of the language model until the client gives its
-    own, None where there is no such model; known_servers: addresses of MCP servers that it may name.
+    own, None where there is no such model.
     """
     if kind == "realtime":
         answers = instructions is not None
-        return SessionConfig(
-            model=model or DEFAULT_MODEL,
-            answers=answers,
-            instructions=instructions or "",
-            known_servers=known_servers,
-        )
+        return SessionConfig(model=model or DEFAULT_MODEL, answers=answers, instructions=instructions or "")
     transcription = Transcription(model or DEFAULT_TRANSCRIPTION_MODEL)
     return SessionConfig(kind="transcription", transcription=transcription)
 

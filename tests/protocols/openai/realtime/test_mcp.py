@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from kani.protocols.openai.realtime.mcp import client as mcp_client
-from kani.protocols.openai.realtime.mcp import tools as mcp_tools
+from kani.protocols.openai.realtime import mcp
 from tests.clients.openai_realtime import text_item, types
 from tests.support.chat.endpoint import Answer, say
 from tests.support.chat.talking import StartTalk, Talk, done, write
@@ -143,7 +142,7 @@ async def test_results_wait_for_those_of_the_clients_functions(talk: StartTalk, 
 async def test_calls_in_a_row_have_an_end(
     talk: StartTalk, clocks: ToolServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mcp_tools, "MAX_CALLS", 3)
+    monkeypatch.setattr(mcp, "MAX_CALLS", 3)
     client, _, endpoint = await begin(talk, clocks, Answer(calls=[("clock", '{"zone": "Rome"}')]))
     await write(client, "What time is it?")
     await client.until("response.mcp_call.completed", 3)
@@ -204,7 +203,7 @@ async def test_only_allowed_tools_are_the_models_and_only_while_they_are_named(
         (200, "application/json", b"[" * 5000, "not MCP"),
         (200, "application/json", b'{"id": 1, "error": {"code": -3, "message": "no"}}', ": no"),
         (200, "application/json", b'{"id": 7, "result": {}}', "no result"),
-        (200, "application/json", b" " * (mcp_client.MAX_BYTES + 1), "gave no answer"),
+        (200, "application/json", b" " * (mcp.MAX_BYTES + 1), "gave no answer"),
         (200, "text/event-stream", b"data: {}\n\n", "no result"),
     ],
 )

@@ -10,11 +10,41 @@ from msgspec import Meta, Struct
 
 from kani.core.chat_model import Tool
 from kani.protocols.openai.realtime.client_events import EventError, convert
-from kani.protocols.openai.realtime.mcp.servers import MAX_SERVERS, McpServer, read_server
 
 MAX_TOOLS = 128
 MAX_SIZE = 2**18
 """Bytes of all tools as JSON."""
+
+
+MAX_SERVERS = 8
+
+_Text = Annotated[str, Meta(min_length=1, max_length=8192)]
+
+
+class _Allowed(Struct, frozen=True, forbid_unknown_fields=True):
+    tool_names: list[_Text]
+
+
+class McpServer(Struct, frozen=True):
+    """An element of ``tools``. Who does not say that calls need no approval wants to be asked."""
+
+    type: Literal["mcp"]
+    server_label: Annotated[str, Meta(min_length=1, max_length=200)]
+    server_url: _Text
+    require_approval: Literal["never"]
+    authorization: _Text | None = None
+    headers: Annotated[dict[str, str], Meta(max_length=0)] | None = None
+    allowed_tools: list[_Text] | _Allowed | None = None
+
+    def allows(self, name: Any) -> bool:
+        """Return True for a tool that the session may use."""
+        allowed = self.allowed_tools
+        return allowed is None or name in (allowed.tool_names if isinstance(allowed, _Allowed) else allowed)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the element without its secret."""
+        names = ("type", "server_label", "server_url", "require_approval")
+        return {name: getattr(self, name) for name in names}
 
 
 class _Tool(Struct):
@@ -42,7 +72,7 @@ def read_tools(
     for number, each in enumerate(given):
         where = f"{param}[{number}]"
         if known_servers and isinstance(each, dict) and each.get("type") == "mcp":
-            servers.append(read_server(each, where, known_servers))
+            servers.append(_read_server(each, where, known_servers))
             continue
         tool = convert(each, _Tool, where)
         functions.append(Tool(tool.name, tool.description or "", tool.parameters or _NO_PARAMETERS))
@@ -53,6 +83,18 @@ def read_tools(
         reason = f"{param}: too long (at most {MAX_SIZE >> 10} KiB in all)"
         raise EventError(reason, "string_above_max_length", param)
     return tuple(functions), tuple(servers)
+
+
+def _read_server(given: Any, param: str, known: Collection[str]) -> McpServer:
+    """Read an element. Raises EventError, also for an address that is not ``known``."""
+    server = convert(given, McpServer, param)
+    if server.server_url not in known:
+        param = f"{param}.server_url"
+        raise EventError(f"{param}: is not listed in this server's KANI_MCP_SERVERS", "unsupported", param)
+    if (key := server.authorization) is not None and not (key.isascii() and key.isprintable()):
+        param = f"{param}.authorization"
+        raise EventError(f"{param}: must be printable ASCII", "invalid_value", param)
+    return server
 
 
 def read_choice(given: Any, root: str) -> str:

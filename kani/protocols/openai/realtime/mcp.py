@@ -1,4 +1,4 @@
-"""A client of one MCP server, by its streamable HTTP.
+"""MCP servers among the tools of a session: listed as they are named, and called for the model.
 
 Source: https://modelcontextprotocol.io/specification/2025-06-18/basic/transports
 """
@@ -6,10 +6,12 @@ Source: https://modelcontextprotocol.io/specification/2025-06-18/basic/transport
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Literal
 
@@ -17,7 +19,14 @@ import httpx2
 from msgspec import Struct
 
 from kani.core.audio.decoding import STREAM_POOL, run_in_pool
-from kani.protocols.openai.realtime.mcp.servers import McpServer
+from kani.core.chat_model import Tool
+from kani.core.conversation.early import Start
+from kani.core.conversation.items import FunctionOutput, Message, ServerCall, ToolList, new_id
+from kani.protocols.openai.realtime.answers.tools import MAX_SERVERS, McpServer, read_tools
+from kani.protocols.openai.realtime.client_events import EventError
+from kani.protocols.openai.realtime.conversation import Conversation, item_json
+from kani.protocols.openai.realtime.server_events import EventSender
+from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.shared.calls.bodies import parse_object
 from kani.runtime import bounded_http
 from kani.runtime.bounded_http.events import event_data
@@ -35,6 +44,9 @@ MAX_PAGES = 16
 
 MAX_RESULT = 2**16
 """Characters of a result that the model gets."""
+
+MAX_CALLS = 32
+"""Calls in a row, after which the model is not asked again by itself."""
 
 _HEADERS = {
     "Accept": "application/json, text/event-stream",
@@ -60,14 +72,6 @@ class McpFailed(Exception):
         return {"type": self._kind, "message": str(self), **code}
 
 
-class ListedTool(Struct, rename="camel"):
-    """A tool as a server lists it."""
-
-    name: str
-    input_schema: dict[str, Any]
-    description: str | None = None
-
-
 class _Content(Struct):
     type: str
     text: str = ""
@@ -76,7 +80,7 @@ class _Content(Struct):
 class _Result(Struct, rename="camel"):
     """The results of all requests that are sent."""
 
-    tools: list[ListedTool] = []
+    tools: list[dict[str, Any]] = []
     next_cursor: str | None = None
     content: list[_Content] = []
     is_error: bool = False
@@ -106,12 +110,15 @@ class McpClient:
         self._opening = asyncio.Lock()
         self._opened = False
 
-    async def tools(self) -> list[ListedTool]:
-        """Return the server's tools. Raises McpFailed."""
-        found, params = list[ListedTool](), dict[str, Any]()
+    async def tools(self) -> list[dict[str, Any]]:
+        """Return the server's tools that a session may use, as functions, unchecked. Raises McpFailed."""
+        found, params = list[dict[str, Any]](), dict[str, Any]()
         for _ in range(MAX_PAGES):
             page = await self._ask("tools/list", params)
-            found += page.tools
+            for tool in page.tools:
+                if self.server.allows(tool.get("name")):
+                    parameters = tool.get("inputSchema")
+                    found.append({**tool, "type": "function", "parameters": parameters})
             if page.next_cursor is None:
                 break
             params = {"cursor": page.next_cursor}
@@ -185,3 +192,93 @@ async def _messages(answer: httpx2.Response) -> AsyncGenerator[bytes, None]:
         return
     async for data in event_data(bounded_http.pieces(answer, MAX_BYTES)):
         yield data
+
+
+_authorities = functools.cache(httpx2.create_ssl_context)  # reading them takes longer than a request
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTool(Tool):
+    """A tool that is called from here."""
+
+    client: McpClient
+    tools: McpTools
+
+
+@dataclass(eq=False)
+class McpTools:
+    """The servers of one session, and their tools."""
+
+    _sender: EventSender
+    _conversation: Conversation
+    start: Start  # runs a coroutine as a task of the connection
+    _ask: Callable[[], None]  # has the model answer
+    _clients: list[McpClient] = field(default_factory=list)
+    _listed: list[ServerTool] = field(default_factory=list)
+    _listing: int = 0
+
+    def use(self, servers: Sequence[McpServer]) -> None:
+        """List the tools of further servers, and leave those that are not named any more."""
+        for client in [client for client in self._clients if client.server not in servers]:
+            self._clients.remove(client)
+            self._listed = [tool for tool in self._listed if tool.client is not client]
+            self.start(client.aclose())
+        known = [client.server for client in self._clients]
+        for server in servers:
+            if server not in known:
+                self.start(self._list(server))
+
+    async def _list(self, server: McpServer) -> None:
+        if self._listing >= MAX_SERVERS:
+            await self._sender.error(EventError("session.tools: too many MCP servers at once", "server_busy"))
+            return
+        item, send = ToolList(new_id("mcpl"), server.server_label), self._sender.send
+        self._listing += 1
+        try:
+            client = McpClient(server, await asyncio.to_thread(_authorities))
+            self._clients.append(client)
+            previous = self._conversation.append(item)
+            await send("conversation.item.added", previous_item_id=previous, item=item_json(item))
+            await send("mcp_list_tools.in_progress", item_id=item.id)
+            read, _ = read_tools(await client.tools(), "tools", ())
+        except (McpFailed, EventError) as error:
+            await send("mcp_list_tools.failed", item_id=item.id)
+            reason = f"session.tools: the MCP server {server.server_label!r}: {error}"
+            await self._sender.error(EventError(reason, "mcp_list_tools_failed", "session.tools"))
+            return
+        finally:
+            self._listing -= 1
+        found = [ServerTool(tool.name, tool.description, tool.parameters, client, self) for tool in read]
+        if client in self._clients:
+            self._listed += found
+        listed = [
+            {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
+            for tool in found
+        ]
+        self._conversation.change(item, tools=tuple(listed))
+        await send("mcp_list_tools.completed", item_id=item.id)
+        await send("conversation.item.done", item=item_json(item))
+
+    def added_to(self, config: SessionConfig) -> SessionConfig:
+        """Return ``config`` with the listed tools; of one name the client's own is called."""
+        tools = {tool.name: tool for tool in (*self._listed, *config.tools)}
+        return replace(config, tools=(*tools.values(),)) if self._listed else config
+
+    @property
+    def calls(self) -> int:
+        """Calls since the client has said anything."""
+        calls = 0
+        for item in self._conversation.items:
+            said = isinstance(item, FunctionOutput) or (
+                isinstance(item, Message) and item.role != "assistant"
+            )
+            calls = 0 if said else calls + isinstance(item, ServerCall)
+        return calls
+
+    def go_on(self) -> None:
+        """Have the model answer to results, unless it calls tools again and again."""
+        if self.calls < MAX_CALLS:
+            self._ask()
+
+    async def aclose(self) -> None:
+        await asyncio.gather(*(client.aclose() for client in self._clients))
