@@ -91,6 +91,7 @@ kani/server/app.py: kani.composition kani.core kani.protocols.shared kani.server
 kani/protocols: kani.protocols kani.core kani.engines.plugin_settings kani_text
 kani/protocols/voxcpm: kani.core kani.engines.plugin_settings kani.protocols kani.runtime.bounded_http
     kani_text
+kani/protocols/openai/realtime/mcp.py: kani.core kani.protocols kani.runtime.bounded_http kani_text
 kani/protocols/openai/realtime/webrtc: kani.core kani.protocols kani.runtime.extras
 kani/protocols/books_api: kani.books kani.core kani.engines.plugin_settings kani.protocols
     kani.runtime.child_process kani_text.dialogue kani_text.foreign kani_text.languages

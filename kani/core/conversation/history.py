@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
-from kani.core.conversation.items import Item, Message, Part
+from kani.core.conversation.items import Item, Message
 from kani.core.session.budget import Budgets, Share
 
 MAX_ITEMS = 256
@@ -57,11 +58,13 @@ class History:
         del self._items[item.id]
         self._dropped(item)
 
-    def set_parts(self, message: Message, parts: tuple[Part, ...]) -> None:
-        """Replace the parts of a message, which may be outside the conversation."""
-        before, message.parts = message.size, parts
-        if self._items.get(message.id) is message:
-            self._grow(message.size - before)
+    def change(self, item: Item, **fields: Any) -> None:
+        """Set fields of an item, which may be outside the conversation."""
+        before = item.size
+        for name, value in fields.items():
+            setattr(item, name, value)
+        if self._items.get(item.id) is item:
+            self._grow(item.size - before)
 
     def settle(self, message: Message) -> None:
         """Note that a message's speech is transcribed, or never will be."""

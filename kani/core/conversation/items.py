@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from kani.core.types import Span
 
@@ -77,7 +78,7 @@ class Part:
 
 @dataclass(slots=True, eq=False)
 class Message:
-    """Something that was said or written. ``History.set_parts`` changes its parts."""
+    """Something that was said or written. ``History.change`` changes its parts."""
 
     id: str
     role: Role
@@ -140,4 +141,32 @@ class FunctionOutput:
         return len(self.call_id) + len(self.output)
 
 
-Item = Message | FunctionCall | FunctionOutput
+@dataclass(slots=True, eq=False)
+class ServerCall(FunctionCall):
+    """A call of a tool on another server, made from here; it holds its result."""
+
+    server_label: str = ""  # name of the server
+    output: str | None = None  # what the model is told; None until it has come
+    error: Mapping[str, Any] | None = None  # reason that there is no result
+
+    @property
+    def size(self) -> int:
+        """Characters that it holds."""
+        return len(self.call_id) + len(self.name) + len(self.arguments) + len(self.output or "")
+
+
+@dataclass(slots=True, eq=False)
+class ToolList:
+    """The tools of another server. The model has them from its request."""
+
+    id: str
+    server_label: str
+    tools: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Characters that it holds."""
+        return len(str(self.tools))
+
+
+Item = Message | FunctionCall | FunctionOutput | ToolList

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from kani.core.chat_model import ChatMessage, ToolCall
-from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Message
+from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Message, ServerCall
 
 SILENCE = "..."
 """Stands for the user's message where the model is to speak first: many templates want one last."""
@@ -19,7 +19,8 @@ def chat_messages(instructions: str, items: Iterable[Item]) -> tuple[ChatMessage
     result without its call, are left out.
     """
     items = [*items]
-    outputs = {item.call_id: item for item in items if isinstance(item, FunctionOutput)}
+    results = (item for item in items if isinstance(item, FunctionOutput | ServerCall))
+    outputs = {item.call_id: item.output for item in results if item.output is not None}
     messages = [ChatMessage("system", instructions)] if instructions else []
     calls: list[FunctionCall] = []
     for item in items:
@@ -45,9 +46,7 @@ def _add(messages: list[ChatMessage], message: ChatMessage) -> None:
         messages.append(message)
 
 
-def _add_calls(
-    messages: list[ChatMessage], calls: list[FunctionCall], outputs: dict[str, FunctionOutput]
-) -> None:
+def _add_calls(messages: list[ChatMessage], calls: list[FunctionCall], outputs: Mapping[str, str]) -> None:
     """Add the calls that were collected, and their results; the list is empty then."""
     if not calls:
         return
@@ -57,6 +56,5 @@ def _add_calls(
         messages[-1] = replace(last, calls=written)
     else:
         messages.append(ChatMessage("assistant", "", written))
-    results: Sequence[FunctionOutput] = [outputs[call.call_id] for call in calls]
-    messages += [ChatMessage("tool", result.output, call_id=result.call_id) for result in results]
+    messages += [ChatMessage("tool", outputs[call.call_id], call_id=call.call_id) for call in calls]
     calls.clear()

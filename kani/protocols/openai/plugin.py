@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
-from kani.engines.plugin_settings import PluginSettings
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from kani.engines.plugin_settings import PluginSettings, listed, setting
 from kani.protocols.shared.plugin import ProtocolPlugin, built_by
 
-PROTOCOL = ProtocolPlugin("openai", PluginSettings, built_by("kani.protocols.openai.protocol:protocol"))
+
+class Settings(PluginSettings):
+    """Settings of OpenAI's audio API, frozen."""
+
+    mcp_servers: Annotated[tuple[str, ...], BeforeValidator(listed)] = setting(
+        (),
+        "KANI_MCP_SERVERS",
+        group="Conversations",
+        after="llm_instructions",
+        option=False,
+        about="Addresses of MCP servers, separated by commas, that a Realtime session may name as tools. "
+        "Not set: none.",
+    )
+
+
+PROTOCOL = ProtocolPlugin("openai", Settings, built_by("kani.protocols.openai.protocol:protocol"))

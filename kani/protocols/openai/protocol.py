@@ -6,12 +6,12 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
-from kani.engines.plugin_settings import PluginSettings
 from kani.protocols.openai import live, realtime
 from kani.protocols.openai.calls import call_group
 from kani.protocols.openai.errors import error_body
 from kani.protocols.openai.lists import list_paths, list_routes
 from kani.protocols.openai.live import live_routes
+from kani.protocols.openai.plugin import Settings
 from kani.protocols.openai.realtime import EphemeralKeys, realtime_routes
 from kani.protocols.openai.realtime.unmute.lists import HEALTH_PATH
 from kani.protocols.openai.speech import audio_file, speech_routes
@@ -47,7 +47,7 @@ _NOT_SERVED = {
 """Reasons by prefixes of paths that a client of OpenAI's API may call, and this server does not have."""
 
 
-def protocol(_: PluginSettings, server: ServerSettings) -> Protocol:
+def protocol(own: Settings, server: ServerSettings) -> Protocol:
     keys, max_text = EphemeralKeys(), server.max_text or MAX_TEXT
 
     def routes(context: Context) -> list[BaseRoute]:
@@ -56,7 +56,7 @@ def protocol(_: PluginSettings, server: ServerSettings) -> Protocol:
             *speech_routes(service, max_text),
             *list_routes(service),
             *transcription_routes(service, server.max_upload),
-            *realtime_routes(context, server.setting("llm_instructions"), keys),
+            *realtime_routes(context, server.setting("llm_instructions"), keys, own.mcp_servers),
             *live_routes(context, server.setting("llm_instructions")),
         ]
 

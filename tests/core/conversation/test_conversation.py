@@ -77,12 +77,12 @@ def test_characters_are_counted_through_every_change() -> None:
     assert ids(of) == ["a", "d", "b", "c"]
     spoken = Message("e", "assistant")
     of.append(spoken)
-    of.set_parts(spoken, (Part("text", "x" * 400),))
+    of.change(spoken, parts=(Part("text", "x" * 400),))
     assert ids(of) == ["a", "d", "b", "c", "e"]
-    of.set_parts(spoken, (Part("text", "x" * 500),))
+    of.change(spoken, parts=(Part("text", "x" * 500),))
     assert ids(of) == ["d", "b", "c", "e"]
     # Outside the conversation it counts for nothing.
-    of.set_parts(Message("f", "assistant"), (Part("text", "x" * 9000),))
+    of.change(Message("f", "assistant"), parts=(Part("text", "x" * 9000),))
     of.remove(of.items[1])
     of.append(item("g", 5000))
     assert ids(of) == ["d", "c", "e", "g"]

@@ -137,12 +137,39 @@ async def test_client_says_who_the_agent_is(call: StartCall) -> None:
     assert endpoint.said == [[("system", "Eres Ana."), ("assistant", "Hola, soy Ana, 42."), USER]]
 
 
+async def test_what_has_no_effect_is_named_once(call: StartCall) -> None:
+    caller, _, endpoint = await call(say("Yes."))
+    # Before the initiation, as the package sends it; it must not take the place of that.
+    await caller.send("enclave_setup_config", agent_config_dict={})
+    assert (await caller.until("error"))["message"] == "type: enclave_setup_config is not served"
+    override = {
+        "agent": {"prompt": {"prompt": "Be kind.", "llm": "gpt-5"}, "native_mcp_server_ids": []},
+        "tts": {"stability": 0.5},
+        "conversation": {"text_only": True, "client_events": ["audio"]},
+    }
+    await caller.send(INITIATION, conversation_config_override=override)
+    place = "without effect here: conversation_config_override."
+    named = (await caller.until("error"))["message"]
+    assert named.startswith(place) and named.removeprefix(place).split(", conversation_config_override.") == [
+        "agent.prompt.llm",
+        "conversation.client_events",
+        "tts.stability",
+    ]
+    file = {"file_id": "f", "mime_type": "image/png"}
+    await caller.send("multimodal_message", text={"type": "user_message", "text": "Look"}, file=file)
+    assert (await caller.until("error"))["message"].startswith("file: files are not served")
+    assert (await caller.until("agent_response"))["agent_response"] == "Yes."
+    assert endpoint.said == [[("system", "Be kind."), ("user", "Look")]]
+    assert len(caller.of("error")) == 3
+
+
 TOOLS = "conversation_config_override.agent.prompt.tools"
 WEATHER = {
     "type": "client",
     "name": "weather",
     "description": "The weather.",
     "parameters": {"type": "object", "properties": {"town": {"type": "string"}}},
+    "expects_response": True,
     "response_timeout_secs": 0.1,
 }
 
@@ -182,15 +209,36 @@ async def test_tools_are_the_clients(call: StartCall) -> None:
     assert len(caller.of("client_tool_call")) == 2
 
 
-async def test_result_that_is_not_expected_is_not_waited_for(call: StartCall) -> None:
+@pytest.mark.parametrize("given", [{}, {"expects_response": False}, {"expects_response": None}])
+async def test_result_that_is_not_expected_is_not_waited_for(call: StartCall, given: dict[str, Any]) -> None:
+    """ElevenLabs' own default: a tool is awaited where it says so."""
     caller, _, endpoint = await call(Answer(calls=[("weather", "{}")]), say("Done."))
-    tool = WEATHER | {"expects_response": False, "response_timeout_secs": 600}
-    await caller.initiate(agent={"prompt": {"tools": [tool]}}, text_only=True)
+    tool = WEATHER | {"response_timeout_secs": 600}
+    del tool["expects_response"]
+    await caller.initiate(agent={"prompt": {"tools": [tool | given]}}, text_only=True)
     await caller.send("user_message", text="Show me the weather")
     await caller.until("client_tool_call")
     await caller.send("client_tool_result", tool_call_id="call_weather", result="too late")
     assert (await caller.until("agent_response"))["agent_response"] == "Done."
     assert endpoint.said[1][-1] == ("tool", NO_RESULT)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"custom_llm_extra_body": {"tools": [{"type": "function", "function": {"name": "weather"}}]}},
+        {"custom_llm_extra_body": {"tools": [WEATHER | {"response_timeout_secs": -1}]}},
+    ],
+)
+async def test_result_is_waited_for(call: StartCall, given: dict[str, Any]) -> None:
+    """That of a function as chat completions have it, and one without an end."""
+    caller, _, endpoint = await call(Answer(calls=[("weather", "{}")]), say("Done."))
+    await caller.send(INITIATION, **given)
+    await caller.send("user_message", text="Does it rain?")
+    await caller.until("client_tool_call")
+    await caller.send("client_tool_result", tool_call_id="call_weather", result="rain")
+    assert (await caller.until("agent_response"))["agent_response"] == "Done."
+    assert endpoint.said[1][-1] == ("tool", "rain")
 
 
 @pytest.mark.parametrize("queued", [False, True])
@@ -356,7 +404,7 @@ async def test_wrong_messages_change_nothing(call: StartCall) -> None:
     wrong: dict[str, str | bytes] = {
         "the message: is not JSON": "{",
         "type: unknown message 'dance'": '{"type": "dance"}',
-        "type: unknown message 'multimodal_message'": '{"type": "multimodal_message", "text": "a"}',
+        'text: must be {"text": a string': '{"type": "multimodal_message", "text": "a"}',
         "user_audio_chunk: is not base64": '{"user_audio_chunk": "?"}',
         "text: is needed": '{"type": "contextual_update"}',
         f"type: {INITIATION} comes once": f'{{"type": "{INITIATION}"}}',

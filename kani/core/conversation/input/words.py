@@ -101,7 +101,7 @@ class TurnWords:
         item = self._history.get(transcript.item_id)
         if isinstance(item, Message):
             if known:
-                self._history.set_parts(item, (spoken_part(transcript.text),))
+                self._history.change(item, parts=(spoken_part(transcript.text),))
             self._history.settle(item)
 
     def give_up(self) -> None:

@@ -21,7 +21,7 @@ from kani.core.errors import InvalidRequest
 from kani.core.expected_words import MAX_WORD, MAX_WORDS, as_prompt
 from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.elevenlabs.formats import FORMATS
-from kani.protocols.shared.calls.bodies import object_of, read
+from kani.protocols.shared.calls.bodies import object_of, read, unserved
 from kani_text.foreign.files import read_regular
 
 FORMAT = "pcm_16000"
@@ -30,8 +30,11 @@ FORMAT = "pcm_16000"
 END_CALL = "end_call"
 """The one system tool that is served: by it the agent hangs up."""
 
-TOOL_S = 20.0
-"""Longest wait for the result of a client's tool, where its description has none."""
+TOOL_S, LONGEST_TOOL_S = 20.0, 600.0
+"""Longest waits for the result of a client's tool: where its description has none, and where it has one."""
+
+MOST_NAMED = 20
+"""Fields that are named as without effect."""
 
 MAX_TOOLS = 128
 MAX_TOOLS_SIZE = 2**18
@@ -53,8 +56,8 @@ class _Tool(Struct):
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     description: Text = ""
     parameters: dict[str, Any] = {}
-    expects_response: bool = True
-    response_timeout_secs: Annotated[float, Meta(gt=0, le=600)] = TOOL_S
+    expects_response: bool = False
+    response_timeout_secs: Annotated[float, Meta(ge=-1, le=LONGEST_TOOL_S)] = TOOL_S
 
 
 class _Prompt(Struct, frozen=True):
@@ -147,6 +150,12 @@ def load_agent(agent_id: str, folder: Path, instructions: str) -> AgentConfig:
     return with_agent(default, given, place)
 
 
+def unserved_overrides(given: dict[str, Any], place: str) -> tuple[str, ...]:
+    """Return a sentence that names the fields of a client's agent that have no effect, if there are any."""
+    fields = sorted(unserved(given, _Fields, place))[:MOST_NAMED]
+    return (f"without effect here: {', '.join(fields)}",) if fields else ()
+
+
 def with_agent(config: AgentConfig, given: dict[str, Any], place: str) -> AgentConfig:
     """Return ``config`` with the fields of an agent: ``conversation_config``, or what holds it.
 
@@ -179,7 +188,7 @@ def with_tools(config: AgentConfig, given: Sequence[dict[str, Any]], place: str)
     for at, each in enumerate(given):
         kind, where = each.get("type"), f"{place}[{at}]"
         if kind == "function" and isinstance(function := each.get("function"), dict):
-            each, where = function, f"{where}.function"
+            each, where = {"expects_response": True, **function}, f"{where}.function"
         elif kind == "system" and each.get("name") == END_CALL:
             hangs_up = True
         elif kind != "client":
@@ -188,7 +197,9 @@ def with_tools(config: AgentConfig, given: Sequence[dict[str, Any]], place: str)
         tool = read(each, _Tool, where)
         parameters = tool.parameters or {"type": "object", "properties": {}}
         tools[tool.name] = Tool(tool.name, tool.description, parameters)
-        timeouts[tool.name] = tool.response_timeout_secs if tool.expects_response else 0.0
+        seconds = tool.response_timeout_secs
+        waits_s = seconds if seconds > 0 else LONGEST_TOOL_S  # -1 is "without end"
+        timeouts[tool.name] = waits_s if tool.expects_response else 0.0
     if len(tools) > MAX_TOOLS:
         raise InvalidRequest(place, f"too many tools (at most {MAX_TOOLS})")
     if sum(len(json.dumps([each.description, each.parameters])) for each in tools.values()) > MAX_TOOLS_SIZE:

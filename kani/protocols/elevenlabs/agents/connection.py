@@ -32,6 +32,7 @@ from kani.protocols.elevenlabs.agents.config import (
     NO_AGENT,
     AgentConfig,
     Initiation,
+    unserved_overrides,
     with_agent,
     with_tools,
     with_variables,
@@ -62,6 +63,7 @@ PING_S = 10.0
 """Seconds from a ping to the next, which tells clients that the connection lives."""
 
 _INITIATION = "conversation_initiation_client_data"
+_NOT_SERVED = ("enclave_setup_config",)  # it comes before the initiation
 _WITHOUT_EFFECT = frozenset({"pong", "user_activity", "feedback", "mcp_tool_approval_result"})
 
 
@@ -201,7 +203,9 @@ class AgentConnection(ConversationConnection):
     async def _configured(self, given: Initiation) -> AgentConfig:
         """Return the agent: the file's, with the client's overrides. Raises SpeechError."""
         config = await asyncio.to_thread(self._load)
-        config = with_agent(config, given.conversation_config_override, "conversation_config_override")
+        place, override = "conversation_config_override", given.conversation_config_override
+        config = with_agent(config, override, place)
+        config = replace(config, refused=config.refused + unserved_overrides(override, place))
         config = with_tools(config, given.custom_llm_extra_body.tools, "custom_llm_extra_body.tools")
         config = with_variables(config, given.dynamic_variables)
         if config.language and (tag := languages.resolve(config.language)):
@@ -220,6 +224,8 @@ class AgentConnection(ConversationConnection):
         try:
             given = await read_message(received)
             kind = given.get("type")
+            if kind in _NOT_SERVED:
+                raise BadMessage(f"type: {kind} is not served")
             if kind == _INITIATION and self._begun:
                 raise BadMessage(f"type: {_INITIATION} comes once, and first")
             await self._begin(given if kind == _INITIATION else {})
@@ -237,6 +243,8 @@ class AgentConnection(ConversationConnection):
                 await self._hear(read(given, messages.Audio))
             case "user_message":
                 self._take_text(read(given, messages.Written).text)
+            case "multimodal_message":
+                await self._take_multimodal(read(given, messages.Multimodal))
             case "contextual_update":
                 self._update(read(given, messages.Written))
             case "client_tool_result":
@@ -261,6 +269,13 @@ class AgentConnection(ConversationConnection):
         self._responses.interrupt()
         self._history.append(message)
         self._go_on()
+
+    async def _take_multimodal(self, given: messages.Multimodal) -> None:
+        """Take the text of a message with files, and name these."""
+        if given.file or given.files:
+            await self._sender.error("file: files are not served, only the text beside them is read")
+        if given.text is not None:
+            self._take_text(given.text.text)
 
     def _message(self, role: Role, text: str, item_id: str = "") -> Message:
         message = Message(item_id or new_id("item"), role, (Part("text", text),))

@@ -55,6 +55,14 @@ class Written(Struct):
     context_id: Name | None = None  # of a note that takes the place of the one before it
 
 
+class Multimodal(Struct):
+    """What the user writes, beside files."""
+
+    text: Written | None = None
+    file: Any = None
+    files: Any = None
+
+
 class ToolResult(Struct):
     """The result of a tool."""
 

@@ -77,7 +77,7 @@ class AgentOutput(Output):
         message, written = self.message, self._config.written
         message.status = "completed" if ending.outcome == "completed" else "incomplete"
         if self.answer.text:
-            self._history.set_parts(message, (Part("text", self.answer.text, is_speech=not written),))
+            self._history.change(message, parts=(Part("text", self.answer.text, is_speech=not written),))
             await self._part("stop", "")
         if written or ending.outcome != "cancelled":
             await self._tell()

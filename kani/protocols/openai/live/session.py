@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
@@ -27,6 +26,7 @@ from kani.protocols.openai.realtime.session_config import (
 )
 from kani.protocols.openai.realtime.session_update import Format, VoiceId, check_voice, read_format, without
 from kani.protocols.openai.voice_names import MAX_VOICE_LENGTH
+from kani.protocols.shared.calls.bodies import unserved
 
 MOST_NAMED = 20
 """Fields of one event that are named as not served."""
@@ -46,11 +46,6 @@ HAND_OVER = Tool(
 """The tool of a session with delegation to the client."""
 
 BACKEND = "session.delegation.responses"
-BACKEND_FIELDS = frozenset(
-    "instructions tools tool_choice parallel_tool_calls reasoning max_output_tokens".split()
-)
-"""Fields that go to the language model. The name of one does not: the model is the operator's."""
-
 Delegation = Literal["client", "responses"]
 Instructions = Annotated[str, Meta(max_length=MAX_INSTRUCTIONS)]
 Name = Annotated[str, Meta(max_length=MAX_VOICE_LENGTH)]
@@ -74,9 +69,21 @@ class _Item(Struct):
     content: Annotated[list[_Part], Meta(min_length=1, max_length=1)]
 
 
+class _Backend(Struct):
+    """Fields that go to the language model, of any values: each is read by itself."""
+
+    instructions: Any = None
+    tools: Any = None
+    tool_choice: Any = None
+    parallel_tool_calls: Any = None
+    reasoning: Any = None
+    max_output_tokens: Any = None
+    model: Any = None  # does not go there: the model is the operator's
+
+
 class _Delegation(Struct):
     type: Delegation
-    responses: dict[str, Any] | None = None
+    responses: _Backend | None = None
 
 
 class _Update(Struct):
@@ -89,6 +96,7 @@ class _Session(_Update, kw_only=True):
     instructions: Instructions | None = None
     input: Annotated[list[_Item], Meta(max_length=MAX_ITEMS)] | None = None
     audio: _Audio | None = None
+    safety_identifier: Any = None  # of the application's user; nothing is kept of one
 
 
 @dataclass
@@ -144,18 +152,16 @@ class LiveSession:
         if given is not None:
             self.set_delegation(session["delegation"])
 
-    def note_unserved(self, given: dict[str, Any], served: Iterable[str], place: str) -> None:
-        """Note the fields of an object that ask for something which is not ``served``."""
-        for name in sorted({name for name, value in given.items() if value} - {*served})[:MOST_NAMED]:
-            param = f"{place}.{name[:100]}"
+    def note_unserved(self, given: dict[str, Any], kind: type[Struct], place: str) -> None:
+        """Note the fields of an object that ask for something which is not served."""
+        for param in sorted(unserved(given, kind, place))[:MOST_NAMED]:
             self.notices.append(EventError(f"{param}: is not served", "unsupported", param))
 
     def set_delegation(self, given: dict[str, Any]) -> None:
         """Apply the fields of a delegation: absent ones stay. What is not served is noted."""
-        self.note_unserved(given, _Delegation.__struct_fields__, "session.delegation")
+        self.note_unserved(given, _Delegation, "session.delegation")
         backend = (given.get("responses") if self.delegation == "responses" else None) or {}
-        self.note_unserved(backend, {*BACKEND_FIELDS, "model"}, BACKEND)
-        rest = {name: value for name, value in backend.items() if name in BACKEND_FIELDS}
+        rest = {name: value for name, value in backend.items() if name in _Backend.__struct_fields__[:-1]}
         while True:
             try:
                 fields = convert(rest, ModelFields, BACKEND)
@@ -198,7 +204,7 @@ async def read_session(given: dict[str, Any], service: SpeechService, instructio
     kind = None if session.delegation is None else session.delegation.type
     history = [_message(item) for item in session.input or ()]
     live = LiveSession(new_id("live"), session.model, kind, config, config.instructions, "", history)
-    live.note_unserved(given, (*_Session.__struct_fields__, "safety_identifier"), "session")
+    live.note_unserved(given | {"delegation": None}, _Session, "session")
     if kind == "client":
         live.config = replace(config, tools=(HAND_OVER,))
     if kind is not None:

@@ -9,6 +9,7 @@ API; ``client_secrets`` issues ephemeral keys.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
@@ -45,10 +46,13 @@ SUBPROTOCOL = "realtime"
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 
 
-def realtime_routes(context: Context, instructions: str, keys: EphemeralKeys) -> list[BaseRoute]:
+def realtime_routes(
+    context: Context, instructions: str, keys: EphemeralKeys, known_servers: tuple[str, ...]
+) -> list[BaseRoute]:
     """Return the routes of the Realtime WebSocket, of its ephemeral keys, and of Unmute's clients.
 
-    instructions: of the language model, where there is one, for clients that give none.
+    instructions: of the language model, where there is one, for clients that give none; known_servers:
+    addresses of the MCP servers that sessions may name, but for those of ephemeral keys.
     """
     service, unmute_port = context.service, context.ports.get(PORT_SETTING)
     limits = ConnectionLimits(SESSION_S, IDLE_S)
@@ -93,7 +97,14 @@ def realtime_routes(context: Context, instructions: str, keys: EphemeralKeys) ->
         await RealtimeConnection(client, service, config, limits, beta=beta).run(first)
 
     def first_config(connection: HTTPConnection) -> SessionConfig:
-        return _config(connection, keys, told)
+        """Return the configuration to begin with: that of an ephemeral key, or by the address."""
+        for key in offered_keys(connection.headers, connection.scope["query_string"]):
+            if (config := keys.find(key)) is not None:
+                return config
+        query = connection.query_params
+        kind: SessionKind = "transcription" if query.get("intent") == "transcription" else "realtime"
+        initial = initial_config(kind, query.get("model", "")[:200] or None, told)
+        return replace(initial, known_servers=known_servers)
 
     return [
         WebSocketRoute(PATH, serve),
@@ -107,13 +118,3 @@ async def _accept(websocket: WebSocket) -> None:
     # A browser closes a connection if the answer names none of the sub-protocols that it offers.
     offered = websocket.scope["subprotocols"]
     await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
-
-
-def _config(connection: HTTPConnection, keys: EphemeralKeys, instructions: str | None) -> SessionConfig:
-    """Return the configuration to begin with: that of an ephemeral key, or by the address."""
-    for key in offered_keys(connection.headers, connection.scope["query_string"]):
-        if (config := keys.find(key)) is not None:
-            return config
-    query = connection.query_params
-    kind: SessionKind = "transcription" if query.get("intent") == "transcription" else "realtime"
-    return initial_config(kind, query.get("model", "")[:200] or None, instructions)

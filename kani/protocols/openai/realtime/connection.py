@@ -20,7 +20,7 @@ from kani.core.conversation.responses import Output
 from kani.core.conversation.turn_answers import TurnAnswers
 from kani.core.service import SpeechService
 from kani.protocols.openai.realtime.answers.output import ResponseContext, ResponseOutput
-from kani.protocols.openai.realtime.answers.responses import PROTOCOL, RealtimeResponses
+from kani.protocols.openai.realtime.answers.responses import ACTIVE, PROTOCOL, RealtimeResponses
 from kani.protocols.openai.realtime.audio_payload import read_audio
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, parse_event
 from kani.protocols.openai.realtime.conversation import (
@@ -32,6 +32,7 @@ from kani.protocols.openai.realtime.conversation import (
 )
 from kani.protocols.openai.realtime.input_events import RealtimeEvents
 from kani.protocols.openai.realtime.item_audio import ItemAudio, Sounds
+from kani.protocols.openai.realtime.mcp import McpTools
 from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.session_update import (
@@ -82,12 +83,14 @@ class Connection(ConversationConnection):
             *(service, self._sender, self._conversation, self._item_audio, client, self._start),
             *(dialect.make_output, dialect.silence),
         )
-        self._turns = TurnAnswers(
-            self._responses, self._conversation, events, lambda: self._config, self._start
-        )
+        self._turns = TurnAnswers(self._responses, self._conversation, events, self._answering, self._start)
         self._input = InputAudio(
             service, PROTOCOL, self._conversation, events, config, client.address, self._turns
         )
+
+    def _answering(self) -> SessionConfig:
+        """Return the configuration that answers are made by."""
+        return self._config
 
     @abstractmethod
     async def _handle(self, event: ClientEvent) -> None:
@@ -136,10 +139,23 @@ class RealtimeConnection(Connection):
         super().__init__(client, service, config, limits, dialect)
         self._id = new_id("sess")
         self._expires_at = int(time.time() + limits.session_s)
+        self._mcp = McpTools(self._sender, self._conversation, self._start, self._turns.ask)
+
+    @override
+    async def run(self, first: str | bytes | None = None) -> None:
+        try:
+            await super().run(first)
+        finally:
+            await self._mcp.aclose()
 
     @override
     async def _greet(self) -> None:
         await self.send_session("created", self._sender)
+        self._mcp.use(self._config.servers)
+
+    @override
+    def _answering(self) -> SessionConfig:
+        return self._mcp.added_to(self._config)
 
     @override
     async def _handle(self, event: ClientEvent) -> None:
@@ -153,10 +169,7 @@ class RealtimeConnection(Connection):
             case "session.update" | "transcription_session.update":
                 await self._update_session(event)
             case "response.create":
-                response = await self._responses.create(
-                    event.object("response"), self._config, event.event_id
-                )
-                self._start(self._turns.speak(response))
+                await self._create_response(event)
             case "response.cancel":
                 self._responses.cancel(event.text("response_id"))
             case "conversation.item.create":
@@ -176,6 +189,19 @@ class RealtimeConnection(Connection):
                 known = ", ".join(CLIENT_EVENTS)
                 reason = f"type: unknown event {event.type[:100]!r} (known: {known})"
                 raise EventError(reason, "invalid_value", "type")
+
+    async def _create_response(self, event: ClientEvent) -> None:
+        fields = event.object("response")
+        # Outside the conversation there is no place for the result of an MCP server.
+        config = self._config if fields.get("conversation") == "none" else self._answering()
+        try:
+            response = await self._responses.create(fields, config, event.event_id)
+        except EventError as error:
+            # Clients of OpenAI's service ask for the answer to such a result, which has begun by itself here.
+            if error.code != ACTIVE or not self._mcp.calls:
+                raise
+        else:
+            self._start(self._turns.speak(response))
 
     async def _update_session(self, event: ClientEvent) -> None:
         session = event.object("session")
@@ -197,6 +223,7 @@ class RealtimeConnection(Connection):
         self._config = config
         await self._input.configure(config)
         await self.send_session("updated", self._sender)
+        self._mcp.use(config.servers)
 
     async def send_session(self, change: str, sender: EventSender) -> None:
         """Send the event of a ``change`` of the session, "created" or "updated", with its configuration."""

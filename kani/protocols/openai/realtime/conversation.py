@@ -11,7 +11,17 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from kani.core.conversation import history
 from kani.core.conversation.history import History
-from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Message, Part, Role, new_id
+from kani.core.conversation.items import (
+    FunctionCall,
+    FunctionOutput,
+    Item,
+    Message,
+    Part,
+    Role,
+    ServerCall,
+    ToolList,
+    new_id,
+)
 from kani.core.errors import Busy
 from kani.core.session.budget import Share
 from kani.protocols.openai.realtime.client_events import MAX_ID_LENGTH, EventError, convert, unsupported
@@ -22,6 +32,11 @@ MAX_PARTS = 64
 
 _TEXT_TYPES = ("input_text", "text", "output_text")
 _TOOL_ITEMS = ("function_call", "function_call_output")
+_ITEM_TYPES = {
+    **dict(zip((FunctionCall, FunctionOutput), _TOOL_ITEMS, strict=True)),
+    ServerCall: "mcp_call",
+    ToolList: "mcp_list_tools",
+}
 
 
 _IMAGE = "input_image"
@@ -163,7 +178,7 @@ def item_json(item: Item) -> dict[str, Any]:
         content = [_part_json(part) for part in item.parts]
         fields = {"type": "message", "status": item.status, "role": item.role, "content": content}
     else:
-        fields = {"type": _TOOL_ITEMS[isinstance(item, FunctionOutput)], **asdict(item)}
+        fields = {"type": _ITEM_TYPES[type(item)], **asdict(item)}
     return {"id": item.id, "object": "realtime.item", **fields}
 
 
@@ -215,4 +230,4 @@ class Conversation(History):
         if message.spoken is not None:
             message.spoken.heard_s = heard_s
             if message.parts:
-                self.set_parts(message, (replace(message.parts[0], text=message.spoken.heard),))
+                self.change(message, parts=(replace(message.parts[0], text=message.spoken.heard),))

@@ -148,7 +148,7 @@ class ItemAudio:
                         await self._events.grown(transcript, delta, segment.start_s)
         parts = [*message.parts]
         parts[index] = replace(parts[index], text=transcript.text)
-        self._conversation.set_parts(message, tuple(parts))
+        self._conversation.change(message, parts=tuple(parts))
         if told:
             transcript.tells_log_probabilities = config.log_probabilities
             await self._events.completed(transcript)

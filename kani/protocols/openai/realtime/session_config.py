@@ -13,7 +13,7 @@ from kani.core.conversation.turns import PATIENCE, Patience, TurnRule
 from kani.core.expected_words import as_prompt
 from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.openai.lists import COMMITTED_MODELS
-from kani.protocols.openai.realtime.answers.tools import choice_json, tools_json
+from kani.protocols.openai.realtime.answers.tools import McpServer, choice_json, tools_json
 
 SessionKind = Literal["realtime", "transcription"]
 Eagerness = Literal["low", "medium", "high", "auto"]
@@ -119,6 +119,8 @@ class SessionConfig(ConversationConfig):
     turns: TurnDetection | None = NOT_ASKED  # as the client has set it; ``turn_detection`` is in force
     voice: str = DEFAULT_VOICE
     speed: float = 1.0
+    servers: tuple[McpServer, ...] = ()  # MCP servers with further tools
+    known_servers: tuple[str, ...] = ()  # addresses that these may have
 
     @property
     def turn_detection(self) -> TurnDetection | None:
@@ -199,7 +201,7 @@ class SessionConfig(ConversationConfig):
             "expires_at": expires_at,
             "output_modalities": ["text"] if self.written else ["audio"],
             "instructions": self.instructions,
-            "tools": tools_json(self.tools),
+            "tools": tools_json(self.tools) + [server.as_json() for server in self.servers],
             "tool_choice": choice_json(self.tool_choice) if self.answers else "none",
             "max_output_tokens": self.max_output_tokens or "inf",
             "parallel_tool_calls": self.parallel_tool_calls,

@@ -341,6 +341,16 @@ async def test_doors(talk: StartTalk) -> None:
         assert browser.subprotocol == "openai-insecure-api-key.any"
 
 
+async def test_fields_of_the_audio_that_are_not_served_are_named(talk: StartTalk) -> None:
+    audio = {"input": {"noise_reduction": {"type": "near_field"}}, "output": {"voice": "alloy", "speed": 2}}
+    client, _, _ = await talk(say("Hello."), audio=audio)
+    notices = [await client.next("info", count) for count in (1, 2)]
+    assert [notice["message"] for notice in notices] == [
+        "session.audio.input: is not served",
+        "session.audio.output.speed: is not served",
+    ]
+
+
 async def test_model_that_fails_is_named_and_the_session_goes_on(talk: StartTalk) -> None:
     down = Answer(status=500, error={"error": {"message": "out of memory"}})
     client, _, _ = await talk(down, say("Hello."))

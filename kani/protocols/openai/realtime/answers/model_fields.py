@@ -44,7 +44,9 @@ def with_model_fields(config: SessionConfig, given: ModelFields, root: str) -> S
     if given.instructions is not UNSET:
         config = replace(config, instructions=_text(given.instructions, f"{root}.instructions"))
     if given.tools is not UNSET:
-        config = replace(config, tools=read_tools(given.tools or (), root))
+        known = config.known_servers if root == "session" else ()
+        tools, servers = read_tools(given.tools or (), root, known)
+        config = replace(config, tools=tools, servers=servers)
     if given.tool_choice is not UNSET:
         config = replace(config, tool_choice=read_choice(given.tool_choice, root))
     named = {tool.name for tool in config.tools}

@@ -11,13 +11,14 @@ from typing import Any
 from kani.core.audio.encoding import create_encoder
 from kani.core.chat_model import ChatFailed, ChatUsage, ToolCall
 from kani.core.conversation.answer import Answer, Ending
-from kani.core.conversation.items import FunctionCall, Item, Part, new_id
+from kani.core.conversation.items import FunctionCall, Item, Part, ServerCall, new_id
 from kani.core.conversation.responses import Output
 from kani.core.errors import SpeechError
 from kani.core.types import Samples, SpeechChunk
 from kani.protocols.openai.errors import api_error
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.conversation import Conversation, item_json
+from kani.protocols.openai.realtime.mcp import McpFailed, ServerTool
 from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.session_config import SessionConfig
 
@@ -104,15 +105,46 @@ class ResponseOutput(EventOutput):
 
     async def called(self, call: ToolCall) -> None:
         await self._end_message("completed")
-        item = FunctionCall(new_id("item"), call.id, call.name, "", "in_progress")
+        tool = next((tool for tool in self._config.tools if tool.name == call.name), None)
+        if isinstance(tool, ServerTool):
+            label = tool.client.server.server_label
+            of_server = ServerCall(new_id("mcp"), call.id, call.name, "", "in_progress", label)
+            place = await self._write_call(of_server, call, "mcp")
+            # The response ends now: the user may go on meanwhile.
+            await self._sender.send("response.mcp_call.in_progress", **place)
+            tool.tools.start(self._call_server(tool, of_server))
+        else:
+            item = FunctionCall(new_id("item"), call.id, call.name, "", "in_progress")
+            await self._write_call(item, call, "function")
+            item.status = "completed"
+            await self._send_item_done(item)
+
+    async def _write_call(self, item: FunctionCall, call: ToolCall, kind: str) -> dict[str, Any]:
+        """Add the item of a call with its arguments; returns where it is."""
         await self._add(item)
         place = self._position(item) | {"item_id": item.id, "call_id": call.id}
-        name = "response.function_call_arguments"
+        name = f"response.{kind}_call_arguments"
         if call.arguments:
             await self._sender.send(f"{name}.delta", **place, delta=call.arguments)
         await self._sender.send(f"{name}.done", **place, name=call.name, arguments=call.arguments)
-        item.arguments, item.status = call.arguments, "completed"
-        await self._send_item_done(item)
+        self._conversation.change(item, arguments=call.arguments)
+        return place
+
+    async def _call_server(self, tool: ServerTool, call: ServerCall) -> None:
+        """Call a tool of an MCP server, and have the model answer once all calls have their results."""
+        outcome, failure = "completed", None
+        try:
+            output = await tool.client.call(call.name, call.arguments)
+        except McpFailed as error:
+            outcome, output, failure = "failed", f"error: {error}", error.as_json()
+        self._conversation.change(call, output=output, error=failure, status="completed")
+        place = self._position(call) | {"item_id": call.id}
+        await self._sender.send(f"response.mcp_call.{outcome}", **place)
+        await self._send_item_done(call)
+        calls = [item for item in self._items if isinstance(item, FunctionCall)]
+        # The client's functions have their results, and the next response, from the client.
+        if all(isinstance(item, ServerCall) and item.status == "completed" for item in calls):
+            tool.tools.go_on()
 
     async def end_items(self, ending: Ending) -> None:
         """Send the end of the message, and an error of the model as an event of its own."""
@@ -142,7 +174,7 @@ class ResponseOutput(EventOutput):
             return
         send, place, text = self._sender.send, self._place, "".join(self._texts)
         message.status = "completed" if status == "completed" else "incomplete"
-        self._conversation.set_parts(message, (self._item_part(text),))
+        self._conversation.change(message, parts=(self._item_part(text),))
         if self._config.written:
             await send("response.output_text.done", **place, text=text)
         else:

@@ -1,9 +1,9 @@
-"""Tools of a session or a response: functions of the client that the language model may call."""
+"""Tools of a session or a response: functions of the client, and MCP servers that have some."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -14,6 +14,37 @@ from kani.protocols.openai.realtime.client_events import EventError, convert
 MAX_TOOLS = 128
 MAX_SIZE = 2**18
 """Bytes of all tools as JSON."""
+
+
+MAX_SERVERS = 8
+
+_Text = Annotated[str, Meta(min_length=1, max_length=8192)]
+
+
+class _Allowed(Struct, frozen=True, forbid_unknown_fields=True):
+    tool_names: list[_Text]
+
+
+class McpServer(Struct, frozen=True):
+    """An element of ``tools``. Who does not say that calls need no approval wants to be asked."""
+
+    type: Literal["mcp"]
+    server_label: Annotated[str, Meta(min_length=1, max_length=200)]
+    server_url: _Text
+    require_approval: Literal["never"]
+    authorization: _Text | None = None
+    headers: Annotated[dict[str, str], Meta(max_length=0)] | None = None
+    allowed_tools: list[_Text] | _Allowed | None = None
+
+    def allows(self, name: Any) -> bool:
+        """Return True for a tool that the session may use."""
+        allowed = self.allowed_tools
+        return allowed is None or name in (allowed.tool_names if isinstance(allowed, _Allowed) else allowed)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the element without its secret."""
+        names = ("type", "server_label", "server_url", "require_approval")
+        return {name: getattr(self, name) for name in names}
 
 
 class _Tool(Struct):
@@ -31,18 +62,39 @@ class _Choice(Struct):
 _NO_PARAMETERS = {"type": "object", "properties": {}}
 
 
-def read_tools(given: Sequence[Any], root: str) -> tuple[Tool, ...]:
-    """Return the tools of a list. Raises EventError; those of MCP servers are not called from here."""
-    param = f"{root}.tools"
+def read_tools(
+    given: Sequence[Any], root: str, known_servers: Collection[str]
+) -> tuple[tuple[Tool, ...], tuple[McpServer, ...]]:
+    """Return the functions of a list of tools, and MCP servers at known addresses. Raises EventError."""
+    param, functions, servers = f"{root}.tools", list[Tool](), list[McpServer]()
     if len(given) > MAX_TOOLS:
         raise EventError(f"{param}: too many tools (at most {MAX_TOOLS})", "invalid_value", param)
-    tools = [convert(each, _Tool, f"{param}[{number}]") for number, each in enumerate(given)]
-    read = tuple(Tool(tool.name, tool.description or "", tool.parameters or _NO_PARAMETERS) for tool in tools)
+    for number, each in enumerate(given):
+        where = f"{param}[{number}]"
+        if known_servers and isinstance(each, dict) and each.get("type") == "mcp":
+            servers.append(_read_server(each, where, known_servers))
+            continue
+        tool = convert(each, _Tool, where)
+        functions.append(Tool(tool.name, tool.description or "", tool.parameters or _NO_PARAMETERS))
+    if len(servers) > MAX_SERVERS:
+        raise EventError(f"{param}: too many MCP servers (at most {MAX_SERVERS})", "invalid_value", param)
     # Python's encoder writes half a surrogate pair as an escape; others refuse it.
-    if len(json.dumps(tools_json(read))) > MAX_SIZE:
+    if len(json.dumps(tools_json(functions))) > MAX_SIZE:
         reason = f"{param}: too long (at most {MAX_SIZE >> 10} KiB in all)"
         raise EventError(reason, "string_above_max_length", param)
-    return read
+    return tuple(functions), tuple(servers)
+
+
+def _read_server(given: Any, param: str, known: Collection[str]) -> McpServer:
+    """Read an element. Raises EventError, also for an address that is not ``known``."""
+    server = convert(given, McpServer, param)
+    if server.server_url not in known:
+        param = f"{param}.server_url"
+        raise EventError(f"{param}: is not listed in this server's KANI_MCP_SERVERS", "unsupported", param)
+    if (key := server.authorization) is not None and not (key.isascii() and key.isprintable()):
+        param = f"{param}.authorization"
+        raise EventError(f"{param}: must be printable ASCII", "invalid_value", param)
+    return server
 
 
 def read_choice(given: Any, root: str) -> str:

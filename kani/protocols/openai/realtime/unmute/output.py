@@ -99,7 +99,7 @@ class UnmuteOutput(EventOutput):
         message = self.message
         if message.spoken is not None:
             part = Part("output_audio", message.spoken.text, is_speech=True)
-            self._conversation.set_parts(message, (part,))
+            self._conversation.change(message, parts=(part,))
             await self._send_audio(await asyncio.to_thread(self._stream.flush))
         if ending.outcome != "cancelled":
             await asyncio.sleep(max(0.0, self._playback.remaining_s))
