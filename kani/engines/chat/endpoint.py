@@ -24,8 +24,8 @@ from kani.core.chat_model import (
 )
 from kani.core.errors import EngineUnavailable
 from kani.engines.chat import wire
-from kani.engines.chat.events import event_data
 from kani.engines.chat.reasoning import ReasoningFilter
+from kani.engines.chat.wire import event_data
 from kani.runtime import bounded_http
 from kani.runtime.cancelling import wait_until_done
 from kani_text.foreign import Unreadable

@@ -1,4 +1,4 @@
-"""JSON of OpenAI's chat completions: the request, the chunks of an answer, errors and the list of models.
+"""Form of OpenAI's chat completions: the request, the chunks of an answer, errors and the list of models.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create, and what llama.cpp, Ollama, vLLM,
 OpenRouter and Mistral send instead: chunks without choices, ``content`` that is null or a list of parts,
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection
+from collections.abc import AsyncIterable, AsyncIterator, Collection
 from typing import Any, Literal
 
 import msgspec
@@ -249,3 +249,45 @@ class CallPieces:
     def complete(self) -> list[ToolCall]:
         """The calls, at the end of the answer; those without a name are dropped."""
         return [call for _, call in self._calls if call.name]
+
+
+MAX_EVENT_BYTES = 2**20
+"""Bytes of one line and of the data of one event; a chunk of an answer has a few hundred."""
+
+
+class EventTooLong(ValueError):
+    """An event without an end."""
+
+
+async def event_data(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """Yield the data of each server-sent event; comments, which keep the connection, are dropped.
+
+    Source: https://html.spec.whatwg.org/multipage/server-sent-events.html, 9.2.6. Raises EventTooLong.
+    """
+    data: list[bytes] = []
+    size = 0
+    async for line in _lines(body):
+        if line.startswith(b"data:"):
+            data.append(line[5:].removeprefix(b" "))
+            size += len(line)
+            if size > MAX_EVENT_BYTES:
+                raise EventTooLong(f"an event of more than {MAX_EVENT_BYTES} bytes")
+        elif not line and data:
+            yield b"\n".join(data)
+            data, size = [], 0
+    if data:
+        yield b"\n".join(data)  # a server that closes without the last empty line
+
+
+async def _lines(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    held = bytearray()  # of the line that has no end yet
+    async for piece in body:
+        begun, *others = piece.split(b"\n")
+        held += begun
+        for other in others:
+            yield bytes(held).removesuffix(b"\r")
+            held = bytearray(other)
+        if len(held) > MAX_EVENT_BYTES:
+            raise EventTooLong(f"a line of more than {MAX_EVENT_BYTES} bytes")
+    if held:
+        yield bytes(held).removesuffix(b"\r")

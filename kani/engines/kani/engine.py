@@ -25,7 +25,7 @@ import numpy as np
 from kani.core.engine import Cloning, Described, EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, NoSpeech
 from kani.core.types import Embedding, Recording, Samples, Segment, SpeechChunk
-from kani.engines.kani.settings import KaniSettings
+from kani.engines.kani.plugin import KaniSettings
 from kani.engines.kani.voices import KaniVoices
 from kani.engines.plugin import VOICES, Resources
 from kani.runtime.cancelling import wait_until_done
@@ -142,15 +142,6 @@ class KaniEngine(Described):
         if not len(values):
             raise ended
         return Embedding(ENGINE, embedder.name, values)
-
-    async def refine(
-        self, recording: Recording, embedding: Embedding, language: str
-    ) -> AsyncGenerator[Embedding, None]:
-        """See ``CloningEngine.refine``; yields nothing: the embedder's result is what the model was trained
-        with."""
-        better: tuple[Embedding, ...] = ()
-        for one in better:
-            yield one
 
     def _speaker_of(self, embedding: Embedding | None) -> tuple[float, ...]:
         """The speaker of a segment's embedding, of length 1; empty without one."""

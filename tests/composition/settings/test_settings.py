@@ -9,7 +9,7 @@ import websocket_config
 from kani.composition import settings
 from kani.composition.settings import SettingsError, document, load
 from kani.composition.speech_service import build_chat_model
-from kani.engines.elevenlabs.settings import UpstreamSettings
+from kani.engines.elevenlabs.plugin import UpstreamSettings
 from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES
 from kani.server.lifecycle import warn_about
 from tests.running.sources import ROOT

@@ -1,10 +1,21 @@
-"""Builds the decoder's layers from a NanoCodec checkpoint, with weight norm folded in."""
+"""Reads a ``.nemo`` archive as untrusted input, and builds NanoCodec's layers, with weight norm folded in.
+
+NeMo saves a model as a tar file, plain or gzipped, with ``model_config.yaml`` and ``model_weights.ckpt`` at
+its root, each sometimes named with a leading ``./``. Only these two are read, both in memory, and nothing is
+ever written under a name from the archive.
+"""
 
 from __future__ import annotations
 
+import pickle
+import tarfile
+import zipfile
 from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
 
 import torch
+import yaml  # type: ignore[import-untyped]
 from torch import Tensor
 
 from kani.engines.kani.model.codec.config import NanoCodecConfig
@@ -17,6 +28,104 @@ from kani.engines.kani.model.codec.layers import (
     UpSample,
 )
 from kani.runtime.errors import CheckpointError
+
+CONFIG_NAME = "model_config.yaml"
+WEIGHTS_NAME = "model_weights.ckpt"
+MAX_CONFIG_BYTES = 1 << 20
+MAX_WEIGHTS_BYTES = 2 << 30
+MAX_MEMBERS = 256
+
+# Errors of zipfile and torch for damaged files, names that are not UTF-8 among them.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, UnicodeError, LookupError, TypeError),
+)
+
+
+def read_nemo(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Read config and weights of the .nemo archive at ``path``, the weights on the CPU.
+
+    Raises CheckpointError, with the file's name, where it is not such an archive; where one of the two
+    members is missing, duplicated, too large or not a regular file; where the config is not a mapping; and
+    where the weights hold anything but named tensors. OSError where the file cannot be read.
+    """
+    try:
+        # The signature is checked here because tarfile's own detection would try every compression.
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+        with tarfile.open(path, "r:gz" if zipped else "r:") as archive:
+            members = _named_members(archive, path)
+            config = _config(_open(archive, members[CONFIG_NAME]), path)
+            weights = _weights(_open(archive, members[WEIGHTS_NAME]), members[WEIGHTS_NAME].size, path)
+    except (tarfile.TarError, EOFError) as error:
+        raise CheckpointError(f"{path}: not a readable tar archive ({error})") from error
+    return config, weights
+
+
+def _named_members(archive: tarfile.TarFile, path: Path) -> dict[str, tarfile.TarInfo]:
+    limits = {CONFIG_NAME: MAX_CONFIG_BYTES, WEIGHTS_NAME: MAX_WEIGHTS_BYTES}
+    found: dict[str, tarfile.TarInfo] = {}
+    unpacked = 0
+    for count, member in enumerate(archive, start=1):
+        # Skipping a member of a gzipped archive unpacks it, so unused members are limited too.
+        unpacked += max(member.size, 0)
+        if count > MAX_MEMBERS or unpacked > MAX_WEIGHTS_BYTES + MAX_CONFIG_BYTES:
+            raise CheckpointError(
+                f"{path}: more than {MAX_MEMBERS} members or {MAX_WEIGHTS_BYTES + MAX_CONFIG_BYTES} bytes"
+            )
+        name = member.name.removeprefix("./")
+        if name not in limits:
+            continue
+        if name in found:
+            raise CheckpointError(f"{path}: two members named {name}")
+        if not member.isreg() or member.issparse():
+            raise CheckpointError(f"{path}: {name} is not a regular file")
+        if member.size > limits[name]:
+            raise CheckpointError(f"{path}: {name} has {member.size} bytes, more than {limits[name]}")
+        found[name] = member
+    for name in limits:
+        if name not in found:
+            raise CheckpointError(f"{path}: no member named {name}")
+    return found
+
+
+def _open(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    stream = archive.extractfile(member)
+    assert stream is not None  # regular files have one
+    return stream
+
+
+def _config(stream: IO[bytes], path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(stream.read())
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: {CONFIG_NAME} is not YAML ({error})") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path}: {CONFIG_NAME} holds no mapping")
+    return config
+
+
+def _weights(stream: IO[bytes], size: int, path: Path) -> dict[str, torch.Tensor]:
+    """Read the state dict in torch's zip format; weights_only refuses every pickled call."""
+    try:
+        with zipfile.ZipFile(stream) as inner:
+            entries = inner.infolist()
+        # torch stores its records uncompressed: a compressed one could unpack to anything.
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or (
+            sum(entry.file_size for entry in entries) > size
+        ):
+            raise CheckpointError(f"{path}: {WEIGHTS_NAME} has compressed or overlapping records")
+        stream.seek(0)
+        weights = torch.load(stream, map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
+        raise CheckpointError(f"{path}: {WEIGHTS_NAME} is not a file of tensors ({error})") from error
+    if not isinstance(weights, Mapping):
+        raise CheckpointError(f"{path}: {WEIGHTS_NAME} holds no mapping of names to tensors")
+    tensors = {}
+    for name, value in weights.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise CheckpointError(f"{path}: {WEIGHTS_NAME}: {name!r} is not a tensor")
+        tensors[name] = value
+    return tensors
 
 
 def build_decoder(config: NanoCodecConfig, weights: Mapping[str, Tensor]) -> Decoder:
