@@ -15,7 +15,7 @@ import msgspec
 from kani.core.audio.pcm import MAX_RECORDING_BYTES
 from kani.core.errors import InvalidRequest, StoreUnavailable, UnknownVoice
 from kani.core.types import Embedding, Similarity
-from kani.core.voices.storage.backend import ConsentBackend, too_many_consents, too_many_voices
+from kani.core.voices.storage.folder import too_many_consents, too_many_voices
 from kani.core.voices.storage.index import (
     REMOVED_AFTER_S,
     Index,
@@ -43,7 +43,7 @@ _RECORDING, _CONSENT, _EMBEDDING = "recording", "consent", "embedding"
 
 
 class BucketBackend:
-    """See ``VoiceBackend``. ``get``, ``list`` and ``similarities`` read a copy in memory.
+    """See ``FolderBackend``. ``get``, ``list`` and ``similarities`` read a copy in memory.
 
     A change of another server is seen within two seconds, after one of a long index within eleven. A server
     that cannot reach the bucket refuses its voices after half a minute, as they may have been deleted.
@@ -51,10 +51,10 @@ class BucketBackend:
 
     def __init__(self, objects: ObjectStore) -> None:
         self._index = SharedIndex(objects)
-        self.consents: ConsentBackend = BucketConsents(self._index)
+        self.consents = BucketConsents(self._index)
 
     def start(self) -> None:
-        """See ``VoiceBackend.start``; a bucket that does not answer now is used once it does."""
+        """See ``FolderBackend.start``; a bucket that does not answer now is used once it does."""
         self._index.start()
 
     def stop(self) -> None:
@@ -110,7 +110,7 @@ class BucketBackend:
         return self._index.change(change).find(new).voice
 
     def delete(self, name: str) -> None:
-        """See ``VoiceBackend.delete``; after StoreUnavailable as ``_delete`` says."""
+        """See ``FolderBackend.delete``; after StoreUnavailable as ``_delete`` says."""
         _delete(self._index, lambda index: (index.voices, hashed_name(name)), name)
 
     def save_embedding(self, voice: StoredVoice, embedding: Embedding) -> None:
@@ -163,7 +163,7 @@ class BucketBackend:
 
 
 class BucketConsents:
-    """See ``ConsentBackend``. ``get`` and ``list`` read a copy in memory."""
+    """See ``FolderConsents``. ``get`` and ``list`` read a copy in memory."""
 
     def __init__(self, index: SharedIndex) -> None:
         self._index = index
@@ -201,7 +201,7 @@ class BucketConsents:
         return _consent(self._index.change(change), consent_id).consent
 
     def delete(self, consent_id: str) -> None:
-        """See ``ConsentBackend.delete``; after StoreUnavailable as ``_delete`` says."""
+        """See ``FolderConsents.delete``; after StoreUnavailable as ``_delete`` says."""
         _delete(self._index, lambda index: (index.consents, consent_id), consent_id)
 
 
