@@ -138,19 +138,8 @@ class RecognizerPlugin(Generic[S]):
     server, too."""
 
 
-class Description(Protocol):
-    """Description of an engine, a recogniser or a protocol."""
-
-    @property
-    def name(self) -> str:
-        """Name of its entry point."""
-
-    @property
-    def settings(self) -> type[BaseModel]:
-        """Model of its settings."""
-
-
-P = TypeVar("P", bound=Description)
+P = TypeVar("P")
+"""Description of an engine, a recogniser or a protocol, with its ``name`` and the model of its ``settings``."""
 
 
 class Found(NamedTuple, Generic[P]):
