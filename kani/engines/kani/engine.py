@@ -175,8 +175,7 @@ class KaniEngine(Described):
 
     def _load(self) -> KaniModel:
         try:
-            from kani.engines.kani.model.loader import DEFAULT_CODEC, DEFAULT_EMBEDDER, load
-            from kani.engines.kani.model.voice_files import read_voices
+            from kani.engines.kani.model.loader import DEFAULT_CODEC, DEFAULT_EMBEDDER, load, read_voices
             from kani.runtime.errors import CheckpointError, DeviceError, OutOfMemory
             from kani.runtime.model_names import local_path
         except ModuleNotFoundError as error:

@@ -22,8 +22,7 @@ from kani.core.timing.dtw import Rows, WarpingPath
 from kani.core.timing.reference_voice import ReferenceSpeech, ReferenceVoice, ReferenceWord
 from kani.core.timing.word_times import LOOK_BACK_S, add_word_times
 from kani.core.types import Samples, Segment, Span, SpeechChunk, SpeechRequest
-from kani.engines.espeak.engine import EspeakEngine
-from kani.engines.espeak.reference_voice import EspeakReferenceVoice
+from kani.engines.espeak.engine import EspeakEngine, EspeakReferenceVoice
 from tests.support.patience import WITHIN_S
 from tests.support.sessions import collect, fed, spans_of, started
 

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from kani.engines.kani.model.codec.checkpoint import build_decoder, read_nemo
 from kani.engines.kani.model.codec.config import NanoCodecConfig
-from kani.engines.kani.model.codec.cpu import CpuDecoder
-from kani.engines.kani.model.codec.kernels import compile_kernels
+from kani.engines.kani.model.codec.cpu import CpuDecoder, compile_kernels
 from kani.engines.kani.model.codec.layers import Decoder
 
 __all__ = ["NanoCodec", "NanoCodecConfig"]
