@@ -139,7 +139,7 @@ class RecognizerPlugin(Generic[S]):
 
 
 P = TypeVar("P")
-"""Description of an engine, a recogniser or a protocol, with its ``name`` and the model of its ``settings``."""
+"""Description of an engine, a recogniser or a protocol: with a ``name`` and the model of its ``settings``."""
 
 
 class Found(NamedTuple, Generic[P]):
