@@ -11,12 +11,11 @@ from kani.core.types import Segment, Voice
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.checkpoints.files import CheckpointFiles, read_checkpoints, unusable
 from kani.engines.kokoro.litert.packed import BROKEN, PackedNetwork
-from kani.engines.kokoro.network.decoder import Decoder, DecoderUnavailable
 from kani.engines.kokoro.network.decoder_checks import check_speech
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_decoder import OnnxFeatureDecoder
 from kani.engines.kokoro.network.onnx_model import ModelFailed
-from kani.engines.kokoro.network.parts import SplitModel
+from kani.engines.kokoro.network.parts import Decoder, DecoderUnavailable, SplitModel
 from kani.engines.kokoro.synthesizer import NetworkSynthesizer
 from kani.engines.kokoro.text.espeak_ipa import Phonemizer, espeak_voice
 from kani.engines.kokoro.text.reader import TextReader

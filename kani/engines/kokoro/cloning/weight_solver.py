@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kani.engines.kokoro.voice_mix import MAX_NEGATIVE_WEIGHT, MAX_WEIGHT, MIN_WEIGHT
+from kani.engines.kokoro.voices import MAX_NEGATIVE_WEIGHT, MAX_WEIGHT, MIN_WEIGHT
 
 _STEPS = 200
 _HALVINGS = 40

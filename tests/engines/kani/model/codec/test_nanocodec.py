@@ -20,10 +20,10 @@ from kani.engines.kani.model.codec.checkpoint import (
     MAX_CONFIG_BYTES,
     MAX_MEMBERS,
     WEIGHTS_NAME,
+    NanoCodecConfig,
     build_decoder,
     read_nemo,
 )
-from kani.engines.kani.model.codec.config import NanoCodecConfig
 from kani.engines.kani.model.codec.nanocodec import NanoCodec
 from kani.runtime.errors import CheckpointError
 from tests.engines.checkpoints import Harmful, saved
