@@ -138,8 +138,19 @@ class RecognizerPlugin(Generic[S]):
     server, too."""
 
 
-P = TypeVar("P")
-"""Description of an engine, a recogniser or a protocol: with a ``name`` and the model of its ``settings``."""
+class Description(Protocol):
+    """Description of an engine, a recogniser or a protocol."""
+
+    @property
+    def name(self) -> str:
+        """Name of its entry point."""
+
+    @property
+    def settings(self) -> type[BaseModel]:
+        """Model of its settings."""
+
+
+P = TypeVar("P", bound=Description)
 
 
 class Found(NamedTuple, Generic[P]):
