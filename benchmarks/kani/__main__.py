@@ -26,7 +26,7 @@ from benchmarks.kani.exactness import Closeness
 from benchmarks.kani.streams import Listening, Together
 from benchmarks.report import report_section
 from kani.engines.kani.model.checkpoint import Checkpoint
-from kani.engines.kani.model.codec.config import NanoCodecConfig
+from kani.engines.kani.model.codec.checkpoint import NanoCodecConfig
 from kani.engines.kani.model.loader import PRECISIONS, KaniModel, load
 from kani.engines.plugin import Resources
 from tests.engines.kani.model import random_checkpoint

@@ -25,7 +25,7 @@ from kani.engines.kani.model.sampler import Sampling
 from kani.engines.kani.model.scheduler import Scheduler
 from kani.engines.kani.model.sequence import End, Utterance
 from kani.engines.kani.model.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
-from kani.engines.kani.settings import KaniSettings
+from kani.engines.kani.plugin import KaniSettings
 from kani.engines.plugin import EnginePlugin, later
 
 NAME = "paper"

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
-from kani.engines.kani.model.codec.config import NanoCodecConfig
+from kani.engines.kani.model.codec.checkpoint import NanoCodecConfig
 from kani.engines.kani.model.loader import KaniModel
 from kani.engines.kani.model.native.library import load
 

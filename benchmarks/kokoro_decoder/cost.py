@@ -10,9 +10,8 @@ from benchmarks.report import median, percentile, table
 from benchmarks.sentences import ABOUT_7_S
 from kani.engines.kokoro.litert.decoder import load_litert_decoder
 from kani.engines.kokoro.litert.packed import NETWORK, PackedNetwork
-from kani.engines.kokoro.network.decoder import Generator, Window
 from kani.engines.kokoro.network.onnx_model import Stop
-from kani.engines.kokoro.network.parts import LoadPart
+from kani.engines.kokoro.network.parts import Generator, LoadPart, Window
 from kani.engines.kokoro.voices import DEFAULT_VOICES
 from tools.kokoro_data.calibrate import GeneratorInputs
 from tools.kokoro_pack.onnx_generator import OnnxGenerator

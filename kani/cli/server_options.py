@@ -6,7 +6,7 @@ import argparse
 import re
 from contextlib import suppress
 
-from kani.cli.parser import Parser, refusing
+from kani.cli.parser import Parser
 from kani.cli.programs import SERVER, SPEAK
 from kani.composition import settings
 from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
@@ -175,10 +175,6 @@ def _add_settings(options: argparse.ArgumentParser, groups: Groups) -> Groups:
             else:
                 accepted = "Accepts " + settings.accepted_values(name) + _default(field.default)
                 groups[heading].add_argument(option, metavar="VALUE", help=_literal(f"{about} {accepted}"))
-    for option, sentence in settings.retired_options().items():
-        options.add_argument(
-            option, type=refusing(sentence), default=argparse.SUPPRESS, help=argparse.SUPPRESS
-        )
     return groups
 
 

@@ -30,7 +30,7 @@ from kani.core.turns.pause_judge import TurnModel
 from kani.core.types import Recording
 from kani.core.voices.catalogue import VoiceStore
 from kani.core.voices.recording_check import RecordingCheck
-from kani.engines.espeak.reference_voice import EspeakReferenceVoice
+from kani.engines.espeak.engine import EspeakReferenceVoice
 from kani.engines.plugin import Resources, found_engines, found_recognizers
 from kani.engines.pool_metrics import Restarts, WorkerMetrics
 from kani.engines.registry import Engines, Registry

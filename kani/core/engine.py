@@ -228,10 +228,14 @@ class CloningEngine(Engine, Protocol):
         InvalidRequest for ``reference`` where there is no speech in it, and EngineFailed.
         """
 
+
+class RefiningEngine(CloningEngine, Protocol):
+    """An engine that comes nearer to a recording the longer it works: ``Cloning.kind`` "nearest voice"."""
+
     def refine(
         self, recording: Recording, embedding: Embedding, language: str
     ) -> AsyncGenerator[Embedding, None]:
-        """Yield ever better embeddings for one language (BCP 47); none if ``embed`` cannot be improved on.
+        """Yield ever better embeddings for one language (BCP 47).
 
         Runs in the background: speech comes first. Closing the generator stops it soon. Raises EngineFailed.
         """

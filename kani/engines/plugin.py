@@ -41,9 +41,6 @@ ENGINE_NAMES = ("auto", *(entry.name for entry in _OWN_ENGINES), "remote")
 RECOGNIZER_NAMES = ("auto", *(entry.name for entry in _OWN_RECOGNIZERS), "remote", "none")
 """Names that no other package can take."""
 
-RETIRED = {"moonshine": "Moonshine is no longer built in: --recognizer transcribe runs its models and others"}
-"""What takes the place of engines that are gone, by their names."""
-
 MODEL, RECOGNIZER_MODEL, VOICES = "KANI_MODEL", "KANI_RECOGNIZER_MODEL", "KANI_ENGINE_VOICES"
 """Settings of ``Resources``, for sentences about them."""
 
@@ -218,11 +215,6 @@ def _checked(plugin: Any, name: str, description: type[P]) -> P:
             )
     plugin.settings()  # each setting needs a valid default
     return plugin
-
-
-def retirement(name: str) -> str | None:
-    """Return the sentence about an engine that is gone if ``name`` is its, or one of its settings'."""
-    return next((said for gone, said in RETIRED.items() if gone in name.lower()), None)
 
 
 def engine_names() -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from kani.core.engine import CloningEngine, Engine
 from kani.core.errors import EngineUnavailable
-from kani.core.recognizer import Recognizer
+from kani.core.recognizer import Recognizer, RecognizerInfo
 from kani.engines.plugin import (
     ENGINE_NAMES,
     RECOGNIZER_NAMES,
@@ -99,22 +100,19 @@ class Registry:
             info = recognizer.info
         else:
             info = None
-        from kani.engines.remote.processes import launch_of, recognizer_in_process
-
-        launch = launch_of("recognizer", name, _plain(name, settings), resources)
-        return recognizer_in_process(launch, info, restarts.of(name))
+        return self.hearing_worker(_own_worker(name, settings), resources, info)
 
     def speech_worker(self, worker: PackageWorker, resources: Resources) -> CloningEngine:
-        from kani.engines.remote.processes import engine_in_process, launch_of
+        from kani.engines.remote.processes import engine_in_process
 
-        launch = launch_of("engine", worker.name, worker.settings, resources, worker.adapter)
-        return engine_in_process(launch, self._count(worker.name), python=worker.python)
+        return engine_in_process(worker, resources, self._count(worker.name))
 
-    def hearing_worker(self, worker: PackageWorker, resources: Resources) -> Recognizer:
-        from kani.engines.remote.processes import launch_of, recognizer_in_process
+    def hearing_worker(
+        self, worker: PackageWorker, resources: Resources, info: RecognizerInfo | None = None
+    ) -> Recognizer:
+        from kani.engines.remote.processes import recognizer_in_process
 
-        launch = launch_of("recognizer", worker.name, worker.settings, resources, worker.adapter)
-        return recognizer_in_process(launch, None, self._count(worker.name), python=worker.python)
+        return recognizer_in_process(worker, resources, self._count(worker.name), info)
 
     def _count(self, name: str) -> Callable[[], None]:
         return self.restarts.of(name) if self.restarts is not None else lambda: None
@@ -145,22 +143,14 @@ class Registry:
             return self.workers[plugin.name]()
         if self.restarts is None or not plugin.own_process:
             return _called(plugin.name, lambda: plugin.build(settings, resources))
-        from kani.engines.remote.processes import engine_in_process, launch_of
-
-        launch = launch_of("engine", plugin.name, _plain(plugin.name, settings), resources)
-        return engine_in_process(launch, self.restarts.of(plugin.name))
+        return self.speech_worker(_own_worker(plugin.name, settings), resources)
 
 
-def launched_engine(name: str, settings: Mapping[str, Any], resources: Resources) -> Engine:
-    """Build an engine from what its server sent. Raises EngineUnavailable."""
-    plugin = _here(name, found_engines())
-    received = _received(plugin, settings)
-    return _called(name, lambda: plugin.build(received, resources))
-
-
-def launched_recognizer(name: str, settings: Mapping[str, Any], resources: Resources) -> Recognizer:
-    """Build a recogniser from what its server sent. Raises EngineUnavailable."""
-    plugin = _here(name, found_recognizers())
+def launched(
+    kind: Literal["engine", "recognizer"], name: str, settings: Mapping[str, Any], resources: Resources
+) -> Any:
+    """Build an engine or a recogniser from what its server sent. Raises EngineUnavailable."""
+    plugin: Any = _here(name, found_engines()) if kind == "engine" else _here(name, found_recognizers())
     received = _received(plugin, settings)
     return _called(name, lambda: plugin.build(received, resources))
 
@@ -171,10 +161,11 @@ def _here(name: str, found: Found[P]) -> P:
     return found.plugins[name]
 
 
-def _plain(name: str, settings: BaseModel) -> dict[str, Any]:
+def _own_worker(name: str, settings: BaseModel) -> PackageWorker:
+    """Return what a process of this server's own Python is started with."""
     from kani.engines.plugin_settings import plain
 
-    return _called(name, lambda: plain(settings))
+    return PackageWorker(name, sys.executable, "", _called(name, lambda: plain(settings)))
 
 
 def _received(plugin: EnginePlugin[Any] | RecognizerPlugin[Any], settings: Mapping[str, Any]) -> BaseModel:

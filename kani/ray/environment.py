@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from kani.composition.settings import fields, plugin_protocols, variables
 from kani.composition.settings.conversation import ConversationSettings
 from kani.composition.settings.installed import fields_of
-from kani.engines.elevenlabs.settings import UpstreamSettings
-from kani.engines.openai.settings import OpenAIUpstreamSettings
+from kani.engines.elevenlabs.plugin import UpstreamSettings
+from kani.engines.openai.plugin import OpenAIUpstreamSettings
 
 APART = "engine_key"
 """Setting that every actor gets, but as an argument of its own."""

@@ -10,8 +10,7 @@ from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.lead_in import with_beginning, with_rise
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.text.phonemes import Utterance, Word
-from kani.engines.kokoro.voice_mix import voice_or_mix
-from kani.engines.kokoro.voices import Voices
+from kani.engines.kokoro.voices import Voices, voice_or_mix
 from tests.engines.packages.life import started
 from tests.judges.judge import hear, words_of
 from tools.kokoro_data.sentences import SENTENCES

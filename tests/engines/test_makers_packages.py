@@ -18,12 +18,12 @@ from kani.engines.plugin import CURE, Resources
 from kani.engines.plugin_settings import PluginSettings
 from kani.engines.pocket import published as pocket_published
 from kani.engines.pocket.plugin import PACKAGE as POCKET
-from kani.engines.pocket.settings import PocketSettings
+from kani.engines.pocket.plugin import PocketSettings
 from kani.engines.transcribe.plugin import PACKAGE as TRANSCRIBE
 from kani.engines.voxcpm import plugin as voxcpm
 from kani.engines.voxcpm import published as voxcpm_published
 from kani.engines.voxcpm.parameters import Parameters
-from kani.engines.voxcpm.settings import VoxCPMSettings
+from kani.engines.voxcpm.plugin import VoxCPMSettings
 from kani_text.languages import resolve
 from tests.conftest import ROOT
 from tests.engines.checkpoints import Damage, changed, cut, edited, removed, tampered

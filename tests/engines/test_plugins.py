@@ -162,12 +162,12 @@ def test_settings_that_are_refused_there_are_not_shown(monkeypatch: pytest.Monke
     secret = "hush" * 2
     monkeypatch.setattr(registry, "found_engines", lambda: Found({"acme": PLUGIN}, {"other": "it is broken"}))
     with pytest.raises(EngineUnavailable, match="refuses settings") as refused:
-        registry.launched_engine("acme", {"key": [secret]}, RESOURCES)
+        registry.launched("engine", "acme", {"key": [secret]}, RESOURCES)
     assert secret not in "".join(traceback.format_exception(refused.value))
     reasons = {"acme": "acme cannot be used: AssertionError", "other": "it is broken"}
     for name, reason in (reasons | {"third": "third is not installed here"}).items():
         with pytest.raises(EngineUnavailable, match=reason):
-            registry.launched_engine(name, {}, RESOURCES)
+            registry.launched("engine", name, {}, RESOURCES)
 
 
 def test_engine_that_fails_to_join_leaves_the_others_of_auto(

@@ -11,19 +11,19 @@ from kani.composition.settings import Settings, load
 from kani.composition.speech_service import Builder
 from kani.core.errors import EngineUnavailable
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
-from kani.engines.elevenlabs.settings import UpstreamSettings
+from kani.engines.elevenlabs.plugin import UpstreamSettings
 from kani.engines.kani.engine import KaniEngine
-from kani.engines.kani.settings import KaniSettings
+from kani.engines.kani.plugin import KaniSettings
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.packages.engine import PackageEngine
 from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES, Resources, found_engines, found_recognizers
 from kani.engines.plugin_settings import PluginSettings
 from kani.engines.pocket.plugin import PACKAGE as POCKET
+from kani.engines.pocket.plugin import PocketSettings
 from kani.engines.pocket.published import PUBLISHED
-from kani.engines.pocket.settings import PocketSettings
 from kani.engines.registry import Engines
-from kani.engines.voxcpm.settings import VoxCPMSettings
+from kani.engines.voxcpm.plugin import VoxCPMSettings
 from kani.runtime.packages.environment import LISTED
 from tests.engines.cuda_driver import cuda_driver
 from tests.runtime.test_hub import NO_HUB, use_hub

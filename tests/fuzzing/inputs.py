@@ -24,8 +24,7 @@ from kani.core.types import Embedding
 from kani.core.voices.names import parse_mix
 from kani.core.voices.store_files import decode_embedding, decode_metadata, encode_embedding
 from kani.engines.elevenlabs import messages as upstream
-from kani.engines.kani.model.codec.config import NanoCodecConfig
-from kani.engines.kani.model.codec.nemo_archive import CONFIG_NAME, WEIGHTS_NAME, read_nemo
+from kani.engines.kani.model.codec.checkpoint import CONFIG_NAME, WEIGHTS_NAME, NanoCodecConfig, read_nemo
 from kani.engines.kani.model.model_config import ModelConfig
 from kani.protocols.kyutai import messages as kyutai
 from kani.protocols.kyutai import voice_payload

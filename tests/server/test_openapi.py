@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from kani.composition.speech_service import build_diarizer
 from kani.core.audio.pcm import wav
-from kani.engines.espeak.reference_voice import EspeakReferenceVoice
+from kani.engines.espeak.engine import EspeakReferenceVoice
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.servers.app_server import application
 from tests.support.servers.serving import InProcessServer, serving

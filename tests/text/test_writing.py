@@ -16,7 +16,7 @@ from kani.engines.elevenlabs.times import CharacterTimes
 from kani.engines.espeak.native import WordEvent
 from kani.engines.espeak.words import WordGrouper
 from kani.engines.kokoro.windows import MARKS
-from kani.engines.packages.segments import SegmentBuilder
+from kani.engines.packages.recognizer import SegmentBuilder
 from kani.runtime.recognition.hypothesis import Hypothesis
 from kani.runtime.recognition.local_agreement import HypothesisWord, words_from_tokens
 from kani.runtime.transcript import ends_segment

@@ -19,8 +19,7 @@ from kani.core.types import Segment
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Network, Stop, frame_counts
 from kani.engines.kokoro.student import waveform as runtime_waveform
 from kani.engines.kokoro.student.files import DECODER, ENGLISH, LICENCE_FILE, PROSODY, StudentFiles
-from kani.engines.kokoro.student.model import StudentModel
-from kani.engines.kokoro.student.synthesizer import load_students
+from kani.engines.kokoro.student.synthesizer import StudentModel, load_students
 from kani.engines.kokoro.text.vocabulary import PAD, VOCABULARY
 from kani.engines.kokoro.timing import speech_level
 from kani.engines.kokoro.voices import Voices

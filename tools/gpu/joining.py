@@ -21,7 +21,7 @@ from kani.core.engine import Engine
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, RecognizerInfo
 from kani.core.types import Samples, Sampling, Segment
 from kani.engines.kani.engine import KaniEngine
-from kani.engines.kani.settings import KaniSettings
+from kani.engines.kani.plugin import KaniSettings
 from kani.engines.plugin import Resources
 from tests.engines.cuda_driver import cuda_driver
 from tests.engines.kani.model import random_checkpoint

@@ -22,10 +22,9 @@ import onnxruntime
 
 from kani.core.types import Segment
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.kokoro.network.decoder import Window
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import Stop
-from kani.engines.kokoro.network.parts import LoadPart
+from kani.engines.kokoro.network.parts import LoadPart, Window
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import split_utterances

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from kani.core.types import Segment
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.litert.packed import CONTEXT_FRAMES
-from kani.engines.kokoro.network.decoder import Window
 from kani.engines.kokoro.network.decoder_checks import PROBE_FILE
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
+from kani.engines.kokoro.network.parts import Window
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import split_utterances

@@ -36,8 +36,15 @@ from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, Array, Stop
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import split_utterances
-from kani.engines.kokoro.voice_mix import MAX_WEIGHT, MIN_WEIGHT, PITCH_RANGE_LIMITS, VoiceMix
-from kani.engines.kokoro.voices import DATA, INDEX_FILE, Voices
+from kani.engines.kokoro.voices import (
+    DATA,
+    INDEX_FILE,
+    MAX_WEIGHT,
+    MIN_WEIGHT,
+    PITCH_RANGE_LIMITS,
+    VoiceMix,
+    Voices,
+)
 from kani.runtime.speaker_encoder import encoder as speaker_encoder
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 from kani_text.languages import primary

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from kani.core.errors import EngineUnavailable
-from kani.engines.kokoro.checkpoints.reading import Unreadable
+from kani.engines.kokoro.checkpoints.loading import Unreadable
 from kani.engines.kokoro.litert.packed import NETWORK
 from kani.engines.kokoro.network.onnx_model import ModelFailed
 from tools.kokoro_pack.calibration.scales import NotCalibrated

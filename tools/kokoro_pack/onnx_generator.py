@@ -7,10 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from kani.core.types import Samples
-from kani.engines.kokoro.network.decoder import Decoder, Window
 from kani.engines.kokoro.network.onnx_decoder import OnnxFeatureDecoder
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Network, Stop
-from kani.engines.kokoro.network.parts import LoadPart, SplitModel
+from kani.engines.kokoro.network.parts import Decoder, LoadPart, SplitModel, Window
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 
 CONTEXT_FRAMES = 4

@@ -18,7 +18,7 @@ from kani.core.types import Samples
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import Network, Stop, frame_counts
 from kani.engines.kokoro.student.files import LICENCE_FILE, MAX_GAIN, NOTICE_FILE, ORIGIN_FILE, StudentFiles
-from kani.engines.kokoro.student.model import StudentModel
+from kani.engines.kokoro.student.synthesizer import StudentModel
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.timing import speech_level
 from kani.engines.kokoro.voices import Voices

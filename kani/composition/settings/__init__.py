@@ -16,7 +16,6 @@ from kani.composition.settings.loader import (
     accepted_values,
     foreign_model_warnings,
     load,
-    retired_options,
     unknown_variable_warnings,
 )
 from kani.composition.settings.table import KANI, SPEECH, Settings, field_metadata
@@ -36,7 +35,6 @@ __all__ = [
     "plugin_fields",
     "plugin_protocols",
     "plugin_warnings",
-    "retired_options",
     "unknown_variable_warnings",
     "variables",
 ]

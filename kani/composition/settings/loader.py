@@ -26,7 +26,7 @@ from pydantic.fields import FieldInfo
 from kani.composition.settings.installed import fields, plugin_models, unusable, variables
 from kani.composition.settings.table import Settings, field_metadata
 from kani.composition.settings.types import LANGUAGES, one_of
-from kani.engines.plugin import RETIRED, engine_names, recognizer_names, retirement
+from kani.engines.plugin import engine_names, recognizer_names
 from kani.engines.plugin_settings import PluginSettings, setting_name
 from kani_text.foreign.files import read_regular
 
@@ -143,57 +143,6 @@ def _complaints(
     return lines or [f"settings of {plugin or 'the server'}: {line['msg']}" for line in error.errors()]
 
 
-_FIXED = "it has a fixed value now"
-_GONE = {
-    "KANI_OPENAI_MAX_TEXT": "KANI_MAX_TEXT bounds every protocol",
-    "KANI_ELEVENLABS_MAX_TEXT": "KANI_MAX_TEXT bounds every protocol",
-    "KANI_VOXCPM_MAX_TEXT": "KANI_MAX_TEXT bounds every protocol",
-    "KANI_KOKORO_DECODER": "LiteRT decodes Kokoro on every platform that is served",
-    **dict.fromkeys(("KANI_SLOTS", "KANI_KYUTAI_SLOTS"), "KANI_MAX_CONCURRENT is the number of slots"),
-    "KANI_KYUTAI_CFG": "it is 2, unless a request has cfg_alpha",
-    "KANI_RECOGNIZER_SLOTS": "it is 4, on CUDA 64",
-    "KANI_POCKET_PRECISION": "KANI_PRECISION applies to Pocket TTS, too",
-    "KANI_RATE_LIMIT_ENABLED": "KANI_RATE_PER_MINUTE=0 switches the limit off",
-    "KANI_METRICS_ENABLED": "KANI_METRICS_PORT opens the port",
-    "KANI_VOXCPM_PAGE_PORT": "it is the port after KANI_VOXCPM_PORT",
-    "KANI_UPSTREAM_STREAMS": "KANI_MAX_CONCURRENT is the number of requests",
-    "KANI_UPSTREAM_FALLBACK": "KANI_FALLBACK names the engine",
-    "KANI_ELEVENLABS_FALLBACK": "KANI_FALLBACK names the engine",
-    "KANI_KYUTAI_VOICE_PORT": "it is 12 above KANI_KYUTAI_PORT",
-    **dict.fromkeys(
-        ("KANI_KYUTAI_MODEL", "KANI_POCKET_MODEL", "KANI_UPSTREAM_MODEL", "KANI_VOXCPM_MODEL"),
-        "KANI_MODEL names the model of the engine that KANI_ENGINE names",
-    ),
-    **dict.fromkeys(
-        ("KANI_WHISPER_MODEL", "KANI_TRANSCRIBE_MODEL", "KANI_UPSTREAM_TRANSCRIPTION_MODEL"),
-        "KANI_RECOGNIZER_MODEL names the model of the recogniser",
-    ),
-    **{
-        f"KANI_{name.upper()}_PYTHON": f"KANI_PYTHONS={name}=PYTHON takes its place"
-        for name in ("kyutai", "pocket", "transcribe", "voxcpm")
-    },
-    **dict.fromkeys(
-        ("KANI_KANI_VOICES", "KANI_KYUTAI_VOICES"), "KANI_ENGINE_VOICES names the folder of any engine"
-    ),
-    "KANI_TRANSCRIBE_LANGUAGE": "KANI_LANGUAGE is the language of speech that has to be told one",
-    **dict.fromkeys(
-        ("KANI_LOG_ALIGNMENT", "KANI_LOG_OUTPUTS", "KANI_LOGS_DIR"), "KANI_RELAY_LOGS names the folder"
-    ),
-    **dict.fromkeys(
-        (
-            *("KANI_PING_INTERVAL", "KANI_PING_TIMEOUT", "KANI_AHEAD_SECONDS", "KANI_IDLE_SECONDS"),
-            *("KANI_MAX_MESSAGE_BYTES", "KANI_CODE_BLOCKS", "KANI_POCKET_SLOTS"),
-            *("KANI_TRANSCRIPTION_MAX_BYTES", "KANI_TRANSCRIPTION_MAX_SECONDS"),
-            *("KANI_OPENAI_VOICE_TAGS", "KANI_OPENAI_OPEN_LISTS", "KANI_WYOMING_ZEROCONF"),
-            *("KANI_REALTIME_SESSION_SECONDS", "KANI_REALTIME_IDLE_SECONDS"),
-            *("KANI_LLM_FIRST_SECONDS", "KANI_LLM_STALL_SECONDS", "KANI_LLM_MAX_ANSWER"),
-        ),
-        _FIXED,
-    ),
-}
-"""Reasons why settings of older builds have no effect."""
-
-
 def unknown_variable_warnings(
     environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
 ) -> list[str]:
@@ -209,8 +158,6 @@ def unknown_variable_warnings(
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    if (gone := _GONE.get(name) or retirement(name)) is not None:
-        return f"{name} is no setting of this server: {gone}"
     # All variables begin alike, which makes none of them near.
     prefix = "KANI_" if _LIKE_OURS.match(name) else ""
     meant = name.upper().replace("-", "_") if prefix else name
@@ -231,21 +178,6 @@ def foreign_model_warnings(
         f"TTS_MODEL_NAME={model} is not read: this server speaks VoxCPM's protocol by any engine; "
         "KANI_ENGINE=voxcpm with KANI_MODEL runs VoxCPM's model"
     ]
-
-
-def retired_options() -> dict[str, str]:
-    """Return options that are gone, each with a sentence about what takes its place."""
-    gone = {name.removeprefix("KANI_").lower(): sentence for name, sentence in _GONE.items()}
-    options = {f"{name}_model": sentence for name, sentence in RETIRED.items()} | gone
-    return {
-        "--" + name.replace("_", "-"): sentence for name, sentence in options.items() if name not in fields()
-    }
-
-
-_TEXTS = {
-    "language": LANGUAGES,
-}
-"""Values that a text setting accepts, where not every text is one."""
 
 
 def accepted_values(name: str) -> str:
@@ -270,7 +202,7 @@ def accepted_values(name: str) -> str:
         return "a folder" if name.endswith("_dir") else "a file"
     if name.endswith("_url"):
         return "an address (https://host, wss://host)"
-    return _TEXTS.get(name, "a text")
+    return LANGUAGES if name == "language" else "a text"
 
 
 def _range(field: FieldInfo) -> str:

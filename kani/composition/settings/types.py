@@ -119,8 +119,7 @@ def _recognizer(value: Any) -> Any:
 def _plugged(value: Any, names: tuple[str, ...], found: plugin.Found[Any]) -> Any:
     name = lower(value)
     if name not in names:
-        gone = plugin.retirement(name) if isinstance(name, str) else None
-        raise ValueError(found.broken.get(name, gone or f"has to be {one_of(names)}"))
+        raise ValueError(found.broken.get(name, f"has to be {one_of(names)}"))
     return name
 
 

@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 
 from kani.core.errors import StoreUnavailable
-from kani.core.voices.storage.backend import VoiceBackend
 from kani.core.voices.storage.bucket import BucketBackend
 from kani.runtime.extras import install_command
 
@@ -34,7 +33,7 @@ def write_error(folder: Path) -> str:
         return error.strerror or str(error)
 
 
-def voice_place(bucket: str | None, data_dir: Path) -> Path | VoiceBackend:
+def voice_place(bucket: str | None, data_dir: Path) -> Path | BucketBackend:
     """Return the bucket of a setting (``s3://BUCKET/FOLDER``), not reached yet, or the folder without one.
 
     Raises StoreUnavailable where the package for buckets is missing.

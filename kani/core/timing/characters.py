@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -98,53 +98,31 @@ class TimedForms:
         return TimedForms(written[0], spoken[0]), TimedForms(written[1], spoken[1])
 
 
-class CharacterClock:
+class FormsClock:
     """Times every character of a session's text once, in order, from its text and spans as they come.
 
     The times tile: a character ends when the next one starts. A requested pause belongs to the character
-    before it if that is timed in the same call, else to the one after it.
+    before it if that is timed in the same call, else to the one after it. The spoken form tiles by itself:
+    the time of characters that are not spoken belongs to the spoken ones before them, else to those after
+    them, as with pauses.
     """
 
     def __init__(self) -> None:
         self.text = ""
-        self._end_s = 0.0
+        self._ends_s = [0.0, 0.0]  # of the written and the spoken characters so far
 
     def feed(self, text: str) -> None:
         self.text += text
 
-    def align(self, spans: Iterable[Span]) -> TimedCharacters:
+    def align(self, spans: Iterable[Span]) -> TimedForms:
         """Time the characters of a chunk's spans; spans come in order, as sessions yield them."""
-        timed = _tiled(self._end_s, ((self.text[span.start : span.end], span) for span in spans))
-        self._end_s = timed.edges_s[-1] if timed.text else self._end_s
-        return timed
-
-
-class FormsClock:
-    """A ``CharacterClock`` that also times the spoken form, which tiles by itself.
-
-    The time of characters that are not spoken belongs to the spoken characters before them, else to those
-    after them, as with pauses.
-    """
-
-    def __init__(self) -> None:
-        self._written = CharacterClock()
-        self._spoken_end_s = 0.0
-
-    def feed(self, text: str) -> None:
-        self._written.feed(text)
-
-    def align(self, spans: Sequence[Span]) -> TimedForms:
-        """Time the characters of a chunk's spans; spans come in order, as sessions yield them."""
-        text = self._written.text
-        spoken = _tiled(
-            self._spoken_end_s,
-            (
-                (text[span.start : span.end] if span.spoken_form is None else span.spoken_form, span)
-                for span in spans
-            ),
-        )
-        self._spoken_end_s = spoken.edges_s[-1] if spoken.text else self._spoken_end_s
-        return TimedForms(self._written.align(spans), spoken)
+        written = [(self.text[span.start : span.end], span) for span in spans]
+        spoken = [(text if span.spoken_form is None else span.spoken_form, span) for text, span in written]
+        timed = [_tiled(end_s, form) for end_s, form in zip(self._ends_s, (written, spoken), strict=True)]
+        self._ends_s = [
+            form.edges_s[-1] if form.text else end_s for form, end_s in zip(timed, self._ends_s, strict=True)
+        ]
+        return TimedForms(*timed)
 
 
 def _tiled(begin_s: float, timed: Iterable[tuple[str, Span]]) -> TimedCharacters:

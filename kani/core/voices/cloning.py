@@ -13,7 +13,7 @@ from functools import partial
 from typing import Literal, cast
 
 from kani.core.audio.pcm import REFERENCE_RATE, decode_recording
-from kani.core.engine import CloningEngine, Engine
+from kani.core.engine import CloningEngine, Engine, RefiningEngine
 from kani.core.engine import CloningKind as Kind
 from kani.core.errors import Busy, InvalidRequest, NameTaken, SpeechError, StoreUnavailable
 from kani.core.types import Embedding, Recording, Similarity
@@ -201,7 +201,8 @@ class VoiceCloner:
         predicted = embedding.similarity.get(spoken)
         if isinstance(sound, Recording) and self._refinement.waiting >= MAX_WAITING_RECORDINGS:
             return
-        if predicted is not None and not predicted.measured:
+        nearest = engine.info.cloning.kind == "nearest voice"
+        if nearest and predicted is not None and not predicted.measured:
             self._refinement.submit(
                 (*key, spoken), partial(self._refined, engine, key, sound, embedding, language)
             )
@@ -216,7 +217,8 @@ class VoiceCloner:
         else:
             stored = await asyncio.to_thread(self._store.embedding, sound, key[1])
             embedding = stored or embedding
-        async with aclosing(engine.refine(recording, embedding, language)) as better:
+        refining = cast(RefiningEngine, engine).refine(recording, embedding, language)
+        async with aclosing(refining) as better:
             async for embedding in better:
                 self._embeddings.put(key, embedding)
         if isinstance(sound, StoredVoice):

@@ -15,8 +15,8 @@ from pathlib import Path
 from kani.core.audio.pcm import MAX_RECORDING_BYTES, MAX_RECORDING_S, decode_recording
 from kani.core.errors import InvalidRequest, Reason, StoreUnavailable, UnknownVoice
 from kani.core.types import Embedding, Recording, Similarity
-from kani.core.voices.storage.backend import ConsentBackend, VoiceBackend
-from kani.core.voices.storage.folder import FolderBackend
+from kani.core.voices.storage.bucket import BucketBackend, BucketConsents
+from kani.core.voices.storage.folder import FolderBackend, FolderConsents
 from kani.core.voices.store_files import CUSTOM_PREFIX, Consent, StoredVoice, utc_now
 from kani_text import languages
 
@@ -33,7 +33,7 @@ class ConsentStore:
     a consent.
     """
 
-    def __init__(self, backend: ConsentBackend) -> None:
+    def __init__(self, backend: FolderConsents | BucketConsents) -> None:
         self._backend = backend
 
     def add(self, name: str, language: str, recording: bytes) -> Consent:
@@ -120,7 +120,7 @@ class VoiceStore:
     ten seconds; the voice is then in its old or its new state.
     """
 
-    def __init__(self, place: Path | VoiceBackend, check_recording: CheckRecording | None = None) -> None:
+    def __init__(self, place: Path | BucketBackend, check_recording: CheckRecording | None = None) -> None:
         """place: a folder for the data, or another place; check_recording: called for each recording before
         it is stored. Raises StoreUnavailable for a folder that a newer version wrote.
         """

@@ -20,7 +20,7 @@ from kani.engines.elevenlabs.account import ENGINE, VOICE_ID_PATTERN
 from kani.engines.elevenlabs.connection import open_connection, send_and_receive
 from kani.engines.elevenlabs.failures import UpstreamFailed
 from kani.engines.elevenlabs.messages import SAMPLE_RATE, Message
-from kani.engines.elevenlabs.settings import UpstreamSettings
+from kani.engines.elevenlabs.plugin import UpstreamSettings
 from kani.engines.elevenlabs.times import CharacterTimes
 from kani.engines.plugin import Resources
 from kani.engines.upstream.address import is_confidential

@@ -12,15 +12,10 @@ from __future__ import annotations
 
 import atexit
 import logging
-import math
-import os
 import pickle
-import signal
-import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -29,6 +24,7 @@ import numpy.typing as npt
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.engines.espeak.native import EspeakVoice, PhonemeEvent, SynthesisParameters, WordEvent
 from kani.runtime.child_process import python_command
+from kani.runtime.pickling_process import PicklingProcess, ProcessEnded
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +33,7 @@ _USUAL = SynthesisParameters()
 Pcm16 = npt.NDArray[np.int16]
 OnAudio = Callable[[Pcm16, Sequence[WordEvent], Sequence[PhonemeEvent]], None]
 
-_EXIT_TIMEOUT_S = 2.0
+_CRASHED = "crashed at this text"
 
 ANSWER_TIMEOUT_S = 3.0
 """Longest time of the worker for one answer, in seconds.
@@ -74,8 +70,7 @@ class EspeakClient:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._watchdog = _Watchdog()
+        self._process = PicklingProcess(python_command("kani.engines.espeak.worker"))
         self.version, self.sample_rate, self.voices = self._start()
         self._names = frozenset(voice.name for voice in self.voices)
 
@@ -138,7 +133,7 @@ class EspeakClient:
                         on_audio(np.frombuffer(pcm, np.int16), words, phonemes)
                 except BaseException as error:
                     failure, stopped = error, True
-                self._write(b"\0" if stopped else b"\1")
+                self._process.write(b"\0" if stopped else b"\1")
         if failure is not None:
             raise failure
         return complete
@@ -146,10 +141,7 @@ class EspeakClient:
     def close(self) -> None:
         """End the process; the next request starts another."""
         with self._lock:
-            process, self._process = self._process, None
-            if process is not None:
-                _end(process)
-            self._watchdog.close()
+            self._process.close()
 
     def _checked(self, voice: str) -> str:
         if voice not in self._names:
@@ -158,138 +150,30 @@ class EspeakClient:
 
     def _request(self, request: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
         """Yield the answers to a request; starts the process if it has ended."""
-        if self._process is not None and self._process.poll() is not None:
-            _end(self._process)
-            self._process = None
-        if self._process is None:
+        if self._process.pid is None:
             self._start()
-        answer = self._exchange(pickle.dumps(request))
-        while answer[0] != "crashed":
-            yield answer
-            answer = self._exchange()
-        raise EngineFailed("espeak-ng crashed at this text")
+        sent = pickle.dumps(request)
+        while True:
+            kind, content = self._answer(partial(self._process.exchange, sent, ANSWER_TIMEOUT_S), _CRASHED)
+            if kind == "crashed":
+                raise EngineFailed(f"espeak-ng {_CRASHED}")
+            yield kind, content
+            sent = b""
 
     def _start(self) -> tuple[str, int, tuple[EspeakVoice, ...]]:
-        # A session of its own, so that it can be killed together with its forks.
-        self._process = subprocess.Popen(  # noqa: S603 - our own code
-            python_command("kani.engines.espeak.worker"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        kind, content = self._exchange(timeout_s=START_TIMEOUT_S)
+        kind, content = self._answer(partial(self._process.start, START_TIMEOUT_S), "does not start")
         if kind == "unavailable":
             raise EngineUnavailable(content)
-        if kind == "crashed":
-            raise EngineFailed("espeak-ng does not start")
         version, sample_rate, voices = content
         return version, sample_rate, voices
 
-    def _write(self, content: bytes) -> None:
-        process = self._process
-        if process is not None and process.stdin is not None:
-            try:
-                process.stdin.write(content)
-                process.stdin.flush()
-            except BrokenPipeError:
-                # The process has ended, which reading its answer reports.
-                return
-
-    def _exchange(self, sent: bytes = b"", timeout_s: float = ANSWER_TIMEOUT_S) -> tuple[str, Any]:
-        """Write ``sent`` and read the next answer. Raises EngineFailed after ``timeout_s`` without one."""
-        process = self._process
-        if process is None or process.stdout is None:
-            return "crashed", None
-        self._watchdog.watch(process, timeout_s)
+    def _answer(self, ask: Callable[[], tuple[str, Any]], crashed: str) -> tuple[str, Any]:
+        """Return an answer of the process. Raises EngineFailed, which ``crashed`` ends."""
         try:
-            # May block as well: a long text fills the pipe of a process that does not read.
-            self._write(sent)
-            kind, content = pickle.load(process.stdout)  # noqa: S301 - our own process writes it
-        except (EOFError, pickle.UnpicklingError):
-            self._process = None
-            hung = self._watchdog.stop_watching()
-            _end(process)
-            if hung:
-                log.warning("espeak-ng gave no answer for %g s: its process was killed", timeout_s)
-                sentence = f"espeak-ng hung at this text (no answer for {timeout_s:g} s)"
-                raise EngineFailed(sentence, logged=True) from None
-            return "crashed", None
-        finally:
-            self._watchdog.stop_watching()
-        return kind, content
-
-
-class _Watchdog:
-    """Kills a process that gives no answer in time; one thread for all exchanges with it.
-
-    A thread for each exchange took two thirds of the client's processor time.
-    """
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition(threading.Lock())
-        self._process: subprocess.Popen[bytes] | None = None
-        self._due = math.inf
-        self._wakes_at = math.inf  # time until which the thread sleeps at most, on the monotonic clock
-        self._killed = False
-        self._thread: threading.Thread | None = None
-        self._closed = False
-
-    def watch(self, process: subprocess.Popen[bytes], timeout_s: float) -> None:
-        """Kill ``process`` in ``timeout_s`` seconds, unless ``stop_watching`` is called before."""
-        with self._changed:
-            self._process, self._due, self._killed = process, time.monotonic() + timeout_s, False
-            if self._thread is None:
-                self._closed = False
-                self._thread = threading.Thread(target=self._run, name="espeak-watchdog", daemon=True)
-                self._thread.start()
-            elif self._due < self._wakes_at:
-                self._changed.notify()
-
-    def stop_watching(self) -> bool:
-        """Watch no longer; return whether the process was killed."""
-        with self._changed:
-            self._process, self._due = None, math.inf
-            return self._killed
-
-    def close(self) -> None:
-        """End the thread; ``watch`` starts another."""
-        with self._changed:
-            thread, self._thread, self._closed = self._thread, None, True
-            self._changed.notify()
-        if thread is not None:
-            thread.join()
-
-    def _run(self) -> None:
-        with self._changed:
-            while not self._closed:
-                if self._process is not None and self._due <= time.monotonic():
-                    self._killed = True
-                    _kill(self._process)
-                    self._process, self._due = None, math.inf
-                # It is not woken when an exchange ends: it finds the next one's time when it wakes.
-                self._wakes_at = self._due
-                left_s = self._due - time.monotonic()
-                self._changed.wait(left_s if math.isfinite(left_s) else None)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            try:
-                pipe.close()
-            except BrokenPipeError:
-                # Buffered bytes for a process that has ended.
-                continue
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_EXIT_TIMEOUT_S)
-    _kill(process)
-    process.wait()
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill the worker and its forks, which hold its pipes."""
-    if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
+            return ask()
+        except ProcessEnded as error:
+            if not error.hung:
+                raise EngineFailed(f"espeak-ng {crashed}") from None
+            log.warning("espeak-ng gave no answer in time: its process was killed")
+            sentence = f"espeak-ng hung at this text (no answer for {ANSWER_TIMEOUT_S:g} s)"
+            raise EngineFailed(sentence, logged=True) from None

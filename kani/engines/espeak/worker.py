@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import BinaryIO
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.espeak.native import NativeEspeak, PhonemeEvent, SynthesisParameters, WordEvent
+from kani.runtime.pickling_process import answering, send
 
 FIRST_BATCH_S, BATCH_S = 0.25, 1.0
 """Audio in the first message of a text, and in each later one, in seconds."""
@@ -29,27 +28,22 @@ FIRST_BATCH_S, BATCH_S = 0.25, 1.0
 
 def main() -> None:
     """Answer requests until standard input ends."""
-    # A supervisor's signal reaches all processes of a service: the client decides when this one ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    # Output of the library must not mix with the answers.
-    os.dup2(2, 1)
+    requests, answers = answering()
     try:
         library = NativeEspeak()
     except EngineUnavailable as error:
-        _send(answers, "unavailable", str(error))
+        send(answers, "unavailable", str(error))
         return
-    _send(answers, "ready", (library.version, library.sample_rate, library.voices))
+    send(answers, "ready", (library.version, library.sample_rate, library.voices))
     phonemizer = _Phonemizer(library, answers) if hasattr(os, "fork") else None
     try:
         while True:
             match pickle.load(requests):  # noqa: S301 - the parent writes it
                 case ("phonemes", texts, voice, tie):
                     if phonemizer is None:
-                        _send(answers, "end", library.phonemize_all(texts, voice, tie))
+                        send(answers, "end", library.phonemize_all(texts, voice, tie))
                     else:
-                        _send(answers, *phonemizer.phonemize_all(texts, voice, tie))
+                        send(answers, *phonemizer.phonemize_all(texts, voice, tie))
                 case ("synthesize", text, voice, parameters):
                     if not _speak_in_fork(library, text, voice, SynthesisParameters(*parameters), answers):
                         return
@@ -135,13 +129,13 @@ def _speak_in_fork(
 ) -> bool:
     """Speak in a fork; returns whether the fork ended without an error."""
     if not hasattr(os, "fork"):
-        _send(answers, "end", _speak(library, text, voice, parameters, answers))
+        send(answers, "end", _speak(library, text, voice, parameters, answers))
         return True
     fork = os.fork()
     if fork == 0:
         status = 1
         try:
-            _send(answers, "end", _speak(library, text, voice, parameters, answers))
+            send(answers, "end", _speak(library, text, voice, parameters, answers))
             status = 0
         finally:
             os._exit(status)
@@ -163,10 +157,10 @@ def _speak(
         unacknowledged -= 1
         return os.read(0, 1) == b"\1"
 
-    def send() -> bool:
+    def send_batch() -> bool:
         nonlocal due_s, unacknowledged
         due_s = BATCH_S
-        _send(answers, "audio", (bytes(batch), tuple(words), tuple(phonemes)))
+        send(answers, "audio", (bytes(batch), tuple(words), tuple(phonemes)))
         batch.clear()
         words.clear()
         phonemes.clear()
@@ -177,17 +171,12 @@ def _speak(
         batch.extend(pcm)
         words.extend(new_words)
         phonemes.extend(new_phonemes)
-        return len(batch) < 2 * due_s * library.sample_rate or send()
+        return len(batch) < 2 * due_s * library.sample_rate or send_batch()
 
-    complete = library.synthesize(text, voice, parameters, on_audio) and (not batch or send())
+    complete = library.synthesize(text, voice, parameters, on_audio) and (not batch or send_batch())
     while unacknowledged:
         complete = acknowledged() and complete
     return complete
-
-
-def _send(answers: BinaryIO, kind: str, content: object) -> None:
-    pickle.dump((kind, content), answers)
-    answers.flush()
 
 
 if __name__ == "__main__":

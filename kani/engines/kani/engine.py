@@ -25,7 +25,7 @@ import numpy as np
 from kani.core.engine import Cloning, Described, EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, NoSpeech
 from kani.core.types import Embedding, Recording, Samples, Segment, SpeechChunk
-from kani.engines.kani.settings import KaniSettings
+from kani.engines.kani.plugin import KaniSettings
 from kani.engines.kani.voices import KaniVoices
 from kani.engines.plugin import VOICES, Resources
 from kani.runtime.cancelling import wait_until_done
@@ -143,15 +143,6 @@ class KaniEngine(Described):
             raise ended
         return Embedding(ENGINE, embedder.name, values)
 
-    async def refine(
-        self, recording: Recording, embedding: Embedding, language: str
-    ) -> AsyncGenerator[Embedding, None]:
-        """See ``CloningEngine.refine``; yields nothing: the embedder's result is what the model was trained
-        with."""
-        better: tuple[Embedding, ...] = ()
-        for one in better:
-            yield one
-
     def _speaker_of(self, embedding: Embedding | None) -> tuple[float, ...]:
         """The speaker of a segment's embedding, of length 1; empty without one."""
         if embedding is None:
@@ -184,8 +175,7 @@ class KaniEngine(Described):
 
     def _load(self) -> KaniModel:
         try:
-            from kani.engines.kani.model.loader import DEFAULT_CODEC, DEFAULT_EMBEDDER, load
-            from kani.engines.kani.model.voice_files import read_voices
+            from kani.engines.kani.model.loader import DEFAULT_CODEC, DEFAULT_EMBEDDER, load, read_voices
             from kani.runtime.errors import CheckpointError, DeviceError, OutOfMemory
             from kani.runtime.model_names import local_path
         except ModuleNotFoundError as error:

@@ -242,7 +242,7 @@ class KokoroEngine(Described):
     def refine(
         self, recording: Recording, embedding: Embedding, language: str
     ) -> AsyncGenerator[Embedding, None]:
-        """See ``CloningEngine.refine``.
+        """See ``RefiningEngine.refine``.
 
         For a language without a mix of its own the one that it borrows the timbre of is refined.
         Raises UnsupportedLanguage, InvalidRequest for an embedding of another engine, and EngineFailed.

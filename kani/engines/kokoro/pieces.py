@@ -27,7 +27,7 @@ from kani.engines.kokoro.timing import (
     voiced_frame_range,
     word_boundary,
 )
-from kani.engines.kokoro.voice_mix import VoiceOrMix
+from kani.engines.kokoro.voices import VoiceOrMix
 from kani.engines.kokoro.windows import OPENING_RATE, first_words, prediction_steps
 
 _FADE = round(0.005 * SAMPLE_RATE)

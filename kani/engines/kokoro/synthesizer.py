@@ -14,7 +14,6 @@ from kani.core.audio.pcm import LEVEL_LUFS, decibels
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES, mix_from_embedding, mix_language
 from kani.engines.kokoro.lead_in import with_rise
-from kani.engines.kokoro.network.decoder import Window
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
 from kani.engines.kokoro.network.parts import (
@@ -23,13 +22,23 @@ from kani.engines.kokoro.network.parts import (
     NormStatistics,
     PredictedProsody,
     SplitModel,
+    Window,
 )
 from kani.engines.kokoro.network.silence import with_silences
 from kani.engines.kokoro.pieces import WHOLE, Manner, PreparedUtterance, PreparingSynthesizer
 from kani.engines.kokoro.pitch_control import SEMITONE, amplified, apply_pitch, apply_rises, emphasize
 from kani.engines.kokoro.timing import voiced_frame_range
-from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix, VoiceOrMix, add_mix_prosody, voice_or_mix
-from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES, StyleTables, Voices
+from kani.engines.kokoro.voices import (
+    ACCENTED_VOICES,
+    DEFAULT_VOICES,
+    MAX_PITCH_SHIFT,
+    StyleTables,
+    VoiceMix,
+    VoiceOrMix,
+    Voices,
+    add_mix_prosody,
+    voice_or_mix,
+)
 from kani.engines.kokoro.windows import windows
 from kani_text.languages import primary
 

@@ -1,4 +1,4 @@
-"""Kokoro's 54 voices and their style tables.
+"""Kokoro's 54 voices and their style tables, and mixes of voices.
 
 ``data/voices.json`` lists the voices, ``data/voices.npy`` holds the tables. Both are built from the model
 authors' distribution (Apache-2.0) by ``tools/published/kokoro_voices.py``. ``data/pitches.json`` says how
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,68 @@ import numpy.typing as npt
 
 from kani.core.audio.pcm import LEVEL_LUFS, decibels
 from kani.core.errors import EngineUnavailable, UnknownVoice
-from kani.core.types import Voice
+from kani.core.types import Prosody, Voice
+from kani.core.voices.names import SEPARATOR, parse_mix
 from kani.engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
-from kani.engines.kokoro.voice_mix import VoiceOrMix
+
+MAX_PITCH_SHIFT = 18.0
+"""Largest pitch shift, up or down, from the prosody voice, in semitones."""
+
+PITCH_RANGE_LIMITS = (0.5, 2.0)
+"""Smallest and largest factor on the prosody voice's pitch range."""
+
+MIN_WEIGHT, MAX_WEIGHT = -0.6, 1.6
+"""Limits of one voice's weight. A negative weight extrapolates away from that voice."""
+
+MAX_NEGATIVE_WEIGHT = 0.6
+"""Largest sum of the negative weights' magnitudes: beyond it the timbre no longer sounds like a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceMix:
+    """A weighted timbre of several voices, the prosody of one, and a pitch shift.
+
+    The first half of a style conditions the decoder and carries the timbre; the second conditions the
+    prediction of rhythm and pitch. The halves may therefore come from different voices, and timbres can be
+    interpolated.
+    """
+
+    prosody_voice: str  # voice that rhythm and pitch are predicted for
+    timbre: tuple[tuple[str, float], ...]  # voices and their weights, which sum to 1
+    pitch: float = 0.0  # shift from the prosody voice in semitones
+    pitch_range: float = 1.0  # factor on the distances from the prosody voice's log F0
+
+    @classmethod
+    def from_voice(cls, voice: str) -> VoiceMix:
+        return cls(voice, ((voice, 1.0),))
+
+    @classmethod
+    def from_name(cls, name: str) -> VoiceMix:
+        """Return the mix of a name ("af_bella(2)+af_sky(1)"), with the prosody of its largest part.
+
+        Raises InvalidRequest.
+        """
+        parts = parse_mix(name)
+        return cls(parts[0].voice, tuple((part.voice, part.share) for part in parts))
+
+
+VoiceOrMix = str | VoiceMix
+"""The id of a shipped voice, or a mix."""
+
+
+def voice_or_mix(voice: str) -> VoiceOrMix:
+    """Return the mix that a segment's voice names, or the voice itself. Raises InvalidRequest."""
+    return VoiceMix.from_name(voice) if SEPARATOR in voice else voice
+
+
+def add_mix_prosody(prosody: Prosody, voice: VoiceOrMix) -> Prosody:
+    """Add the pitch shift and range of a mix to the requested prosody."""
+    if isinstance(voice, str):
+        return prosody
+    return replace(
+        prosody, pitch=prosody.pitch + voice.pitch, pitch_range=prosody.pitch_range * voice.pitch_range
+    )
+
 
 ENGINE = "kokoro"
 DATA = Path(__file__).parent / "data"

@@ -11,6 +11,7 @@ from kani.core.audio.pcm import Pcm16Stream
 from kani.core.engine import EngineInfo
 from kani.core.errors import UnsupportedLanguage
 from kani.core.types import Segment, SpeechChunk, Voice
+from kani.engines.openai.plugin import LANGUAGES, OpenAIUpstreamSettings
 from kani.engines.openai.service import (
     MAX_SPEECH_PIECES,
     SILENCE_S,
@@ -20,7 +21,6 @@ from kani.engines.openai.service import (
     chosen_model,
     names,
 )
-from kani.engines.openai.settings import LANGUAGES, OpenAIUpstreamSettings
 from kani.engines.plugin import Resources
 from kani.engines.upstream.relay import RelayEngine
 from kani.engines.upstream.text import SegmentText

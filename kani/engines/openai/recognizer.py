@@ -17,8 +17,8 @@ from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguag
 from kani.core.recognizer import Mark, PromptedRecognizer, RecognitionEvent, RecognizerInfo
 from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
 from kani.core.types import Samples
+from kani.engines.openai.plugin import LANGUAGES, OpenAIUpstreamSettings
 from kani.engines.openai.service import SILENCE_S, STREAMS, Upstream, UpstreamFailed, chosen_model
-from kani.engines.openai.settings import LANGUAGES, OpenAIUpstreamSettings
 from kani.engines.plugin import Resources
 from kani.engines.upstream.relay import START_S, ask_later
 from kani.runtime.cancelling import end_tasks

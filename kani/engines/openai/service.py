@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from kani.core.errors import EngineUnavailable
-from kani.engines.openai.settings import OpenAIUpstreamSettings
+from kani.engines.openai.plugin import OpenAIUpstreamSettings
 from kani.engines.upstream.address import is_confidential
 from kani.engines.upstream.failures import ServiceFailed, redacted
 from kani.engines.upstream.relay import SECONDS_EACH

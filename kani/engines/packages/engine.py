@@ -38,11 +38,3 @@ class PackageEngine(Packaged[CloningEngine]):
         rate = self._found.settings.get(RECORDING_RATE, self.info.sample_rate)
         samples = await asyncio.to_thread(speech_of, recording, self._package.recording_s, rate)
         return await self._started.embed(Recording(samples, rate))
-
-    async def refine(
-        self, recording: Recording, embedding: Embedding, language: str
-    ) -> AsyncGenerator[Embedding, None]:
-        """Yield nothing: no embedding is better than that of the package."""
-        none: tuple[Embedding, ...] = ()
-        for better in none:
-            yield better

@@ -6,16 +6,40 @@ import logging
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.packages.package import Package
 from kani.engines.plugin import MODEL, EnginePlugin, Resources
+from kani.engines.plugin_settings import PluginSettings, choices, listed, lower, setting
 from kani.engines.pocket.published import PUBLISHED, VOICES, Published, languages_here
-from kani.engines.pocket.settings import PocketSettings
 from kani.runtime.model_names import local_path
 from kani.runtime.packages.checkpoint import check_files
 from kani.runtime.packages.environment import TORCH_SIZE, PackageEnvironment
+
+POCKET = "Pocket TTS"
+
+
+def _languages(value: Any) -> Any:
+    tags = tuple(dict.fromkeys(lower(tag) for tag in listed(value)))
+    if not tags or not set(tags) <= PUBLISHED.keys():
+        raise ValueError(f"has to be {choices(PUBLISHED)}")
+    return tags
+
+
+class PocketSettings(PluginSettings):
+    languages: Annotated[tuple[str, ...], BeforeValidator(_languages)] = setting(
+        tuple(PUBLISHED),
+        "KANI_POCKET_LANGUAGES",
+        group=POCKET,
+        after="precision",
+        accepts=choices(PUBLISHED),
+        about="Languages of `--engine pocket`; each has a model of its own (some 440 MB, in memory too). "
+        "With `auto` those of them that Kokoro lacks, if their files are here.",
+    )
+
 
 _BEYOND_KOKORO = ("de", "nl")
 

@@ -7,11 +7,37 @@ the handshake is complete.
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import Callable
 from typing import cast
 
 from kani.engines.remote.messages import FromWorker, ToWorker, encode
-from kani.engines.remote.tags import TAG_BYTES, Tags
+
+TAG_BYTES = 16
+
+
+class Tags:
+    """The tags of one direction of a connection, in the order of its messages: the peer's are recognised.
+
+    A tag is HMAC-SHA256 (RFC 2104) over the number of messages before and the message, cut to 16 bytes. Each
+    direction has a key of its own, made of both nonces, so a message of another connection or of the other
+    direction, a repeated, dropped or moved one has a wrong tag.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._keyed = hmac.new(key, digestmod="sha256")
+        self._messages = 0
+
+    def next(self, message: bytes | memoryview) -> bytes:
+        digest = self._keyed.copy()
+        digest.update(self._messages.to_bytes(8, "big"))
+        digest.update(message)
+        self._messages += 1
+        return digest.digest()[:TAG_BYTES]
+
+    def accepts(self, message: memoryview, tag: memoryview) -> bool:
+        return hmac.compare_digest(self.next(message), tag)
+
 
 LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 32 << 20

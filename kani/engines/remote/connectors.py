@@ -40,6 +40,7 @@ class ChildWorker:
         self._process: subprocess.Popen[bytes] | None = None
 
     async def connect(self) -> Connection:
+        """Return a worker that is ready. Raises EngineUnavailable, WorkerLost and OSError."""
         if not hasattr(socket, "AF_UNIX") or sys.platform == "win32":
             raise EngineUnavailable(
                 "KANI_ENGINE_PROCESS and KANI_IDLE_UNLOAD_SECONDS need Unix sockets, which this system has "
@@ -73,6 +74,7 @@ class ChildWorker:
         return connection
 
     async def disconnect(self, connection: Connection) -> None:
+        """Free everything of a connection, and end the child."""
         connection.channel.close("the server ends it")
         process, self._process = self._process, None
         if process is not None:

@@ -18,10 +18,9 @@ import msgspec
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.remote.address import Address
-from kani.engines.remote.channel import Channel, ProtocolError
+from kani.engines.remote.channel import Channel, ProtocolError, Tags
 from kani.engines.remote.checks import one_line
 from kani.engines.remote.messages import PROTOCOL_VERSION
-from kani.engines.remote.tags import Tags
 from kani_text import foreign
 
 MAGIC = "kani-tts engine"

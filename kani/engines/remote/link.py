@@ -6,10 +6,10 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable
-from typing import Protocol
 
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.engines.remote.connection import Connection, WorkerLost
+from kani.engines.remote.connectors import ChildWorker, RemoteWorker
 from kani.runtime.cancelling import end_tasks
 
 log = logging.getLogger(__name__)
@@ -25,40 +25,12 @@ UNAVAILABLE = "the engine is being started again"
 """Message for clients, which are not to learn where it runs; the log has the rest."""
 
 
-class Connector(Protocol):
-    """Starts a worker, or connects to one."""
-
-    name: str  # name for the log
-
-    async def connect(self) -> Connection:
-        """Return a worker that is ready. Raises EngineUnavailable, WorkerLost and OSError."""
-
-    async def disconnect(self, connection: Connection) -> None:
-        """Free everything of a connection; a child is ended."""
-
-
-class Workers(Protocol):
-    """One worker or several of the same engine."""
-
-    async def start(self) -> None:
-        """Reach a worker. Raises EngineUnavailable."""
-
-    async def stop(self) -> None:
-        """End the connections."""
-
-    async def connections(self) -> list[Connection]:
-        """Return the workers that accept exchanges, one at least, the least loaded one first.
-
-        Raises EngineFailed where there is none for ``MAX_WAIT_S``.
-        """
-
-
 class Link:
     """Holds the connection to one worker."""
 
     def __init__(
         self,
-        connector: Connector,
+        connector: ChildWorker | RemoteWorker,
         moved: Callable[[], None] = lambda: None,
         restarted: Callable[[], None] = lambda: None,
     ) -> None:
@@ -112,7 +84,7 @@ class Link:
         return connection
 
     async def connections(self) -> list[Connection]:
-        """Return the connection; waits while it is renewed.
+        """Return the connection, which accepts exchanges; waits while it is renewed.
 
         Raises EngineFailed after ``MAX_WAIT_S``, or as soon as a new worker reports that it cannot start.
         """

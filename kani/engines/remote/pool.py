@@ -125,6 +125,10 @@ class Pool:
             await member.link.stop()
 
     async def connections(self) -> list[Connection]:
+        """Return the workers that accept exchanges, one at least, the least loaded one first.
+
+        Raises EngineFailed where there is none for ``MAX_WAIT_S``.
+        """
         try:
             async with asyncio.timeout(MAX_WAIT_S):
                 usable = await self._usable()

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer, RecognizerInfo
-from kani.engines.plugin import Resources
+from kani.engines.plugin import PackageWorker, Resources
 from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.remote.address import Address
 from kani.engines.remote.connectors import ChildWorker
 from kani.engines.remote.engine import RemoteEngine
 from kani.engines.remote.handshake import check_key
 from kani.engines.remote.link import Link
-from kani.engines.remote.messages import Launch
+from kani.engines.remote.messages import Launch, Ready
 from kani.engines.remote.pool import Discover, Pool
 from kani.engines.remote.recognizer import UNKNOWN, RemoteRecognizer
 from kani.engines.remote.unloading import UnloadingLink
@@ -34,39 +33,43 @@ class RemoteWorkers:
     patient: bool = False  # True to wait for the first one for any time
 
 
-def engine_in_process(
-    launch: Launch, count: Callable[[], None], *, python: str = sys.executable
-) -> RemoteEngine:
+def engine_in_process(worker: PackageWorker, resources: Resources, count: Callable[[], None]) -> RemoteEngine:
     """Return an engine in a process of its own, which ``start`` starts.
 
-    count: called each time that it is started again; python: its interpreter.
+    count: called each time that it is started again.
     """
-    engine = RemoteEngine(launch.name)
-    child = ChildWorker(launch, engine.changed, python=python)
-    engine.use(UnloadingLink(launch.name, Link(child, restarted=count)))
+    engine = RemoteEngine(worker.name)
+    engine.use(_link("engine", worker, resources, engine.changed, count))
     return engine
 
 
 def recognizer_in_process(
-    launch: Launch, info: RecognizerInfo | None, count: Callable[[], None], *, python: str = sys.executable
+    worker: PackageWorker, resources: Resources, count: Callable[[], None], info: RecognizerInfo | None = None
 ) -> Recognizer:
     """Return a recogniser in a process of its own; info: its description, if it is known already."""
-    recognizer = RemoteRecognizer(info or replace(UNKNOWN, name=launch.name))
-    child = ChildWorker(launch, recognizer.changed, python=python)
-    recognizer.use(UnloadingLink(launch.name, Link(child, restarted=count)))
+    recognizer = RemoteRecognizer(info or replace(UNKNOWN, name=worker.name))
+    recognizer.use(_link("recognizer", worker, resources, recognizer.changed, count))
     return recognizer
 
 
-def launch_of(
+def _link(
     kind: Literal["engine", "recognizer"],
-    name: str,
-    settings: Mapping[str, Any],
+    worker: PackageWorker,
     resources: Resources,
-    adapter: str = "",
-) -> Launch:
-    """Return the first message to a process; adapter: see ``PackageWorker``."""
-    log_level = logging.getLogger().getEffectiveLevel()
-    return Launch(name, log_level, kind, dict(settings), replace(resources, host=None), adapter)
+    changed: Callable[[Ready], None],
+    count: Callable[[], None],
+) -> UnloadingLink:
+    launch = Launch(
+        worker.name,
+        logging.getLogger().getEffectiveLevel(),
+        kind,
+        dict(worker.settings),
+        replace(resources, host=None),
+        worker.adapter,
+    )
+    return UnloadingLink(
+        worker.name, Link(ChildWorker(launch, changed, python=worker.python), restarted=count)
+    )
 
 
 def engine_at(workers: RemoteWorkers, metrics: WorkerMetrics) -> Engine:

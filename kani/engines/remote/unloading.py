@@ -15,7 +15,8 @@ from typing import Literal, TypeVar
 
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.engines.remote.connection import Connection
-from kani.engines.remote.link import UNAVAILABLE, Link, Workers
+from kani.engines.remote.link import UNAVAILABLE, Link
+from kani.engines.remote.pool import Pool
 from kani.runtime.cancelling import end_tasks
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 
 class UnloadingLink:
-    """See ``link.Workers``. Without ``unload_after`` the process stays, once it has started."""
+    """Starts a process when it is needed. Without ``unload_after`` it stays, once it has started."""
 
     def __init__(self, name: str, link: Link) -> None:
         """name: of the engine, for the log; link: to its process, not started."""
@@ -148,10 +149,10 @@ class UnloadingLink:
 class ByWorkers:
     """Workers of a remote engine or a remote recogniser: the part that both share."""
 
-    _workers: Workers
+    _workers: Pool | Link | UnloadingLink
 
-    def use(self, workers: Workers) -> None:
-        """Work by ``workers``, which pass descriptions to ``changed``."""
+    def use(self, workers: Pool | Link | UnloadingLink) -> None:
+        """Work by ``workers``, one or several of the same engine, which pass descriptions to ``changed``."""
         self._workers = workers
 
     async def stop(self) -> None:

@@ -6,12 +6,29 @@ from typing import Any
 
 from kani.engines.packages.package import Package
 from kani.engines.plugin import RECORDING_RATE, EnginePlugin, Resources
+from kani.engines.plugin_settings import PluginSettings, setting
 from kani.engines.voxcpm import published
-from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.runtime.errors import CheckpointError
 from kani.runtime.model_names import existing_folder, local_path
 from kani.runtime.packages.checkpoint import check_files, read_config
 from kani.runtime.packages.environment import TORCH_SIZE, PackageEnvironment
+
+VOXCPM = "VoxCPM's model"
+
+
+class VoxCPMSettings(PluginSettings):
+    """Settings of the VoxCPM engine, frozen; None stands for its own default."""
+
+    denoiser: str | None = setting(
+        None,
+        "KANI_VOXCPM_DENOISER",
+        group=VOXCPM,
+        after="pocket_languages",
+        option=False,
+        min_length=1,
+        about="Folder of the ZipEnhancer model that denoises recordings for `denoise`. Not set: none.",
+    )
+
 
 _FILES = (
     ("model.safetensors", "pytorch_model.bin"),

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+from typing import Any
 
 from kani.core import request_ids
 from kani.core.engine import Engine
@@ -22,7 +23,7 @@ from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
 from kani.engines.packages.hearing import HeardPackage
 from kani.engines.packages.speaking import SpokenPackage
-from kani.engines.registry import launched_engine, launched_recognizer
+from kani.engines.registry import launched
 from kani.engines.remote.channel import HEARTBEAT_S, Channel, ProtocolError
 from kani.engines.remote.handshake import welcome
 from kani.engines.remote.messages import Launch, Logged, Pong, Unavailable, decode_to_worker
@@ -98,24 +99,20 @@ async def _serve(connected: socket.socket) -> None:
         await end_tasks(starting)
 
 
-def _engine(launch: Launch) -> Engine:
+def _served(launch: Launch) -> Engine | Recognizer:
+    """Return what is to be served, not started. Raises EngineUnavailable."""
     if not launch.adapter:
-        return launched_engine(launch.name, launch.settings, launch.resources)
-    return SpokenPackage(launch.adapter, launch.settings, launch.resources)
+        built: Engine | Recognizer = launched(launch.kind, launch.name, launch.settings, launch.resources)
+        return built
+    package = SpokenPackage if launch.kind == "engine" else HeardPackage
+    return package(launch.adapter, launch.settings, launch.resources)
 
 
 async def _run(launch: Launch, channel: Channel) -> None:
     """Start what is to be served, and serve it until the connection ends."""
-    engine: Engine | None = None
-    recognizer: Recognizer | None = None
     beating = asyncio.create_task(_beat(channel))
     try:
-        served: Engine | Recognizer
-        if launch.kind == "recognizer":
-            build = HeardPackage if launch.adapter else launched_recognizer
-            served = recognizer = build(launch.adapter or launch.name, launch.settings, launch.resources)
-        else:
-            served = engine = _engine(launch)
+        served: Any = _served(launch)
         await served.start()
     except EngineUnavailable as error:
         channel.send(Unavailable(str(error), error.passing))
@@ -125,7 +122,8 @@ async def _run(launch: Launch, channel: Channel) -> None:
         beating.cancel()
     gc.freeze()
     try:
-        await Worker(engine, recognizer).serve(channel)
+        worker = Worker(served) if launch.kind == "engine" else Worker(None, served)
+        await worker.serve(channel)
     finally:
         await served.stop()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from kani.core import request_ids
 from kani.core.audio.checked import checked_speech
-from kani.core.engine import CloningEngine, Engine, StreamingInputEngine
+from kani.core.engine import Engine, RefiningEngine, StreamingInputEngine
 from kani.core.errors import EngineFailed, EngineUnavailable, SpeechError
 from kani.core.recognizer import Mark, PromptedRecognizer, RecognizedWord, Recognizer, Step
 from kani.core.session.slots import Slot, SlotQueue
@@ -137,7 +137,7 @@ class SpeechExchange:
 class CloningExchange:
     def __init__(self, opening: Embed | Refine, engine: Engine, channel: Channel) -> None:
         self._opening = opening
-        self._engine = cast(CloningEngine, engine)
+        self._engine = cast(RefiningEngine, engine)
         self._channel = channel
 
     def receive(self, message: Further) -> None:

@@ -121,7 +121,9 @@ class Worker:
                 if light and (known is None or not known.speak(voice, language)):
                     raise ProtocolError("a light network, which this engine does not have for the voice")
                 return SpeechExchange(opening, engine, self._light if light else self._slots, channel)
-            case Embed() | Refine() if engine is not None and engine.info.cloning.kind != "none":
+            case Embed() if engine is not None and engine.info.cloning.kind != "none":
+                return CloningExchange(opening, engine, channel)
+            case Refine() if engine is not None and engine.info.cloning.kind == "nearest voice":
                 return CloningExchange(opening, engine, channel)
             case Recognize() | Transcribe() if recognizer is not None:
                 return RecognitionExchange(opening, recognizer, channel)

@@ -9,7 +9,7 @@ import websocket_config
 from kani.composition import settings
 from kani.composition.settings import SettingsError, document, load
 from kani.composition.speech_service import build_chat_model
-from kani.engines.elevenlabs.settings import UpstreamSettings
+from kani.engines.elevenlabs.plugin import UpstreamSettings
 from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES
 from kani.server.lifecycle import warn_about
 from tests.running.sources import ROOT
@@ -146,15 +146,6 @@ def test_variables_that_are_no_settings_are_answered() -> None:
         f"KANI_FOO {UNKNOWN} docs/settings.md lists them",
         f"KANI_PROT {UNKNOWN} did you mean KANI_PORT?",
     ]
-    (warning,) = settings.unknown_variable_warnings({"KANI_MOONSHINE_MODEL": "tiny"}, NO_FILE)
-    assert "--recognizer transcribe" in warning
-    gone = {"KANI_PING_INTERVAL": "5", "KANI_SLOTS": "4"}
-    assert settings.unknown_variable_warnings(gone, NO_FILE) == [
-        "KANI_PING_INTERVAL is no setting of this server: it has a fixed value now",
-        "KANI_SLOTS is no setting of this server: KANI_MAX_CONCURRENT is the number of slots",
-    ]
-    assert "KANI_RECOGNIZER_MODEL" in settings.retired_options()["--whisper-model"]
-    assert not {f"--{name.replace('_', '-')}" for name in settings.fields()} & {*settings.retired_options()}
     (warning,) = settings.foreign_model_warnings({"TTS_MODEL_NAME": "openbmb/VoxCPM-0.5B"}, NO_FILE)
     assert "openbmb/VoxCPM-0.5B" in warning and "KANI_ENGINE=voxcpm with KANI_MODEL" in warning
     assert settings.foreign_model_warnings({}, NO_FILE) == []

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kani.core.timing.characters import CharacterClock, FormsClock, TimedCharacters, TimedForms
+from kani.core.timing.characters import FormsClock, TimedCharacters, TimedForms
 from kani.core.timing.spans import SpanTiler, span_rows, spread
 from kani.core.types import Span
 
@@ -77,9 +77,9 @@ def texts_with_spans(draw: st.DrawFn) -> tuple[str, list[list[Span]]]:
 
 
 def timed_chunks(text: str, chunks: list[list[Span]]) -> list[TimedCharacters]:
-    clock = CharacterClock()
+    clock = FormsClock()
     clock.feed(text)
-    return [taken for spans in chunks if (taken := clock.align(spans)).text]
+    return [taken for spans in chunks if (taken := clock.align(spans).written).text]
 
 
 @given(texts_with_spans())
@@ -106,23 +106,25 @@ def test_milliseconds_tile(made: tuple[str, list[list[Span]]], origin_ms: int) -
 
 
 def test_character_starts_are_used_where_known() -> None:
-    clock = CharacterClock()
+    clock = FormsClock()
     clock.feed("sol mar")
-    taken = clock.align([Span(0, 3, 0.0, 0.6, (0.0, 0.1, 0.4)), Span(3, 4, 0.6, 0.7), Span(4, 7, 0.7, 1.0)])
+    taken = clock.align(
+        [Span(0, 3, 0.0, 0.6, (0.0, 0.1, 0.4)), Span(3, 4, 0.6, 0.7), Span(4, 7, 0.7, 1.0)]
+    ).written
     assert taken.text == "sol mar"
     assert taken.edges_s == pytest.approx((0.0, 0.1, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0))
 
 
 def test_pause_belongs_to_character() -> None:
-    clock = CharacterClock()
+    clock = FormsClock()
     clock.feed("ab")
-    together = clock.align([Span(0, 1, 0.0, 0.2), Span(1, 1, 0.2, 1.2), Span(1, 2, 1.2, 1.4)])
+    together = clock.align([Span(0, 1, 0.0, 0.2), Span(1, 1, 0.2, 1.2), Span(1, 2, 1.2, 1.4)]).written
     assert together.edges_s == (0.0, 1.2, 1.4)
-    apart = CharacterClock()
+    apart = FormsClock()
     apart.feed("ab")
-    assert apart.align([Span(0, 1, 0.0, 0.2)]).edges_s == (0.0, 0.2)
-    assert apart.align([Span(1, 1, 0.2, 1.2)]) == TimedCharacters("", ())
-    assert apart.align([Span(1, 2, 1.2, 1.4)]).edges_s == (0.2, 1.4)
+    assert apart.align([Span(0, 1, 0.0, 0.2)]).written.edges_s == (0.0, 0.2)
+    assert apart.align([Span(1, 1, 0.2, 1.2)]).written == TimedCharacters("", ())
+    assert apart.align([Span(1, 2, 1.2, 1.4)]).written.edges_s == (0.2, 1.4)
 
 
 def test_spoken_form_shares_time_of_written_form() -> None:

@@ -17,13 +17,12 @@ from kani.core.service import SpeechService
 from kani.core.timing import word_times
 from kani.core.timing.aligner import Aligner
 from kani.core.timing.cepstra import Cepstra
-from kani.core.timing.characters import CharacterClock
+from kani.core.timing.characters import FormsClock
 from kani.core.timing.dtw import Rows, WarpingPath
 from kani.core.timing.reference_voice import ReferenceSpeech, ReferenceVoice, ReferenceWord
 from kani.core.timing.word_times import LOOK_BACK_S, add_word_times
 from kani.core.types import Samples, Segment, Span, SpeechChunk, SpeechRequest
-from kani.engines.espeak.engine import EspeakEngine
-from kani.engines.espeak.reference_voice import EspeakReferenceVoice
+from kani.engines.espeak.engine import EspeakEngine, EspeakReferenceVoice
 from tests.support.patience import WITHIN_S
 from tests.support.sessions import collect, fed, spans_of, started
 
@@ -126,9 +125,9 @@ async def test_speech_is_unchanged_and_words_are_timed(spoken) -> None:
     assert sum(len(chunk.samples) for chunk in heard[len(chunks) :]) == 0
     assert np.mean(starts_off_ms(spans, true)) < 30
     assert reports == []
-    clock = CharacterClock()
+    clock = FormsClock()
     clock.feed(TEXT)
-    edges = [edge for chunk in heard for edge in clock.align(chunk.spans).edges_s]
+    edges = [edge for chunk in heard for edge in clock.align(chunk.spans).written.edges_s]
     assert edges == sorted(edges)
 
 

@@ -289,7 +289,7 @@ def test_removal_without_the_right_to_delete_pauses(bucket: Bucket) -> None:
         until(lambda: not index_of(store)._away)
         attempts.clear()
         claims.clear()
-        index_of(store).change(lambda state: state.removing(state.removed, 1.0))
+        index_of(store).change(lambda state: state.removed.update(dict.fromkeys(state.removed, 1.0)))
         until(lambda: len(attempts) >= 4)
         bucket.fault = None
         until(lambda: bucket.objects() == EMPTY)

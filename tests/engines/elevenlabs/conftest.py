@@ -13,7 +13,7 @@ from kani.core.audio.pcm import pcm16
 from kani.core.engine import Engine
 from kani.core.types import Boundary, Segment, SpeechChunk
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
-from kani.engines.elevenlabs.settings import UpstreamSettings
+from kani.engines.elevenlabs.plugin import UpstreamSettings
 from kani_text.incremental_text import IncrementalText
 from kani_text.normalizer import VERBATIM
 from kani_text.segmenter import TextSegment

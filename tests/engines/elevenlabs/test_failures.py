@@ -21,7 +21,7 @@ from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.types import Boundary, Segment
 from kani.engines.elevenlabs import engine as engine_module
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
-from kani.engines.elevenlabs.settings import UpstreamSettings
+from kani.engines.elevenlabs.plugin import UpstreamSettings
 from kani.engines.upstream import relay as relay_module
 from tests.engines.elevenlabs import conftest
 from tests.engines.elevenlabs.conftest import TEXT, Typing, account, assert_in_order, audio_of, said, started

@@ -15,9 +15,8 @@ from kani.core.errors import UnknownVoice, UnsupportedLanguage
 from kani.core.timing.spans import spread
 from kani.core.timing.word_times import add_word_times
 from kani.core.types import NEUTRAL, Prosody, Segment, Span, SpeechChunk
-from kani.engines.espeak.engine import SPEED_RANGE, EspeakEngine, pitch_parameters
+from kani.engines.espeak.engine import SPEED_RANGE, EspeakEngine, EspeakReferenceVoice, pitch_parameters
 from kani.engines.espeak.native import PhonemeEvent, WordEvent
-from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.engines.espeak.words import KEPT_SILENCE_S, SILENCE_LEVEL, WordChunker, WordGroup, WordGrouper
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE

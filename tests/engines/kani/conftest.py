@@ -17,7 +17,7 @@ from kani.engines.kani.model.lfm2 import LanguageModel
 from kani.engines.kani.model.runner import Runner
 from kani.engines.kani.model.sampler import Sampling
 from kani.engines.kani.model.tokens import TokenLayout
-from kani.engines.kani.settings import KaniSettings
+from kani.engines.kani.plugin import KaniSettings
 from kani.engines.plugin import Resources
 from tests.engines.kani.model.codec import tiny_codec
 from tests.engines.kani.model.random_checkpoint import random_checkpoint

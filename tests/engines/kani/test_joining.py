@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from kani.core.late_engine import LateEngine
 from kani.engines.kani.engine import KaniEngine
-from kani.engines.kani.settings import KaniSettings
+from kani.engines.kani.plugin import KaniSettings
 from kani.engines.whisper.engine import WhisperRecognizer
 from tests.conftest import LOOK_AGAIN_S, StartServer
 from tests.engines.cuda_driver import cuda_driver

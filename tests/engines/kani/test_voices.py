@@ -11,8 +11,8 @@ import torch
 from kani.core.errors import EngineUnavailable
 from kani.engines.kani.engine import DEFAULT_MODEL, DEFAULT_MODELS, KaniEngine
 from kani.engines.kani.model.checkpoint import _card_languages
-from kani.engines.kani.model.voice_files import read_voices
-from kani.engines.kani.settings import KaniSettings
+from kani.engines.kani.model.loader import read_voices
+from kani.engines.kani.plugin import KaniSettings
 from kani.engines.kani.voices import LANGUAGES, KaniVoices
 from kani.runtime.errors import CheckpointError
 from tests.engines.kani.conftest import resources

@@ -22,8 +22,8 @@ from kani.engines.openai import engine as engine_module
 from kani.engines.openai import recognizer as recognizer_module
 from kani.engines.openai import service as service_module
 from kani.engines.openai.engine import OpenAIEngine
+from kani.engines.openai.plugin import OpenAIUpstreamSettings
 from kani.engines.openai.recognizer import OpenAIRecognizer
-from kani.engines.openai.settings import OpenAIUpstreamSettings
 from kani.engines.plugin import Resources
 from kani.engines.upstream import relay as relay_module
 from kani.runtime import bounded_http

@@ -28,9 +28,9 @@ from kani.engines.packages.engine import PackageEngine
 from kani.engines.packages.package import Package
 from kani.engines.plugin_settings import PluginSettings
 from kani.engines.pocket.plugin import PACKAGE as POCKET
-from kani.engines.pocket.settings import PocketSettings
+from kani.engines.pocket.plugin import PocketSettings
 from kani.engines.voxcpm.plugin import PACKAGE as VOXCPM
-from kani.engines.voxcpm.settings import VoxCPMSettings
+from kani.engines.voxcpm.plugin import VoxCPMSettings
 from kani.runtime.silence_trim import AUDIBLE, KEPT_SILENCE_S, SilenceTrimmer
 from tests.engines.checkpoints import Damage, changed
 from tests.engines.packages.life import chunks_of, interrupted, resources, started, workers

@@ -26,9 +26,9 @@ from kani.engines.packages.engine import PackageEngine
 from kani.engines.packages.package import Package
 from kani.engines.plugin_settings import PluginSettings
 from kani.engines.pocket.plugin import PACKAGE as POCKET
-from kani.engines.pocket.settings import PocketSettings
+from kani.engines.pocket.plugin import PocketSettings
 from kani.engines.voxcpm.plugin import PACKAGE as VOXCPM
-from kani.engines.voxcpm.settings import VoxCPMSettings
+from kani.engines.voxcpm.plugin import VoxCPMSettings
 from kani_text.incremental_text import IncrementalText
 from kani_text.normalizer import VERBATIM
 from kani_text.segmenter import TextSegment

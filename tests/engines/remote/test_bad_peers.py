@@ -20,14 +20,13 @@ from kani.core.transcriber import TranscribedSegment, TranscribedWord
 from kani.core.types import Embedding, Similarity, Span, SpeechChunk
 from kani.engines.remote import messages
 from kani.engines.remote.address import Address
-from kani.engines.remote.channel import MAX_HANDSHAKE_BYTES, Channel, ProtocolError
+from kani.engines.remote.channel import MAX_HANDSHAKE_BYTES, TAG_BYTES, Channel, ProtocolError, Tags
 from kani.engines.remote.checks import check, log_text
 from kani.engines.remote.connection import MAX_UNREAD_BYTES, Connection, WorkerLost
 from kani.engines.remote.connectors import RemoteWorker
 from kani.engines.remote.engine import AHEAD_S
 from kani.engines.remote.handshake import MAGIC, Challenge
 from kani.engines.remote.messages import Embedded, FromWorker, Logged, Ready, Recognized, Waiting
-from kani.engines.remote.tags import TAG_BYTES, Tags
 from kani.engines.worker import exchanges, server
 from kani.engines.worker.service import Worker
 from kani.protocols.openai.speech.formats import FORMATS

@@ -24,7 +24,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from kani.composition.speech_service import build_diarizer
-from kani.engines.espeak.reference_voice import EspeakReferenceVoice
+from kani.engines.espeak.engine import EspeakReferenceVoice
 from kani.protocols.shared.calls.call import FORM, JSON
 from kani.protocols.wyoming import events
 from kani.protocols.wyoming.events import (

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from kani.core.audio.pcm import decode_recording, wav
 from kani.core.voices.recording_check import advice
 from kani.core.voices.store import ConsentStore, NewVoice
-from kani.engines.espeak.reference_voice import EspeakReferenceVoice
+from kani.engines.espeak.engine import EspeakReferenceVoice
 from kani.protocols.voices_api.preview import PreviewCache
 from kani.protocols.voices_api.protocol import routes
 from tests.core.audio.test_pcm import encoded

@@ -15,8 +15,8 @@ from onnx import ModelProto, helper, numpy_helper
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Segment
 from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.kokoro.network.decoder import Generator
 from kani.engines.kokoro.network.onnx_model import Array, Stop
+from kani.engines.kokoro.network.parts import Generator
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.synthesizer import NetworkSynthesizer
 from kani.engines.kokoro.voices import Voices

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.kokoro.checkpoints.reading import Unreadable
+from kani.engines.kokoro.checkpoints.loading import Unreadable
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import Voices
 from tests.engines.checkpoints import Damage, Harmful, changed, saved

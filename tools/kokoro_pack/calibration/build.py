@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from kani.engines.kokoro.litert.packed import CONTEXT_FRAMES, WINDOW_ARRAYS
-from kani.engines.kokoro.network.decoder import Window
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array
+from kani.engines.kokoro.network.parts import Window
 from tools.kokoro_pack.archive import Content
 from tools.kokoro_pack.calibration.float_generator import FloatGenerator
 from tools.kokoro_pack.calibration.scales import find_scales

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kani.engines.kokoro.network.decoder import Window
 from kani.engines.kokoro.network.onnx_model import Array
+from kani.engines.kokoro.network.parts import Window
 from tools.kokoro_pack.packing.generator import as_two_tap_weight
 from tools.kokoro_pack.packing.layers import (
     Convolution,

@@ -19,8 +19,8 @@ from itertools import product
 
 import numpy as np
 
-from kani.engines.kokoro.network.decoder import Window
 from kani.engines.kokoro.network.onnx_model import Array
+from kani.engines.kokoro.network.parts import Window
 from tools.kokoro_pack.calibration.float_generator import FloatGenerator, convolve_float
 from tools.kokoro_pack.packing.generator import Scale, Scales, as_two_tap_weight
 from tools.kokoro_pack.packing.layers import Convolution, Layers, Upsampling, residual_blocks

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kani.core.voices import sample_sentences
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.kokoro.checkpoints.reading import CheckpointReader, Unreadable
+from kani.engines.kokoro.checkpoints.loading import CheckpointReader, Unreadable
 from kani.engines.kokoro.lead_in import BEGINNINGS, LEAD_INS
 from kani.engines.kokoro.text.marks import MARK_SYMBOLS
 from kani.engines.kokoro.text.phonemes import split_utterances

@@ -8,18 +8,20 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
+
+import msgspec
 
 from kani.core.audio.pcm import MAX_RECORDING_BYTES
 from kani.core.errors import InvalidRequest, StoreUnavailable, UnknownVoice
 from kani.core.types import Embedding, Similarity
-from kani.core.voices.storage.backend import ConsentBackend, too_many_consents, too_many_voices
+from kani.core.voices.storage.folder import too_many_consents, too_many_voices
 from kani.core.voices.storage.index import (
     REMOVED_AFTER_S,
     Index,
     IndexedConsent,
     IndexedEmbedding,
     IndexedVoice,
-    renamed,
     similarities_of,
     with_embedding,
 )
@@ -41,7 +43,7 @@ _RECORDING, _CONSENT, _EMBEDDING = "recording", "consent", "embedding"
 
 
 class BucketBackend:
-    """See ``VoiceBackend``. ``get``, ``list`` and ``similarities`` read a copy in memory.
+    """See ``FolderBackend``. ``get``, ``list`` and ``similarities`` read a copy in memory.
 
     A change of another server is seen within two seconds, after one of a long index within eleven. A server
     that cannot reach the bucket refuses its voices after half a minute, as they may have been deleted.
@@ -49,10 +51,10 @@ class BucketBackend:
 
     def __init__(self, objects: ObjectStore) -> None:
         self._index = SharedIndex(objects)
-        self.consents: ConsentBackend = BucketConsents(self._index)
+        self.consents = BucketConsents(self._index)
 
     def start(self) -> None:
-        """See ``VoiceBackend.start``; a bucket that does not answer now is used once it does."""
+        """See ``FolderBackend.start``; a bucket that does not answer now is used once it does."""
         self._index.start()
 
     def stop(self) -> None:
@@ -66,12 +68,12 @@ class BucketBackend:
             if len(index.voices) >= limit:
                 raise too_many_voices(limit)
 
-        def commit(index: Index, id_: str) -> Index:
+        def commit(index: Index, id_: str) -> None:
             found = index.voices.get(hashed_name(voice.name))
-            if found is not None and found.id == id_:
-                return index
-            check(index)
-            return index.keeping(id_).with_voice(IndexedVoice(voice, id_))
+            if found is None or found.id != id_:
+                check(index)
+                index.keep(id_)
+                index.voices[hashed_name(voice.name)] = IndexedVoice(voice, id_)
 
         _upload(self._index, files, check, commit)
 
@@ -91,23 +93,25 @@ class BucketBackend:
     def rename(self, name: str, new: str) -> StoredVoice:
         at, id_ = utc_now(), ""
 
-        def change(index: Index) -> Index:
+        def change(index: Index) -> None:
             nonlocal id_
             target = index.voices.get(hashed_name(new))
             if target is not None and target.id == id_:
-                return index
+                return
             entry = index.find(name)
             if new == entry.voice.name:
-                return index
+                return
             index.check_free(new)
             id_ = entry.id
-            return index.without_voice(name).with_voice(renamed(entry, new, at))
+            del index.voices[hashed_name(name)]
+            voice = replace(entry.voice, name=new, renamed_at=at)
+            index.voices[hashed_name(new)] = msgspec.structs.replace(entry, voice=voice)
 
         return self._index.change(change).find(new).voice
 
     def delete(self, name: str) -> None:
-        """See ``VoiceBackend.delete``; after StoreUnavailable as ``_delete`` says."""
-        _delete(self._index, lambda index: index.find(name).id, lambda index: index.without_voice(name))
+        """See ``FolderBackend.delete``; after StoreUnavailable as ``_delete`` says."""
+        _delete(self._index, lambda index: (index.voices, hashed_name(name)), name)
 
     def save_embedding(self, voice: StoredVoice, embedding: Embedding) -> None:
         content, id_ = encode_embedding(embedding, voice.sha256), secrets.token_hex(16)
@@ -120,15 +124,13 @@ class BucketBackend:
             objects.write(f"{folder}/{_EMBEDDING}", content)
         obsolete: list[str] = []
 
-        def change(index: Index) -> Index:
+        def change(index: Index) -> None:
             found = index.voices.get(hashed_name(voice.name))
             if found is None or found.id != entry.id:
                 obsolete[:] = [id_]
-                return index
-            if any(one.id == id_ for one in found.embeddings):
-                return index
-            obsolete[:] = [one.id for one in found.embeddings if one.engine == embedding.engine]
-            return index.with_voice(with_embedding(found, embedding, id_))
+            elif all(one.id != id_ for one in found.embeddings):
+                obsolete[:] = [one.id for one in found.embeddings if one.engine == embedding.engine]
+                index.voices[hashed_name(voice.name)] = with_embedding(found, embedding, id_)
 
         self._index.change(change)
         with self._index.transfer() as objects:
@@ -161,7 +163,7 @@ class BucketBackend:
 
 
 class BucketConsents:
-    """See ``ConsentBackend``. ``get`` and ``list`` read a copy in memory."""
+    """See ``FolderConsents``. ``get`` and ``list`` read a copy in memory."""
 
     def __init__(self, index: SharedIndex) -> None:
         self._index = index
@@ -172,11 +174,11 @@ class BucketConsents:
             if len(index.consents) >= limit:
                 raise too_many_consents(limit)
 
-        def commit(index: Index, id_: str) -> Index:
-            if consent.id in index.consents:
-                return index
-            check(index)
-            return index.keeping(id_).with_consent(IndexedConsent(consent, id_))
+        def commit(index: Index, id_: str) -> None:
+            if consent.id not in index.consents:
+                check(index)
+                index.keep(id_)
+                index.consents[consent.id] = IndexedConsent(consent, id_)
 
         _upload(self._index, {_RECORDING: recording}, check, commit)
 
@@ -192,19 +194,15 @@ class BucketConsents:
 
     def rename(self, consent_id: str, name: str) -> Consent:
 
-        def change(index: Index) -> Index:
+        def change(index: Index) -> None:
             entry = _consent(index, consent_id)
-            return index.with_consent(IndexedConsent(replace(entry.consent, name=name), entry.id))
+            index.consents[consent_id] = IndexedConsent(replace(entry.consent, name=name), entry.id)
 
         return _consent(self._index.change(change), consent_id).consent
 
     def delete(self, consent_id: str) -> None:
-        """See ``ConsentBackend.delete``; after StoreUnavailable as ``_delete`` says."""
-        _delete(
-            self._index,
-            lambda index: _consent(index, consent_id).id,
-            lambda index: index.without_consent(consent_id),
-        )
+        """See ``FolderConsents.delete``; after StoreUnavailable as ``_delete`` says."""
+        _delete(self._index, lambda index: (index.consents, consent_id), consent_id)
 
 
 def _consent(index: Index, consent_id: str) -> IndexedConsent:
@@ -230,7 +228,7 @@ def _upload(
     index: SharedIndex,
     files: Mapping[str, bytes],
     check: Callable[[Index], None],
-    commit: Callable[[Index, str], Index],
+    commit: Callable[[Index, str], None],
 ) -> None:
     """Write recordings below a new id, and list them.
 
@@ -239,9 +237,9 @@ def _upload(
     """
     id_ = secrets.token_hex(16)
 
-    def begin(state: Index) -> Index:
+    def begin(state: Index) -> None:
         check(state)
-        return state if id_ in state.removed else state.removing([id_], time.time() + REMOVED_AFTER_S)
+        state.removed.setdefault(id_, time.time() + REMOVED_AFTER_S)
 
     index.change(begin)
     try:
@@ -256,28 +254,27 @@ def _upload(
         raise
 
 
-def _delete(index: SharedIndex, find: Callable[[Index], str], without: Callable[[Index], Index]) -> None:
+def _delete(index: SharedIndex, place: Callable[[Index], tuple[dict[str, Any], str]], name: str) -> None:
     """Take an entry out of the index, and delete its objects.
 
-    find: returns the id of the objects, or raises UnknownVoice; without: takes the entry out. After
-    StoreUnavailable the entry may be gone already; the rest of its objects goes within some minutes of the
-    bucket's return.
+    place: returns the entries and the key of this one. Raises UnknownVoice for ``name`` where there is none.
+    After StoreUnavailable the entry may be gone already; the rest of its objects goes within some minutes of
+    the bucket's return.
     """
     id_ = ""
 
-    def change(state: Index) -> Index:
+    def change(state: Index) -> None:
         nonlocal id_
-        try:
-            found = find(state)
-        except UnknownVoice:
-            if id_:
-                return state
-            raise
-        if id_ and found != id_:
-            return state
-        id_ = found
+        entries, key = place(state)
+        found = entries.get(key)
+        if found is None and not id_:
+            raise UnknownVoice(name)
+        if found is None or id_ not in ("", found.id):
+            return
+        id_ = found.id
+        del entries[key]
         # Once more after the last moment when another server may write an embedding.
-        return without(state).removing([id_], time.time() + REMOVED_AFTER_S)
+        state.removed[id_] = time.time() + REMOVED_AFTER_S
 
     index.change(change)
     with index.transfer() as objects:

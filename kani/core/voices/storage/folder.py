@@ -12,9 +12,8 @@ from pathlib import Path
 import msgspec
 
 from kani.core.audio.pcm import MAX_RECORDING_BYTES
-from kani.core.errors import NameTaken, StoreUnavailable, UnknownVoice
+from kani.core.errors import InvalidRequest, NameTaken, Reason, StoreUnavailable, UnknownVoice
 from kani.core.types import Embedding, Similarity
-from kani.core.voices.storage.backend import ConsentBackend, too_many_consents, too_many_voices
 from kani.core.voices.store_disk import AtomicFolder
 from kani.core.voices.store_files import (
     CONSENT_ID,
@@ -46,9 +45,21 @@ MAX_EMBEDDINGS = 64
 _VOICE_FOLDER = re.compile(r"[0-9a-f]{32}")
 
 
-class FolderBackend:
-    """See ``VoiceBackend``. Each voice has a folder of its own below ``folder / "voices"``.
+def too_many_voices(limit: int) -> InvalidRequest:
+    reason = f"no more than {limit} voices can be stored: delete one first"
+    return InvalidRequest("name", reason, Reason("too_many_voices", {"limit": limit}))
 
+
+def too_many_consents(limit: int) -> InvalidRequest:
+    return InvalidRequest("name", f"no more than {limit} consents can be stored: delete one first")
+
+
+class FolderBackend:
+    """Keeps checked voices, each under a unique name, in a folder of its own below ``folder / "voices"``.
+
+    A voice is kept completely or not at all, and a change that returned is durable. Safe for use by several
+    threads and several processes. ``BucketBackend`` has the same methods, and raises StoreUnavailable where
+    these raise OSError.
     A voice's folder is named by a hash of its name, so no name can be a path. Every read finds the files as
     they are now, those of other servers included. ``get`` and ``list`` read files too. Changes raise OSError
     where the disk is full, broken, or locked by other processes for ten seconds; the voice is then in its old
@@ -59,17 +70,22 @@ class FolderBackend:
         """Raises StoreUnavailable for what a newer version wrote."""
         self._folder = folder / "voices"
         self._files = AtomicFolder(self._folder)
-        self.consents: ConsentBackend = FolderConsents(folder)
+        self.consents = FolderConsents(folder)
         self._check_version()
         self._files.remove_leftovers()
 
     def start(self) -> None:
-        """See ``VoiceBackend.start``: there is nothing to prepare."""
+        """Get ready to be read: there is nothing to prepare."""
 
     def stop(self) -> None:
-        """See ``VoiceBackend.stop``: there is no background work."""
+        """End all background work: there is none."""
 
     def add(self, voice: StoredVoice, recording: bytes, consent: bytes | None, limit: int) -> None:
+        """Keep a new voice.
+
+        consent: the recording of it, if it was spoken; limit: largest number of voices. Raises NameTaken, and
+        InvalidRequest for ``name`` at the limit.
+        """
         files = {_RECORDING: recording, _METADATA: encode_metadata(voice)}
         if consent is not None:
             files[_CONSENT] = consent
@@ -80,11 +96,12 @@ class FolderBackend:
             self._files.add(folder, files)
 
     def list(self) -> list[StoredVoice]:
-        """See ``VoiceBackend.list``; a folder that cannot be read is logged and skipped."""
+        """List all voices by name; a folder that cannot be read is logged and skipped."""
         voices = (self._read(folder) for folder in self._voice_folders())
         return sorted((voice for voice in voices if voice is not None), key=lambda voice: voice.name)
 
     def get(self, name: str) -> StoredVoice:
+        """Find a voice by its name, without prefix. Raises UnknownVoice."""
         folder = self._folder_of(name)
         voice = self._read(folder) if folder.is_dir() else None
         if voice is None:
@@ -92,12 +109,15 @@ class FolderBackend:
         return voice
 
     def recording(self, voice: StoredVoice) -> bytes:
+        """Read a voice's recording, unverified. Raises UnknownVoice where it was deleted."""
         return self._read_file(voice.name, _RECORDING)
 
     def consent_recording(self, voice: StoredVoice) -> bytes:
+        """Read the recording of a spoken consent. Raises UnknownVoice where it was deleted."""
         return self._read_file(voice.name, _CONSENT)
 
     def rename(self, name: str, new: str) -> StoredVoice:
+        """Rename a voice. Raises UnknownVoice and NameTaken."""
         with self._writing():
             # Read again: another process may have changed it before the lock was held.
             voice = self.get(name)
@@ -112,7 +132,7 @@ class FolderBackend:
         return replace(voice, name=new, renamed_at=renaming.at)
 
     def delete(self, name: str) -> None:
-        """See ``VoiceBackend.delete``.
+        """Delete a voice, its recordings, and its embeddings. Raises UnknownVoice.
 
         After an OSError the voice may be gone already; the rest of its files goes with the next change.
         """
@@ -126,6 +146,7 @@ class FolderBackend:
                 raise UnknownVoice(name) from error
 
     def save_embedding(self, voice: StoredVoice, embedding: Embedding) -> None:
+        """Keep an engine's embedding instead of its earlier one: see ``VoiceStore.save_embedding``."""
         content = encode_embedding(embedding, voice.sha256)
         folder = self._folder_of(voice.name)
         if not folder.is_dir():
@@ -136,6 +157,7 @@ class FolderBackend:
                 self._files.replace(folder / (hashed_name(embedding.engine) + _EMBEDDING), content)
 
     def embeddings(self, voice: StoredVoice, model: str | None = None) -> tuple[Embedding, ...]:
+        """Read the embeddings of a voice, or only those of a model: see ``VoiceStore.embeddings``."""
         if self.get(voice.name).sha256 != voice.sha256:
             raise UnknownVoice(voice.name)
         embeddings = []
@@ -152,6 +174,7 @@ class FolderBackend:
         return tuple(one for one in embeddings if model in (None, one.model))
 
     def similarities(self, voice: StoredVoice) -> Mapping[str, Mapping[str, Similarity]]:
+        """Similarities by primary language subtag, for each embedding by its model."""
         return {embedding.model: embedding.similarity for embedding in self.embeddings(voice)}
 
     @contextmanager
@@ -222,9 +245,10 @@ class FolderBackend:
 
 
 class FolderConsents:
-    """See ``ConsentBackend``. Each consent has a folder of its own below ``folder / "voice_consents"``.
+    """Keeps recordings of consents, each in a folder of its own below ``folder / "voice_consents"``.
 
-    Changes raise OSError where the disk is full, broken, or locked by other processes for ten seconds.
+    UnknownVoice is raised for an id without one. Changes raise OSError where the disk is full, broken, or
+    locked by other processes for ten seconds.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -238,7 +262,7 @@ class FolderConsents:
             self._files.add(self._files.path / consent.id, files)
 
     def list(self) -> list[Consent]:
-        """See ``ConsentBackend.list``; a consent that cannot be read is logged and skipped."""
+        """List all consents, in any order; one that cannot be read is logged and skipped."""
         found = []
         for folder in self._folders():
             try:

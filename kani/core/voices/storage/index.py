@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Container, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Self
 
 import msgspec
@@ -57,8 +56,8 @@ class IndexedConsent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
 
 
-class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that the bucket holds."""
+class Index(msgspec.Struct, forbid_unknown_fields=True):
+    """Everything that the bucket holds. Only a copy that nobody else has is changed."""
 
     version: int = VERSION
     revision: str = ""  # random, so that no two states are equal
@@ -95,10 +94,12 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def encode(self) -> bytes:
         """Encode the index, with a new revision."""
-        return msgspec.json.encode(self.with_(revision=secrets.token_hex(8)))
+        return msgspec.json.encode(msgspec.structs.replace(self, revision=secrets.token_hex(8)))
 
-    def with_(self, **changes: object) -> Self:
-        return msgspec.structs.replace(self, **changes)
+    def copy(self) -> Self:
+        """Return an index of the same entries, to be changed."""
+        voices, consents, removed = dict(self.voices), dict(self.consents), dict(self.removed)
+        return msgspec.structs.replace(self, voices=voices, consents=consents, removed=removed)
 
     def find(self, name: str) -> IndexedVoice:
         """Find a voice by its name. Raises UnknownVoice."""
@@ -122,49 +123,15 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the ids with objects that are to be removed by ``now`` (seconds since 1970)."""
         return {id_ for id_, at in self.removed.items() if at <= now}
 
-    def claiming(self, ids: Iterable[str]) -> Self:
-        """Return the index with the removal of some objects begun; itself if it was before."""
-        new = [id_ for id_ in ids if self.removed.get(id_) != BEING_REMOVED]
-        return self.removing(new, BEING_REMOVED) if new else self
-
-    def removing(self, ids: Iterable[str], at: float) -> Self:
-        """Return the index with objects that are to be removed from a time on, unless they are kept."""
-        return self.with_(removed=self.removed | dict.fromkeys(ids, at))
-
-    def without_removed(self, ids: Container[str]) -> Self:
-        """Return the index without these among the objects to be removed: they are gone."""
-        return self.with_(removed={id_: at for id_, at in self.removed.items() if id_ not in ids})
-
-    def keeping(self, id_: str) -> Self:
-        """Return the index with uploaded objects that are to stay. Raises StoreUnavailable if late."""
+    def keep(self, id_: str) -> None:
+        """Keep uploaded objects, which were to be removed. Raises StoreUnavailable if late."""
         if self.removed.get(id_, BEING_REMOVED) == BEING_REMOVED:
             raise StoreUnavailable("the upload to the place of the stored voices took too long: try again")
-        return self.without_removed({id_})
-
-    def with_voice(self, entry: IndexedVoice) -> Self:
-        """Return the index with a voice, instead of another of its name."""
-        return self.with_(voices=self.voices | {hashed_name(entry.voice.name): entry})
-
-    def with_consent(self, entry: IndexedConsent) -> Self:
-        """Return the index with a consent, instead of the one of its id."""
-        return self.with_(consents=self.consents | {entry.consent.id: entry})
-
-    def without_consent(self, consent_id: str) -> Self:
-        others = {other: one for other, one in self.consents.items() if other != consent_id}
-        return self.with_(consents=others)
-
-    def without_voice(self, name: str) -> Self:
-        key = hashed_name(name)
-        return self.with_(voices={other: one for other, one in self.voices.items() if other != key})
+        del self.removed[id_]
 
 
 class _Version(msgspec.Struct):
     version: int
-
-
-def renamed(entry: IndexedVoice, name: str, at: str) -> IndexedVoice:
-    """Return a voice with another name; at: when it got it."""
-    return msgspec.structs.replace(entry, voice=replace(entry.voice, name=name, renamed_at=at))
 
 
 def with_embedding(entry: IndexedVoice, embedding: Embedding, id_: str) -> IndexedVoice:

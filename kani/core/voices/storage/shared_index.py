@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 
 from kani.core.errors import StoreUnavailable
-from kani.core.voices.storage.index import MAX_INDEX_BYTES, Index
+from kani.core.voices.storage.index import BEING_REMOVED, MAX_INDEX_BYTES, Index
 from kani.core.voices.storage.objects import BucketRefused, BucketUnreachable, Conflict, ObjectStore
 
 log = logging.getLogger(__name__)
@@ -137,12 +137,12 @@ class SharedIndex:
         finally:
             self._transfers.release()
 
-    def change(self, change: Callable[[Index], Index]) -> Index:
-        """Replace the index by what ``change`` makes of it; returns that.
+    def change(self, change: Callable[[Index], None]) -> Index:
+        """Write the index as ``change`` leaves its argument, a copy, if that is changed; returns it.
 
         change: called again where another server was faster, also with a state that holds its own change
-        already, as the answer to a write may be lost; returns its argument if there is nothing to write. Its
-        errors are raised. Raises StoreUnavailable; the change may then have been made.
+        already, as the answer to a write may be lost. Its errors are raised. Raises StoreUnavailable; the
+        change may then have been made.
         """
         deadline = time.monotonic() + CHANGE_TIMEOUT_S
         with self.transfer() as objects, self._alone():
@@ -165,11 +165,12 @@ class SharedIndex:
         finally:
             self._lock.release()
 
-    def _changed(self, objects: ObjectStore, change: Callable[[Index], Index]) -> bool:
+    def _changed(self, objects: ObjectStore, change: Callable[[Index], None]) -> bool:
         """Read, change and write the index; return False if another server has changed it meanwhile."""
         self._read()
-        changed = change(self._index)
-        if changed is self._index:
+        changed = self._index.copy()
+        change(changed)
+        if changed == self._index:
             return True
         now, content = time.monotonic(), changed.encode()
         if len(content) > MAX_INDEX_BYTES:
@@ -258,17 +259,20 @@ class SharedIndex:
         """Remove the objects that are due; a failure leaves them to the next attempt, and returns False."""
         ids: set[str] = set()
 
-        def claim(index: Index) -> Index:
+        def claim(index: Index) -> None:
             ids.clear()
             ids.update(index.due(time.time()))
-            return index.claiming(ids)
+            index.removed |= dict.fromkeys(ids, BEING_REMOVED)
+
+        def forget(index: Index) -> None:
+            index.removed = {id_: at for id_, at in index.removed.items() if id_ not in ids}
 
         try:
             self.change(claim)
             with self.transfer() as objects:
                 for id_ in ids:
                     objects.delete_below(folder_of(id_))
-            self.change(lambda index: index.without_removed(ids))
+            self.change(forget)
         except StoreUnavailable as error:
             log.warning("objects of deleted voices are not removed yet: %s", error)
             return False

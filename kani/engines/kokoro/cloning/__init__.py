@@ -2,7 +2,7 @@
 
 Kokoro comes without the network that made its styles, so a recording cannot be turned into a style. But its
 styles can be interpolated: a weighted sum of the 37 shipped ones is a new timbre, and the predicted F0 can be
-shifted and scaled freely (``voice_mix``, ``pitch_control``). Cloning searches this space for the mix nearest
+shifted and scaled freely (``voices``, ``pitch_control``). Cloning searches this space for the mix nearest
 to the recording, by the cosine of speaker embeddings.
 
     recording                      mono samples at any rate

@@ -20,8 +20,7 @@ from kani.engines.kokoro.cloning.surrogate import Surrogate
 from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES, embedding_from_mixes
 from kani.engines.kokoro.cloning.weight_solver import Array, solve_weights
 from kani.engines.kokoro.pitch_control import SEMITONE
-from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, PITCH_RANGE_LIMITS, VoiceMix
-from kani.engines.kokoro.voices import Voices
+from kani.engines.kokoro.voices import MAX_PITCH_SHIFT, PITCH_RANGE_LIMITS, VoiceMix, Voices
 from kani.runtime.speaker_encoder.encoder import BATCH_SIZE, SAMPLE_RATE, SpeakerEncoder, mel_windows
 from kani_text.languages import primary
 

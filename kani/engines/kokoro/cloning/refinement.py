@@ -17,8 +17,7 @@ from kani.engines.kokoro.pitch_control import SEMITONE
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
-from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix
-from kani.engines.kokoro.voices import Voices
+from kani.engines.kokoro.voices import MAX_PITCH_SHIFT, VoiceMix, Voices
 from kani_text.languages import primary
 
 MAX_SYNTHESES = 5

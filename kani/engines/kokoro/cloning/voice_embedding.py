@@ -13,15 +13,17 @@ import numpy as np
 
 from kani.core.errors import InvalidRequest
 from kani.core.types import Embedding, Samples, Similarity
-from kani.engines.kokoro.voice_mix import (
+from kani.engines.kokoro.voices import (
+    ACCENTED_VOICES,
+    ENGINE,
     MAX_NEGATIVE_WEIGHT,
     MAX_PITCH_SHIFT,
     MAX_WEIGHT,
     MIN_WEIGHT,
     PITCH_RANGE_LIMITS,
     VoiceMix,
+    Voices,
 )
-from kani.engines.kokoro.voices import ACCENTED_VOICES, ENGINE, Voices
 from kani_text.languages import primary
 
 LANGUAGES = ("es", "en", "fr", "it", "pt")

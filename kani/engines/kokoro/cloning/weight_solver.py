@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kani.engines.kokoro.voice_mix import MAX_NEGATIVE_WEIGHT, MAX_WEIGHT, MIN_WEIGHT
+from kani.engines.kokoro.voices import MAX_NEGATIVE_WEIGHT, MAX_WEIGHT, MIN_WEIGHT
 
 _STEPS = 200
 _HALVINGS = 40
@@ -20,7 +20,7 @@ Array = npt.NDArray[np.float64]
 def solve_weights(table: Array, target: Array, ridge: float, near: Array | None = None) -> Array:
     """Weights [V] that minimise the distance from ``weights @ table`` to ``target`` [256].
 
-    They sum to 1 and keep the limits of ``voice_mix``. table: [V, 256]; ridge: penalty on the squared
+    They sum to 1 and keep the limits of ``voices``. table: [V, 256]; ridge: penalty on the squared
     distance from ``near`` (default: equal weights). Accelerated projected gradients (Beck and Teboulle
     2009): 10 ms for 37 voices.
     """

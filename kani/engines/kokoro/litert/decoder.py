@@ -15,10 +15,9 @@ from kani.engines.kokoro.litert.harmonic_source import HarmonicSource, harmonic_
 from kani.engines.kokoro.litert.model import Model
 from kani.engines.kokoro.litert.packed import BROKEN, CURVES, NETWORK, PackedArchive, PackedNetwork
 from kani.engines.kokoro.network.cores import CorePool, SharedTask
-from kani.engines.kokoro.network.decoder import Curves, DecodedFeatures, Decoder, DecoderUnavailable
 from kani.engines.kokoro.network.decoder_checks import check_speech, is_exact_source, load_probe
 from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Network, Stop, Stopped
-from kani.engines.kokoro.network.parts import SplitModel
+from kani.engines.kokoro.network.parts import Curves, DecodedFeatures, Decoder, DecoderUnavailable, SplitModel
 
 _MOST_THREADS = 2
 """Threads of one call."""

@@ -10,8 +10,8 @@ from kani.core.types import Samples
 from kani.engines.kokoro.litert.model import Model
 from kani.engines.kokoro.litert.packed import CONTEXT_FRAMES, PackedArchive
 from kani.engines.kokoro.network.cores import CorePool
-from kani.engines.kokoro.network.decoder import Window
 from kani.engines.kokoro.network.onnx_model import Array, Stop, Stopped
+from kani.engines.kokoro.network.parts import Window
 
 _HOPS = 120
 """Short-time spectra of a frame."""

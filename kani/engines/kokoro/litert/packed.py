@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kani.engines.kokoro.network.decoder import Window
 from kani.engines.kokoro.network.onnx_model import Array
+from kani.engines.kokoro.network.parts import Window
 from kani.engines.kokoro.voices import DATA
 
 NETWORK = DATA / "network"

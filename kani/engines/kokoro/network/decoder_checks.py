@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kani.engines.kokoro.network.decoder import DecoderUnavailable, Generator, Window
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop
+from kani.engines.kokoro.network.parts import DecoderUnavailable, Generator, Window
 from kani.engines.kokoro.voices import DATA
 
 PROBE_FILE = "probe.npz"

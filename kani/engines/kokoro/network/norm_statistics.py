@@ -18,8 +18,7 @@ import numpy as np
 from kani.core.errors import EngineUnavailable
 from kani.engines.kokoro.network.onnx_model import Array
 from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, Features, NormStatistics, PredictedProsody
-from kani.engines.kokoro.voice_mix import VoiceMix, VoiceOrMix
-from kani.engines.kokoro.voices import DATA
+from kani.engines.kokoro.voices import DATA, VoiceMix, VoiceOrMix
 
 DATA_FILE = "statistics.npz"
 ORIGIN_FILE = "statistics.json"

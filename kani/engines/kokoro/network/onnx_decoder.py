@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kani.engines.kokoro.network.decoder import Curves, DecodedFeatures
 from kani.engines.kokoro.network.onnx_model import Array, Network, Stop
+from kani.engines.kokoro.network.parts import Curves, DecodedFeatures
 
 _SPECTRA_A_FRAME = 120
 _SPARED = 64

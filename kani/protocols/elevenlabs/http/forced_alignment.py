@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from kani.core.service import SpeechService
 from kani.core.session.alignment import Alignment
 from kani.core.subtitles import words_and_cues
-from kani.core.timing.characters import CharacterClock
+from kani.core.timing.characters import FormsClock
 from kani.protocols.elevenlabs.errors import Unprocessable, endpoint, json_response
 from kani.protocols.elevenlabs.http.body import missing_field
 from kani.protocols.elevenlabs.http.speech import PROTOCOL
@@ -54,9 +54,9 @@ def forced_alignment_routes(service: SpeechService, max_upload: int) -> list[Bas
 
 def _described(found: Alignment) -> dict[str, Any]:
     words, _ = words_and_cues(found.text, found.spans)
-    clock = CharacterClock()
+    clock = FormsClock()
     clock.feed(found.text)
-    first, *rest = clock.align(found.spans).edges_s
+    first, *rest = clock.align(found.spans).written.edges_s
     edges = [round(edge, 3) for edge in (max(first, found.spans[0].start_s), *rest)]
     return {
         "characters": [

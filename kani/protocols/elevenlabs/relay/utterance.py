@@ -12,7 +12,7 @@ from kani.core.errors import SpeechError, TextTooLong, UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
-from kani.core.timing.characters import CharacterClock
+from kani.core.timing.characters import FormsClock
 from kani.core.types import SpeechRequest
 from kani.protocols.elevenlabs.relay import messages
 from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtterance
@@ -73,7 +73,7 @@ class Utterance:
     _languages: tuple[str, ...]
     _memory: LanguageMemory
     _send: Send
-    _clock: CharacterClock = field(default_factory=CharacterClock)
+    _clock: FormsClock = field(default_factory=FormsClock)
     _session: SpeechSession | None = None
     _flush_timer: IdleFlush = field(default_factory=lambda: IdleFlush(FLUSH_AFTER_S))
     _finish_timer: IdleFlush = field(default_factory=lambda: IdleFlush(FINISH_AFTER_S))
@@ -151,7 +151,7 @@ class Utterance:
         sent, index, total_ms = SentUtterance(), 0, 0
         async for chunk in reframe(aiter(session), messages.SAMPLE_RATE, MAX_CHUNK_SAMPLES):
             pcm = pcm16(chunk.samples)
-            characters = self._clock.align(chunk.spans)
+            characters = self._clock.align(chunk.spans).written
             starts, durations = characters.milliseconds()
             if logs is not None:
                 sent.add(characters.text, starts, durations)

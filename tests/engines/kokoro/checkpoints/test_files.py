@@ -20,7 +20,7 @@ from kani.engines.kokoro.checkpoints.files import (
     read_checkpoints,
     with_checkpoints,
 )
-from kani.engines.kokoro.checkpoints.reading import CheckpointReader
+from kani.engines.kokoro.checkpoints.loading import CheckpointReader
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.text.phonemes import split_utterances

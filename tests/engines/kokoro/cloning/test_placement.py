@@ -31,8 +31,15 @@ from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.pitch_control import SEMITONE
 from kani.engines.kokoro.scheduler import DeadlineScheduler
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
-from kani.engines.kokoro.voice_mix import MAX_NEGATIVE_WEIGHT, MAX_WEIGHT, MIN_WEIGHT, VoiceMix
-from kani.engines.kokoro.voices import DEFAULT_VOICES, TIMBRE_SIZE, Voices
+from kani.engines.kokoro.voices import (
+    DEFAULT_VOICES,
+    MAX_NEGATIVE_WEIGHT,
+    MAX_WEIGHT,
+    MIN_WEIGHT,
+    TIMBRE_SIZE,
+    VoiceMix,
+    Voices,
+)
 from kani.runtime.speaker_encoder.encoder import SAMPLE_RATE, SpeakerEncoder
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import Writer, chunks_of, joined

@@ -12,11 +12,17 @@ from hypothesis import strategies as st
 from kani.core.types import Segment
 from kani.engines.kokoro.litert.decoder import load_litert_decoder
 from kani.engines.kokoro.litert.packed import CONTEXT_FRAMES, NETWORK, PackedNetwork
-from kani.engines.kokoro.network.decoder import DecoderUnavailable, Window
 from kani.engines.kokoro.network.decoder_checks import MIN_AGREEMENT_DB, check_speech, load_probe
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Stop, Stopped
-from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, Features, LoadPart, SplitModel
+from kani.engines.kokoro.network.parts import (
+    MIN_VOICED_HZ,
+    DecoderUnavailable,
+    Features,
+    LoadPart,
+    SplitModel,
+    Window,
+)
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.voices import Voices
 from tests.support.kokoro import agreement_db, one_utterance

@@ -33,8 +33,7 @@ from kani.engines.kokoro.student.files import (
     StudentFiles,
     find_students,
 )
-from kani.engines.kokoro.student.model import StudentModel
-from kani.engines.kokoro.student.synthesizer import light_voices, load_students
+from kani.engines.kokoro.student.synthesizer import StudentModel, light_voices, load_students
 from kani.engines.kokoro.student.waveform import BANDS, HOP, SAMPLE_RATE, WINDOW, pulses, synthesize
 from kani.engines.kokoro.voices import Voices
 from kani.engines.plugin import Resources

@@ -1,5 +1,6 @@
 """Chinese and Japanese text to Kokoro's symbols: readings, words, and the symbols of each."""
 
+import os
 import re
 import signal
 from collections.abc import Iterable
@@ -22,6 +23,7 @@ from kani.engines.kokoro.text.unspaced import dictionary
 from kani.engines.kokoro.text.unspaced.chinese import symbols_of_syllable
 from kani.engines.kokoro.text.unspaced.japanese import JapaneseReader, symbols_of_kana
 from tests.support.kokoro import check_utterances
+from tests.support.patience import until
 from tests.support.tables import raw_rows
 
 pytestmark = pytest.mark.skipif(
@@ -166,16 +168,16 @@ def test_dictionary_restarts(
     assert isinstance(reader, JapaneseReader)
     assert reader.read("東京")
     process = reader.dictionary._process
-    assert process is not None
+    assert process.pid is not None
     if fault == "hung":
         monkeypatch.setattr(dictionary, "ANSWER_TIMEOUT_S", 0.3)
-        process.send_signal(signal.SIGSTOP)
+        os.kill(process.pid, signal.SIGSTOP)
         with pytest.raises(EngineFailed, match="Japanese cannot be read: its dictionary"):
             reader.read("京都")
         monkeypatch.undo()
     else:
-        process.kill()
-        process.wait()
+        os.kill(process.pid, signal.SIGKILL)
+        until(lambda: process.pid is None)
     assert reader.read("大阪")[0].symbols == "oːsaka"
 
 

@@ -16,12 +16,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kani.engines.kani.model.codec.checkpoint import build_decoder
-from kani.engines.kani.model.codec.config import NanoCodecConfig
-from kani.engines.kani.model.codec.cpu import CpuDecoder
-from kani.engines.kani.model.codec.kernels import compile_kernels
+from kani.engines.kani.model.codec.checkpoint import NanoCodecConfig, build_decoder, read_nemo
+from kani.engines.kani.model.codec.cpu import CpuDecoder, compile_kernels
 from kani.engines.kani.model.codec.layers import Decoder
-from kani.engines.kani.model.codec.nemo_archive import read_nemo
 
 __all__ = ["NanoCodec", "NanoCodecConfig"]
 

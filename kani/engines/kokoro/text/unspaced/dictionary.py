@@ -12,15 +12,15 @@ from __future__ import annotations
 import atexit
 import os
 import pickle
-import subprocess
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from kani.core.errors import EngineFailed
 from kani.runtime.child_process import python_command
+from kani.runtime.pickling_process import PicklingProcess, ProcessEnded
 from kani_text.languages import english_name
 
 ANSWER_TIMEOUT_S = 10.0
@@ -49,60 +49,33 @@ class Dictionary:
     def __init__(self, language: str, cache_dir: Path) -> None:
         self._language = language
         # haqumei unpacks its dictionary into this variable's folder.
-        self._environment = {**os.environ, "XDG_CACHE_HOME": str(cache_dir.absolute())}
+        environment = {**os.environ, "XDG_CACHE_HOME": str(cache_dir.absolute())}
+        command = python_command("kani.engines.kokoro.text.unspaced.dictionary_worker", language)
+        self._process = PicklingProcess(command, environment)
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
 
     def look_up(self, texts: Sequence[str]) -> list[Any]:
         """Return the answer to each text: see ``dictionary_worker``. Blocks; raises EngineFailed."""
         if not texts:
             return []
         with self._lock:
-            if self._process is None or self._process.poll() is not None:
-                self._start()
-            return list(self._exchange(pickle.dumps(tuple(texts)), ANSWER_TIMEOUT_S))
+            if self._process.pid is None:
+                self._answer(partial(self._process.start, START_TIMEOUT_S))
+            sent = pickle.dumps(tuple(texts))
+            return list(self._answer(partial(self._process.exchange, sent, ANSWER_TIMEOUT_S)))
 
     def close(self) -> None:
         """End the process; the next request starts another."""
         with self._lock:
-            self._end()
+            self._process.close()
 
-    def _start(self) -> None:
-        self._end()
-        self._process = subprocess.Popen(  # noqa: S603 - our own code
-            python_command("kani.engines.kokoro.text.unspaced.dictionary_worker", self._language),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=self._environment,
-        )
-        self._exchange(b"", START_TIMEOUT_S)
-
-    def _exchange(self, sent: bytes, timeout_s: float) -> Any:
-        """Write ``sent`` and return the answer. Raises EngineFailed, with the process ended."""
-        process = self._process
-        assert process is not None and process.stdin is not None and process.stdout is not None
-        watchdog = threading.Timer(timeout_s, process.kill)
-        watchdog.start()
+    def _answer(self, ask: Callable[[], tuple[str, Any]]) -> Any:
+        """Return an answer's content. Raises EngineFailed, with the process ended."""
         try:
-            process.stdin.write(sent)
-            process.stdin.flush()
-            kind, content = pickle.load(process.stdout)  # noqa: S301 - our own process writes it
-        except (EOFError, BrokenPipeError, pickle.UnpicklingError):
+            kind, content = ask()
+        except ProcessEnded:
             kind, content = "failed", "its dictionary's process crashed or hung"
-        finally:
-            watchdog.cancel()
         if kind == "failed":
-            self._end()
+            self._process.close()
             raise EngineFailed(f"{english_name(self._language)} cannot be read: {content}")
         return content
-
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            # Buffered bytes for a process that has ended.
-            with suppress(BrokenPipeError):
-                pipe.close()  # type: ignore[union-attr]

@@ -6,41 +6,31 @@ syllables; in Japanese, the morphemes as (start, end, written, kana, kind).
 
 from __future__ import annotations
 
-import os
 import pickle
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any
+
+from kani.runtime.pickling_process import answering, send
 
 MISSING = {"zh": "install pypinyin and rjieba", "ja": "install haqumei, with 103 MB free in KANI_CACHE_DIR"}
 
 
 def main(language: str) -> None:
     """Answer requests until standard input ends."""
-    # A supervisor's signal reaches all processes of a service: the client decides when this one ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    # Output of a library must not mix with the answers.
-    os.dup2(2, 1)
-
-    def send(kind: str, content: object) -> None:
-        pickle.dump((kind, content), answers)
-        answers.flush()
-
+    requests, answers = answering()
     try:
         read = _load(language)
     except BaseException as error:
         # A panic of Rust is no Exception.
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        send("failed", MISSING[language])
+        send(answers, "failed", MISSING[language])
         return
-    send("end", None)
+    send(answers, "end", None)
     try:
         while True:
             texts = pickle.load(requests)  # noqa: S301 - the parent writes it
-            send("end", [read(text) for text in texts])
+            send(answers, "end", [read(text) for text in texts])
     except (EOFError, BrokenPipeError):
         return
 

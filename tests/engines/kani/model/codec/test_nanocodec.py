@@ -15,16 +15,16 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kani.engines.kani.model.codec.checkpoint import build_decoder
-from kani.engines.kani.model.codec.config import NanoCodecConfig
-from kani.engines.kani.model.codec.nanocodec import NanoCodec
-from kani.engines.kani.model.codec.nemo_archive import (
+from kani.engines.kani.model.codec.checkpoint import (
     CONFIG_NAME,
     MAX_CONFIG_BYTES,
     MAX_MEMBERS,
     WEIGHTS_NAME,
+    NanoCodecConfig,
+    build_decoder,
     read_nemo,
 )
+from kani.engines.kani.model.codec.nanocodec import NanoCodec
 from kani.runtime.errors import CheckpointError
 from tests.engines.checkpoints import Harmful, saved
 from tests.engines.kani.conftest import CPU, misfits
