@@ -39,7 +39,6 @@ CONJUNCTIONS = frozenset(Path(__file__).with_name("conjunctions.txt").read_text(
 MAX_CONJUNCTION = max(map(len, CONJUNCTIONS))
 
 _CLOSERS_AND_SPACE = CLOSERS_AFTER_WORDS + MASK + " \t\u00a0\u202f"
-_TOKEN_TAIL = re.compile(r"\S*\Z")
 _WORD = re.compile(r"[^\W\d_]+")
 _SPACE = re.compile(r"\s*")
 _LETTERS_AT_END = re.compile(r"[^\W\d_]{1,16}$")
@@ -117,9 +116,7 @@ def _kind_unspaced(text: str, start: int, at: int, end: int) -> BreakKind | None
 
 def _token_before(text: str, start: int, at: int) -> str:
     """The characters before ``at`` that no space divides (the last 64), without closing marks."""
-    before = text[max(start, at - 64) : at].rstrip(_CLOSERS_AND_SPACE)
-    match = _TOKEN_TAIL.search(before)
-    return match.group() if match else ""
+    return re.split(r"\s", text[max(start, at - 64) : at].rstrip(_CLOSERS_AND_SPACE))[-1]
 
 
 @dataclass(slots=True)

@@ -146,11 +146,9 @@ def _base_letters(language: str) -> dict[int, str]:
     """Letters that voices of a language do not know, each with its base letter; none where there is none."""
     if not language:
         return {}
-    letters = (
-        [] if language in _HAVING_LETTERS else [chr(code) for code in range(0x1E00, 0x1F00) if code != 0x1E9E]
-    )
+    letters = list[str]()
     if language not in _HAVING_LETTERS:
-        letters += "ơƠưƯ"
+        letters += [*(chr(code) for code in range(0x1E00, 0x1F00) if code != 0x1E9E), *"ơƠưƯ"]
     if language == "en":
         letters += "āĀēĒīĪōŌūŪ"
     bases = {ord(letter): unicodedata.normalize("NFD", letter)[0] for letter in letters}

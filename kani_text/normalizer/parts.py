@@ -10,7 +10,7 @@ from kani_text.normalizer.rules.numerals import (
     NUMBER,
     VULGAR_FRACTIONS,
     parse_numeral,
-    say_digits,
+    say_group,
     say_numeral,
 )
 from kani_text.normalizer.rules.units import sign_name
@@ -100,14 +100,10 @@ def _counts(counted: str, period: str, table: LanguageTable) -> bool:
 
 def _dotted(written: str, table: LanguageTable) -> str:
     """Digit groups that are not one number, each by itself."""
-    verbalization = []
-    for part in re.split(r"(\D)", written):
-        if not part.isdecimal():
-            verbalization.append(table.web.signs.get(part, ","))
-        else:
-            long = len(part) > 15 or (part[0] == "0" and len(part) > 1)
-            verbalization.append(say_digits(part, table) if long else table.number_words.cardinal(int(part)))
-    return " ".join(verbalization)
+    parts = re.split(r"(\D)", written)
+    return " ".join(
+        say_group(part, table) if part.isdecimal() else table.web.signs.get(part, ",") for part in parts
+    )
 
 
 def _letters(part: str, start: int, core: str, table: LanguageTable) -> tuple[Piece, ...]:

@@ -66,24 +66,6 @@ class _Element:
     """Its text, where something else is spoken for it."""
 
 
-class _Marks:
-    """Marks of a document: each is reached with the next character that is spoken, or the next pause."""
-
-    def __init__(self) -> None:
-        self.reached: list[Mark] = []
-        self._waiting: list[str] = []
-
-    def add(self, name: str) -> bool:
-        """Add a mark; returns False if there are too many."""
-        self._waiting.append(name)
-        return len(self.reached) + len(self._waiting) <= MAX_MARKS
-
-    def reach(self, at: int) -> None:
-        """Place the marks that wait: the character ``at`` of the client's text is spoken next."""
-        self.reached += [Mark(name, at) for name in self._waiting]
-        self._waiting.clear()
-
-
 class _Reader:
     def __init__(self, text: str, offset: int) -> None:
         self._text = text
@@ -95,7 +77,10 @@ class _Reader:
         self._style = PLAIN_STYLE
         self._growth = 0
         self._parts: list[Part] = []
-        self._marks = _Marks()
+        self._marks: list[Mark] = []
+        """Each is reached with the next character that is spoken, or the next pause."""
+        self._waiting: list[str] = []
+        """Names of marks that are not reached yet."""
         self._unused: dict[str, None] = {}
 
     def read(self, *, rooted: bool) -> SsmlDocument:
@@ -113,9 +98,14 @@ class _Reader:
             element = self._open[-1].token
             raise self._failure(element, f"<{element.name}> is not closed: add </{element.name}>")
         self._parts += self._plain.take()
-        self._marks.reach(self._offset + len(self._text))
+        self._reach(len(self._text))
         unused = tuple(list(self._unused)[:MAX_UNUSED])
-        return SsmlDocument(tuple(self._parts), tuple(self._marks.reached), unused)
+        return SsmlDocument(tuple(self._parts), tuple(self._marks), unused)
+
+    def _reach(self, at: int) -> None:
+        """Place the marks that wait: the character ``at`` of the document is spoken next."""
+        self._marks += [Mark(name, self._offset + at) for name in self._waiting]
+        self._waiting.clear()
 
     def _speaks(self, token: Token) -> bool:
         return token.name != "" or bool(token.text and token.text.strip("\ufeff \t\r\n"))
@@ -193,7 +183,7 @@ class _Reader:
         shown = token.text.translate(_WHITE_SPACE)
         lead = written.find(token.text) if token.text else len(written)
         if visible := re.search(r"\S", shown):
-            self._marks.reach(self._offset + token.start + max(lead, 0) + visible.start())
+            self._reach(token.start + max(lead, 0) + visible.start())
         if lead >= 0:
             self._plain.mask(written[:lead])
             self._plain.copy(shown)
@@ -224,7 +214,7 @@ class _Reader:
         given = {name.lower(): value for name, value in token.attributes.items()}
         requested = self._breaks.take(pause_seconds(given))
         if requested is not None:
-            self._marks.reach(self._offset + token.end)
+            self._reach(token.end)
             self._plain.pause(requested)
         elif wanted and not _NO_TIME.fullmatch(wanted):
             self._note("break.time")
@@ -232,7 +222,8 @@ class _Reader:
     def _add_mark(self, token: Token, name: str) -> None:
         if not name or len(name) > MAX_REPLACEMENT:
             raise self._failure(token, f"<{token.name}> needs a name of 1 to {MAX_REPLACEMENT} characters")
-        if not self._marks.add(name):
+        self._waiting.append(name)
+        if len(self._marks) + len(self._waiting) > MAX_MARKS:
             raise self._failure(token, f"there are too many marks (at most {MAX_MARKS})")
 
     def _note(self, name: str) -> None:
@@ -300,7 +291,7 @@ class _Reader:
             return
         written = self._text[start:end]
         lead = len(written) - len(written.lstrip())
-        self._marks.reach(self._offset + start + lead)
+        self._reach(start + lead)
         self._plain.mask(written[:lead])
         word = written.strip()
         self._plain.say(word, replace(replacement, end=max(end - start - lead, 1)))

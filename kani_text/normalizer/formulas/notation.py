@@ -5,7 +5,8 @@ import re
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 
-from kani_text.normalizer.rules.acronyms import common_words, letter_name
+from kani_text.language_detection import common_words
+from kani_text.normalizer.rules.acronyms import letter_name
 from kani_text.normalizer.rules.fractions import say_fraction, say_vulgar
 from kani_text.normalizer.rules.math import say_exponent
 from kani_text.normalizer.rules.numerals import VULGAR_FRACTIONS, parse_numeral, say_numeral
@@ -109,7 +110,7 @@ def _spaced(table: LanguageTable) -> Notation:
         exponent=functools.partial(say_exponent, table=table),
         fraction=functools.partial(say_fraction, table=table),
         space=" ",
-        common=common_words(table.language) | common_words("en"),
+        common=table.common_words | common_words("en"),
         units=table.units,
         caret_is_power="^" not in table.ordinals,
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from kani_text.normalizer.kinds import Rows, is_kind
-from kani_text.normalizer.rules.acronyms import common_words, roman_value
+from kani_text.normalizer.rules.acronyms import roman_value
 from kani_text.normalizer.rules.numerals import FEET
 from kani_text.normalizer.rules.trades import agreeing, cut_short, is_of_a_trade, is_shouted, senses
 from kani_text.normalizer.spoken import Verbalization
@@ -253,7 +253,7 @@ def _is_title(place: _Place) -> bool:
     """True for a title before a name: "il ten. Moretti"."""
     key, table, following = place.key, place.table, place.following().core
     title = f"{key[:1].upper()}{key[1:]}" in table.titles and _is_after(place, "masculine_article")
-    named = following[:1].isupper() and following.lower() not in common_words(table.language)
+    named = following[:1].isupper() and following.lower() not in table.common_words
     return named and (title or key[:1].isupper())
 
 
@@ -307,7 +307,7 @@ def _belongs_to_capital(place: _Place) -> bool:
     """True if the sentence goes on with a capital: a name after a title, but not after "until Nov."."""
     table, key, last = place.table, place.key, place.line.parts[-1]
     if key[0].isupper() and last[0].isupper() and key.rstrip(".").lower() not in table.dates.months:
-        return place.following().core.lower() not in common_words(table.language)
+        return place.following().core.lower() not in table.common_words
     # "s. a. Müller", but "v. Chr. Danach"
     return table.agreement.capitals and len(place.line.parts) > 1 and last != "Chr."
 
@@ -318,7 +318,7 @@ def _closes(place: _Place) -> bool:
     stopped = before.suffix == "." and place.cursor.token().core[:1].islower()
     if place.key[0].isupper() or following.prefix or not (stopped or before.suffix in ("", *FEET)):
         return False
-    common = table.acronyms.words if len(following.core) == 1 else common_words(table.language)
+    common = table.acronyms.words if len(following.core) == 1 else table.common_words
     if following.core.lower() in common:
         # "+ cond. A 300 m", but "av. La Marina", "el dr. De la Fuente"
         after = place.following(1).core[:1]

@@ -1,9 +1,7 @@
 """Acronyms, initials and camel case."""
 
-import functools
 import re
 
-from kani_text.language_detection import languages_by_word
 from kani_text.normalizer.kinds import is_kind, matching
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
@@ -202,7 +200,7 @@ def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
         and not (is_kind(label, "label", table) or is_kind(label, "lettered_noun", table))
         and following.core[:1].isupper()
         and following.start == following.core_start
-        and re.split("['’]", following.core.lower())[0] not in common_words(table.language)
+        and re.split("['’]", following.core.lower())[0] not in table.common_words
         and following.core.lower() not in table.acronyms.words - {following.core.lower()[:1]}
     )
 
@@ -237,7 +235,7 @@ def dotted(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verba
     for at in range(0, len(token.core), 2):
         name, start = letter_name(token.core[at], table), token.core_start + at
         pieces.append(Piece(f" {name}" if at else name, start, start + 1))
-    goes_on = following[:1].islower() or following.lower() not in common_words(table.language)
+    goes_on = following[:1].islower() or following.lower() not in table.common_words
     # "el I.E.S. Goya": the last stop ends no sentence.
     return Verbalization(
         tuple(pieces), token.core_end + (token.suffix == "." and following != "" and goes_on)
@@ -274,9 +272,3 @@ def camel_case_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piec
         capitals = len(part) > 1 and part.isupper()
         pieces += capitals_pieces(part, at, table) if capitals else [Piece(part, at, at + len(part))]
     return tuple(pieces)
-
-
-@functools.cache
-def common_words(language: str) -> frozenset[str]:
-    """The commonest words of a language, which begin sentences and are no names."""
-    return frozenset(word for word, languages in languages_by_word().items() if language in languages)

@@ -4,7 +4,6 @@ import re
 from decimal import Decimal
 
 from kani_text.normalizer.kinds import is_kind
-from kani_text.normalizer.rules.acronyms import common_words
 from kani_text.normalizer.rules.fractions import say_mixed
 from kani_text.normalizer.rules.numerals import VULGAR_FRACTIONS, YEARS, Numeral, say_numeral
 from kani_text.normalizer.rules.units import (
@@ -61,7 +60,7 @@ def _noun_after(cursor: TokenCursor, end: int) -> str:
 
 def _is_owner(word: str, table: LanguageTable) -> bool:
     owner = word.replace("’", "'").removesuffix("'s")
-    return owner != word and owner.lower() not in common_words(table.language)
+    return owner != word and owner.lower() not in table.common_words
 
 
 def _ahead_of(cursor: TokenCursor, end: int) -> int:
@@ -292,11 +291,10 @@ def _say_amount(numeral: Numeral, money: Currency, gender: str, table: LanguageT
     if money.cents is None and numeral.decimals == "00":
         numeral = Numeral(numeral.digits, "", numeral.grouped)
     if money.cents is None or len(numeral.decimals) not in (2, money.cents_digits):
-        return say_counted(numeral, money.forms, gender, table)
+        return say_counted(numeral, money.forms, table, gender)
     whole = _say_amount(Numeral(numeral.digits, "", numeral.grouped), money, gender, table)
     cents = int(numeral.decimals.ljust(money.cents_digits, "0"))
     if not cents:
         return whole
-    cents_gender = money.cents_gender or gender_of_forms(money.cents, table)
-    part = say_counted(Numeral(str(cents), ""), money.cents, cents_gender, table)
+    part = say_counted(Numeral(str(cents), ""), money.cents, table, money.cents_gender)
     return part if not int(numeral.digits) else money.joined.format(whole=whole, cents=part)

@@ -2,7 +2,7 @@
 
 import re
 
-from kani_text.normalizer.kinds import Rows
+from kani_text.normalizer.kinds import Rows, matching
 from kani_text.normalizer.rules import pairs
 from kani_text.normalizer.rules.moments.day_and_month import is_before_time, is_loose
 from kani_text.normalizer.rules.numerals import INCHES, VULGAR_FRACTIONS, Numeral, say_numeral
@@ -22,8 +22,6 @@ from kani_text.normalizer.tables.table import LanguageTable, Unit
 from kani_text.normalizer.tokens import Token, TokenCursor
 
 _FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<first>\d{1,6})[/⁄](?P<last>(?!0+$)\d{1,6})")
-_COMPOUND = re.compile(r"(\d{1,3})/([1-9]\d{0,2})-(?P<word>[^\W\d_]{2,}(?:-[^\W\d_]+)*)")
-_MIXED = re.compile(r"(\d{1,3})-([1-9]\d?)/(2|3|4|5|8|16|32)")
 HALF = 1, 2
 _INCHES = tuple(INCHES)
 _AND_HALF = Rows("and @")
@@ -35,7 +33,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     match = _FRACTION.fullmatch(token.core)
     if match is None:
-        return _mixed(cursor, table) or _compound(token, table) or pairs.marked_or_law(cursor, table)
+        return _mixed(cursor, table) or _compound(cursor, table) or pairs.marked_or_law(cursor, table)
     if match["sign"]:
         return after_sign(fraction, cursor, table)
     if is_before_time(cursor):
@@ -87,11 +85,11 @@ def _inch_mark(token: Token, table: LanguageTable) -> Unit | None:
     return table.units.get("in") if token.suffix.startswith(_INCHES) and not token.prefix else None
 
 
-def _mixed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"(\d{1,3})-([1-9]\d?)/(2|3|4|5|8|16|32)")
+def _mixed(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1-1/4", and with a mark of inches after it."""
     token = cursor.token()
-    match = _MIXED.fullmatch(token.core)
-    if match is None or int(match[2]) >= int(match[3]):
+    if int(match[2]) >= int(match[3]):
         return None
     phrase, inch = PhraseBuilder(), _inch_mark(token, table)
     said = say_mixed(Numeral(match[1], ""), (int(match[2]), int(match[3])), table)
@@ -102,13 +100,11 @@ def _mixed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return phrase.build(token.core_end + 1)
 
 
-def _compound(token: Token, table: LanguageTable) -> Verbalization | None:
+@matching(r"(\d{1,3})/([1-9]\d{0,2})-(?P<word>[^\W\d_]{2,}(?:-[^\W\d_]+)*)")
+def _compound(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization:
     """ "3/8-inch": a fraction that is a part of a word."""
-    match = _COMPOUND.fullmatch(token.core)
-    if match is None:
-        return None
     part = say_fraction(int(match[1]), int(match[2]), table)
-    return token.parted(part, match.start("word") - 1, f" {match['word']}")
+    return cursor.token().parted(part, match.start("word") - 1, f" {match['word']}")
 
 
 def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> tuple[str, int] | None:

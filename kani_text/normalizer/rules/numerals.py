@@ -47,11 +47,6 @@ class Numeral:
         return Decimal(f"{self.digits}.{self.decimals}" if self.decimals else self.digits)
 
     @property
-    def integer(self) -> int | None:
-        """The number if it is whole, else None."""
-        return None if self.decimals else int(self.digits)
-
-    @property
     def is_long(self) -> bool:
         """True if it is spoken digit by digit: longer than any number with a name, or a code as 007 is."""
         longest = MAX_GROUPED_DIGITS if self.grouped else MAX_DIGITS
@@ -59,10 +54,12 @@ class Numeral:
 
 
 def parse_numeral(written: str, table: LanguageTable) -> Numeral | None:
-    """The number that "1.250,50" is in a language; None for what is no number ("1.2.3").
+    """The number that "1.250,50" or ".5" is in a language; None for what is no number ("1.2.3").
 
     The other convention for groups and decimals is understood where it is unambiguous.
     """
+    if written[0] == ".":
+        return Numeral("0", written[1:])
     marks, parts = _MARK.findall(written), [ascii_digits(part) for part in _MARK.split(written)]
     if not marks:
         return Numeral(parts[0], "")
@@ -120,9 +117,10 @@ def say_digits(digits: str, table: LanguageTable) -> str:
     return ", ".join(map(" ".join, groups))
 
 
-def say_group(digits: str, table: LanguageTable) -> str:
-    """Figures as a number; one after the other if the first is a zero."""
-    return say_digits(digits, table) if digits[0] == "0" else table.number_words.cardinal(int(digits))
+def say_group(digits: str, table: LanguageTable, longest: int = MAX_DIGITS) -> str:
+    """Figures as a number; one after the other if the first is a zero, or there are more than ``longest``."""
+    one_by_one = digits[0] == "0" or len(digits) > longest
+    return say_digits(digits, table) if one_by_one else table.number_words.cardinal(int(digits))
 
 
 def _say_decimals(decimals: str, table: LanguageTable) -> str:
@@ -136,13 +134,6 @@ def _say_decimals(decimals: str, table: LanguageTable) -> str:
 def ascii_digits(digits: str) -> str:
     """Digits of any script as ASCII."""
     return digits if digits.isascii() else "".join(str(int(digit)) for digit in digits)
-
-
-def parse_leading_point(written: str, table: LanguageTable) -> Numeral | None:
-    """The number of digits that may begin with a point (".5"); None for no number."""
-    if written[0] == ".":
-        return Numeral("0", written[1:])
-    return parse_numeral(written, table)
 
 
 def is_numbered_part(before: str, table: LanguageTable) -> bool:

@@ -2,8 +2,7 @@
 
 import re
 
-from kani_text.normalizer.kinds import Rows, is_kind
-from kani_text.normalizer.rules.acronyms import common_words
+from kani_text.normalizer.kinds import Rows, is_kind, matching
 from kani_text.normalizer.rules.moments.day_and_month import is_loose
 from kani_text.normalizer.rules.numerals import (
     NUMBER,
@@ -17,7 +16,6 @@ from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 
-_LAW = re.compile(r"(\d{1,3}(?:[.,]\d{3})+)/(\d{4}|\d{2})")
 _GAMES = re.compile(r"[0-7]/[0-7]")
 _MARK = re.compile(rf"(?P<points>{NUMBER})/(?P<of>\d{{1,3}})")
 _BESIDE = "{numerator} {denominator}"
@@ -68,28 +66,28 @@ def _measure(cursor: TokenCursor, table: LanguageTable) -> Measure | None:
 
 def marked_or_law(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "8,5/10", points out of a maximum, and "Lei nº 8.078/90"."""
-    return _mark(cursor.token(), table) or _law(cursor, table)
+    return _mark(cursor, table) or _law(cursor, table)
 
 
-def _mark(token: Token, table: LanguageTable) -> Verbalization | None:
-    match = _MARK.fullmatch(token.core)
-    points = parse_numeral(match["points"], table) if match is not None else None
-    if match is None or points is None or not points.decimals:
+@matching(_MARK.pattern)
+def _mark(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    points = parse_numeral(match["points"], table)
+    if points is None or not points.decimals:
         return None
     of = table.number_words.cardinal(int(match["of"]))
     spoken = table.fractions.out_of.format(numerator=say_numeral(points, table), denominator=of)
-    return token.said(spoken)
+    return cursor.token().said(spoken)
 
 
-def _law(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"(\d{1,3}(?:[.,]\d{3})+)/(\d{4}|\d{2})")
+def _law(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A number in groups, and its year."""
-    token, words = cursor.token(), table.number_words
-    match = _LAW.fullmatch(token.core)
-    if match is None or not _is_numbered(cursor, table):
+    words = table.number_words
+    if not _is_numbered(cursor, table):
         return None
     number = words.cardinal(int(re.sub(r"\D", "", match[1])))
     year = words.year(int(match[2])) if len(match[2]) == len("1990") else words.cardinal(int(match[2]))
-    return token.parted(number, match.end(1), f" {table.web.signs.get('/', '')} {year}")
+    return cursor.token().parted(number, match.end(1), f" {table.web.signs.get('/', '')} {year}")
 
 
 def _numbered(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> str | None:
@@ -179,7 +177,7 @@ def _counts_noun(cursor: TokenCursor, table: LanguageTable) -> bool:
         return cursor.is_adjacent(1)
     written = noun[0].isupper() if table.agreement.capitals else noun[0].islower()
     rated = noun.lower() in table.fractions.rated
-    return written and len(noun) > 1 and not rated and noun not in common_words(table.language)
+    return written and len(noun) > 1 and not rated and noun not in table.common_words
 
 
 def _is_rating(cursor: TokenCursor, one: int, other: int, counted: bool, table: LanguageTable) -> bool:
@@ -244,7 +242,7 @@ def _is_counted_so_far(cursor: TokenCursor, of: int, table: LanguageTable) -> bo
         return False
     if not _LEAST_RATING <= of < _THOUSAND or not cursor.begins_clause(back):
         return False
-    known = word in table.agreement.not_nouns or word in common_words(table.language)
+    known = word in table.agreement.not_nouns or word in table.common_words
     if known or is_kind(noun, "share", table):
         return False
     return cursor.token().suffix.endswith(tuple(";.!?,)")) or not cursor.token(1).core

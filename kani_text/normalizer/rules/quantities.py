@@ -12,7 +12,7 @@ from kani_text.normalizer.rules.fractions import (
     of_unit,
     say_mixed,
 )
-from kani_text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, Numeral, parse_leading_point
+from kani_text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, Numeral, parse_numeral
 from kani_text.normalizer.rules.units import (
     PhraseBuilder,
     after_sign,
@@ -82,7 +82,7 @@ def _numbers(
     """The numbers of a match; None if what is written is no number."""
     found = []
     for written in (match["number"], match["second"]):
-        numeral = parse_leading_point(written, table) if written else None
+        numeral = parse_numeral(written, table) if written else None
         if written and numeral is None:
             return None
         found.append(numeral)

@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 
 from kani_text.normalizer.kinds import Rows
-from kani_text.normalizer.rules.acronyms import common_words, is_initial, roman_value
+from kani_text.normalizer.rules.acronyms import is_initial, roman_value
 from kani_text.normalizer.rules.units import in_full
 from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
@@ -132,7 +132,7 @@ def _name_of_two_thrones(cursor: TokenCursor, table: LanguageTable) -> str:
 def _is_spelled(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the letters of "the IV drip" and "an XX chromosome"."""
     token, before = cursor.token(), cursor.previous().core
-    named = before[:1].isupper() and before.lower() not in common_words(table.language)
+    named = before[:1].isupper() and before.lower() not in table.common_words
     if cursor.previous(2).core == table.signs.get("&") and roman_value(cursor.previous(3).core):
         # "el siglo XIX y el XX"
         return False

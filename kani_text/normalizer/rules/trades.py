@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from kani_text.normalizer.kinds import matching
-from kani_text.normalizer.rules.acronyms import common_words, is_pronounceable
+from kani_text.normalizer.rules.acronyms import is_pronounceable
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import Abbreviation, LanguageTable, Trade
 from kani_text.normalizer.tokens import Token, TokenCursor
@@ -74,7 +74,7 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     short = token.core.lower()
     if len(short) < _SHORTEST or not token.suffix.startswith(".") or not has_letters_only(short):
         return None
-    if short in common_words(table.language):
+    if short in table.common_words:
         return None
     ends = may_end(cursor)
     said = None if ends else _word_of_trade(cursor, short, table)
@@ -103,7 +103,7 @@ def _is_before_name(cursor: TokenCursor, table: LanguageTable) -> bool:
     following, before = cursor.token(1).core, cursor.previous()
     # "41.200 espect. Amonestados"
     counted = before.core[-1:].isdecimal() and not before.suffix and not table.agreement.capitals
-    return following != "" and following.lower() not in common_words(table.language) and not counted
+    return following != "" and following.lower() not in table.common_words and not counted
 
 
 def may_end(cursor: TokenCursor) -> bool:
@@ -142,7 +142,7 @@ def _is_cut(cursor: TokenCursor, short: str, ends: bool, table: LanguageTable) -
         return False
     unspeakable = len(short) - len(short.rstrip(_CONSONANTS)) > table.acronyms.longest_coda
     terse = previous.text != "" and (not ends_sentence(previous.suffix) or previous.suffix == ".")
-    alone = len(short) < _LONG and previous.core.lower() in common_words(table.language)
+    alone = len(short) < _LONG and previous.core.lower() in table.common_words
     return not ends or unspeakable or (terse and len(short) > _SHORTEST and not alone)
 
 

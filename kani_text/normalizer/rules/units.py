@@ -3,7 +3,7 @@
 import re
 
 from kani_text.normalizer.kinds import Rows, RuleFunction, is_kind, measures
-from kani_text.normalizer.rules.acronyms import common_words, letter_name
+from kani_text.normalizer.rules.acronyms import letter_name
 from kani_text.normalizer.rules.numerals import Numeral, say_numeral
 from kani_text.normalizer.rules.trades import senses
 from kani_text.normalizer.spoken import Piece, Verbalization
@@ -184,7 +184,7 @@ def _is_measured(symbol: str, cursor: TokenCursor, table: LanguageTable) -> bool
 
 def of_trade(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | None:
     """Unit that a short form of a trade counts: "M" are stitches to a knitter, and in "22 M in 10 cm"."""
-    if symbol in common_words(table.language) and not cursor.token(1).suffix:
+    if symbol in table.common_words and not cursor.token(1).suffix:
         # "72 a.", but "5 a 2"
         return None
     gauge = symbol in _STITCHES and _GAUGE.hold(cursor, table, 1)
@@ -275,12 +275,12 @@ def said_per(sign: str, under: str, table: LanguageTable, any_word: bool = False
     return f"{table.per} {said}"
 
 
-def say_counted(numeral: Numeral, forms: Forms, gender: str, table: LanguageTable) -> str:
-    """A number and what it counts, in a form that may include the number."""
+def say_counted(numeral: Numeral, forms: Forms, table: LanguageTable, gender: str = "") -> str:
+    """A number and what it counts, in a form that may include the number; gender: of what it counts."""
     name = table.form(forms, numeral.value)
     if not numeral.decimals and table.form_includes_number(forms, numeral.value):
         return name
-    said = say_numeral(numeral, table, gender)
+    said = say_numeral(numeral, table, gender or gender_of_forms(forms, table))
     return f"{said}{name}" if said.endswith("'") else f"{said} {name}"
 
 

@@ -10,7 +10,7 @@ from kani_text.normalizer.rules.acronyms import (
     spelled_pieces,
 )
 from kani_text.normalizer.rules.named.codes import is_code
-from kani_text.normalizer.rules.numerals import say_digits
+from kani_text.normalizer.rules.numerals import say_group
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor
@@ -32,6 +32,7 @@ _PATH = re.compile(
 _NETWORK_NAME = re.compile(
     r"(?:[A-Z](?=[^_]*[a-z])[^\W_]*(?:_[^\W_]+)*|[A-Z]{3,})_(?=\D*\d)[^\W_]+|[^\W_]+_[25]G[^\W_]*"
 )
+_LONGEST_NUMBER = 4
 _KEY = re.compile(r"[^\W_]+")
 _COMBINATION = re.compile(rf"{_KEY.pattern}(?:(?: \+ |[+-]){_KEY.pattern})+\+?")
 _PLUS = Rows("@ '+' word|figure|capital")
@@ -62,7 +63,7 @@ def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     unit = None if core.isalpha() or core in table.agreement.not_nouns else table.units.get(core)
     if unit is not None and not unit.attached and len(core) > 1:
         # A unit without its number ("in km/h", "of m²"); Hindi ली is a verb.
-        return Verbalization((Piece(unit.forms["other"], start, token.core_end),), token.core_end)
+        return token.said(unit.forms["other"])
     if match := _EMAIL.fullmatch(core) or _PATH.fullmatch(core):
         begin, end = match.span("spoken")
     elif (match := _URL.fullmatch(core)) and _is_web(match):
@@ -174,9 +175,7 @@ def say_signs(text: str, start: int, table: LanguageTable, joined: bool = False)
         part, at = match.group(), start + match.start()
         spoken: tuple[Piece, ...]
         if part[0].isdecimal():
-            digits = len(part) > 4 or (part[0] == "0" and len(part) > 1)
-            number = say_digits(part, table) if digits else table.number_words.cardinal(int(part))
-            spoken = (Piece(number, at, at + len(part)),)
+            spoken = (Piece(say_group(part, table, _LONGEST_NUMBER), at, at + len(part)),)
         elif part[0].isalpha():
             spoken = _word(part, at, table)
         elif part in "_/" and joined:

@@ -13,7 +13,6 @@ from kani_text.normalizer.floor import append_plain
 from kani_text.normalizer.parts import verbalize_parts
 from kani_text.normalizer.placed_lexicon import PlacedEntry
 from kani_text.normalizer.respelling import respelled
-from kani_text.normalizer.rules.acronyms import common_words
 from kani_text.normalizer.rules.named.digit_sequences import join_prefix, number_prefix
 from kani_text.normalizer.rules.numerals import say_digits
 from kani_text.normalizer.spaced.order import rules_for
@@ -211,7 +210,7 @@ def _is_apart(line: str, following: str, table: LanguageTable) -> bool:
         # "Mehl 250 g", "Temp. mín."
         return True
     heads = first.isdecimal() or (first.isupper() and following.isupper())
-    return heads and not table.agreement.capitals and last not in common_words(table.language)
+    return heads and not table.agreement.capitals and last not in table.common_words
 
 
 def inflected(

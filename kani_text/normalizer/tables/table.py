@@ -8,6 +8,7 @@ from typing import Annotated
 
 from babel import Locale
 
+from kani_text.language_detection import common_words
 from kani_text.normalizer.number_words.words import Agreement, NumberWords
 from kani_text.normalizer.tables.file import Forms
 from kani_text.normalizer.tables.lazy_pattern import LazyPattern
@@ -318,6 +319,11 @@ class LanguageTable:
     kinds: Mapping[str, frozenset[str]]
     spellings: tuple[tuple[LazyPattern, str], ...]
     readings: tuple[Reading, ...]
+
+    @property
+    def common_words(self) -> frozenset[str]:
+        """The commonest words of the language, which begin sentences and are no names."""
+        return common_words(self.language)
 
     def is_money(self, word: str) -> bool:
         """True for a currency's sign or name."""

@@ -19,7 +19,7 @@ from kani_text.normalizer.rules.moments.day_and_month import (
 from kani_text.normalizer.rules.moments.days import AFTER_MONTH, DAY, day_of_month, days_of_month, say_day
 from kani_text.normalizer.rules.numerals import DASHES, YEARS, follows_number_sign
 from kani_text.normalizer.rules.units import unit_end
-from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable, OtherCalendar
 from kani_text.normalizer.tokens import TokenCursor
 from kani_text.short_forms import goes_on_after_day
@@ -48,8 +48,7 @@ class _Place:
 
     def said(self, spoken: str, end: int | None = None) -> Verbalization:
         """The spoken form, up to ``end``."""
-        end = self.end if end is None else end
-        return Verbalization((Piece(spoken, self.cursor.token().core_start, end),), end)
+        return self.cursor.token().said(spoken, self.end if end is None else end)
 
     def date(self, day: int, month: int, year: str = "", end: int | None = None) -> Verbalization | None:
         """A day, and a year in digits or none; None for a day that no month has."""

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 
 from kani_text.normalizer.kinds import Rows, is_kind
-from kani_text.normalizer.rules.acronyms import common_words
 from kani_text.normalizer.rules.numerals import follows_number_sign
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import NO_TOKEN, TokenCursor
@@ -60,7 +59,7 @@ def _is_slashed(first: int, last: int, cursor: TokenCursor, table: LanguageTable
 def _is_part(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for a fraction of what follows: "the 2/3 majority", "le 1/4 des crédits", "em 1/2 h"."""
     following = cursor.token(1).core
-    noun = following.islower() and len(following) > 3 and following not in common_words(table.language)
+    noun = following.islower() and len(following) > 3 and following not in table.common_words
     return cursor.is_adjacent(1) and (noun or _PART.hold(cursor, table))
 
 

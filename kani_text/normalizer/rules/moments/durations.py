@@ -110,7 +110,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         one = singular(unit.forms)
         # "a 10″ sponge"
         forms = {"other": one} if describes(cursor, end, one, table) else unit.forms
-        spoken = say_counted(numeral, forms, unit.gender or gender_of_forms(unit.forms, table), table)
+        spoken = say_counted(numeral, forms, table, unit.gender)
     if match["sign"]:
         spoken = f"{table.numbers.plus} {spoken}"
     if match["low"]:
@@ -120,12 +120,11 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _of_match(numeral: Numeral, cursor: TokenCursor, table: LanguageTable) -> str:
     """The minute of a match, where the language names it after an article: "el 90'"; else ""."""
-    if numeral.integer is None or not DATED.hold(cursor, table):
+    if numeral.decimals or not DATED.hold(cursor, table):
         return ""
-    words, gender = table.number_words, gender_of_forms(table.units["min"].forms, table)
-    return table.times.prime.format(
-        number=words.cardinal(numeral.integer), ordinal=words.ordinal(numeral.integer, gender)
-    )
+    minute, words = int(numeral.digits), table.number_words
+    ordinal = words.ordinal(minute, gender_of_forms(table.units["min"].forms, table))
+    return table.times.prime.format(number=words.cardinal(minute), ordinal=ordinal)
 
 
 def _unit_of_prime(mark: str, cursor: TokenCursor, table: LanguageTable) -> str:
@@ -219,8 +218,7 @@ def _is_of_day(cursor: TokenCursor, table: LanguageTable) -> bool:
 def _say(number: str, unit: Unit, table: LanguageTable) -> str:
     """A number of hours, minutes or seconds ("05", "30.5") with their name."""
     whole, _, decimals = number.replace(",", ".").partition(".")
-    gender = unit.gender or gender_of_forms(unit.forms, table)
-    return say_counted(Numeral(str(int(whole)), decimals), unit.forms, gender, table)
+    return say_counted(Numeral(str(int(whole)), decimals), unit.forms, table, unit.gender)
 
 
 def _join(following: str, table: LanguageTable) -> str:

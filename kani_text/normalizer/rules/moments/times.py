@@ -7,7 +7,7 @@ from typing import Self
 
 from kani_text.normalizer.kinds import Rows, matching
 from kani_text.normalizer.rules.numerals import DASHES, Numeral
-from kani_text.normalizer.rules.units import after_sign, gender_of_forms, say_counted, unit_end
+from kani_text.normalizer.rules.units import after_sign, say_counted, unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.file import Forms
 from kani_text.normalizer.tables.table import LanguageTable
@@ -230,8 +230,7 @@ def _part(number: int, forms: Forms | None, table: LanguageTable) -> str:
     gender = table.times.minutes_gender
     if forms is None:
         return table.number_words.cardinal(number, gender)
-    gender = gender or gender_of_forms(forms, table)
-    return say_counted(Numeral(str(number), ""), forms, gender, table)
+    return say_counted(Numeral(str(number), ""), forms, table, gender)
 
 
 def _say_hour(hour: int, table: LanguageTable) -> str:

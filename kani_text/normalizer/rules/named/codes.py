@@ -4,7 +4,7 @@ import re
 
 from kani_text.normalizer.kinds import is_kind, matching
 from kani_text.normalizer.rules.acronyms import capitals_pieces, letter_name, roman_value, spelled_pieces
-from kani_text.normalizer.rules.numerals import LOWERED, follows_number_sign, say_digits
+from kani_text.normalizer.rules.numerals import LOWERED, follows_number_sign, say_digits, say_group
 from kani_text.normalizer.rules.trades import words_near
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
@@ -268,9 +268,7 @@ def _grouped(
             # "ISO-8859-1" goes on after its letters without a pause.
             pieces.append(Piece(" " if token.core[0].isalpha() else between, at - 1, at))
         if part.isdecimal():
-            short = len(part) <= _LONGEST_NUMBER and (part[0] != "0" or len(part) == 1)
-            said = table.number_words.cardinal(int(part)) if short else say_digits(part, table)
-            pieces.append(Piece(said, at, at + len(part)))
+            pieces.append(Piece(say_group(part, table, _LONGEST_NUMBER), at, at + len(part)))
         elif part.isalpha():
             pieces += capitals_pieces(part, at, table) if len(part) > 1 else spelled_pieces(part, at, table)
         else:

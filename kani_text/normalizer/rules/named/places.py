@@ -4,7 +4,7 @@ import re
 
 from kani_text.normalizer.kinds import Rows, is_kind
 from kani_text.normalizer.rules.numerals import DASHES, FEET, INCHES, NUMBER, parse_numeral
-from kani_text.normalizer.rules.units import gender_of_forms, say_counted
+from kani_text.normalizer.rules.units import say_counted
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor
@@ -45,7 +45,7 @@ def angle(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         numeral = parse_numeral(match[group], table) if match[group] else None
         if unit is None or numeral is None:
             break
-        spoken = say_counted(numeral, unit.forms, gender_of_forms(unit.forms, table), table)
+        spoken = say_counted(numeral, unit.forms, table)
         start, end = token.core_start + match.start(group), token.core_start + match.end(group)
         pieces.append(Piece(f" {spoken}" if pieces else spoken, start, end))
     if match[4]:
@@ -63,7 +63,7 @@ def _part(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match is None or numeral is None or not _is_after_degrees(cursor, 1):
         return None
     unit = table.units["min" if match.group()[-1] in FEET else "s"]
-    spoken = say_counted(numeral, unit.forms, gender_of_forms(unit.forms, table), table)
+    spoken = say_counted(numeral, unit.forms, table)
     return token.said(spoken, match.end())
 
 
