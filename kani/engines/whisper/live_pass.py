@@ -34,6 +34,8 @@ _MIN_LOG_PROBABILITY, _MIN_AT_PAUSE, _OF_FEW_TOKENS = -0.9, -1.0, -1.5
 _UNFINISHED = 0.5
 # Speech below this is echoed or left out at times in a shorter window than WINDOW_S.
 _SHORT_S = 2.0
+# Speech below this is a word or two; the margin before its onset counts.
+_WORD_S = 1.2
 # Tokens that a usual pass adds to those that are decided.
 _NEW_TOKENS = 8
 
@@ -91,7 +93,8 @@ def usual_pass(whisper: Whisper, samples: Samples) -> None:
 def _languages_of(
     whisper: Whisper, encoded: ctranslate2.StorageView, audio: PassInput, candidates: Collection[str]
 ) -> list[tuple[str, float]]:
-    languages = whisper.likely_languages(encoded, candidates, audio.expected)
+    word = audio.decisive and audio.speech_s < _WORD_S
+    languages = whisper.likely_languages(encoded, candidates, audio.expected, word=word)
     if len(audio.samples) > _OPENING_S * SAMPLE_RATE:
         # The language of just the opening is at times more certain, and then more often right.
         opening = whisper.encode(audio.samples[: int(_OPENING_S * SAMPLE_RATE)])

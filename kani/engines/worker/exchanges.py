@@ -185,9 +185,11 @@ class RecognitionExchange:
                     self._channel.send(Transcribed(number, segment))
             return
         recognizer = self._recognizer
-        if (opening.prompt or opening.candidates) and isinstance(recognizer, PromptedRecognizer):
+        if isinstance(recognizer, PromptedRecognizer):
             audio, among = self._audio(), opening.candidates
-            recognizing = recognizer.recognize_prompted(audio, opening.language, opening.prompt, *among)
+            recognizing = recognizer.recognize_prompted(
+                audio, opening.language, opening.prompt, *among, expected=opening.expected
+            )
         else:
             recognizing = recognizer.recognize(self._audio(), opening.language)
         async with aclosing(recognizing) as events:
