@@ -99,7 +99,8 @@ class AlignmentSession(AbstractAsyncContextManager["AlignmentSession"]):
         file: as of ``TranscriptionSession.segments``. Raises InvalidRequest for ``file`` and ``text``, Busy
         where other alignments take the memory, EngineFailed, EngineUnavailable, and ServerStopping.
         """
-        aligner = RecordingAligner(await self._step(RECORDING_POOL, self._voices))
+        voices = await self._step(RECORDING_POOL, self._voices)
+        aligner = RecordingAligner(voices.feed)
         with closing(_decoded(aligner, file, max_seconds)) as pieces:
             while (sample_rate := await self._step(RECORDING_POOL, next, pieces)) is None:
                 self._memory.resize(aligner.size)

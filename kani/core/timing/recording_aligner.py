@@ -7,14 +7,13 @@ frames. What has no voice may be a pause, however loud: frame by frame, music an
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from kani.core.diarization.diarizer import VoiceStream
 from kani.core.errors import InvalidRequest
 from kani.core.recognizer import VOICE_CHUNK_S
 from kani.core.timing.aligner import FRAME_S, MIN_PAUSE_FRAMES, heard, rows_of, timed
@@ -73,9 +72,9 @@ class _Level:
 class RecordingAligner:
     """Takes the reference speech in pieces, and the recording in pieces; then ``align`` finds the words."""
 
-    def __init__(self, voices: VoiceStream) -> None:
-        """voices: the voice detector of the recording."""
-        self._detector = voices
+    def __init__(self, voices: Callable[[Samples], list[float]]) -> None:
+        """voices: returns the probability of a voice in each ``VOICE_CHUNK_S`` of the next samples."""
+        self._hear_voices = voices
         self._voices: list[float] = []
         self._pieces: list[tuple[ReferenceWord, ...]] = []
         self._ends: list[int] = []  # reference frames up to the end of each piece
@@ -116,7 +115,7 @@ class RecordingAligner:
     def feed(self, samples: Samples, *, last: bool = False) -> None:
         """Add samples of the recording, at ``cepstra.SAMPLE_RATE``."""
         self._samples += len(samples)
-        self._voices += self._detector.feed(samples)
+        self._voices += self._hear_voices(samples)
         self._recording.feed(samples, last=last)
         self._heard.append(self._recording.take())
         self.frames += len(self._heard[-1][0])

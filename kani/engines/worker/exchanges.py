@@ -185,7 +185,8 @@ class RecognitionExchange:
                     self._channel.send(Transcribed(number, segment))
             return
         recognizer = self._recognizer
-        if isinstance(recognizer, PromptedRecognizer):
+        told = opening.prompt or opening.candidates or opening.expected
+        if told and isinstance(recognizer, PromptedRecognizer):
             audio, among = self._audio(), opening.candidates
             recognizing = recognizer.recognize_prompted(
                 audio, opening.language, opening.prompt, *among, expected=opening.expected
