@@ -119,7 +119,7 @@ def build_turn_model(file: Path | None) -> TurnModel:
 
 def build_diarizer() -> Diarizer:
     """Return what tells the speakers of recordings apart; its networks are loaded when it is first used."""
-    return Diarizer(lambda: (VoiceDetector(), SpeakerEncoder()))
+    return Diarizer(VoiceDetector, SpeakerEncoder)
 
 
 def build_chat_model(settings: Settings) -> ChatModel | None:

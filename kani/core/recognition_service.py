@@ -45,7 +45,7 @@ class RecognitionService:
     _observer: Observer
     _admission: Admission
     _turn_model: TurnModel | None = None  # without one the pauses' length is all that tells turns
-    _diarizer: Diarizer | None = None  # tells the speakers of recordings apart; None refuses to
+    _diarizer: Diarizer | None = None  # hears voices in recordings, and whose they are; None refuses to
     _: KW_ONLY
     starts_early: bool = False
     """True if ``prepare`` starts the recogniser: then it is known at once if it cannot start."""
@@ -183,7 +183,7 @@ class RecognitionService:
         protocol, client: as of ``open_recognition``; language: a tag, a code or a name, the text's own if not
         given. Raises InvalidRequest for ``text``, UnsupportedLanguage, EngineUnavailable and Busy.
         """
-        if self.reference_voice is None:
+        if self.reference_voice is None or self._diarizer is None:
             raise EngineUnavailable("this server aligns no texts")
         if len(text) > alignment.MAX_TEXT:
             raise TextTooLong(alignment.MAX_TEXT)
@@ -195,7 +195,7 @@ class RecognitionService:
             spoken = await asyncio.to_thread(language_detection.detect, text, known, 0.0) or "en"
         context = self._admit("alignment", protocol, client, "alignment", spoken)
         memory = self.alignments.open()
-        session = AlignmentSession(context, self.reference_voice, text, spoken, memory)
+        session = AlignmentSession(context, self.reference_voice, self._diarizer.voices, text, spoken, memory)
         self._recordings.add(session)
         return session
 

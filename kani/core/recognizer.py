@@ -144,10 +144,16 @@ class PromptedRecognizer(Protocol):
         return self.recognize_prompted(audio, language, "")
 
     def recognize_prompted(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *candidates: str
+        self,
+        audio: AsyncIterator[Samples | Mark],
+        language: str | None,
+        prompt: str,
+        *candidates: str,
+        expected: str | None = None,
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """Recognise ``audio`` as ``Recognizer.recognize`` does.
 
         prompt: text that may precede the speech, for its names and its spelling; none of it is yielded unless
-        it is spoken; candidates: languages that detection chooses from where it can, empty for every one.
+        it is spoken; candidates: languages that detection chooses from where it can, empty for every one;
+        expected: the language of the speech before, which detection prefers where it can.
         """

@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -397,6 +398,31 @@ async def test_drain_recognises_audio_fed_so_far(tmp_path: Path) -> None:
                 listen(service)
             assert not draining.done()
         await draining
+
+
+class SpanishRecognizer(LoudnessRecognizer):
+    """Hears words of a language."""
+
+    async def recognize(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        async with aclosing(super().recognize(audio, language)) as events:
+            async for event in events:
+                yield replace(event, language="es") if isinstance(event, RecognizedWord) else event
+
+
+async def test_next_session_of_a_connection_expects_the_language_of_two_words() -> None:
+    recognizer = SpanishRecognizer()
+    service = RecognitionService(recognizer, Observer(), Admission(Limits(), Observer()))
+    backlog = service.open_backlog()
+    for steps in (1, 3, 1):
+        listening = service.open_recognition(protocol="test", sample_rate=16_000, backlog=backlog)
+        async with listening as session:
+            await session.feed(np.full(round(steps * STEP_S * 16_000), 0.5, np.float32))
+            session.finish()
+            await heard(session)
+    assert recognizer.expected == ["es"]
+    assert backlog.language == "es"
 
 
 NAMES = """es=es es-MX=es PT_br=pt spa=es Spanish=es español=es no=no nb-NO=no norwegian=no gl=gl yo=yo

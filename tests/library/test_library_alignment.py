@@ -35,10 +35,11 @@ def story(speech: kani.Speech) -> RecordedText:
     return recorded([speech.say(line, voice="espeak:es-419", language="es", speed=1.2) for line in lines], 1)
 
 
+@pytest.mark.parametrize("gain", [1.0, 0.005])
 def test_words_are_found_between_silence_noise_and_music(
-    recognizer: kani.Recognizer, story: RecordedText
+    recognizer: kani.Recognizer, story: RecordedText, gain: float
 ) -> None:
-    aligned = recognizer.align((story.samples, RATE), story.text)
+    aligned = recognizer.align((story.samples * np.float32(gain), RATE), story.text)
     assert (aligned.language, aligned.fits) == ("es", True) and aligned.confidence > 0.8
     assert np.percentile(errors_ms(aligned.words, story), 95) < 60
     assert aligned.duration_s == pytest.approx(len(story.samples) / RATE, abs=0.01)
@@ -153,11 +154,9 @@ def test_command_says_what_does_not_fit(
 def test_words_of_the_default_voices_are_found_in_six_languages(recognizer: kani.Recognizer) -> None:
     errors = list[float]()
     with kani.Speech() as speech:
-        for seed, language in enumerate(("en", "es", "fr", "it", "pt", "zh")):
+        for seed, language in enumerate(("en", "es", "fr", "it", "pt", "hi")):
             lines = texts("everyday")[language][:PER_LANGUAGE]
             recording = recorded([speech.say(line, language=language) for line in lines], seed)
-            if language == "zh":
-                continue
             aligned = recognizer.align((recording.samples, RATE), recording.text, language=language)
             errors += errors_ms(aligned.words, recording)
     assert np.median(errors) <= 40 and np.percentile(errors, 95) <= 120

@@ -34,16 +34,23 @@ class LoudnessRecognizer:
         self.info = RecognizerInfo("loudness", "1", RATE, frozenset({"es", "en"}))
         self.options = TranscriptionOptions()  # of the last recording
         self.prompts: list[str] = []  # of the recognitions that had one
+        self.expected: list[str | None] = []  # of the same
 
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
 
     def recognize_prompted(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *candidates: str
+        self,
+        audio: AsyncIterator[Samples | Mark],
+        language: str | None,
+        prompt: str,
+        *candidates: str,
+        expected: str | None = None,
     ) -> AsyncGenerator[RecognitionEvent, None]:
         self.prompts.append(prompt)
         self.candidates = {*candidates}
+        self.expected.append(expected)
         return self.recognize(audio, language)
 
     async def recognize(

@@ -75,7 +75,7 @@ def diarize(diarizer: Diarizer, samples: Samples, speakers: int) -> dict[str, tu
 
 def measure(cases: Sequence[Conversation]) -> None:
     """Print the errors of each kind, with the number of speakers found and given."""
-    diarizer = Diarizer(lambda: (VoiceDetector(), SpeakerEncoder()))
+    diarizer = Diarizer(VoiceDetector, SpeakerEncoder)
     rows = list[list[str]]()
     for kind in dict.fromkeys(case.kind for case in cases):
         own = [case for case in cases if case.kind == kind]
@@ -101,7 +101,7 @@ def measure_length(cases: Sequence[Conversation], hours: float) -> None:
     """Print the time and memory of a recording of ``hours``, made of the conversations."""
     once = np.concatenate([case.samples for case in cases])
     samples = np.resize(once, round(hours * 3600 * SAMPLE_RATE))
-    stream = Diarizer(lambda: (VoiceDetector(), SpeakerEncoder())).stream(SAMPLE_RATE)
+    stream = Diarizer(VoiceDetector, SpeakerEncoder).stream(SAMPLE_RATE)
     size = round(PIECE_S * SAMPLE_RATE)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun = time.process_time()

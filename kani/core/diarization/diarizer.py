@@ -53,8 +53,8 @@ class VoiceStream(Protocol):
 class VoiceDetector(Protocol):
     """Makes voice detectors."""
 
-    def stream(self) -> VoiceStream:
-        """Return the detector of a new recording."""
+    def recording(self) -> VoiceStream:
+        """Return the detector of a new recording, however quiet that is."""
 
 
 class SpeakerEncoder(Protocol):
@@ -76,16 +76,23 @@ class _Stretch:
 class Diarizer:
     """Opens the diarization of each recording."""
 
-    def __init__(self, load: Callable[[], tuple[VoiceDetector, SpeakerEncoder]]) -> None:
-        """load: returns the networks; called by the first ``stream``."""
-        self._load = cache(load)
+    def __init__(self, detector: Callable[[], VoiceDetector], encoder: Callable[[], SpeakerEncoder]) -> None:
+        """The arguments return the networks, and are called when these are first needed."""
+        self._detector, self._encoder = cache(detector), cache(encoder)
+
+    def voices(self) -> VoiceStream:
+        """Return the voice detector of a new recording, at 16 kHz.
+
+        Blocks. Raises EngineUnavailable where the network cannot be loaded.
+        """
+        return self._detector().recording()
 
     async def probabilities(self, audio: AsyncIterator[Samples], found: list[float]) -> None:
         """Add to ``found`` the probability of a voice in each ``VOICE_CHUNK_S`` of ``audio``, 16 kHz.
 
-        Raises as ``stream``.
+        Raises as ``voices``.
         """
-        detector = (await run_in_pool(POOL, self._load))[0].stream()
+        detector = await run_in_pool(POOL, self.voices)
         async for samples in audio:
             found += await run_in_pool(POOL, detector.feed, samples)
 
@@ -94,8 +101,7 @@ class Diarizer:
 
         Blocks. Raises EngineUnavailable where the networks cannot be loaded.
         """
-        detector, encoder = self._load()
-        return SpeakerStream(detector.stream(), encoder, sample_rate)
+        return SpeakerStream(self.voices(), self._encoder(), sample_rate)
 
     def voice(self, samples: Samples, sample_rate: int) -> Array:
         """Return the embedding of one speaker's voice, of length 1; sample_rate: of ``samples``, in hertz.

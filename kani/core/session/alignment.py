@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from kani.core.audio.decoding import RECORDING_POOL
 from kani.core.audio.recording_file import open_recording
+from kani.core.diarization.diarizer import VoiceStream
 from kani.core.errors import EngineFailed, InvalidRequest, ServerStopping
 from kani.core.session.budget import Share
 from kani.core.session.output import to_client_text
@@ -75,6 +76,7 @@ class AlignmentSession(AbstractAsyncContextManager["AlignmentSession"]):
 
     _context: RecognitionContext
     _voice: ReferenceVoice
+    _voices: Callable[[], VoiceStream]
     _text: str
     _language: str  # a tag
     _memory: Share
@@ -95,9 +97,10 @@ class AlignmentSession(AbstractAsyncContextManager["AlignmentSession"]):
         """Return the times of the text in an audio file, which is decoded piece by piece.
 
         file: as of ``TranscriptionSession.segments``. Raises InvalidRequest for ``file`` and ``text``, Busy
-        where other alignments take the memory, EngineFailed, and ServerStopping.
+        where other alignments take the memory, EngineFailed, EngineUnavailable, and ServerStopping.
         """
-        aligner = RecordingAligner()
+        voices = await self._step(RECORDING_POOL, self._voices)
+        aligner = RecordingAligner(voices.feed)
         with closing(_decoded(aligner, file, max_seconds)) as pieces:
             while (sample_rate := await self._step(RECORDING_POOL, next, pieces)) is None:
                 self._memory.resize(aligner.size)

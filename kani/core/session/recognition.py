@@ -70,6 +70,8 @@ class Backlog:
     def __init__(self, share: Share) -> None:
         self.share = share
         self.changed = asyncio.Event()  # the recogniser took some of it, or a session has ended
+        self.language: str | None = None
+        """Primary subtag of the last two words that were heard alike: the next session expects it."""
 
     def is_full(self, sample_rate: int) -> bool:
         """Return True if no more is to be fed, at ``sample_rate`` hertz."""
@@ -239,7 +241,7 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
             )
         engine = self._context.span.child("engine", {"speech.engine": info.name})
         recognizing = self._recognizing()
-        heard = False
+        heard, spoken = False, ""
         with engine:
             async with AsyncExitStack() as left:
                 events = await left.enter_async_context(aclosing(recognizing))
@@ -256,6 +258,9 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
                             self._again.feed(event, 1.0 if self._judge is None else self._judge.guess)
                     elif isinstance(event, RecognizedWord):
                         event = self._without_lead(event)
+                        if event.language and event.language == spoken:
+                            self._backlog.language = spoken
+                        spoken = event.language
                         if self._judge is not None:
                             self._judge.add_word(event)
                         if self._again is not None:
@@ -266,10 +271,12 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
                     yield event
 
     def _recognizing(self) -> AsyncGenerator[RecognitionEvent, None]:
-        recognizer = self._recognizer
-        if (self._prompt or self._candidates) and isinstance(recognizer, PromptedRecognizer):
+        recognizer, expected = self._recognizer, self._backlog.language
+        if (self._prompt or self._candidates or expected) and isinstance(recognizer, PromptedRecognizer):
             audio, among = self._audio(), self._candidates
-            return recognizer.recognize_prompted(audio, self._language, self._prompt, *among)
+            return recognizer.recognize_prompted(
+                audio, self._language, self._prompt, *among, expected=expected
+            )
         return recognizer.recognize(self._audio(), self._language)
 
     async def _wait_for_start(self) -> bool:

@@ -2,12 +2,12 @@
 
 As ``kani.core.timing.aligner``, with the reference speech of one sentence after the other, but over the whole
 path: first in steps of a third of a second, in which speech and text have to agree over minutes, at last in
-frames.
+frames. What has no voice may be a pause, however loud: frame by frame, music and noise fit any word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kani.core.errors import InvalidRequest
+from kani.core.recognizer import VOICE_CHUNK_S
 from kani.core.timing.aligner import FRAME_S, MIN_PAUSE_FRAMES, heard, rows_of, timed
 from kani.core.timing.cepstra import SAMPLE_RATE, Cepstra, Matrix, Normalization, with_slopes
 from kani.core.timing.dtw import Prices, Rows
@@ -43,11 +44,11 @@ _SLOPES = {1: 3.0, 8: 1.0, 32: 1.0}
 _SCORED = 150
 """Steps of the path by which a word is judged: fewer decide nothing."""
 
-_LONG_PAUSE, _PAUSE_EDGE, _SILENT = 10, 2, 60.0
-"""Columns of a coarse path's pause; those at its ends, where words may be heard; nepers below speech."""
+_VOICE, _EDGE_CHUNKS = 0.3, 2
+"""Least probability of a voice where there may be speech; chunks on either side that may have some, too."""
 
-_SECOND, _FEW_SECONDS, _LIVELY = 100, 10, 0.6
-"""Frames; seconds that are all taken as speech; part of the liveliest seconds' changes of level."""
+_SILENT = 60.0
+"""Nepers below speech of what has no voice."""
 
 _AT_ONCE = 10_000
 """Cells of a path that are judged together."""
@@ -71,7 +72,10 @@ class _Level:
 class RecordingAligner:
     """Takes the reference speech in pieces, and the recording in pieces; then ``align`` finds the words."""
 
-    def __init__(self) -> None:
+    def __init__(self, voices: Callable[[Samples], list[float]]) -> None:
+        """voices: returns the probability of a voice in each ``VOICE_CHUNK_S`` of the next samples."""
+        self._hear_voices = voices
+        self._voices: list[float] = []
         self._pieces: list[tuple[ReferenceWord, ...]] = []
         self._ends: list[int] = []  # reference frames up to the end of each piece
         self._reference: list[tuple[Matrix, Matrix]] = []
@@ -111,6 +115,7 @@ class RecordingAligner:
     def feed(self, samples: Samples, *, last: bool = False) -> None:
         """Add samples of the recording, at ``cepstra.SAMPLE_RATE``."""
         self._samples += len(samples)
+        self._voices += self._hear_voices(samples)
         self._recording.feed(samples, last=last)
         self._heard.append(self._recording.take())
         self.frames += len(self._heard[-1][0])
@@ -135,8 +140,9 @@ class RecordingAligner:
         self._heard.clear()
         self._reference.clear()
         ours = Normalization.of(*reference).applied(reference[0])
-        lively = _lively(recording[1])
-        theirs, quiet = Normalization.of(*(part[lively] for part in recording)).compared(*recording)
+        voiced = self._voiced()
+        theirs, quiet = Normalization.of(*(part[voiced] for part in recording)).compared(*recording)
+        quiet[~voiced] = _SILENT
         step = 8 if len(theirs) * len(ours) <= _MOST_CELLS * 8**2 else 32
         level = self._level(theirs, quiet, ours, step)
         everywhere = [(0, len(level.frames))] * -(-len(level.columns.rows) // BLOCK)
@@ -144,8 +150,6 @@ class RecordingAligner:
         while step > 1:
             coarse, coarse_step = level, step
             step = _FINER[step]
-            if step == 1:
-                theirs, quiet = self._speech_only(recording, coarse, path, coarse_step)
             level = self._level(theirs, quiet, ours, step)
             bands = near(path, coarse.frames, coarse_step, level.frames, step, len(theirs), _MARGINS[step])
             if step == 1 and max(high - low for low, high in bands) * FRAME_S > MAX_UNSAID_S:
@@ -157,24 +161,13 @@ class RecordingAligner:
         self.loss = float(np.mean(each)) if loss is None else loss
         yield words
 
-    def _speech_only(
-        self, recording: tuple[Matrix, Matrix], level: _Level, path: Path, step: int
-    ) -> tuple[Matrix, Matrix]:
-        """Return the recording as its speech is compared, and as quiet where a path has long pauses.
-
-        Whatever is heard in these: frame by frame, music fits any word.
-        """
-        pauses = level.rows.pauses
-        spoken = np.zeros(len(level.columns.rows), np.bool_)
-        spoken[path.columns[~pauses[path.rows]]] = True
-        speech = np.repeat(spoken, step)[: len(recording[0])]
-        theirs, quiet = Normalization.of(recording[0][speech], recording[1][speech]).compared(*recording)
-        for row in np.flatnonzero(pauses):
-            first, end = np.searchsorted(path.rows, [row, row + 1])
-            columns = path.columns[first:end][_PAUSE_EDGE:-_PAUSE_EDGE]
-            if len(columns) >= _LONG_PAUSE:
-                quiet[columns[0] * step : (columns[-1] + 1) * step] = _SILENT
-        return theirs, quiet
+    def _voiced(self) -> npt.NDArray[np.bool_]:
+        """Return the frames near a voice; all of them where none is heard."""
+        likely = np.array([*self._voices, 0.0]) >= _VOICE
+        likely = np.convolve(likely, np.ones(2 * _EDGE_CHUNKS + 1), "same") > 0
+        chunks = (np.arange(self.frames) * FRAME_S / VOICE_CHUNK_S).astype(int)
+        voiced: npt.NDArray[np.bool_] = likely[np.minimum(chunks, len(likely) - 1)]
+        return voiced | ~voiced.any()
 
     def _level(self, theirs: Matrix, quiet: Matrix, ours: Matrix, step: int) -> _Level:
         """Return what is searched in steps of so many frames."""
@@ -221,16 +214,6 @@ class RecordingAligner:
             )
         )
         return [[*islice(found, len(piece))] for piece in self._pieces]
-
-
-def _lively(levels: Matrix) -> npt.NDArray[np.bool_]:
-    """Return the frames of the seconds in which the level changes most: speech does so more than music."""
-    seconds = len(levels) // _SECOND
-    if seconds < _FEW_SECONDS:
-        return np.ones(len(levels), np.bool_)
-    changes = levels[: seconds * _SECOND].reshape(seconds, _SECOND).std(axis=1)
-    lively = np.repeat(changes >= _LIVELY * np.percentile(changes, 90), _SECOND)
-    return np.pad(lively, (0, len(levels) - len(lively)))
 
 
 def _losses(level: _Level, path: Path, begins: Sequence[int], ends: Sequence[int]) -> list[float]:

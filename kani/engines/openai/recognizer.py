@@ -110,7 +110,12 @@ class OpenAIRecognizer(PromptedRecognizer):
             await self._stretches.stop()
 
     def recognize_prompted(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *candidates: str
+        self,
+        audio: AsyncIterator[Samples | Mark],
+        language: str | None,
+        prompt: str,
+        *candidates: str,
+        expected: str | None = None,
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``PromptedRecognizer``; also raises EngineUnavailable where the server is too slow."""
         return self._stretches.live(audio, language, prompt, too_slow=self._info.recordings_only)

@@ -119,6 +119,7 @@ class Recognize(_Message, tag=9):
     language: str | None
     prompt: str = ""
     candidates: tuple[str, ...] = ()
+    expected: str | None = None
 
 
 class Transcribe(_Message, tag=10):

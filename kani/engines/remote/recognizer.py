@@ -66,10 +66,17 @@ class RemoteRecognizer(ByWorkers, PromptedRecognizer):
         await self._workers.start()
 
     async def recognize_prompted(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *candidates: str
+        self,
+        audio: AsyncIterator[Samples | Mark],
+        language: str | None,
+        prompt: str,
+        *candidates: str,
+        expected: str | None = None,
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``PromptedRecognizer``; the worker's recogniser may be none."""
-        opening = partial(Recognize, language=language, prompt=prompt, candidates=candidates)
+        opening = partial(
+            Recognize, language=language, prompt=prompt, candidates=candidates, expected=expected
+        )
         async with aclosing(self._events(opening, audio)) as replies:
             async for reply in replies:
                 if isinstance(reply, Recognized):

@@ -45,7 +45,12 @@ class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
         await super().stop()
 
     def recognize_prompted(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *candidates: str
+        self,
+        audio: AsyncIterator[Samples | Mark],
+        language: str | None,
+        prompt: str,
+        *candidates: str,
+        expected: str | None = None,
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """Recognise live speech. Raises EngineUnavailable where passes are too slow."""
         spoken, too_slow = self._spoken(language), self.info.recordings_only

@@ -104,14 +104,19 @@ class WhisperRecognizer(PromptedRecognizer):
         await self._scheduler.stop()
 
     async def recognize_prompted(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *candidates: str
+        self,
+        audio: AsyncIterator[Samples | Mark],
+        language: str | None,
+        prompt: str,
+        *candidates: str,
+        expected: str | None = None,
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``PromptedRecognizer``; also raises EngineUnavailable where passes are too slow."""
         if self._info.recordings_only:
             raise EngineUnavailable(self._info.recordings_only)
         before = self._whisper.tokens_before(prompt)
         spoken = language or self._whisper.only_language
-        stream = RecognitionStream(self._detector.stream(), spoken, before=before)
+        stream = RecognitionStream(self._detector.stream(), spoken, before=before, expected=expected)
         queued = self._scheduler.add_stream(
             lambda: partial(transcribe, self._whisper, stream.begin_pass(), candidates)
         )

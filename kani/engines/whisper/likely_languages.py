@@ -28,10 +28,11 @@ CERTAIN = 0.9
 # Languages that are detected as another one, which sounds the same in everyday speech. Hindi has three times
 # as many speakers as Urdu; who speaks Urdu names it.
 _SAME_SPEECH = {"ur": "hi"}
-# A language that is expected is so many times as likely as the sounds are; so is the server's, and those that
-# it has voices for: short Spanish sounds like Italian, and noises like languages that nobody here speaks.
-# These are the languages of Kokoro's voices, and German, which other engines have natural voices for.
-_EXPECTED_ODDS, _SERVER_ODDS, _VOICE_ODDS = 20.0, 10.0, 20.0
+# A language that is expected is so many times as likely as the sounds are, and more so for one word: its
+# sounds hardly tell, and who changes the language says a sentence. So is the server's, and those that it has
+# voices for: short Spanish sounds like Italian, and noises like languages that nobody here speaks. These are
+# the languages of Kokoro's voices, and German, which other engines have natural voices for.
+_EXPECTED_ODDS, _OF_A_WORD_ODDS, _SERVER_ODDS, _VOICE_ODDS = 20.0, 1000.0, 10.0, 20.0
 _WITH_VOICES = frozenset("en es fr it pt de hi ja zh".split())
 
 
@@ -46,12 +47,12 @@ class LikelyLanguages:
         }
 
     def of(
-        self, scores: Mapping[str, float], candidates: Collection[str], expected: str | None
+        self, scores: Mapping[str, float], candidates: Collection[str], expected: str | None, *, word: bool
     ) -> list[tuple[str, float]]:
         """Return the likeliest of several languages with their probabilities, the likeliest first.
 
         scores: of the model, by primary subtags; candidates: those that there are, if not all; expected: the
-        one of the speech before, if any.
+        one of the speech before, if any; word: whether the speech is as short as one.
         """
         among = [one for one in scores if one in candidates] or [*scores]
         values = np.array([scores[one] for one in among])
@@ -63,7 +64,7 @@ class LikelyLanguages:
                     odds[among.index(same)] += odds[among.index(other)]
                     odds[among.index(other)] = 0.0
         if expected is not None and expected in among:
-            odds[among.index(expected)] *= _EXPECTED_ODDS
+            odds[among.index(expected)] *= _OF_A_WORD_ODDS if word else _EXPECTED_ODDS
         probabilities = odds / odds.sum()
         likely = np.argsort(-probabilities, kind="stable")[:_TRIED]
         found = [(among[at], float(probabilities[at])) for at in likely]

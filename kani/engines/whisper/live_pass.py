@@ -35,6 +35,8 @@ _UNFINISHED = 0.5
 # Ends of short speech that is decided, the margin before it counted, and its window: in a shorter one it is
 # echoed or left out at times. 15 s take 0.2 s of a processor more than 6 s.
 _WINDOWS = ((1.3, WINDOW_S), (2.0, 8.0))
+# Speech below this is a word or two; the margin before its onset counts.
+_WORD_S = 1.2
 # Tokens that a usual pass adds to those that are decided.
 _NEW_TOKENS = 8
 
@@ -92,7 +94,8 @@ def usual_pass(whisper: Whisper, samples: Samples) -> None:
 def _languages_of(
     whisper: Whisper, encoded: ctranslate2.StorageView, audio: PassInput, candidates: Collection[str]
 ) -> list[tuple[str, float]]:
-    languages = whisper.likely_languages(encoded, candidates, audio.expected)
+    word = audio.decisive and audio.speech_s < _WORD_S
+    languages = whisper.likely_languages(encoded, candidates, audio.expected, word=word)
     if len(audio.samples) > _OPENING_S * SAMPLE_RATE:
         # The language of just the opening is at times more certain, and then more often right.
         opening = whisper.encode(audio.samples[: int(_OPENING_S * SAMPLE_RATE)])

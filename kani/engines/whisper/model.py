@@ -253,16 +253,21 @@ class Whisper:
         return self._model.encode(self._view(np.ascontiguousarray(features[None], np.float32)))
 
     def likely_languages(
-        self, encoded: ctranslate2.StorageView, candidates: Collection[str] = (), expected: str | None = None
+        self,
+        encoded: ctranslate2.StorageView,
+        candidates: Collection[str] = (),
+        expected: str | None = None,
+        *,
+        word: bool = False,
     ) -> list[tuple[str, float]]:
         """Return the likeliest of several languages with their probabilities, the likeliest first.
 
-        candidates: those that there are, if not all; expected: the one of the speech before, if any.
+        candidates, expected, word: as of ``LikelyLanguages.of``.
         """
         result = self._generate_tokens(encoded, (), 1, beam_size=1, return_logits_vocab=True)
         scores = np.ravel(np.array(result.logits[0]))
         known = {code: float(scores[token]) for code, token in self._languages.items()}
-        return self._likely.of(known, candidates, expected)
+        return self._likely.of(known, candidates, expected, word=word)
 
     def generate(
         self,

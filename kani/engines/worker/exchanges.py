@@ -185,9 +185,12 @@ class RecognitionExchange:
                     self._channel.send(Transcribed(number, segment))
             return
         recognizer = self._recognizer
-        if (opening.prompt or opening.candidates) and isinstance(recognizer, PromptedRecognizer):
+        told = opening.prompt or opening.candidates or opening.expected
+        if told and isinstance(recognizer, PromptedRecognizer):
             audio, among = self._audio(), opening.candidates
-            recognizing = recognizer.recognize_prompted(audio, opening.language, opening.prompt, *among)
+            recognizing = recognizer.recognize_prompted(
+                audio, opening.language, opening.prompt, *among, expected=opening.expected
+            )
         else:
             recognizing = recognizer.recognize(self._audio(), opening.language)
         async with aclosing(recognizing) as events:

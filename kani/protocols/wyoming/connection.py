@@ -75,6 +75,7 @@ class Connection:
         self._answered.set()
         self._speech: Speech | None = None
         self._memory = LanguageMemory()
+        self._backlog = service.recognition.open_backlog()
         self._recognition: Recognition | None = None
         self._transcribe = events.Transcribe()
         self._patience = asyncio.timeout(None)
@@ -249,7 +250,7 @@ class Connection:
             if not event.payload or not await self._until_answered(event):
                 return
             self._recognition = Recognition(
-                *(self._service, self._transcribe, self._stream.client, form),
+                *(self._service, self._transcribe, self._stream.client, form, self._backlog),
                 end_of_speech=self._settings.end_of_speech,
             )
             self._begin(self._recognition)

@@ -14,7 +14,7 @@ from kani.core.conversation.heard_turns import heard_turns
 from kani.core.conversation.turns import Patience, TurnMachine, TurnRule, TurnStopped
 from kani.core.recognizer import RecognizedWord
 from kani.core.service import SpeechService
-from kani.core.session.recognition import RecognitionSession
+from kani.core.session.recognition import Backlog, RecognitionSession
 from kani.core.types import Samples
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.wyoming import events
@@ -119,6 +119,7 @@ class Recognition:
         request: Transcribe,
         client: str,
         first: AudioFormat,
+        backlog: Backlog,
         *,
         end_of_speech: bool,
     ) -> None:
@@ -136,6 +137,7 @@ class Recognition:
             sample_rate=first.rate,
             language=self._language,
             prompt=request.prompt,
+            backlog=backlog,
         )
         self._session.judges_turns = ends
         self._session.hear_turns_again()

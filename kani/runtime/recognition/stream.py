@@ -54,9 +54,10 @@ class RecognitionStream:
         language: str | None,
         clock: Callable[[], float] = time.monotonic,
         before: tuple[int, ...] = (),
+        expected: str | None = None,
     ) -> None:
         """voices: the voice detector; language: primary subtag, None to detect it; clock: in seconds; before:
-        tokens of text that may precede the speech.
+        tokens of text that may precede the speech; expected: language of the speech before.
         """
         self.events: deque[RecognitionEvent] = deque()
         self.audio_ended = False
@@ -65,7 +66,7 @@ class RecognitionStream:
         self._before = before
         self._detects = language is None
         self._language = language  # settled, or given
-        self._expected: str | None = None  # of the utterances before
+        self._expected = expected  # of the utterances before
         self._pace = ArrivalPace(TUNING.max_speedup, TUNING.max_lead_s, clock)
         self._arrived = SpeechGate()
         self._arrived_samples = 0

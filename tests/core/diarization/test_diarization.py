@@ -105,7 +105,7 @@ def recording(*parts: tuple[float, float]) -> Samples:
 
 
 def levels(encoder: LevelEncoder | None = None) -> Diarizer:
-    return Diarizer(lambda: (SimpleNamespace(stream=ScriptedVoice), encoder or LevelEncoder()))
+    return Diarizer(lambda: SimpleNamespace(recording=ScriptedVoice), lambda: encoder or LevelEncoder())
 
 
 def turns(

@@ -37,8 +37,8 @@ def silence(seconds: float) -> Samples:
     return np.zeros(round(seconds * RATE), np.float32)
 
 
-async def say(engine: KokoroEngine, language: str, text: str) -> Said:
-    voice = SENTENCES[language][0]
+async def say(engine: KokoroEngine, language: str, text: str, voice: str = "") -> Said:
+    voice = voice or SENTENCES[language][0]
     chunks = [chunk async for chunk in engine.synthesize(Segment(text, voice, language, ahead_s=math.inf))]
     whole = np.concatenate([chunk.samples for chunk in chunks])
     samples = soxr.resample(whole, chunks[0].sample_rate, RATE).astype(np.float32)

@@ -26,7 +26,7 @@ from kani.engines.whisper.coverage import (
     without_echo,
 )
 from kani.engines.whisper.engine import WhisperRecognizer
-from kani.engines.whisper.likely_languages import LANGUAGES, LikelyLanguages
+from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGES, LikelyLanguages
 from kani.engines.whisper.plausibility import MAX_TOKENS, TokenLimits, echoes
 from kani.engines.whisper.scripts import TokenScripts, is_latinised, scripts_of
 from kani.runtime.recognition.local_agreement import HypothesisWord
@@ -291,10 +291,18 @@ def test_usual_languages_are_tried_first(
     """Of a short Spanish utterance."""
     likely = {"it": 0.6, "es": 0.2, "gl": 0.05, "en": 0.15}
     scores = {language: math.log(one) for language, one in likely.items()}
-    found = dict(LikelyLanguages([*likely], usual).of(scores, candidates, expected))
+    found = dict(LikelyLanguages([*likely], usual).of(scores, candidates, expected, word=False))
     assert next(iter(found)) == first
     assert [*found.values()] == sorted(found.values(), reverse=True)
     assert found.keys() <= set(candidates or likely)
+
+
+@pytest.mark.parametrize(("word", "first"), [(True, "es"), (False, "pt")])
+def test_one_word_is_in_the_language_of_the_speech_before(word: bool, first: str) -> None:
+    scores = {"pt": math.log(0.98), "es": math.log(0.01), "it": math.log(0.01)}
+    found = LikelyLanguages([*scores], None).of(scores, (), "es", word=word)
+    assert found[0][0] == first
+    assert not word or found[0][1] >= CERTAIN
 
 
 END = 50_257

@@ -142,6 +142,23 @@ async def test_several_languages_narrow_detection(
     assert words_of(text(words), "es") == words_of(said["es"].text, "es")
 
 
+async def test_replies_of_one_word_are_in_the_language_of_the_speech_before(
+    recognizer: WhisperRecognizer, onnx_engine: KokoroEngine, said: dict[str, Said]
+) -> None:
+    words = [
+        (await say(onnx_engine, "es", word, "em_alex")).samples for word in ("Sábado.", "Mañana.", "Claro.")
+    ]
+    audio = [part for one in (said["es"].samples, *words) for part in (one, silence(1.5))]
+    events = await recognized(recognizer, at_once(*audio))
+    found = [event for event in events if isinstance(event, RecognizedWord)]
+    replies = [word.text for word in found if word.start_s > len(said["es"].samples) / RATE + 1]
+    assert len(replies) == 3 and {word.language for word in found} == {"es"}
+    # A sentence in another language is one.
+    events = recognizer.recognize_prompted(at_once(said["en"].samples, silence(1)), None, "", expected="es")
+    english = [event async for event in events]
+    assert words_of(text(english), "en") == words_of(said["en"].text, "en")
+
+
 @pytest.mark.parametrize(
     "sound", ["zeros", "white noise", "pink noise", "brown noise", "hum", "clicks", "melody"]
 )
