@@ -72,7 +72,7 @@ def test_quotation_is_in_its_language_with_its_marks(own: str, language: str, te
         ("it", 'Ha scritto "tutto bene, ci vediamo dopo" alla squadra.'),
         ("es", "La escritora (Rosa von der Heide) llegó tarde."),
         ("de", "Der Sänger (Marie de la Tour) kam zu spät."),
-        ("it", 'Ha comprato «Prodotti Agricoli Biologici» in centro.'),
+        ("it", "Ha comprato «Prodotti Agricoli Biologici» in centro."),
         ("es", 'Un "'),
         ("es", '""'),
     ],
