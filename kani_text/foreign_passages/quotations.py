@@ -6,6 +6,7 @@ from collections.abc import Collection
 from kani_text import language_detection
 from kani_text.foreign_passages.scripts import MAX_DETECTION_TEXT, MAX_MARKS, LanguageRun
 from kani_text.languages import primary
+from kani_text.markup import MASK
 
 LEAST_WORDS = 3
 """Least words of a passage in the text's own script that is told apart."""
@@ -26,6 +27,10 @@ _OPENING = re.compile(f"[{re.escape(''.join(QUOTES))}]")
 _CLOSING = {opening: re.compile(rf"[{re.escape(closing)}]|\n") for opening, closing in QUOTES.items()}
 _CLOSERS_ONLY = frozenset("”»“›)]」』》〉】）］")
 """Marks after which no quotation opens at once, as a straight mark there closes one."""
+_MARKS = "".join(map(chr, range(33, 48))) + ":;?!«»‹›“”„‘’…¿¡—–[](){}" + MASK
+"""Marks around words."""
+_BRACKETS = frozenset("([（［")
+"""Marks that open what may be a name, but no title."""
 
 _ENOUGH_WORDS = re.compile(rf"(?:[\W\d_]*{WORDS.pattern}(?=['’-]?(?:[^\w'’-]|[\d_]))){{{DECIDING_WORDS}}}")
 
@@ -33,10 +38,25 @@ _ENOUGH_WORDS = re.compile(rf"(?:[\W\d_]*{WORDS.pattern}(?=['’-]?(?:[^\w'’-]
 def clear_language(text: str, own: str, spoken_languages: Collection[str]) -> str | None:
     """The language of ``text`` (in Latin letters) if it is clearly another one than ``own``, else None."""
     shares = language_detection.common_word_shares(text)
+    if not shares and is_clause(text):
+        # "practice makes perfect": words that no language is known by.
+        detected = language_detection.detect(text, spoken_languages, expected=(own,))
+        return detected if detected != own and detected in language_detection.listed_languages() else None
     if not any(share > shares.get(own, 0.0) for share in shares.values()):
         return None
     detected = language_detection.detect(text, spoken_languages, CLEAR_PROBABILITY, (own,))
     return detected if detected and shares.get(detected, 0.0) > shares.get(own, 0.0) else None
+
+
+def is_clause(text: str, *, begins: bool = False) -> bool:
+    """True unless too many words of a text have a capital: a name, a title; begins: it begins a sentence."""
+    words = [word for token in text.split() if (word := token.strip(_MARKS)) and WORDS.fullmatch(word)]
+    small = sum(word[0].islower() or word == "I" for word in words)
+    if begins and words and words[0][0].isupper() and words[0] != "I":
+        # "Marie de la Tour" begins with a name, "She wants to know" and "O trem chegou" do not.
+        first = words[0].lower()
+        small += len(first) == 1 or first in language_detection.languages_by_word()
+    return small >= max(LEAST_WORDS, len(words) / 2)
 
 
 class QuotationSplitter:
@@ -110,7 +130,7 @@ class QuotationSplitter:
             enough = _ENOUGH_WORDS.match(text, start, limit)
             if not (found or enough or complete or limit < end):
                 return 0
-            self._language = self._detected(text[start : enough.end() if enough else limit])
+            self._language = self._detected(text[: enough.end() if enough else limit])
             self._decided = True
         if found is None:
             return end
@@ -122,10 +142,13 @@ class QuotationSplitter:
         return closed
 
     def _detected(self, quotation: str) -> str | None:
-        """The language of a quotation if it is clearly another than the text's."""
-        if len(WORDS.findall(quotation)) < LEAST_WORDS:
+        """The language of a quotation and its opening mark if it is clearly another than the text's."""
+        words = quotation[1:]
+        if len(WORDS.findall(words)) < LEAST_WORDS:
             return None
-        return clear_language(quotation, self._own, self._spoken_languages)
+        if quotation[0] in _BRACKETS and not is_clause(words, begins=True):
+            return None
+        return clear_language(words, self._own, self._spoken_languages)
 
 
 def _end_of_marks(text: str, start: int) -> int:

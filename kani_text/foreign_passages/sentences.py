@@ -6,9 +6,8 @@ from itertools import groupby
 
 from kani_text import language_detection
 from kani_text.boundaries import BreakKind, phrase_breaks
-from kani_text.foreign_passages.quotations import LEAST_WORDS, WORDS, clear_language
+from kani_text.foreign_passages.quotations import clear_language, is_clause
 from kani_text.languages import primary
-from kani_text.markup import MASK
 from kani_text.segmenter import BOUNDARIES, TextSegment
 from kani_text.types import Boundary
 
@@ -16,8 +15,6 @@ MAX_CLAUSES = 16
 """Clauses of a segment that is examined: one with more is a list of words, and each takes some 200 µs."""
 
 _SENTENCE_ENDS = (Boundary.SENTENCE, Boundary.PARAGRAPH)
-_MARKS = "".join(map(chr, range(33, 48))) + ":;?!«»‹›“”„‘’…¿¡—–[](){}" + MASK
-"""Marks around words."""
 
 
 class SentenceSplitter:
@@ -108,9 +105,7 @@ class SentenceSplitter:
         own = shares.get(self._own, 0.0)
         if own >= max(shares.values(), default=0.0):
             return self._own if own else ""
-        words = [word for token in text.split() if (word := token.strip(_MARKS)) and WORDS.fullmatch(word)]
-        small = sum(word[0].islower() or word == "I" or (begins and word is words[0]) for word in words)
-        if small < max(LEAST_WORDS, len(words) / 2):
+        if not is_clause(text, begins=begins):
             return ""
         language = clear_language(text, self._own, self._spoken_languages)
         return language if language is not None and not self._is_half_own(text, language) else ""

@@ -309,7 +309,8 @@ class KokoroEngine(Described):
             ending=_ENDINGS[segment.boundary],
             pronunciations=segment.pronunciations,
         )
-        return with_rises(utterances, segment.text, segment.language)
+        goes_on = segment.boundary is Boundary.WORD
+        return with_rises(utterances, segment.text, segment.language, goes_on=goes_on)
 
     def _reader_of(self, segment: Segment) -> TextReader:
         checkpoint = self._checkpoints.speaking(segment)

@@ -102,7 +102,7 @@ class IncrementalSentence:
         pronunciations: parts of the text with their IPA. Times count from the sentence's first sample.
         Raises UnknownVoice, Stopped and ModelFailed.
         """
-        *long, utterance = self._utterances(text, ending or "", pronunciations)
+        *long, utterance = self._utterances(text, ending, pronunciations)
         for part in long:
             # More words arrived at once than fit into one utterance.
             yield from self._pieces.insert(
@@ -120,7 +120,9 @@ class IncrementalSentence:
         if complete:
             self.spoken_length = len(text)
 
-    def _utterances(self, text: str, ending: str, pronunciations: Sequence[Pronunciation]) -> list[Utterance]:
+    def _utterances(
+        self, text: str, ending: str | None, pronunciations: Sequence[Pronunciation]
+    ) -> list[Utterance]:
         """Utterances for the new words of ``text``, with as much left context as fits.
 
         More than one only where the new words by themselves exceed the longest utterance.
@@ -131,7 +133,9 @@ class IncrementalSentence:
                 for one in pronunciations
                 if one.start >= self._base
             ]
-            parts = split_utterances(text[self._base :], self._reader, ending=ending, pronunciations=ahead)
+            parts = split_utterances(
+                text[self._base :], self._reader, ending=ending or "", pronunciations=ahead
+            )
             if len(parts) <= 1 or self._base >= self.spoken_length:
                 break
             before = list(_WORD.finditer(text, self._base, self.spoken_length))[-_CONTEXT_WORDS:]
@@ -148,7 +152,8 @@ class IncrementalSentence:
             )
             for part in parts
         ]
-        return with_rises(moved, text, self._segment.language) or [Utterance("", ())]
+        read = with_rises(moved, text, self._segment.language, goes_on=ending == "")
+        return read or [Utterance("", ())]
 
 
 async def has_enough_words(

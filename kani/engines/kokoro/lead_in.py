@@ -88,7 +88,7 @@ def with_beginning(utterance: Utterance, language: str) -> Utterance:
     for word in utterance.words:
         characters = tuple(map(moved, word.characters))
         words.append(replace(word, first=moved(word.first), stop=moved(word.stop), characters=characters))
-    return Utterance(symbols[:at] + spoken + symbols[at + 1 :], tuple(words))
+    return replace(utterance, symbols=symbols[:at] + spoken + symbols[at + 1 :], words=tuple(words))
 
 
 def with_rise(prosody: PredictedProsody, symbols: str, language: str) -> PredictedProsody:

@@ -49,14 +49,15 @@ _STEEPEST = 0.5 * SEMITONE
 """Log hertz in a half frame (40 semitones in a second). What rises faster is heard as creak, so a short
 syllable begins higher."""
 
-_GOES_ON = 0.5 * SEMITONE
-"""Log hertz over the voice's tone below which no list's item and no clause ends before a comma."""
+_GOES_ON, _MOST_HELD = 0.5 * SEMITONE, 4.0 * SEMITONE
+"""Log hertz over the voice's tone below which no list's item and no clause ends before a comma; those by
+which the end is held up, at most."""
+
+_JOINED, _MOST_JOINED = 2.0 * SEMITONE, 7.0 * SEMITONE
+"""The same of words that others follow at once in another language: they have to meet their beginning."""
 
 _END = 16
 """Half frames that such an end is measured over."""
-
-_MOST_HELD = 4.0 * SEMITONE
-"""Log hertz by which it is held up, at most."""
 
 _EXCLAIMED = 0.3
 """Share by which the accents of an exclamation are higher over the voice's tone."""
@@ -95,8 +96,15 @@ def emphasized_symbols(
     return tuple(found)
 
 
-def with_rises(utterances: Sequence[Utterance], text: str, language: str) -> list[Utterance]:
-    """Return the utterances of ``text`` with the words on which the voice rises marked as such."""
+def with_rises(
+    utterances: Sequence[Utterance], text: str, language: str, *, goes_on: bool
+) -> list[Utterance]:
+    """Return the utterances of ``text`` with the words on which the voice rises marked as such.
+
+    goes_on: True if the sentence goes on after the last one without a mark, as before a quotation.
+    """
+    if goes_on and utterances:
+        utterances = [*utterances[:-1], replace(utterances[-1], goes_on=True)]
     if not (ends := list(rises(text, language))):
         return [*utterances]
 
@@ -111,6 +119,7 @@ class Kind(Enum):
 
     QUESTION = auto()
     COMMA = auto()  # of a list's item or a clause, after which the sentence goes on
+    SEAM = auto()  # of words that others follow at once, in another language
     EXCLAMATION = auto()
 
 
@@ -135,12 +144,13 @@ def rises_of(utterance: Utterance, lead: int = 0) -> tuple[Rise, ...]:
     symbols, words, found, begin = utterance.symbols, utterance.words, [], 0
     for at, word in enumerate(words):
         marks = symbols[word.stop : words[at + 1].first if at + 1 < len(words) else None]
-        if word.rises or (word.pause_s and "," in marks):
+        seam = utterance.goes_on and word is words[-1]
+        if word.rises or seam or (word.pause_s and "," in marks):
             stress = symbols.rfind("ˈ", words[max(at - 2, 0)].first, word.stop)
             first = word.first if stress < 0 else stress + 1
             vowels = [at for at in range(first, word.stop) if symbols[at] in VOWELS]
             top = vowels[-1] if vowels else word.stop - 1
-            kind = Kind.QUESTION if word.rises else Kind.COMMA
+            kind = Kind.QUESTION if word.rises else Kind.SEAM if seam else Kind.COMMA
             found.append(Rise(lead + first, lead + top, lead + word.stop - 1, kind))
         if not {*SENTENCE_MARKS}.isdisjoint(marks):
             if "!" in marks and not word.rises:
@@ -184,8 +194,10 @@ def apply_rises(
             knee = max(min(middle, begin + round(shape[0] * (top - begin))), begin + 1)
             line = _question(at, log[at], (begin, knee, top), tone, shape[1:], wanted.pitch_range)
         else:
-            missing = tone + wanted.pitch_range * _GOES_ON - np.median(log[heard[-_END:]])
-            line = log[at] + np.interp(at, (begin, top), (0.0, np.clip(missing, 0.0, _MOST_HELD)))
+            seam = one.kind is Kind.SEAM
+            level, most = (_JOINED, _MOST_JOINED) if seam else (_GOES_ON, _MOST_HELD)
+            missing = tone + wanted.pitch_range * level - np.median(log[heard[-_END:]])
+            line = log[at] + np.interp(at, (begin, top), (0.0, np.clip(missing, 0.0, most)))
         moved[at] = line - log[at]
         after = np.arange(at[-1] + 1, min(at[-1] + _RELEASE, len(log)))
         moved[after] = moved[at[-1]] * (1 - (after - at[-1]) / _RELEASE)

@@ -4,6 +4,7 @@
 ``benchmarks.text.short_replies`` 400 replies in eight languages.
 """
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -167,10 +168,24 @@ async def test_query_takes_true_or_false(tmp_path: Path, path: str) -> None:
         assert b"quotations: must be true or false" in refused.value.response.body
 
 
+@pytest.mark.parametrize("speak", WITH_LANGUAGE)
+@pytest.mark.parametrize(("language", "outside"), [("es", {"tres", "cuatro"}), ("it", {"tre", "quattro"})])
+async def test_given_language_is_that_of_the_words_and_numbers_outside(
+    tmp_path: Path, speak: Speak, language: str, outside: set[str]
+) -> None:
+    async with tones(tmp_path) as (server, place):
+        await speak(place._replace(language=language), ['3, "there are 12 men at the door", 4.'])
+        words = {tag: set[str]() for tag in (language, "en")}
+        for segment in server.engine.segments:
+            words[segment.language] |= {*re.findall(r"\w+", segment.text)}
+    assert words == {language: outside, "en": {*"there are twelve men at the door".split()}}
+
+
 async def test_one_language_is_what_an_operator_wants(tmp_path: Path) -> None:
     async with tones(tmp_path, KANI_ONE_LANGUAGE="true") as (server, place):
-        await speakers.openai(place, ["".join(MIXED.values())])
-        assert {*spoken(server)} == {"es"}
+        for speak in (*ALL, speakers.elevenlabs_contexts):
+            await speak(place, ["".join(MIXED.values())])
+            assert {*spoken(server)} == {"es"}, speak
 
 
 async def test_requests_on_one_http_connection_share_no_language_and_voices_of_one_request_do(

@@ -64,6 +64,8 @@ def test_sentence_or_clause_is_in_its_language(own: str, language: str, text: st
         ("fr", "Il a réservé un bed and breakfast, puis un week-end à New York. Merci."),
         ("it", "San Pietro al Natisone, San Giovanni al Natisone e Corno di Rosazzo sono comuni."),
         ("pt", "Abre o ficheiro /usr/share/the_file_is_in_here.txt: depois, corre git push origin."),
+        ("de", "Wir kamen. Jeanne de la Croix, Paul und ihre Freunde waren schon da."),
+        ("tr", "Rosa de la Vega, Ali ve arkadaşları geldi."),
         ("en", "The little girl asked me ¿por qué estás tan triste? and gave me her old doll."),
         # All of it: nothing shows that it is in another language than the text around it.
         ("es", "I do not know what to do about it. Please call me when you are back."),

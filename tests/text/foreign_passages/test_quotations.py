@@ -43,6 +43,10 @@ def runs(language: str, *pieces: str) -> list[tuple[str, str | None]]:
         ("pt", "it", 'O garçom disse [["il conto è già stato pagato"]] e saiu.'),
         ("es", "en", 'Y entonces: [["I will never forget what you have done for all of us in these years"]]'),
         ("es", "en", 'Dice [["please wait until the line is free]]\nY nada más.'),
+        # No word of it is a common one, but none has a capital either.
+        ("es", "en", "Siempre decía [[«patience brings roses»,]] y callaba."),
+        ("fr", "es", 'Il rêve de [["rompiendo platos viejos"]] chaque nuit.'),
+        ("de", "en", "Auf dem Zettel [[(handle with care, my friend)]] war ein Fleck."),
     ],
 )
 def test_quotation_is_in_its_language_with_its_marks(own: str, language: str, text: str) -> None:
@@ -66,6 +70,9 @@ def test_quotation_is_in_its_language_with_its_marks(own: str, language: str, te
         ("de", "Das „Projekt Open Source Software“ ist (wie immer) fertig."),
         ("fr", "Il dit « je ne sais pas ce que tu veux » et (comme toujours) il part."),
         ("it", 'Ha scritto "tutto bene, ci vediamo dopo" alla squadra.'),
+        ("es", "La escritora (Rosa von der Heide) llegó tarde."),
+        ("de", "Der Sänger (Marie de la Tour) kam zu spät."),
+        ("it", "Ha comprato «Prodotti Agricoli Biologici» in centro."),
         ("es", 'Un "'),
         ("es", '""'),
     ],
