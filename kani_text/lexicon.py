@@ -31,6 +31,8 @@ MAX_UNITS = 24
 _MAX_ECHO = 40
 # In scripts without spaces every character is a word, of katakana every run.
 _LETTERS = re.compile(rf"[^\W_{UNSPACED}]+")
+# What is after a word, or the text's end; and what is before one.
+_ENDED, _APART = re.compile(r"[\x00-\x7f]|\Z"), re.compile(r"[^\w\x80-\U0010ffff]|_")
 _IN_KATAKANA = re.compile(f"[{KATAKANA}]")
 
 
@@ -244,6 +246,11 @@ def _fold(text: str) -> str:
 
 def _first_unit(text: str, at: int) -> str | None:
     """The folded unit at ``at``, if an entry may begin there."""
+    letters = _LETTERS.match(text, at, at + MAX_WORD + 1)
+    if letters and at and _LETTERS.match(text, at - 1):
+        return None  # inside a word
+    if letters and _ENDED.match(text, letters.end()) and (at == 0 or _APART.match(text, at - 1)):
+        return letters[0].casefold()  # as below, at once
     if at >= len(text) or text[at].isspace() or _is_invisible(text[at]):
         return None
     kind, before = _word_kind(text[at]), at
