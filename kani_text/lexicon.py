@@ -250,7 +250,7 @@ def _fold(text: str) -> str:
 def _first_unit(text: str, at: int) -> str | None:
     """The folded unit at ``at``, if an entry may begin there."""
     letters = _LETTERS.match(text, at, at + MAX_WORD + 1)
-    if letters and at and _LETTERS.match(text, at - 1):
+    if letters and at and _LETTERS.match(text, at - 1, at):
         return None  # inside a word
     if letters and _ENDED.match(text, letters.end()) and (at == 0 or _APART.match(text, at - 1)):
         return letters[0].casefold()  # as below, at once
