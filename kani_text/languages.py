@@ -70,6 +70,7 @@ def resolve(name: str) -> str:
     return tag
 
 
+@functools.lru_cache(maxsize=1024)
 def primary(tag: str) -> str:
     """The primary subtag of a tag: ``es`` of ``es-MX``."""
     return tag.partition("-")[0].lower()

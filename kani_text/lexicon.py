@@ -31,6 +31,8 @@ MAX_UNITS = 24
 _MAX_ECHO = 40
 # In scripts without spaces every character is a word, of katakana every run.
 _LETTERS = re.compile(rf"[^\W_{UNSPACED}]+")
+# What is after a word, or the text's end; and what is before one.
+_ENDED, _APART = re.compile(r"[\x00-\x7f]|\Z"), re.compile(r"[^\w\x80-\U0010ffff]|_")
 _IN_KATAKANA = re.compile(f"[{KATAKANA}]")
 
 
@@ -132,9 +134,12 @@ class Lexicon:
             return None
         if self._own is not None and (found := self._own.match(text, at, first)) is not None:
             return found
-        matches = [found for table in self._tables if (found := table.match(text, at, first)) is not None]
-        # The first of the longest.
-        return max(matches, key=lambda found: found[0], default=None)
+        longest = None
+        for table in self._tables:
+            found = table.match(text, at, first)
+            if found is not None and (longest is None or found[0] > longest[0]):
+                longest = found
+        return longest
 
     def may_continue(self, text: str, at: int) -> bool:
         """True if an entry that begins at ``at`` may continue after the text's end, once more is written.
@@ -244,7 +249,16 @@ def _fold(text: str) -> str:
 
 def _first_unit(text: str, at: int) -> str | None:
     """The folded unit at ``at``, if an entry may begin there."""
-    if at >= len(text) or text[at].isspace() or _is_invisible(text[at]):
+    letters = _LETTERS.match(text, at, at + MAX_WORD + 1)
+    if letters and at and _LETTERS.match(text, at - 1, at):
+        return None  # inside a word
+    if letters and _ENDED.match(text, letters.end()) and (at == 0 or _APART.match(text, at - 1)):
+        return letters[0].casefold()  # as below, at once
+    if at >= len(text) or text[at].isspace():
+        return None
+    if letters is None and text[at].isascii():
+        return text[at]  # as below, at once
+    if _is_invisible(text[at]):
         return None
     kind, before = _word_kind(text[at]), at
     while kind and before > 0 and _is_invisible(text[before - 1]):

@@ -41,8 +41,8 @@ from kani.server.allocator import periodic_trim
 from kani.server.calls import ALWAYS_SERVED, DOCUMENT_PATH
 from kani.server.calls import call_group as server_calls
 from kani.server.connections import Connections, ConnectionsMiddleware, Phase
-from kani.server.error_answers import ErrorAnswers
 from kani.server.metrics import Metrics
+from kani.server.middleware import ErrorAnswers
 from kani.server.network.listeners import (
     Listeners,
     files_needed,

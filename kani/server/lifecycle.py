@@ -29,10 +29,9 @@ from kani.protocols.shared.protocol import MAX_MESSAGE_BYTES, UNREAD_S, StreamPo
 from kani.server.connections import Connections, Phase
 from kani.server.network.acceptor import Acceptor
 from kani.server.network.listeners import RESERVED_FILES, Listeners
-from kani.server.network.small_reads import READ_BYTES, SmallReads
 from kani.server.network.streams import StreamProtocol, StreamService
 from kani.server.network.tcp_connections import TcpConnection, TcpTable
-from kani.server.network.uvicorn_http import HttpProtocol
+from kani.server.network.uvicorn_http import READ_BYTES, HttpProtocol, SmallReads
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
 from websocket_config import PUBLIC_TOKEN
 

@@ -10,8 +10,11 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from typing_extensions import override
@@ -19,8 +22,8 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from kani.core import request_ids
 from kani.core.audio import synthetic_mark
-from kani.protocols.shared.protocol import STRAIGHT_SEND
-from kani.server.access import AccessRules
+from kani.protocols.shared.protocol import STRAIGHT_SEND, Refusal, RefusalBody
+from kani.server.access import AccessRules, refusal_body
 from kani.server.health import METRICS_PATH
 
 CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013})
@@ -244,3 +247,40 @@ class MetricsOnlyMiddleware:
             await answer(scope, receive, send)
             return
         await self.app({**scope, "path": METRICS_PATH} if here else scope, receive, send)
+
+
+class ErrorAnswers:
+    """Answers what no route answers; ``bodies``: JSON bodies by path prefix."""
+
+    def __init__(self, bodies: Mapping[str, RefusalBody]) -> None:
+        self._bodies = bodies
+
+    async def http_error(self, request: Request, error: Exception) -> Response:
+        """Answer an HTTPException: an unknown path, a wrong method, a body that is too large."""
+        assert isinstance(error, HTTPException)
+        path, status, headers = request.url.path, error.status_code, dict(error.headers or {})
+        call = f"{request.method} {path}"
+        reason = f"{call} is not served here" if status in (404, 405) else error.detail
+        if status == 405:
+            # Starlette names the methods of the first route of a path.
+            headers["Allow"] = ", ".join(_methods(request))
+            reason += f", only {headers['Allow']}"
+        body = refusal_body(self._bodies, path)(Refusal(status, reason, call))
+        return JSONResponse(body, status, headers)
+
+    async def client_disconnected(self, request: Request, error: Exception) -> Response:
+        """End a request when its client leaves before the body is complete; the answer is never read."""
+        return Response(status_code=400)
+
+    async def unknown_websocket(self, websocket: WebSocket) -> None:
+        """Refuse a handshake on a path without a protocol."""
+        path = websocket.url.path
+        refusal = Refusal(404, f"WebSocket {path} is not served here; try /", f"WebSocket {path}")
+        await websocket.send_denial_response(JSONResponse(refusal_body(self._bodies, path)(refusal), 404))
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods that the routes of a request's path take."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    fitting = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in fitting for method in route.methods or ()})

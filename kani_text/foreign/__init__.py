@@ -40,7 +40,10 @@ def parse_json(text: str | bytes | bytearray, *, endless: bool = False) -> Any:
     """
     number, constant = (None, None) if endless else (_finite, _refuse_constant)
     parsed = guarded(partial(json.loads, text, parse_float=number, parse_constant=constant))
-    level, depth = [parsed], 0
+    count: Callable[[Any], int] = text.count
+    lists, objects = ("[", "{") if isinstance(text, str) else (b"[", b"{")
+    # Few brackets are not nested too deeply.
+    level, depth = [parsed] if count(lists) + count(objects) > MAX_DEPTH else [], 0
     while level := [inner for each in level for inner in _inside(each)]:
         depth += 1
         if depth > MAX_DEPTH:

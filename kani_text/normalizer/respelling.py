@@ -55,7 +55,7 @@ def respelled(text: CleanText, language: str, *, complete: bool = True) -> Clean
         text = _replaced(text, floor.marks(text.text, language))
     characters, small = characters_of(text.text), text.text.lower()
     for pattern, becomes in spellings_of(language.partition("-")[0]):
-        if not (pattern.required <= characters and pattern.has_word_in(small)):
+        if not (pattern.required <= characters and any(map(small.__contains__, pattern.words))):
             continue
         if found := list(pattern.compiled.finditer(text.text)):
             text = _replaced(text, ((*match.span(), becomes(match)) for match in found))

@@ -15,10 +15,9 @@ from av.stream import Disposition
 
 import kani
 from kani.books.audio_file import CHAPTER_PAUSE_S
-from kani.books.audiobook import Made, Report, make_audiobook
+from kani.books.audiobook import Made, Progress, Report, make_audiobook
 from kani.books.book import Book, Chapter
 from kani.books.plan import Manner
-from kani.books.progress import Progress
 from kani.books.reading import read_book
 from kani.books.work_folder import AlreadyRunning, WorkFolder
 from kani.cli.speech_commands import main

@@ -1,8 +1,9 @@
-"""Description of ElevenLabs' protocol and the relay's for the server."""
+"""Description of ElevenLabs' protocol and the relay's for the server, and what their calls are given."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -77,3 +78,13 @@ class Settings(PluginSettings):
 
 
 PROTOCOL = ProtocolPlugin("elevenlabs", Settings, built_by("kani.protocols.elevenlabs.protocol:protocol"))
+
+
+MAX_TEXT = 40_000
+
+
+@dataclass(frozen=True, slots=True)
+class ElevenLabsSettings:
+    own: Settings = field(default_factory=Settings)
+    max_text: int = MAX_TEXT  # characters of one request, or of one WebSocket context
+    relay_voice: str | None = None  # None, or the id of no voice here: the default of the text's language

@@ -11,19 +11,16 @@ from kani.core.errors import InvalidRequest
 from kani.core.service import SpeechService
 from kani.protocols.elevenlabs.agents import routes as agents
 from kani.protocols.elevenlabs.errors import error_response, refusal_body
-from kani.protocols.elevenlabs.http import forced_alignment
 from kani.protocols.elevenlabs.http.calls import call_group
-from kani.protocols.elevenlabs.http.forced_alignment import forced_alignment_routes
 from kani.protocols.elevenlabs.http.lists import list_routes
 from kani.protocols.elevenlabs.http.speech import speech_routes
-from kani.protocols.elevenlabs.http.speech_to_text import longest_body, speech_to_text_routes
+from kani.protocols.elevenlabs.http.speech_to_text import recording_routes, uploads_of
 from kani.protocols.elevenlabs.http.voices import voice_routes
-from kani.protocols.elevenlabs.plugin import Settings
+from kani.protocols.elevenlabs.plugin import MAX_TEXT, ElevenLabsSettings, Settings
 from kani.protocols.elevenlabs.realtime import connection as realtime
 from kani.protocols.elevenlabs.relay import connection as relay
 from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs
 from kani.protocols.elevenlabs.relay.queue import RelayState
-from kani.protocols.elevenlabs.settings import MAX_TEXT, ElevenLabsSettings
 from kani.protocols.elevenlabs.single_use_tokens import AGENT_PATH, SingleUseTokens
 from kani.protocols.elevenlabs.websocket.connection import BaseConnection
 from kani.protocols.elevenlabs.websocket.dialogue import DialogueConnection, SingleDialogueConnection
@@ -46,7 +43,7 @@ def protocol(given: Settings, server: ServerSettings) -> Protocol:
     """Return the protocol together with the relay's, and the relay's port."""
     relay_voice = server.setting("elevenlabs_voice_id")
     settings = ElevenLabsSettings(given, server.max_text or MAX_TEXT, relay_voice)
-    state, tokens = RelayState(), SingleUseTokens()
+    state, tokens, uploads = RelayState(), SingleUseTokens(), uploads_of(server.max_upload)
     instructions, agent_files = server.setting("llm_instructions"), server.setting("data_dir") / "agents"
     logs = RelayLogs(given.relay_logs) if given.relay_logs is not None else None
 
@@ -56,8 +53,7 @@ def protocol(given: Settings, server: ServerSettings) -> Protocol:
             *speech_routes(service, settings),
             *list_routes(service, settings),
             *voice_routes(service, settings),
-            *speech_to_text_routes(service, server.max_upload),
-            *forced_alignment_routes(service, server.max_upload),
+            *recording_routes(service, uploads),
             *tokens.routes(),
             *_websockets(service, settings),
             *realtime.routes(service),
@@ -71,7 +67,7 @@ def protocol(given: Settings, server: ServerSettings) -> Protocol:
         key_in_first_message=(*(_SPEECH, _DIALOGUE, realtime.PATH, AGENT_PATH),),
         temporary_keys=tokens.keys,
         refusals=dict.fromkeys(PREFIXES, refusal_body),
-        max_body=longest_body(server.max_upload) | forced_alignment.longest_body(server.max_upload),
+        max_body={path: each.max_body for path, each in uploads.items()},
         one_process=relay.PATHS,
         saves=[f"the relay's texts in {folder.absolute()}" for folder in (logs.folders if logs else ())],
         health_fields=state.health_fields,

@@ -15,7 +15,7 @@ from kani.core.errors import InvalidRequest, UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.voices.catalogue import DEFAULT_VOICE
 from kani.core.voices.store import CUSTOM_PREFIX, StoredVoice
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
 from kani_text.languages import primary
 
 ACCOUNT_PREFIX = "elevenlabs:"

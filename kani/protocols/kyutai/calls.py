@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from kani.core.expected_words import MAX_TEXT
-from kani.protocols.kyutai.http_in import MAX_RECORDING_S
-from kani.protocols.kyutai.http_out import SPEECH_PATHS, LegacyBody, StreamedBody
-from kani.protocols.kyutai.server_info import BUILD_FIELDS
+from kani.protocols.kyutai.http import BUILD_FIELDS, MAX_RECORDING_S, SPEECH_PATHS, LegacyBody, StreamedBody
 from kani.protocols.kyutai.voice_payload import MAX_RECORDING_S as MAX_VOICE_S
 from kani.protocols.shared.calls.call import Answer, Body, Call, CallGroup, audio_answer, json_answer, query
 from kani.protocols.shared.calls.schemas import Schema, choice, fields, items, number, struct, text

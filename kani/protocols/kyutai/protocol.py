@@ -9,11 +9,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from kani.protocols.kyutai.calls import call_group
-from kani.protocols.kyutai.http_in import recording_routes
-from kani.protocols.kyutai.http_out import SPEECH_PATHS, speech_routes
+from kani.protocols.kyutai.http import SPEECH_PATHS, info_routes, recording_routes, speech_routes
 from kani.protocols.kyutai.metrics import KyutaiMetrics
 from kani.protocols.kyutai.plugin import Settings
-from kani.protocols.kyutai.server_info import info_routes
 from kani.protocols.kyutai.speech_in import serve_recognition
 from kani.protocols.kyutai.speech_out import serve_speech
 from kani.protocols.shared.plugin import ServerSettings

@@ -26,7 +26,7 @@ from kani.protocols.livekit_tokens.plugin import Settings
 from kani.protocols.shared.calls.bodies import parse_object
 from kani.protocols.shared.calls.call import Body, Call, CallGroup, json_answer, query
 from kani.protocols.shared.calls.schemas import fields, flag, mapping, nullable, text
-from kani.protocols.shared.errors import Handler, answering
+from kani.protocols.shared.errors import Handler, RequestError, answering
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import Protocol
 from kani_text import foreign
@@ -120,14 +120,6 @@ class LiveKitSettings:
     token_seconds: int = TOKEN_SECONDS
 
 
-class TokenRequestError(Exception):
-    """A request that is answered with an error: its status, and a sentence for the client."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-
-
 def protocol(settings: Settings, server: ServerSettings) -> Protocol:
     secret = settings.api_secret.get_secret_value() if settings.api_secret else None
     livekit = LiveKitSettings(settings.url, settings.api_key, secret)
@@ -206,13 +198,13 @@ def _numbers() -> Callable[[], int]:
 def _signer(settings: LiveKitSettings) -> tuple[str, Sign]:
     """Return the LiveKit server's URL, and a function that signs a token.
 
-    Raises TokenRequestError if the settings are incomplete.
+    Raises RequestError if the settings are incomplete.
     """
     key, secret = settings.api_key, settings.api_secret
     if not (key and secret):
-        raise TokenRequestError(500, "LiveKit credentials not configured. Check .env file.")
+        raise RequestError(500, "LiveKit credentials not configured. Check .env file.")
     if not settings.url:
-        raise TokenRequestError(500, "LiveKit URL not configured. Check .env file.")
+        raise RequestError(500, "LiveKit URL not configured. Check .env file.")
 
     def sign(identity: str, room: str, further: Mapping[str, Any]) -> str:
         import jwt
@@ -234,18 +226,18 @@ class _TokenRequest:
     """
 
     def __init__(self, body: bytes) -> None:
-        """Raises TokenRequestError unless the body is a JSON object."""
+        """Raises RequestError unless the body is a JSON object."""
         try:
             self._fields = parse_object(body) if body.strip() else {}
         except ValueError as error:
-            raise TokenRequestError(400, f"body: has to be a JSON object ({error})") from error
+            raise RequestError(400, f"body: has to be a JSON object ({error})") from error
 
     def name(self, name: str) -> str | None:
-        """Return the name of a room or participant, None if not given. Raises TokenRequestError."""
+        """Return the name of a room or participant, None if not given. Raises RequestError."""
         return _name(name, self._get(name))
 
     def claims(self) -> dict[str, Any]:
-        """Return the token's claims besides identity and room. Raises TokenRequestError."""
+        """Return the token's claims besides identity and room. Raises RequestError."""
         return {
             claim: value
             for claim, value in (
@@ -265,7 +257,7 @@ class _TokenRequest:
     def _metadata(self, name: str) -> str | None:
         value = self._get(name)
         if value is not None and not isinstance(value, str):
-            raise TokenRequestError(400, f"{name}: has to be a text")
+            raise RequestError(400, f"{name}: has to be a text")
         return _bounded(name, value)
 
     def _attributes(self, name: str) -> dict[str, str] | None:
@@ -273,16 +265,16 @@ class _TokenRequest:
         if value is not None and not (
             isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
         ):
-            raise TokenRequestError(400, f"{name}: has to be an object with texts as values")
+            raise RequestError(400, f"{name}: has to be an object with texts as values")
         return _bounded(name, value)
 
     def _room_config(self, name: str) -> dict[str, Any] | None:
         value = self._get(name)
         if value is not None and not isinstance(value, dict):
-            raise TokenRequestError(400, f"{name}: has to be an object")
+            raise RequestError(400, f"{name}: has to be an object")
         if value and "egress" in value:
             # It would have the LiveKit server record the room, and upload the recording anywhere.
-            raise TokenRequestError(400, f"{name}: egress is not a client's to ask for")
+            raise RequestError(400, f"{name}: egress is not a client's to ask for")
         return _bounded(name, value)
 
 
@@ -293,7 +285,7 @@ def _name(field_name: str, value: Any) -> str | None:
     good = isinstance(value, str) and value.strip() and not _UNWRITABLE.intersection(map(category, value))
     if not good or len(value.encode()) > MAX_NAME_BYTES:
         reason = f"has to be a text of at most {MAX_NAME_BYTES} bytes, without control characters"
-        raise TokenRequestError(400, f"{field_name}: {reason}")
+        raise RequestError(400, f"{field_name}: {reason}")
     return str(value)
 
 
@@ -301,15 +293,15 @@ def _bounded(name: str, value: T) -> T:
     try:
         written = foreign.guarded(lambda: json.dumps(value, ensure_ascii=False).encode())
     except foreign.Unreadable as error:
-        raise TokenRequestError(400, f"{name}: {error}") from error
+        raise RequestError(400, f"{name}: {error}") from error
     if len(written) > MAX_CLAIM_BYTES:
-        raise TokenRequestError(400, f"{name}: too large (at most {MAX_CLAIM_BYTES} bytes as JSON)")
+        raise RequestError(400, f"{name}: too large (at most {MAX_CLAIM_BYTES} bytes as JSON)")
     return value
 
 
 def _endpoint(handler: Handler) -> Handler:
     """Wrap an endpoint, turning its errors into a status and a sentence."""
-    return answering(handler, lambda error: _json({"detail": str(error)}, error.status), TokenRequestError)
+    return answering(handler, lambda error: _json({"detail": str(error)}, error.status), RequestError)
 
 
 async def _body(request: Request) -> bytes:
@@ -317,7 +309,7 @@ async def _body(request: Request) -> bytes:
     async for piece in request.stream():
         body += piece
         if len(body) > MAX_BODY_BYTES:
-            raise TokenRequestError(413, f"body: too large (at most {MAX_BODY_BYTES // 1024} KiB)")
+            raise RequestError(413, f"body: too large (at most {MAX_BODY_BYTES // 1024} KiB)")
     return body
 
 

@@ -7,15 +7,14 @@ from kani.protocols.openai.realtime.client_secrets import DEFAULT_LIFE_S, MAX_LI
 from kani.protocols.openai.realtime.unmute.lists import calls as unmute_calls
 from kani.protocols.openai.realtime.webrtc.routes import PATH as CALLS_PATH
 from kani.protocols.openai.speech import audio_file
-from kani.protocols.openai.speech.body import SpeechFields
+from kani.protocols.openai.speech.body import DialogueFields, SpeechFields
 from kani.protocols.openai.speech.captions import MEDIA_TYPES as CAPTION_TYPES
 from kani.protocols.openai.speech.captions import CaptionedFields, CaptionFields
 from kani.protocols.openai.speech.create import SSE_TYPE
-from kani.protocols.openai.speech.dialogue import DialogueFields
 from kani.protocols.openai.speech.formats import DEFAULT_FORMAT, FORMATS, SAMPLE_RATE, SAMPLE_RATES
 from kani.protocols.openai.speech.ssml_marks import PATH as SSML_PATH
 from kani.protocols.openai.speech.ssml_marks import SsmlFields
-from kani.protocols.openai.transcription import alignments, voices
+from kani.protocols.openai.transcription import timestamps
 from kani.protocols.openai.transcription.answers import MEDIA_TYPES as TRANSCRIPT_TYPES
 from kani.protocols.openai.transcription.params import TranscriptionFields, TranslationFields
 from kani.protocols.shared.calls.call import (
@@ -237,16 +236,24 @@ def _transcriptions(max_upload: int) -> tuple[Call, ...]:
         )
         for path, summary, kind, given, about, answers in (
             (
-                *(alignments.PATH, "Find the words of a text in a recording", alignments.AlignmentFields),
+                *(timestamps.PATH, "Find the words of a text in a recording", timestamps.AlignmentFields),
                 *({"text": "Hello."}, "The words' times.", {"application/json": timed, **plain}),
             ),
             (
-                *(voices.SPEECH_PATH, "Find the speech in a recording, as Speaches does", voices.VoiceFields),
+                *(
+                    timestamps.SPEECH_PATH,
+                    "Find the speech in a recording, as Speaches does",
+                    timestamps.VoiceFields,
+                ),
                 *({}, "When there is speech.", {"application/json": speech}),
             ),
             (
-                *(voices.SPEAKERS_PATH, "Tell who speaks when, as Speaches does", voices.SpeakerFields),
-                *({}, "The speakers' turns.", {"application/json": turns, voices.RTTM_TYPE: text()}),
+                *(
+                    timestamps.SPEAKERS_PATH,
+                    "Tell who speaks when, as Speaches does",
+                    timestamps.SpeakerFields,
+                ),
+                *({}, "The speakers' turns.", {"application/json": turns, timestamps.RTTM_TYPE: text()}),
             ),
             (
                 *("/v1/audio/transcriptions", "Transcribe a recording", TranscriptionFields),

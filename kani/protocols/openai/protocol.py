@@ -15,7 +15,8 @@ from kani.protocols.openai.plugin import Settings
 from kani.protocols.openai.realtime import EphemeralKeys, realtime_routes
 from kani.protocols.openai.realtime.unmute.lists import HEALTH_PATH
 from kani.protocols.openai.speech import audio_file, speech_routes
-from kani.protocols.openai.transcription import longest_bodies, transcription_routes
+from kani.protocols.openai.transcription import PATHS as RECORDING_PATHS
+from kani.protocols.openai.transcription import transcription_routes, uploads_of
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import Context, PathClass, Protocol, Refusal
 
@@ -49,13 +50,14 @@ _NOT_SERVED = {
 
 def protocol(own: Settings, server: ServerSettings) -> Protocol:
     keys, max_text = EphemeralKeys(), server.max_text or MAX_TEXT
+    uploads = uploads_of(server.max_upload)
 
     def routes(context: Context) -> list[BaseRoute]:
         service = context.service
         return [
             *speech_routes(service, max_text),
             *list_routes(service),
-            *transcription_routes(service, server.max_upload),
+            *transcription_routes(service, uploads),
             *realtime_routes(context, server.setting("llm_instructions"), keys, own.mcp_servers),
             *live_routes(context, server.setting("llm_instructions")),
         ]
@@ -66,7 +68,7 @@ def protocol(own: Settings, server: ServerSettings) -> Protocol:
         refusals=dict.fromkeys((*PREFIXES, *_NOT_SERVED), _refusal_body),
         max_message=dict.fromkeys((realtime.PATH, *live.PATHS), realtime.MAX_MESSAGE_BYTES),
         temporary_keys=dict.fromkeys((realtime.PATH, realtime.CALLS_PATH), keys.is_valid),
-        max_body={**longest_bodies(server.max_upload), audio_file.PATH: audio_file.MAX_BYTES},
+        max_body={**dict.fromkeys(RECORDING_PATHS, uploads.max_body), audio_file.PATH: audio_file.MAX_BYTES},
         health_fields=lambda: {"max_upload_mib": server.max_upload >> 20},
         one_process=(realtime.CALLS_PATH,),
         calls=lambda: call_group(max_text, server.max_upload),

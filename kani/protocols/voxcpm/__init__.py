@@ -1,6 +1,6 @@
 """VoxCPM's protocol: a WebSocket on ``/tts``, and the HTTP calls of the VoxCPM server's page.
 
-``messages``, ``params`` and ``frames`` are the wire format without a socket; ``connection`` serves one
-client, ``request`` one of its requests; ``http`` serves the rest; recordings come from ``remote_recordings``
-and ``voice_folder``.
+``messages`` and ``params`` are the wire format without a socket; ``connection`` serves one client,
+``request`` one of its requests; ``http`` serves the rest; recordings come from ``remote_recordings`` and
+``voice_folder``.
 """

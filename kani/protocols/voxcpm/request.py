@@ -19,9 +19,8 @@ from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.types import Recording, SpeechChunk, SpeechRequest
 from kani.protocols.shared.cloning_report import cloning_fields
 from kani.protocols.shared.whole_answer import WholeAnswer
-from kani.protocols.voxcpm import frames, messages
-from kani.protocols.voxcpm.frames import HOLD_BACK_S, MAX_PAYLOAD_BYTES, FrameWriter
-from kani.protocols.voxcpm.messages import failure_for, progress
+from kani.protocols.voxcpm import messages
+from kani.protocols.voxcpm.messages import HOLD_BACK_S, MAX_PAYLOAD_BYTES, FrameWriter, failure_for, progress
 from kani.protocols.voxcpm.metrics import VoxCPMMetrics
 from kani.protocols.voxcpm.params import RECORDING_PARAMS, RETRIES, STREAMING, VOICE_ID, Options, Params
 from kani.protocols.voxcpm.remote_recordings import RemoteRecordings
@@ -195,7 +194,7 @@ class RequestRunner:
             rate = session.resolved_voice.engine.info.sample_rate
 
             def encode() -> bytes:
-                return frames.encode_whole_answer(self._id, rate, whole.spans, whole.finish())
+                return messages.encode_whole_answer(self._id, rate, whole.spans, whole.finish())
 
             answer = await asyncio.to_thread(encode) if whole.is_large else encode()
             # The samples are freed by now: one copy waits on the line, not two.

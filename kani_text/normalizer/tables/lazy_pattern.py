@@ -35,7 +35,7 @@ class LazyPattern:
     """A regular expression.
 
     ``required``: digits and other characters without case of all that it matches; ``words``: texts in small
-    letters, one of them in all that it matches, or none where that is not certain.
+    letters, one of them in all that it matches: the empty one, which is in any text, where none is certain.
     """
 
     def __init__(self, written: str) -> None:
@@ -46,14 +46,7 @@ class LazyPattern:
         self.groups = frozenset[str](parsed.state.groupdict)
         self.matches_nothing = parsed.getwidth()[0] == 0
         words = _words(parsed)
-        self.words = words if _shortest(words) >= _LEAST_LETTERS else ()
-
-    def has_word_in(self, small: str) -> bool:
-        """True if a text in small letters has one of ``words``, or there are none."""
-        for word in self.words:
-            if word in small:
-                return True
-        return not self.words
+        self.words = words if _shortest(words) >= _LEAST_LETTERS else ("",)
 
     @cached_property
     def compiled(self) -> re.Pattern[str]:

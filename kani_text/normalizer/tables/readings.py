@@ -72,7 +72,7 @@ def find_readings(text: str, rows: Iterable[Reading]) -> Iterator[tuple[Reading,
     characters, small = characters_of(text), text.lower()
     for row in rows:
         pattern = row.pattern
-        if pattern.required <= characters and pattern.has_word_in(small):
+        if pattern.required <= characters and any(map(small.__contains__, pattern.words)):
             for found in pattern.compiled.finditer(text):
                 yield row, found
 

@@ -21,9 +21,9 @@ from websockets.exceptions import ConnectionClosed
 from kani.core.audio.ogg_pages import FIRST, LAST
 from kani.core.audio.prosody_filter import PAUSES_S
 from kani.core.types import Boundary
-from kani.protocols.elevenlabs.audio_tags import MAX_TAG_LENGTH, IncrementalTags, named_tags, without_tags
 from kani.protocols.elevenlabs.http.speech import DIALOGUE_PATH as PATH
 from kani.protocols.elevenlabs.http.speech import SPEAKER_PAUSE_S
+from kani.protocols.elevenlabs.models import MAX_TAG_LENGTH, IncrementalTags, named_tags, without_tags
 from tests.clients.elevenlabs.wire import Character, ReceivedSpeech
 from tests.protocols.elevenlabs.conftest import tone_app
 from tests.support.servers.app_server import AppServer

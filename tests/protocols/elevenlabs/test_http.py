@@ -18,7 +18,7 @@ from kani.core.audio.encoding import FileEncoder
 from kani.core.types import SpeechRequest
 from kani.protocols.elevenlabs.formats import FORMATS
 from kani.protocols.elevenlabs.http.speech import speech_routes
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
 from tests.protocols.elevenlabs.conftest import tone_app
 from tests.support.patience import happens
 from tests.support.servers.asgi import errors_in

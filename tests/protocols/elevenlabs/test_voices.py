@@ -13,7 +13,7 @@ from kani.core.voices.store import NewVoice
 from kani.protocols.elevenlabs import plugin
 from kani.protocols.elevenlabs.http.lists import DEFAULT_PAGE_SIZE, describe_voice_id, search_voices
 from kani.protocols.elevenlabs.http.voices import JOINED_RATE, join_recordings
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import PREMADE_VOICES, resolve_voice
 from kani.protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS, Settings, parse_settings
 from tests.protocols.voices_api.test_voices_api import recording

@@ -21,7 +21,13 @@ from kani.core.types import Span, SpeechChunk, SpeechRequest
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings
 from kani.protocols.elevenlabs.websocket import context as websocket_context
 from kani.protocols.elevenlabs.websocket.context import Context
-from kani.protocols.elevenlabs.websocket.messages import Alignment, Alignments, ClientMessage, MessageWriter
+from kani.protocols.elevenlabs.websocket.messages import (
+    Alignment,
+    Alignments,
+    ClientMessage,
+    GenerationConfig,
+    MessageWriter,
+)
 from kani.protocols.elevenlabs.websocket.timed_audio import (
     AlignmentClock,
     AudioClock,
@@ -254,7 +260,7 @@ async def test_schedule_speaks_unfinished_sentence(tmp_path: Path) -> None:
 
         def write(*texts: str) -> None:
             for text in texts:
-                opened.handle_message(ClientMessage(text=text, chunk_lengths=(50, 60)))
+                opened.handle_message(ClientMessage(text=text, generation_config=GenerationConfig((50, 60))))
 
         # Too short; inside a word; replaced by further text before the loop runs; then spoken.
         for text in ("una frase que no termina ", "y que sigue y sigue todaví"):
@@ -278,7 +284,7 @@ async def test_trigger_lowers_schedule_to_smallest_entry(tmp_path: Path) -> None
     async with serving(engine, tmp_path) as service, context(service) as opened:
         opened.handle_message(ClientMessage(text="a" * 49 + " "))
         assert await segments(engine, 0) == []
-        opened.handle_message(ClientMessage(text="b ", trigger_generation=True))
+        opened.handle_message(ClientMessage(text="b ", try_trigger_generation=True))
         assert await segments(engine, 1) == ["a" * 49 + " b"]
 
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from kani.core.audio.pcm import wav
+from kani.core.session.budget import Budgets
 from kani.protocols.openai.speech import audio_file
 from kani.protocols.openai.speech.ssml_marks import PATH as SSML
 from kani.protocols.shared.recordings.upload import AudioUploads
@@ -192,7 +193,7 @@ def test_other_paths_keep_their_shape_and_an_empty_bearer_is_no_key(client: http
 def test_limits_of_recordings_and_a_missing_recogniser(
     start_app: StartApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kani.protocols.openai.transcription.routes.MAX_RECORDING_S", 0.5)
+    monkeypatch.setattr("kani.protocols.shared.recordings.transcript.MAX_RECORDING_S", 0.5)
     server = start_app()
     with httpx2.Client(base_url=server.http_url) as client:
         for path in (PATH, "/v1/speech-to-text"):
@@ -228,5 +229,7 @@ async def test_only_small_recordings_stay_in_memory(written: bool, size: int, on
 
     headers = [(name.lower(), value) for name, value in request.headers.raw]
     scope = {"type": "http", "method": "POST", "headers": headers}
-    async with AudioUploads(10**6, form_bytes=10**6).receive(Request(scope, receive)) as upload:
+    async with AudioUploads(10**6, form_bytes=10**6).receive(
+        Request(scope, receive), Budgets().recordings
+    ) as upload:
         assert upload.file is not None and (upload.file.name is not None) == on_disk

@@ -19,7 +19,7 @@ import pytest
 import soundfile
 
 from kani.core.types import Samples, Voice
-from kani.protocols.openai.speech.dialogue import parse_dialogue
+from kani.protocols.openai.speech.body import parse_dialogue
 from kani.protocols.openai.speech.instructions import Style, parse_instructions
 from kani.protocols.openai.speech.tags import Turn, split_turns
 from kani.protocols.openai.voice_names import OPENAI_VOICES, resolve_voice

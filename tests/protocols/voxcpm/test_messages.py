@@ -14,14 +14,19 @@ from kani.core import errors
 from kani.core.audio.resampling import Rechunker
 from kani.core.types import Recording, Sampling, Span, SpeechChunk
 from kani.protocols.voxcpm import messages
-from kani.protocols.voxcpm.frames import (
+from kani.protocols.voxcpm.messages import (
     NON_STREAMING,
     STREAMING_CHUNK,
+    Cancel,
+    Failure,
     FrameWriter,
+    Ping,
+    TtsRequest,
     encode_frame,
     encode_whole_answer,
+    failure_for,
+    read,
 )
-from kani.protocols.voxcpm.messages import Cancel, Failure, Ping, TtsRequest, failure_for, read
 from kani.protocols.voxcpm.params import Params, read_params
 from tests.clients.voxcpm.wire import read_frame
 

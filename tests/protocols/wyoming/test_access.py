@@ -10,8 +10,8 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 
 from kani.composition.settings import SettingsError, load
 from kani.protocols.wyoming import connection
-from kani.protocols.wyoming.discovery import SERVICE, reachable_addresses
 from kani.protocols.wyoming.framing import Event as PackedEvent
+from kani.protocols.wyoming.protocol import SERVICE, reachable_addresses
 from kani.server.network import tcp_connections
 from kani.server.network.tcp_connections import ReadTimeouts
 from kani.server.network.upload_budget import KEYLESS_BYTES, upload_budget
@@ -29,7 +29,7 @@ NETWORK = {"KANI_HOST": "0.0.0.0", "KANI_NO_AUTH": "true"}
 def unannounced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the servers of these tests from being announced to the network, but for one."""
     if "server" not in request.keywords:
-        monkeypatch.setattr("kani.protocols.wyoming.discovery._announce", lambda _: asyncio.sleep(0))
+        monkeypatch.setattr("kani.protocols.wyoming.protocol._announce", lambda _: asyncio.sleep(0))
 
 
 SAY = Event("synthesize", {"text": "uno"})

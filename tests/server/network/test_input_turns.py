@@ -11,8 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
 from kani.server.network.input_turns import ITEMS_PER_TURN, MAX_DROPPED_BYTES
-from kani.server.network.small_reads import READ_BYTES
-from kani.server.network.uvicorn_http import MAX_REST
+from kani.server.network.uvicorn_http import MAX_REST, READ_BYTES
 from kani.server.network.uvicorn_websocket import MAX_CONTROL_FRAMES
 from tests.support.event_loop import Idleness, settle
 from tests.support.servers.asgi import HANDSHAKE, accepted, closing, disconnected, errors_in, served

@@ -40,11 +40,12 @@ def test_spellings_are_found_only_where_their_required_characters_and_words_are(
         spellings = [pattern for pattern, _ in spellings_of(primary(language))]
         for pattern in (*spellings, *(row.pattern for row in readings)):
             found = pattern.compiled.search(written)
-            possible = pattern.required <= characters and pattern.has_word_in(small)
+            possible = pattern.required <= characters and any(map(small.__contains__, pattern.words))
             assert possible or not found, (pattern.compiled.pattern, written)
     assert LazyPattern(r"(?:a|b)(?=\d)[0-9]?(?<!€)(?<=@).*(?:x/|/)!+").required == {DIGIT, "@", "/", "!"}
     assert LazyPattern(r"(?i)x?(?!no)(?:Pag|pp)(?:in)?(?=\. )z{0,2}").words == ("pag", "pp")
-    assert LazyPattern(r"[Tt]emp(?:erature|s)\.").words == ("emp",) and not LazyPattern("(?:a|bc)x?").words
+    assert LazyPattern(r"[Tt]emp(?:erature|s)\.").words == ("emp",)
+    assert LazyPattern("(?:a|bc)x?").words == ("",)
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ from kani.protocols.elevenlabs.agents.messages import Sender, read_message
 from kani.protocols.elevenlabs.agents.output import AgentOutput
 from kani.protocols.elevenlabs.agents.tools import ClientTools
 from kani.protocols.elevenlabs.errors import error_detail
+from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
 from kani.protocols.elevenlabs.realtime.messages import IN_THREAD_CHARACTERS, samples_of
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_voice
 from kani.protocols.shared.calls.bodies import read
 from kani.protocols.shared.connection import NORMAL, POLICY_VIOLATION, Client

@@ -10,8 +10,8 @@ from msgspec import Meta, Struct
 
 from kani.core.errors import InvalidRequest, TextTooLong
 from kani.protocols.elevenlabs import models
-from kani.protocols.elevenlabs.audio_tags import named_tags, without_tags
 from kani.protocols.elevenlabs.errors import InputsTooLong, Unprocessable
+from kani.protocols.elevenlabs.models import named_tags, without_tags
 from kani.protocols.elevenlabs.voice_settings import (
     FIELD,
     NORMALIZATION_CHOICES,

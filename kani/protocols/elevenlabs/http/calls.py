@@ -13,7 +13,7 @@ from kani.protocols.elevenlabs.http.lists import DEFAULT_PAGE_SIZE, MAX_SEARCH_L
 from kani.protocols.elevenlabs.http.speech_to_text import TranscriptionFields
 from kani.protocols.elevenlabs.http.voices import CONSENT_HEADER, MAX_FILES
 from kani.protocols.elevenlabs.models import DEFAULT_MODEL
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
 from kani.protocols.elevenlabs.single_use_tokens import LIFE_S, PATHS
 from kani.protocols.elevenlabs.voice_settings import Settings
 from kani.protocols.shared.calls.call import (

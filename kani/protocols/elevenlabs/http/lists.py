@@ -21,7 +21,7 @@ from kani.core.voices.cloning import CloningStatus
 from kani.core.voices.store import CUSTOM_PREFIX, MAX_VOICES, StoredVoice
 from kani.protocols.elevenlabs.errors import endpoint, json_response
 from kani.protocols.elevenlabs.models import DEFAULT_MODEL, MODELS, list_models
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import PREMADE_VOICES, PremadeVoice, resolve_voice
 from kani.protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS
 from kani_text.languages import english_name, primary

@@ -31,7 +31,7 @@ from kani.core.voices.store import CUSTOM_PREFIX
 from kani.protocols.elevenlabs.errors import UnknownSpeaker, endpoint
 from kani.protocols.elevenlabs.formats import resolve_format
 from kani.protocols.elevenlabs.http.body import SpeechBody, parse_dialogue, parse_text
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_voice
 from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.client_languages import accept_languages

@@ -1,10 +1,10 @@
-"""Speech to text of recordings: POST /v1/speech-to-text."""
+"""Text of recordings, POST /v1/speech-to-text, and the times of a given text in one, /v1/forced-alignment."""
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Callable
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Annotated, Any, Literal
 
@@ -20,19 +20,21 @@ from kani.core.errors import InvalidRequest
 from kani.core.expected_words import MAX_WORD, MAX_WORDS, as_prompt, fault
 from kani.core.request import Range
 from kani.core.service import SpeechService
-from kani.core.subtitles import segment_cues, srt
+from kani.core.session.alignment import Alignment
+from kani.core.subtitles import segment_cues, srt, words_and_cues
+from kani.core.timing.characters import FormsClock
 from kani.core.transcriber import TranscribedWord, TranscriptionOptions
 from kani.protocols.elevenlabs.errors import Unprocessable, endpoint, json_response
 from kani.protocols.elevenlabs.http.body import missing_field
 from kani.protocols.elevenlabs.http.speech import PROTOCOL
-from kani.protocols.shared.calls.bodies import about, read_form, within
+from kani.protocols.shared.calls.bodies import about, read_form, unknown_fields, within
 from kani.protocols.shared.connection import client_address
-from kani.protocols.shared.recordings.transcript import Transcript
+from kani.protocols.shared.recordings.transcript import Transcript, transcribing
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUpload, AudioUploads
 from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani_text import foreign
 
-PATH = "/v1/speech-to-text"
+TRANSCRIPTION_PATH, ALIGNMENT_PATH = "/v1/speech-to-text", "/v1/forced-alignment"
 
 ADDITIONAL_FORMATS = {"srt": "application/x-subrip", "txt": "text/plain"}
 """Content types of further formats of the transcript; their names are also extensions of files."""
@@ -143,35 +145,44 @@ def _additional_formats(given: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(str, names)))
 
 
-def longest_body(max_upload: int) -> dict[str, int]:
-    """Return the bytes of the longest body, by its path; max_upload: of a recording."""
-    return {PATH: AudioUploads(max_upload).max_body}
+def uploads_of(max_upload: int) -> dict[str, AudioUploads]:
+    """Return what receives the uploads of each call, by its path; max_upload: bytes of a recording."""
+    return {
+        TRANSCRIPTION_PATH: AudioUploads(max_upload),
+        ALIGNMENT_PATH: AudioUploads(max_upload, field_bytes=2 << 20, form_bytes=3 << 20),
+    }
 
 
-def speech_to_text_routes(service: SpeechService, max_upload: int) -> list[BaseRoute]:
-    """Return the call. Errors are ``{"detail": …}`` with 400, 413, 422, 429, 500 or 503."""
-    uploads = AudioUploads(max_upload, disk=service.budgets.recordings)
+def recording_routes(service: SpeechService, uploads: Mapping[str, AudioUploads]) -> list[BaseRoute]:
+    """Return the calls. Errors are ``{"detail": …}`` with 400, 413, 422, 429, 500 or 503."""
+    files = service.budgets.recordings
 
     async def convert(request: Request) -> Response:
-        async with AsyncExitStack() as stack:
-            upload = await stack.enter_async_context(uploads.receive(request))
+        async with uploads[TRANSCRIPTION_PATH].receive(request, files) as upload:
             form = parse_form(upload, service.recognition.spoken)
-            session = await stack.enter_async_context(
-                service.recognition.open_transcription(
-                    protocol=PROTOCOL,
-                    client=client_address(request),
-                    options=form.options,
-                    diarize=form.diarize,
-                )
-            )
-            segments = await stack.enter_async_context(
-                aclosing(session.segments(form.file, MAX_RECORDING_S, pcm=form.pcm))
-            )
-            collected = Transcript.of(session, segments, form.options.language, form.speakers)
-            transcript = await cancel_on_disconnect(request, collected)
+            async with transcribing(
+                *(request, service, PROTOCOL, form.file, form.options), diarize=form.diarize, pcm=form.pcm
+            ) as (session, segments):
+                collected = Transcript.of(session, segments, form.options.language, form.speakers)
+                transcript = await cancel_on_disconnect(request, collected)
         return json_response(describe_transcript(transcript, form), unused=form.unused)
 
-    return [Route(PATH, endpoint(convert), methods=["POST"])]
+    async def align(request: Request) -> Response:
+        async with uploads[ALIGNMENT_PATH].receive(request, files) as upload:
+            text = upload.get("text")
+            if upload.file is None or text is None:
+                missing = [*(["file"] * (upload.file is None)), *(["text"] * (text is None))]
+                raise Unprocessable(*(missing_field(["body", name]) for name in missing))
+            opening = service.recognition.open_alignment(PROTOCOL, client_address(request), text)
+            async with await opening as session:
+                found = await cancel_on_disconnect(request, session.align(upload.file, MAX_RECORDING_S))
+        given = (name for name, values in upload.fields.items() if any(values))
+        unused = unknown_fields(given, {"text", "enabled_spooled_file"})
+        # An hour of characters takes a while to be written.
+        return await asyncio.to_thread(lambda: json_response(_described(found), unused=unused))
+
+    calls = {TRANSCRIPTION_PATH: convert, ALIGNMENT_PATH: align}
+    return [Route(path, endpoint(handler), methods=["POST"]) for path, handler in calls.items()]
 
 
 def describe_transcript(transcript: Transcript, form: TranscriptionForm) -> dict[str, Any]:
@@ -246,4 +257,28 @@ def _file(transcript: Transcript, name: str) -> dict[str, Any]:
         "content_type": ADDITIONAL_FORMATS[name],
         "is_base64_encoded": False,
         "content": srt(segment_cues(transcript.segments)) if name == "srt" else transcript.text,
+    }
+
+
+def _described(found: Alignment) -> dict[str, Any]:
+    words, _ = words_and_cues(found.text, found.spans)
+    clock = FormsClock()
+    clock.feed(found.text)
+    first, *rest = clock.align(found.spans).written.edges_s
+    edges = [round(edge, 3) for edge in (max(first, found.spans[0].start_s), *rest)]
+    return {
+        "characters": [
+            {"text": letter, "start": start, "end": end}
+            for letter, start, end in zip(found.text, edges[:-1], edges[1:], strict=True)
+        ],
+        "words": [
+            {
+                "text": word.text,
+                "start": round(word.start_s, 3),
+                "end": round(word.end_s, 3),
+                "loss": round(found.loss_of(word.start, word.end), 3),
+            }
+            for word in words
+        ],
+        "loss": round(found.loss, 3),
     }

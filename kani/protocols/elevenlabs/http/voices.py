@@ -29,7 +29,7 @@ from kani.protocols.elevenlabs.errors import (
 )
 from kani.protocols.elevenlabs.http.body import field_error, missing_field
 from kani.protocols.elevenlabs.http.lists import sample_id
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_stored_voice
 from kani.protocols.shared.errors import answering
 from kani.protocols.shared.protocol import Refusal

@@ -17,6 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
 from kani.core.session.voice_resolver import LanguageMemory
+from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
 from kani.protocols.elevenlabs.relay import messages
 from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs
 from kani.protocols.elevenlabs.relay.queue import (
@@ -27,7 +28,6 @@ from kani.protocols.elevenlabs.relay.queue import (
     UtteranceQueue,
 )
 from kani.protocols.elevenlabs.relay.utterance import RelayContext, Send, Utterance
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.shared.connection import TRY_LATER, Client
 from kani.protocols.shared.errors import BadMessage
 

@@ -14,9 +14,9 @@ from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.timing.characters import FormsClock
 from kani.core.types import SpeechRequest
+from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
 from kani.protocols.elevenlabs.relay import messages
 from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtterance
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_voice
 from kani.protocols.shared.idle_flush import IdleFlush
 

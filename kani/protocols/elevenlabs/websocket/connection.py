@@ -17,7 +17,7 @@ from kani.core.session.priority import SessionPriorities
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.types import SpeechRequest
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_voice
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings
 from kani.protocols.elevenlabs.websocket import messages
@@ -126,7 +126,7 @@ class BaseConnection:
                 self._voice = self._find_voice(self._voice_id)
         await self._handle_message(message)
 
-    def _parse(self, raw: str) -> messages.ClientMessage:
+    def _parse(self, raw: str) -> messages.CommonMessage:
         """Parse a message. Raises BadMessage and InvalidRequest."""
         return messages.parse_message(raw)
 
@@ -134,7 +134,7 @@ class BaseConnection:
         """Find this server's voice; None is the default voice of the text's language. Raises UnknownVoice."""
         return resolve_voice(self._service, voice_id, self._settings, self._query.language)
 
-    async def _handle_message(self, message: messages.ClientMessage) -> None:
+    async def _handle_message(self, message: messages.CommonMessage) -> None:
         """Handle one message of an authenticated client. Raises BadMessage, ProtocolError, SpeechError."""
         raise NotImplementedError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 
 from kani.core.audio.resampling import reframe
@@ -11,10 +11,9 @@ from kani.core.errors import SpeechCancelled, SpeechError
 from kani.core.session.session import SpeechSession
 from kani.core.timing.characters import FormsClock
 from kani.core.types import SpeechChunk
-from kani.protocols.elevenlabs.audio_tags import IncrementalTags, without_tags
+from kani.protocols.elevenlabs.models import IncrementalTags, without_tags
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings
-from kani.protocols.elevenlabs.websocket.messages import ClientMessage
-from kani.protocols.elevenlabs.websocket.schedule import FLUSH_AFTER_S, ChunkLengthSchedule
+from kani.protocols.elevenlabs.websocket.messages import ENTRY_RANGE, ClientMessage
 from kani.protocols.elevenlabs.websocket.timed_audio import (
     NO_SAMPLES,
     Block,
@@ -23,6 +22,41 @@ from kani.protocols.elevenlabs.websocket.timed_audio import (
     TimedEncoder,
 )
 from kani.protocols.shared.idle_flush import IdleFlush
+
+DEFAULT_LENGTHS = (120, 160, 250, 290)
+
+FLUSH_AFTER_S = 0.5
+"""Time without further text before a reached schedule is applied."""
+
+
+class ChunkLengthSchedule:
+    """Characters that may wait for the end of their sentence, one entry for each generation.
+
+    ElevenLabs' service buffers text until the schedule's next entry is reached, and then synthesizes it. Here
+    synthesis begins as soon as further text cannot change the first words, so the schedule is only an upper
+    bound: text of that length is spoken although its sentence is incomplete. While more text keeps coming, a
+    sentence is not broken for it. The last entry is repeated.
+    """
+
+    def __init__(self) -> None:
+        self.lengths: Sequence[float] = DEFAULT_LENGTHS
+        self._generations = 0
+        self._triggered = False
+
+    def trigger(self) -> None:
+        """Lower the current entry to the smallest allowed one (``try_trigger_generation``)."""
+        self._triggered = True
+
+    def is_reached(self, pending: int) -> bool:
+        """Return whether ``pending`` characters reach the current entry."""
+        length = self.lengths[min(self._generations, len(self.lengths) - 1)]
+        return pending >= (min(length, ENTRY_RANGE.low) if self._triggered else length)
+
+    def advance(self) -> None:
+        """Move to the next entry, after the pending text was flushed."""
+        self._generations += 1
+        self._triggered = False
+
 
 StartSession = Callable[[VoiceSettings], SpeechSession]
 
@@ -88,7 +122,7 @@ class Context:
             self._voice = message.voice_settings
         if message.chunk_lengths is not None:
             self._schedule.lengths = message.chunk_lengths
-        if message.trigger_generation:
+        if message.try_trigger_generation:
             self._schedule.trigger()
         text = message.text or ""
         has_content = self._is_content(text)

@@ -5,29 +5,87 @@ Each turn is a context of its own under the dialogue's id, sent after the turn b
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from functools import partial
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
 
+from msgspec import Meta, Struct
 from typing_extensions import override
 
 from kani.core.audio.prosody_filter import PAUSES_S
 from kani.core.errors import InvalidRequest
 from kani.core.session.session import SpeechSession
 from kani.core.types import Boundary
+from kani.protocols.elevenlabs.http.body import MAX_INPUTS, MAX_VOICES
 from kani.protocols.elevenlabs.http.speech import SPEAKER_PAUSE_S
-from kani.protocols.elevenlabs.voice_settings import VoiceSettings
+from kani.protocols.elevenlabs.voice_settings import DialogueSettings, VoiceSettings
+from kani.protocols.elevenlabs.websocket import messages
 from kani.protocols.elevenlabs.websocket.context import Context
-from kani.protocols.elevenlabs.websocket.dialogue_messages import (
-    DialogueMessage,
-    DialogueWriter,
-    Turn,
-    TurnText,
-    parse_dialogue_message,
-)
-from kani.protocols.elevenlabs.websocket.messages import ClientMessage
+from kani.protocols.elevenlabs.websocket.messages import ClientMessage, CommonMessage, MessageWriter
 from kani.protocols.elevenlabs.websocket.multi import MultiContextConnection
 from kani.protocols.elevenlabs.websocket.timed_audio import AudioClock, TimedEncoder
+
+
+class TurnText(Struct, frozen=True):
+    text: str
+    voice_id: str
+    new_turn: bool = False
+
+
+class DialogueMessage(CommonMessage, kw_only=True):
+    inputs: Annotated[tuple[TurnText, ...], Meta(max_length=MAX_INPUTS)] = ()
+    voices: Annotated[tuple[str, ...], Meta(max_length=MAX_VOICES)] = ()
+
+
+@dataclass(slots=True)
+class Turn:
+    """A speaker's turn; ``voice_id`` is None until there is text."""
+
+    voice_id: str | None = None
+    pause_s: float = 0.0  # before it
+    last: bool = True  # of the dialogue, as far as it is known
+
+
+@dataclass(frozen=True, slots=True)
+class DialogueWriter(MessageWriter):
+    """Writes the messages of one turn."""
+
+    timed: bool = False  # whether characters are sent with their times
+    turn: Turn = field(default_factory=Turn)
+
+    @override
+    def audio(self, data: bytes, alignments: messages.Alignments) -> str:
+        fields: dict[str, Any] = {"audio": base64.b64encode(data).decode("ascii")}
+        if self.timed:
+            fields["alignment"] = _alignment_json(alignments.written)
+            fields["normalized_alignment"] = _alignment_json(alignments.normalized)
+        return messages.dumps(fields | self._context)
+
+    @override
+    def final(self) -> str:
+        return messages.dumps(
+            {"is_final" if self.turn.last else "is_final_audio_for_turn": True} | self._context
+        )
+
+    @override
+    def error(self, error: messages.ErrorMessage) -> str:
+        fields = {"code": error.code, "error": error.error, "message": error.message}
+        return messages.dumps(fields | self._context)
+
+    @property
+    def _context(self) -> dict[str, str | None]:
+        return {"context_id": self.context_id} if self.multi else {}
+
+
+def _alignment_json(alignment: messages.Alignment | None) -> dict[str, Any] | None:
+    if alignment is None:
+        return None
+    return {
+        "chars": list(alignment.characters),
+        "char_durations_ms": alignment.durations_ms,
+        "char_start_times_ms": alignment.starts_ms,
+    }
 
 
 @dataclass(slots=True)
@@ -63,14 +121,14 @@ class DialogueConnection(MultiContextConnection):
 
     @override
     def _parse(self, raw: str) -> DialogueMessage:
-        return parse_dialogue_message(raw)
+        return messages.read_message(raw, DialogueMessage, DialogueSettings)
 
     @override
-    async def _handle_message(self, message: ClientMessage) -> None:
+    async def _handle_message(self, message: CommonMessage) -> None:
         assert isinstance(message, DialogueMessage)
         if self._input_ended.is_set():
             return
-        context_id = message.context_id if self.multi else None
+        context_id = message.context if self.multi else None
         if context_id not in self._open and (message.voices or message.inputs):
             self._open_dialogue(context_id, message)
         for index, turn_text in enumerate(message.inputs):

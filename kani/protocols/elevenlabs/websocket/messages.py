@@ -9,16 +9,16 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 from kani.core.errors import SpeechCancelled, SpeechError, UnknownVoice
+from kani.core.request import Range
 from kani.protocols.elevenlabs import errors
-from kani.protocols.elevenlabs.voice_settings import DialogueSettings, Settings, VoiceSettings, parse_settings
-from kani.protocols.elevenlabs.websocket.schedule import ENTRY_RANGE
+from kani.protocols.elevenlabs.voice_settings import DialogueSettings, Settings, parse_settings
 from kani.protocols.shared.calls.bodies import WrongFields, object_of, read, within
 from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, STOPPING
 from kani.protocols.shared.errors import BadMessage
@@ -26,9 +26,12 @@ from kani.protocols.shared.errors import BadMessage
 MAX_CONTEXT_ID_LENGTH = 200
 """Characters of a ``context_id``."""
 
+ENTRY_RANGE = Range(50, 500)
+"""Characters of an entry of a ``chunk_length_schedule``."""
+
 ChunkLength = Annotated[float, within(ENTRY_RANGE)]
 ContextId = Annotated[str, Meta(max_length=MAX_CONTEXT_ID_LENGTH)]
-Fields = TypeVar("Fields", bound="CommonFields")
+Kind = TypeVar("Kind", bound="CommonMessage")
 
 _INVALID_MESSAGE = (
     "Could not parse input message, make sure it is a json and follows the schema outlined in protocol."
@@ -52,34 +55,14 @@ class ProtocolError(Exception):
         self.error_message = error_message
 
 
-@dataclass(frozen=True, slots=True)
-class ClientMessage:
-    """A client's message, with the fields of both WebSockets."""
-
-    text: str | None = None
-    flush: bool = False
-    trigger_generation: bool = False  # ``try_trigger_generation``
-    context_id: str | None = None
-    close_context: bool = False
-    close_socket: bool = False
-    voice_settings: VoiceSettings | None = None
-    chunk_lengths: tuple[float, ...] | None = None  # ``chunk_length_schedule``
-    key: str | None = field(default=None, repr=False)  # API key
-
-    @property
-    def ends_input(self) -> bool:
-        """True if its text is empty: the end of ``stream-input``, a keep-alive of ``multi-stream-input``."""
-        return self.text == "" and not self.flush
-
-
-class _Config(Struct):
+class GenerationConfig(Struct):
     chunk_length_schedule: Annotated[tuple[ChunkLength, ...], Meta(min_length=1, max_length=100)] | None = (
         None
     )
 
 
-class CommonFields(Struct):
-    """Fields of the messages of all these WebSockets."""
+class CommonMessage(Struct, kw_only=True):
+    """A client's message, with the fields of all these WebSockets."""
 
     flush: bool = False
     close_context: bool = False
@@ -89,6 +72,7 @@ class CommonFields(Struct):
     xi_api_key: str | None = None
     key_of_header: str | None = msgspec.field(default=None, name="xi-api-key")
     authorization: str | None = None
+    voice_settings: Any = None  # VoiceSettings or None, once it is read
 
     @property
     def key(self) -> str | None:
@@ -100,11 +84,23 @@ class CommonFields(Struct):
         return self.contextId if self.context_id is None else self.context_id
 
 
-class _Fields(CommonFields):
+class ClientMessage(CommonMessage, kw_only=True):
+    """A message with a text, or without."""
+
     text: str | None = None
     try_trigger_generation: bool = False
-    generation_config: _Config | None = None
-    generator_config: _Config | None = None
+    generation_config: GenerationConfig | None = None
+    generator_config: GenerationConfig | None = None
+
+    @property
+    def ends_input(self) -> bool:
+        """True if its text is empty: the end of ``stream-input``, a keep-alive of ``multi-stream-input``."""
+        return self.text == "" and not self.flush
+
+    @property
+    def chunk_lengths(self) -> tuple[float, ...] | None:
+        config = self.generation_config or self.generator_config
+        return None if config is None else config.chunk_length_schedule
 
 
 def parse_message(message: str) -> ClientMessage:
@@ -112,36 +108,23 @@ def parse_message(message: str) -> ClientMessage:
 
     Raises BadMessage for a wrong shape, InvalidRequest for a value out of its range.
     """
-    given, settings = read_fields(message, _Fields, Settings)
-    config = given.generation_config or given.generator_config or _Config()
+    given = read_message(message, ClientMessage, Settings)
     if given.text is None and not (given.flush or given.close_context or given.close_socket):
         raise BadMessage("text: is required")
-    return ClientMessage(
-        text=given.text,
-        flush=given.flush,
-        trigger_generation=given.try_trigger_generation,
-        context_id=given.context,
-        close_context=given.close_context,
-        close_socket=given.close_socket,
-        voice_settings=settings,
-        chunk_lengths=config.chunk_length_schedule,
-        key=given.key,
-    )
+    return given
 
 
-def read_fields(
-    message: str, kind: type[Fields], settings: type[Settings | DialogueSettings]
-) -> tuple[Fields, VoiceSettings | None]:
-    """Return a message's fields, and its settings. Raises as ``parse_message``."""
-    fields = object_of(message, "", BadMessage)
+def read_message(message: str, kind: type[Kind], settings: type[Settings | DialogueSettings]) -> Kind:
+    """Return a message, whatever its text. Raises as ``parse_message``."""
     try:
-        given = read(fields, kind)
+        given = read(object_of(message, "", BadMessage), kind)
     except WrongFields as error:
         # A value beyond its limit is an error of its own.
         if error.faults[0].kind == "value" and error.field not in ("context_id", "contextId"):
             raise
         raise BadMessage(str(error)) from error
-    return given, parse_settings(fields.get("voice_settings"), settings)
+    given.voice_settings = parse_settings(given.voice_settings, settings)
+    return given
 
 
 def strip_bearer(credentials: str) -> str:

@@ -7,10 +7,9 @@ from starlette.routing import BaseRoute, Route
 from kani.core.service import SpeechService
 from kani.protocols.openai.errors import endpoint
 from kani.protocols.openai.speech import audio_file
-from kani.protocols.openai.speech.body import parse_speech
+from kani.protocols.openai.speech.body import parse_dialogue, parse_speech
 from kani.protocols.openai.speech.captions import caption_routes
 from kani.protocols.openai.speech.create import create_endpoint
-from kani.protocols.openai.speech.dialogue import parse_dialogue
 from kani.protocols.openai.speech.ssml_marks import ssml_routes
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,9 +13,11 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
+from kani.core.subtitles import WRITERS, segment_cues
+from kani.core.transcriber import TranscribedSegment
 from kani.engines.plugin_settings import PluginSettings
 from kani.protocols.openai.errors import api_error
-from kani.protocols.openai.whisper_servers import answers
+from kani.protocols.openai.transcription.answers import language_name, segment_fields
 from kani.protocols.openai.whisper_servers.request import AsrFields, DetectionFields, InferenceFields, hear
 from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.calls.call import FORM, Answer, Body, Call, CallGroup, json_answer
@@ -21,7 +25,76 @@ from kani.protocols.shared.calls.schemas import fields, file, form, items, mappi
 from kani.protocols.shared.errors import Handler, answering
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import Context, PathClass, Protocol, Refusal
+from kani.protocols.shared.recordings.transcript import Transcript
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads
+
+UNKNOWN = ("Unknown", "und")
+"""Name and code of the language of a recording without speech."""
+
+
+def as_text(transcript: Transcript, output: str) -> str:
+    """Return a file of the kind ``output``: srt, vtt, tsv, or lines of text."""
+    cues = segment_cues(transcript.segments)
+    if (write := WRITERS.get(output)) is not None:
+        return write(cues)
+    if output == "tsv":
+        times = ((round(cue.start_s * 1000), round(cue.end_s * 1000), cue.lines[0]) for cue in cues)
+        rows = (f"{start}\t{end}\t{' '.join(line.split())}\n" for start, end, line in times)
+        return "start\tend\ttext\n" + "".join(rows)
+    return "".join(f"{cue.lines[0]}\n" for cue in cues)
+
+
+def as_lines(transcript: Transcript) -> str:
+    """Return the text as whisper.cpp writes it: each segment with a blank before it, and a line end."""
+    return "".join(f" {segment.text.strip()}\n" for segment in transcript.segments)
+
+
+def whisper_result(transcript: Transcript, *, words: bool) -> dict[str, Any]:
+    """Return the result as Whisper's own program writes it; words: whether segments have theirs."""
+    segments = [_segment(*each, words=words) for each in enumerate(transcript.segments)]
+    return {"text": transcript.text, "segments": segments, "language": transcript.language}
+
+
+def whisper_cpp_result(transcript: Transcript, *, translate: bool) -> dict[str, Any]:
+    """Return whisper.cpp's verbose_json."""
+    name, code = language(transcript)
+    probability = round(transcript.language_probability, 4)
+    return {
+        "task": "translate" if translate else "transcribe",
+        "language": name,
+        "duration": round(transcript.duration_s, 3),
+        "text": as_lines(transcript),
+        "segments": [_segment(*each, words=True) for each in enumerate(transcript.segments)],
+        "detected_language": name,
+        "detected_language_probability": probability,
+        "language_probabilities": {code: probability},
+    }
+
+
+def language(transcript: Transcript) -> tuple[str, str]:
+    """Return the name and the code of what is spoken."""
+    code = transcript.language
+    return (language_name(code), code) if code else UNKNOWN
+
+
+def _segment(number: int, segment: TranscribedSegment, *, words: bool) -> dict[str, Any]:
+    speaker = {} if segment.speaker is None else {"speaker": f"SPEAKER_{segment.speaker:02}"}
+    return segment_fields(number, segment) | speaker | ({"words": [*_words(segment)]} if words else {})
+
+
+def _words(segment: TranscribedSegment) -> Iterator[dict[str, Any]]:
+    """Yield the words; together they are the segment's text."""
+    at = 0
+    for word in segment.words:
+        end = max(segment.text.find(word.text, at), at) + len(word.text)
+        yield {
+            "word": segment.text[at:end],
+            "start": round(word.start_s, 3),
+            "end": round(word.end_s, 3),
+            "probability": round(math.exp(word.log_probability), 4),
+        }
+        at = end
+
 
 ASR, DETECT, INFERENCE, STATUS = "/asr", "/detect-language", "/inference", "/status"
 
@@ -42,18 +115,20 @@ _MEDIA_TYPES = {"text": _PLAIN, "srt": "application/x-subrip", "vtt": "text/vtt"
 
 
 def protocol(_: PluginSettings, server: ServerSettings) -> Protocol:
+    uploads = {path: AudioUploads(server.max_upload, part=names["file"]) for path, names in FIELDS.items()}
+
     def routes(context: Context) -> list[BaseRoute]:
         async def status(request: Request) -> Response:
             return JSONResponse({"version": f"Kani-TTS server {server.version}"})
 
-        return [*_routes(context.service, server.max_upload), Route(STATUS, status)]
+        return [*_routes(context.service, uploads), Route(STATUS, status)]
 
     return Protocol(
         routes,
         # Bazarr asks for it without a key.
         paths={STATUS: PathClass.PUBLIC},
         refusals={path: partial(_refusal_body, name) for path, name in ERROR.items()},
-        max_body={path: AudioUploads(server.max_upload).max_body for path in FIELDS},
+        max_body={path: each.max_body for path, each in uploads.items()},
         calls=lambda: _call_group(server.max_upload),
     )
 
@@ -62,12 +137,7 @@ def _refusal_body(name: str, refusal: Refusal) -> dict[str, Any]:
     return {name: refusal.reason}
 
 
-def _routes(service: SpeechService, max_upload: int) -> list[BaseRoute]:
-    uploads = {
-        path: AudioUploads(max_upload, disk=service.budgets.recordings, part=names["file"])
-        for path, names in FIELDS.items()
-    }
-
+def _routes(service: SpeechService, uploads: Mapping[str, AudioUploads]) -> list[BaseRoute]:
     async def asr(request: Request) -> Response:
         transcript, wanted, unused = await hear(request, service, uploads[ASR], AsrFields)
         recognizer = service.recognition.recognizer
@@ -77,13 +147,13 @@ def _routes(service: SpeechService, max_upload: int) -> list[BaseRoute]:
         }
         if wanted.output == "json":
             return JSONResponse(
-                answers.whisper_result(transcript, words=wanted.words), headers=headers, media_type=_PLAIN
+                whisper_result(transcript, words=wanted.words), headers=headers, media_type=_PLAIN
             )
-        return Response(answers.as_text(transcript, wanted.output), headers=headers, media_type=_PLAIN)
+        return Response(as_text(transcript, wanted.output), headers=headers, media_type=_PLAIN)
 
     async def detect(request: Request) -> Response:
         transcript, _, unused = await hear(request, service, uploads[DETECT], DetectionFields)
-        name, code = answers.language(transcript)
+        name, code = language(transcript)
         confidence = round(transcript.language_probability, 4)
         found = {"detected_language": name, "language_code": code, "confidence": confidence}
         return JSONResponse(found, headers=unused_header(unused))
@@ -93,14 +163,14 @@ def _routes(service: SpeechService, max_upload: int) -> list[BaseRoute]:
         headers = unused_header(unused)
         match wanted.output:
             case "json":
-                return JSONResponse({"text": answers.as_lines(transcript)}, headers=headers)
+                return JSONResponse({"text": as_lines(transcript)}, headers=headers)
             case "verbose_json":
-                result = answers.whisper_cpp_result(transcript, translate=wanted.options.translate)
+                result = whisper_cpp_result(transcript, translate=wanted.options.translate)
                 return JSONResponse(result, headers=headers)
             case "text":
-                content = answers.as_lines(transcript)
+                content = as_lines(transcript)
             case _:
-                content = answers.as_text(transcript, wanted.output)
+                content = as_text(transcript, wanted.output)
         return Response(content, headers=headers, media_type=_MEDIA_TYPES[wanted.output])
 
     handlers: dict[str, Handler] = {ASR: asr, DETECT: detect, INFERENCE: inference}

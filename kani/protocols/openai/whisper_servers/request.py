@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -18,10 +18,9 @@ from kani.core.expected_words import as_prompt
 from kani.core.request import Range
 from kani.core.service import SpeechService
 from kani.core.session.transcription import WHOLE
-from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
+from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.shared.calls.bodies import about, read_form, unknown_fields, within
-from kani.protocols.shared.connection import client_address
-from kani.protocols.shared.recordings.transcript import Transcript
+from kani.protocols.shared.recordings.transcript import Segments, Transcript, transcribing
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads
 from kani.protocols.shared.tasks import cancel_on_disconnect
 
@@ -131,22 +130,15 @@ async def hear(
     Raises ClientDisconnect, and SpeechError: WrongFields, FileTooLarge and all that a recording raises.
     """
     async with AsyncExitStack() as stack:
-        upload = await stack.enter_async_context(uploads.receive(request))
+        upload = await stack.enter_async_context(uploads.receive(request, service.budgets.recordings))
         query = request.query_params
         given: dict[str, Sequence[str]] = {**upload.fields, **{name: query.getlist(name) for name in query}}
         wanted = read_form(given, kind).wanted(service.recognition.spoken)
         if upload.file is None:
             raise InvalidRequest(uploads.part, "a file is needed")
-        session = await stack.enter_async_context(
-            service.recognition.open_transcription(
-                protocol=PROTOCOL,
-                client=client_address(request),
-                options=wanted.options,
-                diarize=wanted.diarize,
-            )
-        )
-        segments = await stack.enter_async_context(
-            aclosing(session.segments(upload.file, MAX_RECORDING_S, pcm=wanted.pcm, clip=wanted.clip))
+        given_file = request, service, PROTOCOL, upload.file, wanted.options
+        session, segments = await stack.enter_async_context(
+            transcribing(*given_file, diarize=wanted.diarize, pcm=wanted.pcm, clip=wanted.clip)
         )
         enough = _enough(segments, wanted.enough_s)
         collected = Transcript.of(session, enough, wanted.options.language, wanted.speakers)
@@ -155,9 +147,7 @@ async def hear(
     return transcript, wanted, unknown_fields(values, {uploads.part, *kind.__struct_fields__})
 
 
-async def _enough(
-    segments: AsyncGenerator[TranscribedSegment, None], seconds: float
-) -> AsyncGenerator[TranscribedSegment, None]:
+async def _enough(segments: Segments, seconds: float) -> Segments:
     """Yield segments until they last ``seconds`` together."""
     async for segment in segments:
         yield segment

@@ -1,16 +1,50 @@
-"""The whole transcript of a recording, for answers that are sent in one piece."""
+"""A recording that is transcribed, and its whole transcript, for answers that are sent in one piece."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Self
+from typing import IO, Self
 
+from starlette.requests import Request
+
+from kani.core.audio.recording_file import Clip
 from kani.core.diarization.turns import divide_by_speaker
-from kani.core.session.transcription import TranscriptionSession
-from kani.core.transcriber import TranscribedSegment
+from kani.core.service import SpeechService
+from kani.core.session.transcription import WHOLE, TranscriptionSession
+from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
+from kani.protocols.shared.connection import client_address
+from kani.protocols.shared.recordings.upload import MAX_RECORDING_S
 from kani_text.languages import primary
+
+Segments = AsyncGenerator[TranscribedSegment, None]
+
+
+@asynccontextmanager
+async def transcribing(
+    request: Request,
+    service: SpeechService,
+    protocol: str,
+    file: IO[bytes],
+    options: TranscriptionOptions,
+    *,
+    max_s: float | None = None,
+    diarize: bool = False,
+    pcm: bool = False,
+    clip: Clip = WHOLE,
+) -> AsyncIterator[tuple[TranscriptionSession, Segments]]:
+    """Yield a session for a request's recording, and the recording's segments.
+
+    max_s: MAX_RECORDING_S unless given; pcm, clip: as of ``TranscriptionSession.segments``. Raises
+    SpeechError, also while the segments are read.
+    """
+    async with service.recognition.open_transcription(
+        protocol=protocol, client=client_address(request), options=options, diarize=diarize
+    ) as session:
+        async with aclosing(session.segments(file, max_s or MAX_RECORDING_S, pcm=pcm, clip=clip)) as segments:
+            yield session, segments
 
 
 @dataclass(frozen=True, slots=True)

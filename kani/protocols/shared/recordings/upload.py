@@ -18,7 +18,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from kani.core.errors import InvalidRequest, StoreUnavailable
-from kani.core.session.budget import Budget, Budgets, Share
+from kani.core.session.budget import Budget, Share
 from kani.protocols.shared.calls.bodies import read_form, unknown_fields, unused_header, wrong_fields
 from kani_text import foreign
 
@@ -91,17 +91,15 @@ class AudioUploads:
         max_bytes: int,
         field_bytes: int = MAX_FIELD_BYTES,
         form_bytes: int = FORM_BYTES,
-        disk: Budget | None = None,
         part: str = "file",
     ) -> None:
         """max_bytes: of a file; field_bytes: of the longest field of a form; form_bytes: of all that is not
-        the file; disk: of the files of all protocols; part: name of the file in a form.
+        the file; part: name of the file in a form.
         """
         self._max_bytes = max_bytes
         self.part = part
         self._field_bytes = field_bytes
         self._form_bytes = form_bytes
-        self._disk = disk or Budgets().recordings
         self._decoding = asyncio.Lock()
 
     @property
@@ -121,16 +119,17 @@ class AudioUploads:
         return FileTooLarge(self.part, f"too large ({limit})")
 
     @asynccontextmanager
-    async def receive(self, request: Request) -> AsyncIterator[AudioUpload]:
+    async def receive(self, request: Request, files: Budget) -> AsyncIterator[AudioUpload]:
         """Read the body of ``request``; its file is deleted at the end of the ``async with`` block.
 
-        Raises InvalidRequest, with ``body`` for one that cannot be parsed, FileTooLarge and Busy.
+        files: room on the disk for those of all requests. Raises InvalidRequest, with ``body`` for one
+        that cannot be parsed, FileTooLarge and Busy.
         """
         content_type = request.headers.get("content-type", "").lower()
         is_json = content_type.startswith("application/json")
         if int(request.headers.get("content-length", 0)) > self._limit(is_json):
             raise self._too_large(is_json)  # before it is sent
-        with self._disk.share() as disk:
+        with files.share() as disk:
             if is_json:
                 async with self._json(request, disk) as upload:
                     yield upload

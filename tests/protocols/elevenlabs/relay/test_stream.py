@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from examples.relay_client import Alignment, Chunk, StreamHandler
 from kani.core.session.voice_resolver import LanguageMemory
+from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
 from kani.protocols.elevenlabs.relay import messages
 from kani.protocols.elevenlabs.relay import utterance as relay_utterance
 from kani.protocols.elevenlabs.relay.utterance import RelayContext, Utterance
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from tests.clients.relay.wire import RATE, Client, ReceivedUtterance, connect_client
 from tests.support.event_loop import virtual_time
 from tests.support.patience import happens

@@ -1,11 +1,13 @@
-"""HTTP endpoints that speak a whole text: a WAV file sent while it is made, or with the words' times."""
+"""HTTP endpoints: whole recordings and texts, the making of voices, and information about the server."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
+from io import BytesIO
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -15,27 +17,85 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from kani.core.audio import synthetic_mark
+from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
 from kani.core.audio.encoding import AudioFormat
-from kani.core.audio.pcm import open_wav_header, pcm16
+from kani.core.audio.pcm import REFERENCE_RATE, decode_recording, open_wav_header, pcm16
 from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
 from kani.core.session.context import Terms
 from kani.core.session.session import SpeechSession
+from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import OPTION_RANGES, Samples, Sampling, SpeechChunk, SpeechRequest
+from kani.protocols.kyutai import messages, voice_payload
 from kani.protocols.kyutai.connection import endpoint
 from kani.protocols.kyutai.messages import SAMPLE_RATE
+from kani.protocols.kyutai.metrics import KyutaiMetrics
 from kani.protocols.kyutai.output import Frames
-from kani.protocols.kyutai.query import MAX_SEQ_LEN_RANGE, build_request
+from kani.protocols.kyutai.query import MAX_SEQ_LEN_RANGE, build_request, read_language, read_prompt
+from kani.protocols.kyutai.speech_in import PROTOCOL as RECOGNITION_PROTOCOL
 from kani.protocols.kyutai.speech_out import PROTOCOL
 from kani.protocols.kyutai.words import TextFeeder
 from kani.protocols.shared.calls.bodies import Seed, Temperature, TopK, about, object_of, read, within
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import BadMessage
+from kani.protocols.shared.protocol import MAX_MESSAGE_BYTES
+from kani.protocols.shared.recordings.transcript import Segments, transcribing
 from kani.protocols.shared.streamed_answer import ByteStream, begun_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_S, WholeAnswer
 from kani_text import foreign
+
+MAX_RECORDING_S = 600.0
+"""Longest recording that is recognized."""
+
+
+def recording_routes(service: SpeechService, metrics: KyutaiMetrics) -> list[BaseRoute]:
+    """Return ``POST /api/asr-streaming`` and ``POST /api/voice``."""
+
+    async def recognize(request: Request) -> Response:
+        query = request.query_params
+        language, prompt = read_language(query, service.recognition), read_prompt(query)
+        body = await request.body()
+        options = TranscriptionOptions(language=language, prompt=prompt)
+        given = request, service, RECOGNITION_PROTOCOL, BytesIO(body), options
+        async with transcribing(*given, max_s=MAX_RECORDING_S) as (_, segments):
+            return JSONResponse(await cancel_on_disconnect(request, _words(segments)))
+
+    async def make_voice(request: Request) -> Response:
+        began = time.perf_counter()
+        body = await request.body()
+        recording = await run_in_pool(
+            RECORDING_POOL,
+            decode_recording,
+            body,
+            MAX_MESSAGE_BYTES,
+            voice_payload.MAX_RECORDING_S,
+            truncate=True,
+            sample_rate=REFERENCE_RATE,
+        )
+        embedding = service.cloning.embed_with_all_engines(recording)
+        embeddings = await cancel_on_disconnect(request, embedding)
+        metrics.voice_embedded(time.perf_counter() - began)
+        voice = messages.voice(voice_payload.pack(embeddings))
+        return Response(voice, media_type="application/octet-stream")
+
+    return [
+        Route("/api/asr-streaming", endpoint(recognize), methods=["POST"]),
+        Route("/api/voice", endpoint(make_voice), methods=["POST"]),
+    ]
+
+
+async def _words(segments: Segments) -> list[dict[str, Any]]:
+    """Return every word of a recording as the messages ``Word`` and ``EndWord``."""
+    words: list[dict[str, Any]] = []
+    async for segment in segments:
+        for word in segment.words:
+            if any(map(str.isalnum, word.text)):
+                words.append({"type": "Word", "text": word.text, "start_time": word.start_s})
+                words.append({"type": "EndWord", "stop_time": word.end_s})
+    return words
+
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -177,3 +237,42 @@ async def _answer(
         await add(frames.finish())
     data = await asyncio.to_thread(lambda: base64.b64encode(whole.finish()))
     return {"wav": data.decode(), "transcript": [asdict(word) for word in words]}
+
+
+BUILD_FIELDS = (
+    "build_timestamp build_date git_branch git_timestamp git_date git_hash git_describe rustc_host_triple "
+    "rustc_version cargo_target_triple".split()
+)
+"""Fields of moshi-server's build info, all of them strings."""
+
+
+def info_routes(service: SpeechService, version: str, metrics: KyutaiMetrics) -> list[BaseRoute]:
+    """Return the routes; version: of this server, in the field for moshi-server's commit."""
+
+    async def build(request: Request) -> Response:
+        fields = dict.fromkeys(BUILD_FIELDS, "")
+        return JSONResponse(fields | {"git_describe": f"kani-tts {version}"})
+
+    async def modules(request: Request) -> Response:
+        total = str(service.limits.max_connections)
+        speech = {
+            "type": "py",
+            "path": "/api/tts_streaming",
+            "script": "tts.py",
+            "used_slots": str(metrics.speaking),
+            "total_slots": total,
+        }
+        recognition = {
+            "type": "batched_asr",
+            "path": "/api/asr-streaming",
+            "lm": service.recognition.recognizer.info.name if service.recognition.recognizer else "",
+            "audio_tokenizer": "",
+            "used_slots": str(metrics.listening),
+            "total_slots": total,
+        }
+        return JSONResponse([speech, recognition] if service.recognition.hears_live else [speech])
+
+    return [
+        Route("/api/build_info", build, methods=["GET"]),
+        Route("/api/modules_info", modules, methods=["GET"]),
+    ]
