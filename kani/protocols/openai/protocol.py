@@ -24,20 +24,15 @@ MAX_TEXT = 100_000
 PREFIXES = ("/v1/audio/", "/v1/realtime", "/v1/models/", "/dev/", *live.PATHS)
 """Prefixes of the protocol's paths, those that are not served included."""
 
-_NO_LANGUAGE_MODEL = (
-    "this server speaks and transcribes, it is no language model; one that it was started with (--llm) "
-    "answers at /v1/realtime only"
-)
 _NOT_SERVED = {
-    "/v1/chat/": _NO_LANGUAGE_MODEL,
-    "/v1/completions": _NO_LANGUAGE_MODEL,
-    "/v1/responses": _NO_LANGUAGE_MODEL,
-    "/v1/conversations": _NO_LANGUAGE_MODEL,
-    "/v1/assistants": _NO_LANGUAGE_MODEL,
-    "/v1/threads": _NO_LANGUAGE_MODEL,
-    "/v1/embeddings": _NO_LANGUAGE_MODEL,
-    "/v1/moderations": _NO_LANGUAGE_MODEL,
-    "/v1/images/": _NO_LANGUAGE_MODEL,
+    **dict.fromkeys(
+        (
+            *("/v1/chat/", "/v1/completions", "/v1/responses", "/v1/conversations", "/v1/assistants"),
+            *("/v1/threads", "/v1/embeddings", "/v1/moderations", "/v1/images/"),
+        ),
+        "this server speaks and transcribes, it is no language model; one that it was started with (--llm) "
+        "answers in conversations, as at /v1/realtime",
+    ),
     "/v1/files": "this server keeps no files of OpenAI's API",
     "/v1/batches": "this server has no batches",
     **dict.fromkeys(live.PATHS, "of the Live API only its WebSocket is served, at /v1/live/sessions"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_GIVEN, MAX_READ = 65_536, 4096
@@ -65,13 +66,13 @@ WORDS = {
         ("excited excitedly enthusiastic energetic energetically lively thrilled", _EXCITED),
         ("emocionado entusiasta animado", _EXCITED),
         ("calm calmly soothing gentle gently relaxed relaxing soft softly serene peaceful", _CALM),
-        ("tranquilo tranquila calmado sereno suave", _CALM),
+        ("tranquilo calmado sereno suave", _CALM),
         ("friendly warm warmly kind kindly welcoming empathetic compassionate amable cálido", _FRIENDLY),
         ("professional professionally formal formally serious neutral authoritative", _PROFESSIONAL),
         ("profesional serio", _PROFESSIONAL),
-        ("slow slowly slower unhurried lento lentamente despacio", _SLOW),
-        ("fast faster quick quickly rapid rapidly brisk briskly rápido rápidamente deprisa", _FAST),
-        ("deep deeper grave", _DEEP),
+        ("slow slowly unhurried lento lentamente despacio", _SLOW),
+        ("fast quick quickly rapid rapidly brisk briskly rápido rápidamente deprisa", _FAST),
+        ("deep grave", _DEEP),
         ("agudo", _HIGH),
     )
     for word in words.split()
@@ -80,16 +81,16 @@ WORDS = {
 
 PHRASES = {
     ("low", "pitch"): _DEEP,
-    ("lower", "pitch"): _DEEP,
     ("low", "pitched"): _DEEP,
     ("low", "voice"): _DEEP,
     ("high", "pitch"): _HIGH,
-    ("higher", "pitch"): _HIGH,
     ("high", "pitched"): _HIGH,
     ("high", "voice"): _HIGH,
 }
 """Effect of two words in a row."""
 
+_ENDINGS = ("ier", "y"), ("er", ""), ("er", "e"), ("a", "o")
+"""Endings of comparatives, and of feminine words in Spanish; and of the words as the tables have them."""
 
 _OPPOSITES = ({"happy", "sad"}, {"excited", "calm"}, {"angry", "calm"})
 
@@ -153,10 +154,20 @@ def _without_tagged(text: str) -> str:
 def _effects(words: list[str]) -> list[Effect]:
     found: list[Effect] = []
     for at, word in enumerate(words):
-        effect = WORDS.get(word) or PHRASES.get((word, words[at + 1] if at + 1 < len(words) else ""))
+        following = words[at + 1] if at + 1 < len(words) else ""
+        forms = (WORDS.get(form) or PHRASES.get((form, following)) for form in _forms(word))
+        effect = next(filter(None, forms), None)
         if effect is None or not _NEGATIONS.isdisjoint(words[max(0, at - _NEGATION_REACH) : at]):
             continue
         if at and words[at - 1] in _STRONGER:
             effect = Effect(effect.emotion, effect.pace**_STRONGER_POWER, effect.pitch * _STRONGER_POWER)
         found.append(effect)
     return found
+
+
+def _forms(word: str) -> Iterator[str]:
+    """Yield a word, and those that it may be a comparative or a feminine of."""
+    yield word
+    for ending, plain in _ENDINGS:
+        if word.endswith(ending):
+            yield word.removesuffix(ending) + plain

@@ -6,15 +6,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import numpy as np
 import openai
 import pytest
+from av import AudioFrame
+from av.audio.codeccontext import AudioCodecContext
 from websockets.exceptions import InvalidStatus
 
 from kani.core.audio.pcm import pcm16
 from kani.core.conversation.paced import Utterance
-from kani.protocols.openai.realtime.webrtc.speaker import RATE
+from kani.protocols.openai.realtime.webrtc.speaker import FRAME, RATE, SETTLED, Speaker
 from tests.clients.openai_call import Caller, all_free, calling
 from tests.clients.openai_realtime import loud, quiet, realtime, types
 from tests.support.chat.endpoint import Answer, ChatEndpoint, say
@@ -103,6 +107,29 @@ async def test_what_is_left_to_play_is_known_from_the_track() -> None:
     utterance.add(4.0)
     utterance.play(3 * RATE)
     assert 0.5 < utterance.remaining_s <= 1.0
+
+
+async def test_lasting_silence_is_not_encoded_and_sound_after_it_is_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    track = Speaker()
+    encoder, decoder = track._encoder, AudioCodecContext.create("libopus", "r")
+    encoded = list[AudioFrame]()
+
+    def encode(frame: AudioFrame) -> Any:
+        encoded.append(frame)
+        return encoder.encode(frame)
+
+    monkeypatch.setattr(track, "_encoder", SimpleNamespace(encode=encode))
+    silent = [await track.recv() for _ in range(SETTLED + 30)]
+    assert len(encoded) < SETTLED
+    assert [packet.pts for packet in silent] == list(range(0, len(silent) * 960, 960))
+    tone = (0.3 * np.sin(np.arange(FRAME) / 4)).astype(np.float32)
+    monkeypatch.setattr(track, "take", lambda count: tone)
+    sounding = [await track.recv() for _ in range(10)]
+    frames = [frame.to_ndarray() for each in silent + sounding for frame in decoder.decode(each)]
+    peaks = [np.abs(frame).max() / 32768 for frame in frames]
+    assert max(peaks[: len(silent)]) < 0.01 < 0.2 < max(peaks[len(silent) :]) < 0.5
 
 
 async def test_client_clears_the_answer(call: CallTo) -> None:

@@ -31,6 +31,25 @@ def test_opposites_cancel_each_other(text: str, style: Style) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "style"),
+    [
+        ("Slower here, quicker there", NOTHING),
+        ("Brisker, please", Style(pace=1.2)),
+        ("A calmer, gentler, warmer tone", Style("calm,friendly")),
+        ("Happier, livelier", Style("happy,excited")),
+        ("A lower pitch than before", Style(pitch=-2.0)),
+        ("In a much higher voice", Style(pitch=2.0)),
+        ("Con voz lenta, aguda y cálida", Style("friendly", 0.85, 2.0)),
+        ("Habla rápida y animada, nada furiosa", Style("excited", 1.2)),
+        ("Not slower, and never in a higher voice", NOTHING),
+        ("The former speaker, over a lower river", NOTHING),
+    ],
+)
+def test_comparatives_and_feminines_are_forms_of_the_words(text: str, style: Style) -> None:
+    assert parse_instructions(text) == style
+
+
+@pytest.mark.parametrize(
     ("before", "after"),
     [
         ("<previous_context>", "</previous_context>"),

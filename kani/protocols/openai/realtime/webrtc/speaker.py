@@ -28,6 +28,9 @@ FRAME_S = 0.02
 FRAME = round(FRAME_S * RATE)
 """Samples of a packet."""
 
+SETTLED = 50
+"""Silent packets in a row after which the last one is sent again: a caller who waits costs no encoding."""
+
 
 class Speaker(PacedAudio, MediaStreamTrack):  # type: ignore[misc, unused-ignore]
     """The answers as a track."""
@@ -38,7 +41,8 @@ class Speaker(PacedAudio, MediaStreamTrack):  # type: ignore[misc, unused-ignore
         PacedAudio.__init__(self, RATE)
         MediaStreamTrack.__init__(self)
         self._due = -np.inf
-        self._sent = 0  # frames
+        self._sent = self._silent = 0  # frames; those without sound in a row
+        self._encoded = b""  # the last one
         # By itself aiortc would encode each frame in a thread, and wait for it: late on a busy machine.
         ffmpeg.disable_threads()
         self._encoder = AudioCodecContext.create("libopus", "w")
@@ -52,10 +56,14 @@ class Speaker(PacedAudio, MediaStreamTrack):  # type: ignore[misc, unused-ignore
         await asyncio.sleep(self._due - now)
         if self.readyState != "live":
             raise MediaStreamError
-        # A resampler may overshoot.
-        frame = AudioFrame.from_ndarray(in_range(self.take(FRAME))[None], "flt", "mono")
-        frame.sample_rate = RATE
-        (packet,) = self._encoder.encode(frame)
+        samples = self.take(FRAME)
+        self._silent = 0 if samples.any() else self._silent + 1
+        if self._silent < SETTLED:
+            # A resampler may overshoot.
+            frame = AudioFrame.from_ndarray(in_range(samples)[None], "flt", "mono")
+            frame.sample_rate = RATE
+            self._encoded = b"".join(map(bytes, self._encoder.encode(frame)))
+        packet = Packet(self._encoded)
         packet.time_base, packet.pts = Fraction(1, RTP_RATE), round(self._sent * FRAME_S * RTP_RATE)
         self._sent += 1
         return packet
