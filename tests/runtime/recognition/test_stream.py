@@ -366,7 +366,7 @@ def test_pause_after_further_speech_is_no_pause_of_the_pass_before_it() -> None:
     driver.feed(words(1, 1), silence(0.2), passes=False)
     audio = driver.stream.begin_pass()
     assert audio.decisive
-    driver.feed(words(2, 1), silence(0.16), passes=False)
+    driver.feed(words(2, 1), silence(0.3), passes=False)
     driver.stream.finish_pass(transcribe(audio))
     assert not driver.texts
     driver.feed(silence(0.4))
