@@ -12,7 +12,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.turns.speech_gate import Pauses, SpeechGate, pause_probabilities
@@ -33,12 +33,13 @@ _UNKNOWN = 0.49
 Unmute takes a pause for a turn's end from 0.6 on, and Kyutai's own scripts one of more than 0.5."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Pass:
-    """A pass that is running; times in seconds of the stream."""
+    """A pass that is running, or waits for its pause to be long enough; times in seconds of the stream."""
 
     end_s: float  # end of its audio
-    decides_all: bool  # whether all its words are decided, if the pause that it was begun in is long enough
+    in_pause: bool  # whether it was begun in a pause
+    decides_all: bool  # whether all its words are decided: its pause was long enough
     decides_until_s: float  # words that start before this time are decided in any case
     sparse: bool  # whether it comes long after the pass before it
     speech_end_s: float  # end of the detected speech when the pass began
@@ -78,15 +79,14 @@ class RecognitionStream:
         self._steps = 0
         self._voices_since_step: list[float] = []
         self._pass: _Pass | None = None
-        self._waiting_result: tuple[PassResult, _Pass] | None = None  # until its pause is long enough
-        self._paused = False  # whether the pause of the last pass was
+        self._result: PassResult | None = None  # of the pass, while it waits
         self._passed = 0  # end of the audio of the last pass, in samples of the stream
         self._decided_s = 0.0  # all words before this time are decided
         self._onset_s = 0.0  # first onset of speech since all words were decided
 
     @property
     def pass_running(self) -> bool:
-        return self._pass is not None
+        return self._pass is not None and self._result is None
 
     @property
     def now_s(self) -> float:
@@ -111,7 +111,7 @@ class RecognitionStream:
     @property
     def pass_due(self) -> bool:
         """True if a pass over the audio is due now."""
-        if self.pass_running or self._waiting_result or not self._undecided:
+        if self._pass is not None or not self._undecided:
             return False
         if self._decisive:
             return True
@@ -178,6 +178,7 @@ class RecognitionStream:
                     self._onset_s = self._gate.onset_s
                 self._use_result()
             self._forget_silence()
+        self._use_result()
 
     def add_mark(self, mark: Mark) -> None:
         """Place a mark at the end of the audio so far."""
@@ -187,7 +188,6 @@ class RecognitionStream:
     def end(self) -> None:
         self.audio_ended = True
         self._take_waiting()
-        self._use_result()
         self._return_marks()
 
     def begin_pass(self) -> PassInput:
@@ -198,8 +198,9 @@ class RecognitionStream:
         overlaps = self._passed > self._window.start
         sparse = overlaps and self._window.end - self._passed >= TUNING.sparse_pass_s * SAMPLE_RATE
         speech_end_s = self._gate.speech_end_s
-        self._pass = _Pass(self.now_s, self._pausing, until_s, sparse, speech_end_s, self._language)
-        self._paused = self._long_pause
+        self._pass = _Pass(
+            self.now_s, self._pausing, self._long_pause, until_s, sparse, speech_end_s, self._language
+        )
         self._passed = self._window.end
         return PassInput(
             self._window.samples,
@@ -215,23 +216,20 @@ class RecognitionStream:
     def finish_pass(self, result: PassResult) -> None:
         if self.full:
             self._pace.pause()
-        assert self._pass is not None
-        self._waiting_result, self._pass = (result, self._pass), None
+        self._result = result
         self._use_result()
         self._take_waiting()
         self._return_marks()
 
     def _use_result(self) -> None:
-        """Take the result of the last pass once its pause is long enough, or the speech has gone on."""
-        self._paused = self._paused or self._long_pause
-        if self._waiting_result is None:
+        """Take the result of the pass once its pause is long enough, or the speech has gone on."""
+        if (done := self._pass) is None:
             return
-        result, done = self._waiting_result
-        goes_on = not self._paused and self._gate.speech_end_s > done.speech_end_s
-        if done.decides_all and not (self._paused or goes_on):
-            return
-        self._waiting_result = None
-        self._take_result(result, replace(done, decides_all=False) if goes_on else done)
+        goes_on = self._gate.speech_end_s > done.speech_end_s
+        done.decides_all = done.decides_all or (done.in_pause and not goes_on and self._long_pause)
+        if self._result is not None and (done.decides_all or goes_on or not done.in_pause):
+            result, self._result, self._pass = self._result, None, None
+            self._take_result(result, done)
 
     def _take_result(self, result: PassResult, done: _Pass) -> None:
         until_s = done.end_s if done.decides_all else done.decides_until_s

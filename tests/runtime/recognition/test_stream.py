@@ -361,6 +361,30 @@ def test_pass_of_a_pause_begins_before_the_pause_is_long_enough_to_decide() -> N
     assert driver.texts == names(1, 4)
 
 
+def test_pause_after_further_speech_is_no_pause_of_the_pass_before_it() -> None:
+    driver = Driver()
+    driver.feed(words(1, 1), silence(0.2), passes=False)
+    audio = driver.stream.begin_pass()
+    assert audio.decisive
+    driver.feed(words(2, 1), silence(0.3), passes=False)
+    driver.stream.finish_pass(transcribe(audio))
+    assert not driver.texts
+    driver.feed(silence(0.4))
+    assert driver.texts == names(1, 2)
+
+
+@pytest.mark.parametrize("silence_s", [0.0, 0.1, 0.2, 0.22, 0.3])
+def test_all_words_are_decided_once_the_audio_ends_within_a_pass(silence_s: float) -> None:
+    driver = Driver()
+    driver.feed(words(1, 3), silence(silence_s), passes=False)
+    audio = driver.stream.begin_pass()
+    driver.feed(silence(0.01), passes=False)
+    driver.stream.end()
+    driver.stream.finish_pass(transcribe(audio))
+    driver.make_passes()
+    assert driver.stream.finished and driver.texts == names(1, 3)
+
+
 class ForeignDriver(Driver):
     """Hears Arabic at first; in it, no later pass finds speech, as in the audio of another language."""
 
