@@ -279,17 +279,22 @@ def test_facts_before_markdown_are_not_read_but_known(
     assert [each.paragraphs for each in book.chapters] == [("One", "The text.")]
 
 
-@pytest.mark.parametrize("ending", [".md", ".txt"])
 @pytest.mark.parametrize(
-    "front",
+    ("ending", "front"),
     [
-        '+++\ntitle = "The Garden"\n# x\nauthors = ["Ann Lee"]\ndraft = false\n[extra]\nx = 1\n+++',
-        "% The Garden\n% Ann Lee\n% 2020",
-        "Title: The Garden\nAuthor: Ann Lee\nBase Header Level: 2",
-        "\n---\ntitle: The Garden\nauthor: Ann Lee\n---",
+        (".md", "% The Garden\n% Ann Lee\n% 2020"),
+        *(
+            (ending, front)
+            for ending in (".md", ".txt")
+            for front in (
+                '+++\ntitle = "The Garden"\n# x\nauthors = ["Ann Lee"]\ndraft = false\n[extra]\nx = 1\n+++',
+                "Title: The Garden\nAuthor: Ann Lee\nBase Header Level: 2",
+                "\n---\ntitle: The Garden\nauthor: Ann Lee\n---",
+            )
+        ),
     ],
 )
-def test_facts_of_other_programs(tmp_path: Path, front: str, ending: str) -> None:
+def test_facts_of_other_programs(tmp_path: Path, ending: str, front: str) -> None:
     book = read(tmp_path / f"b{ending}", f"{front}\n\n# One\n\nThe text.\n")
     assert (book.title, book.author) == ("The Garden", "Ann Lee")
     assert [each.paragraphs for each in book.chapters] == [("One", "The text.")]
@@ -320,6 +325,11 @@ def test_lines_that_only_look_like_facts_are_read(tmp_path: Path, text: str) -> 
         text.replace("---", "").split()
     )
     assert (book.title, book.author) == ("b", "")
+
+
+@pytest.mark.parametrize("text", ["% of all\n\nIt was.", "Title: a play\nHe said: Go.\n\nIt was."])
+def test_lines_of_plain_text_that_only_look_like_facts_are_read(tmp_path: Path, text: str) -> None:
+    assert "\n".join(paragraphs(tmp_path / "b.txt", text)).split() == text.split()
 
 
 def test_underlined_headings_of_markdown(tmp_path: Path) -> None:
@@ -354,6 +364,7 @@ def test_underlined_headings_of_markdown(tmp_path: Path) -> None:
         ("b.md", "---\na:\n", " - b\n"),
         ("b.md", "---\na: b", " #"),
         ("b.md", "---\na: [", "'a"),
+        ("b.md", "---\nA", " "),
         ("b.md", "", "A\n---\n"),
         ("b.md", "# a", " {"),
         ("b.html", "<p>", "a-\n"),
@@ -361,4 +372,4 @@ def test_underlined_headings_of_markdown(tmp_path: Path) -> None:
     ],
 )
 def test_reading_takes_linear_time(tmp_path: Path, name: str, before: str, unit: str) -> None:
-    assert is_linear(lambda text: read(tmp_path / name, f"{before}{text}c\nx\n\nx"), unit, 700)
+    assert is_linear(lambda text: read(tmp_path / name, f"{before}{text}c\nx\n---\n\nx"), unit, 700)

@@ -261,6 +261,23 @@ def test_a_fault_costs_a_part(tmp_path: Path) -> None:
         assert len(read_book(epub(tmp_path / "b.epub", changes)).chapters) == count
 
 
+@pytest.mark.parametrize("gone", ["text/gone.xhtml", "text/"])
+def test_log_names_an_entry_of_the_contents_that_leads_nowhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, gone: str
+) -> None:
+    changes = {"OEBPS/nav.xhtml": NAV.replace("text/two%20b.xhtml", gone), "OEBPS/folder/": ""}
+    read_book(epub(tmp_path / "b.epub", changes))
+    assert [each.getMessage() for each in caplog.records] == [
+        f"An entry of the contents is left out: it leads to {gone!r}"
+    ]
+
+
+def test_pictures_that_are_not_there_are_counted(tmp_path: Path) -> None:
+    shown = ONE.replace("</body>", '<img src="gone.png"/><img src="data:image/png;base64,AA"/></body>')
+    book = read_book(epub(tmp_path / "b.epub", {"OEBPS/text/one.xhtml": shown}))
+    assert book.left_out == {"pictures": 2}
+
+
 @pytest.mark.parametrize(
     "changes",
     [

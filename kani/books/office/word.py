@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 
 from kani.books import xml_tree
 from kani.books.archive import Archive
-from kani.books.book import Book, UnreadableBook, line
+from kani.books.book import Book, UnreadableBook, line, with_headings
 from kani.books.markup import read_html
 
 _PARTS = ("word/document.xml", "word/styles.xml", "word/numbering.xml", "docProps/core.xml")
@@ -58,7 +58,7 @@ def read_docx(path: Path) -> Book:
     title, author, language = (line(facts.findtext(name) or "") for name in ("title", "creator", "language"))
     left_out = Counter(_LEFT_OUT[each.tag] for each in document.iter() if each.tag in _LEFT_OUT)
     book = Book(title or path.stem, author, language, (), left_out=dict(left_out))
-    return book.divided(read_html(writer.html(document).encode())[0])
+    return book.divided(with_headings(read_html(writer.html(document).encode())[0]))
 
 
 def _value(element: Element, path: str) -> str:
