@@ -1,4 +1,4 @@
-"""Speaks a book into one file, piece by piece into a work folder before, and tells of its progress."""
+"""Speaks a book into one file, first piece by piece into a work folder, and shows its progress."""
 
 from __future__ import annotations
 

@@ -78,10 +78,8 @@ def chapter_of(title: str, blocks: Iterable[Block]) -> Chapter:
 
 def with_headings(blocks: list[Block]) -> list[Block]:
     """Return the blocks; where none is a heading, those are that look like one."""
-    if any(block.level for block in blocks):
-        return blocks
-    found = headings([block.text for block in blocks])
-    return [replace(block, level=found.get(at, 0)) for at, block in enumerate(blocks)]
+    found = {} if any(each.level for each in blocks) else headings([each.text for each in blocks])
+    return [replace(each, level=found.get(at, each.level)) for at, each in enumerate(blocks)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,9 +88,8 @@ def _read(archive: Archive, fallback: str) -> Book:
     start = _start(archive, package, items, posixpath.dirname(package_name))
     chapters = list(_chapters(archive, _spine(package, items), contents, start, title))
     cover = _cover(archive, package, items)  # before pictures use up what may be read
-    images, left_out = _images(
-        archive, (name for chapter, _ in chapters for _, (name, _) in chapter.pictures)
-    )
+    pictures = (name for chapter, _ in chapters for _, (name, _) in chapter.pictures)
+    images, left_out = _images(archive, pictures)
     told = (number for number, (_, place) in enumerate(chapters) if place == "start")
     text = (number for number, (_, place) in enumerate(chapters) if place != "front")
     return Book(
