@@ -162,7 +162,7 @@ LONG = "It was late and the rain came down on the old house by the"
             )
         ),
         ("雨。\n\n第3页\n\n雪。\n\n第4页\n\n风。", ["雨。", "雪。", "风。"]),
-        # With the heads of pages, of which the first is a title.
+        # With the heads of pages; the first is a title.
         (
             "THE HOUSE\n\nHe went\n\n12\n\fTHE HOUSE\n\non. He saw\n\n13\n\fTHE HOUSE\n\nall.",
             ["THE HOUSE", "He went on. He saw all."],
@@ -179,7 +179,7 @@ LONG = "It was late and the rain came down on the old house by the"
             "THE FOX\n\nHe came\n\f2\nTHE FOX\n\nin.\n\fTHE HEN\n\nShe\n\f4\nTHE HEN\n\nwent.",
             ["THE FOX", "He came in.", "THE HEN", "She went."],
         ),
-        # A word goes on behind them, and so does a verse, a line below.
+        # A word goes on after them, and so does a verse, a line below.
         (
             f"{LONG} interna-\n\n12\n\ftional sea of twenty-\n\n13\n\ffive.",
             [f"{LONG} international sea of twenty-five."],
