@@ -351,9 +351,7 @@ def _may_end(place: _Place) -> bool:
 
 def _is_number(token: Token, key: str) -> bool:
     """True for figures, and Roman numerals; a letter is one only after more than "p." or "No."."""
-    if token.core.lstrip("-−+~≈<>≤≥€$£₹¥")[:1].isdigit():
-        return True
-    if _CODE.match(token.core):
+    if token.core.lstrip("-−+~≈<>≤≥€$£₹¥")[:1].isdigit() or _CODE.match(token.core):
         return True
     value = roman_value(re.split("[-–]", token.core)[0])
     return value is not None and (len(token.core) > 1 or len(key) > _LONGEST_BEFORE_INITIAL)

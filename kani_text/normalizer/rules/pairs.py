@@ -122,7 +122,8 @@ def _template(cursor: TokenCursor, one: int, other: int, table: LanguageTable) -
     fractions, counted = table.fractions, _counts_noun(cursor, table)
     if _is_rating(cursor, one, other, counted, table):
         return fractions.out_of
-    if fractions.pressure and _is_pressure(one, other):
+    if fractions.pressure and one in _SYSTOLIC and other in _DIASTOLIC and one > other:
+        # "142/88, Puls 76"
         return fractions.pressure
     sized = _is_size(one, other, counted)
     if one <= other and not sized and _is_counted_so_far(cursor, other, table):
@@ -144,11 +145,6 @@ def _is_out_of_many(cursor: TokenCursor, one: int, other: int, table: LanguageTa
     if not 1 < one <= other or not _DOZEN < other < _THOUSAND or other in _USUAL:
         return False
     return not is_loose(f"{one}/{other}", table) and not _ADDED.hold(cursor, table)
-
-
-def _is_pressure(one: int, other: int) -> bool:
-    """True for a pressure of blood: "142/88, Puls 76"."""
-    return one in _SYSTOLIC and other in _DIASTOLIC and one > other
 
 
 def _are_beside(cursor: TokenCursor, one: int, other: int, table: LanguageTable) -> bool:
