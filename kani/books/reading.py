@@ -30,7 +30,7 @@ _READERS = {".epub": read_epub, ".pdf": _read_pdf, ".docx": read_docx}
 _FRONT = re.compile(
     r"\s*(?:(---|\+\+\+)[ \t]*\n(?s:(?P<between>.*?))^(?:\1|\.\.\.)[ \t]*$\n?"
     r"|(?P<lines>Title:[ \t]*\S.*\n(?:(?:Subtitle|Authors?|Creator|Lang(?:uage)?|Locale|Date|Copyright"
-    r"|Publisher|Keywords|Base Header Level):.*\n)*)(?=\s*\n))",
+    r"|Publisher|Editor|Translator|Illustrator|Series|Year|Keywords|Base Header Level):.*\n)*)(?=\s*\n))",
     re.MULTILINE,
 )
 _PANDOC = re.compile(r"\s*%[ \t]+(?P<title>\S.*)\n(?:%[ \t]*(?P<author>.*)\n(?:%.*\n)?)?")

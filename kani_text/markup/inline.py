@@ -24,7 +24,7 @@ _AUTOLINK = re.compile(r"<(?=(?:https?|ftp)://|mailto:|[\w.+-]{1,64}@)", re.IGNO
 _AUTOLINK_BEGUN = re.compile(r"<[\w.+-]{0,64}:?/?")
 _COMMENT_BEGUN = re.compile(r"<(?:!-?)?")
 _ADDRESS_END = frozenset("\n<>`|")
-_BEHIND_ADDRESS_MARKS = frozenset(SENTENCE_MARKS + CLAUSE_MARKS + CLOSERS)
+_MARKS_AFTER_ADDRESS = frozenset(SENTENCE_MARKS + CLAUSE_MARKS + CLOSERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class InlineReader:
         end = source.end_of(_RUN, at, MAX_EMPHASIS_RUN)
         if end is None:
             return at
-        if source.is_blank(end) or source.text[end] in _BEHIND_ADDRESS_MARKS:
+        if source.is_blank(end) or source.text[end] in _MARKS_AFTER_ADDRESS:
             plain.address_length = 0
             return self.mask(at, end)
         return self.copy(at, end)

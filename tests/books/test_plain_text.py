@@ -288,7 +288,7 @@ def test_facts_before_markdown_are_not_read_but_known(
             for ending in (".md", ".txt")
             for front in (
                 '+++\ntitle = "The Garden"\n# x\nauthors = ["Ann Lee"]\ndraft = false\n[extra]\nx = 1\n+++',
-                "Title: The Garden\nAuthor: Ann Lee\nBase Header Level: 2",
+                "Title: The Garden\nAuthor: Ann Lee\nTranslator: Bo Li\nBase Header Level: 2",
                 "\n---\ntitle: The Garden\nauthor: Ann Lee\n---",
             )
         ),
