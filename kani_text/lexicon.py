@@ -106,7 +106,7 @@ class LexiconTable:
         units = list(islice(_units(text, at), self._most_units.get(first, 0)))
         return (
             bool(units)
-            and _is_end(text, units[-1][0])
+            and next(_units(text, units[-1][0]), None) is None
             and "".join(key for _, _, key in units) in self._beginnings
         )
 
@@ -301,11 +301,6 @@ def _end_of_word(text: str, end: int, last: int, kind: str) -> int:
     while _is_invisible(text[end - 1]):
         end -= 1
     return end
-
-
-def _is_end(text: str, end: int) -> bool:
-    """True if only invisible characters are after ``end``."""
-    return next(_units(text, end), None) is None
 
 
 def _continues_word(text: str, end: int, last: str) -> bool:

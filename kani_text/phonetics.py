@@ -152,7 +152,11 @@ def split_sounds(ipa: str) -> list[str]:
     before its syllable; engines want it before the syllable's nucleus.
     """
     plain = ipa.translate(_BREAKS)
-    ends = [at for at in range(1, len(plain)) if _begins_sound(plain, at)]
+    ends = [
+        at
+        for at in range(1, len(plain))
+        if plain[at] not in _DIACRITICS and TIE not in plain[at - 1 : at + 1]
+    ]
     pieces = [plain[start:end] for start, end in pairwise([0, *ends, len(plain)])] if plain else []
     return list(_move_stress(pieces))
 
@@ -160,10 +164,6 @@ def split_sounds(ipa: str) -> list[str]:
 def is_nucleus(sound: str) -> bool:
     """True if a sound is the nucleus of a syllable: a vowel that is no glide, or a syllabic consonant."""
     return (sound[0] in _VOWELS and NON_SYLLABIC not in sound) or SYLLABIC in sound
-
-
-def _begins_sound(ipa: str, at: int) -> bool:
-    return ipa[at] not in _DIACRITICS and ipa[at] != TIE and ipa[at - 1] != TIE
 
 
 def _move_stress(pieces: list[str]) -> Iterator[str]:

@@ -178,7 +178,8 @@ class Segmenter:
             return None
         end, kind = self._certain(complete=False)
         start, text = self._offset, self._text[:end]
-        words = word_count(text) if self._unspaced else _spaced_words(text)
+        spaced = (any(map(str.isalnum, word)) for word in text.split())
+        words = word_count(text) if self._unspaced else sum(spaced)
         if words < MIN_WORDS_TO_OPEN:
             return None
         if kind is not None:
@@ -323,10 +324,6 @@ class Segmenter:
         if len(text) > MAX_CHARACTERS:
             return MAX_CHARACTERS, BreakKind.UNSAFE
         return (len(text), self._end) if complete else None
-
-
-def _spaced_words(text: str) -> int:
-    return sum(any(map(str.isalnum, word)) for word in text.split())
 
 
 def _deepest(candidates: list[_Candidate], max_weight: int) -> tuple[int, BreakKind]:

@@ -76,6 +76,8 @@ _CLAUSE_ENDS = tuple(CLAUSE_MARKS + UNSPACED_CLAUSE_MARKS + "—–")
 _LEFT_OPEN = ("...", "…", "-", *_CLAUSE_ENDS)
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 _SPOKEN_PUNCTUATION = "#@%&"
+_ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+_ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 
 
 def without_closers(text: str) -> str:
@@ -158,6 +160,16 @@ def word_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
 def letter_count(word: str) -> int:
     """The number of letters and digits in a word, at least 1."""
     return max(1, sum(map(str.isalnum, word)))
+
+
+def roman_value(text: str) -> int | None:
+    """The value of a Roman numeral in capitals, or None."""
+    if not text or not _ROMAN.fullmatch(text):
+        return None
+    values = [_ROMAN_VALUES[letter] for letter in text]
+    return sum(
+        -one if one < next_one else one for one, next_one in zip(values, [*values[1:], 0], strict=True)
+    )
 
 
 def _is_unspoken(character: str) -> bool:

@@ -78,7 +78,7 @@ class Archive:
     def named(self, name: str) -> str:
         """Return the only file of this name in any folder, "" if there is none."""
         places = self._places.get(_folded(unquote(name)), [])
-        return places[0] if len(places) == 1 else ""
+        return places[0] if name and len(places) == 1 else ""
 
     def read(self, name: str, limit: int = MAX_FILE_BYTES) -> bytes:
         """Return a file of ``limit`` bytes at most."""

@@ -1,4 +1,4 @@
-"""Speaks a book into one file, piece by piece into a work folder before, and tells of its progress."""
+"""Speaks a book into one file, first piece by piece into a work folder, and shows its progress."""
 
 from __future__ import annotations
 
@@ -139,13 +139,7 @@ def check_output(output: Path) -> None:
 
 
 def make_audiobook(
-    book: Book,
-    output: Path,
-    manner: Manner,
-    say: Say,
-    *,
-    report: Report,
-    subtitles: str | None = None,
+    book: Book, output: Path, manner: Manner, say: Say, *, report: Report, subtitles: str | None = None
 ) -> Made:
     """Speak a book into ``output``; run again after a stop, it goes on where it was.
 
@@ -181,12 +175,7 @@ def make_audiobook(
 
 
 def _speak(
-    book: Book,
-    pieces: list[Piece],
-    folder: WorkFolder,
-    say: Say,
-    changed: list[str],
-    report: Report,
+    book: Book, pieces: list[Piece], folder: WorkFolder, say: Say, changed: list[str], report: Report
 ) -> int:
     """Speak the pieces that the folder lacks; return how many it had."""
     reused = sum(folder.find(piece.key) is not None for piece in pieces)

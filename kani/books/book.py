@@ -76,6 +76,12 @@ def chapter_of(title: str, blocks: Iterable[Block]) -> Chapter:
     return Chapter(title, tuple(paragraphs), tuple(emphases), tuple(pictures))
 
 
+def with_headings(blocks: list[Block]) -> list[Block]:
+    """Return the blocks; where none is a heading, those are that look like one."""
+    found = {} if any(each.level for each in blocks) else headings([each.text for each in blocks])
+    return [replace(each, level=found.get(at, each.level)) for at, each in enumerate(blocks)]
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """A picture: PNG (``codec`` png) or JPEG (mjpeg), with its size in pixels."""
@@ -113,10 +119,7 @@ class Book:
         return sum(len(paragraph) for chapter in self.chapters for paragraph in chapter.paragraphs)
 
     def divided(self, blocks: Sequence[Block]) -> Book:
-        """Return the book with the chapters of a document: by its headings, else by what lines look like."""
-        if not any(block.level for block in blocks):
-            found = headings([block.text for block in blocks])
-            blocks = [replace(block, level=found.get(at, 0)) for at, block in enumerate(blocks)]
+        """Return the book with the chapters of a document."""
         return replace(self, chapters=chapters_by_headings(blocks, self.title))
 
 

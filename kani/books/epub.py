@@ -88,9 +88,8 @@ def _read(archive: Archive, fallback: str) -> Book:
     start = _start(archive, package, items, posixpath.dirname(package_name))
     chapters = list(_chapters(archive, _spine(package, items), contents, start, title))
     cover = _cover(archive, package, items)  # before pictures use up what may be read
-    images, left_out = _images(
-        archive, (name for chapter, _ in chapters for _, (name, _) in chapter.pictures)
-    )
+    pictures = (name for chapter, _ in chapters for _, (name, _) in chapter.pictures)
+    images, left_out = _images(archive, pictures)
     told = (number for number, (_, place) in enumerate(chapters) if place == "start")
     text = (number for number, (_, place) in enumerate(chapters) if place != "front")
     return Book(
@@ -171,8 +170,10 @@ def _contents(archive: Archive, package: Element, items: dict[str, _Item]) -> Co
             found.append((reference, point.findtext("./navLabel/text") or ""))
     contents: Contents = {}
     for reference, label in found:
-        if place := _place(archive, folder, reference):
+        if (place := _place(archive, folder, reference)) and place[0] in archive:
             contents.setdefault(place, line(label))
+        else:
+            log.warning("An entry of the contents is left out: it leads to %r", reference[:80])
     return contents
 
 
@@ -192,16 +193,17 @@ def _navigation(archive: Archive, items: dict[str, _Item]) -> tuple[str, Element
 
 
 def _place(archive: Archive, folder: str, reference: str) -> tuple[str, str] | None:
-    """Return the file and the anchor that a link in ``folder`` leads to; None outside the book."""
+    """Return the file, which may be missing, and the anchor of a link in ``folder``; None outside."""
     name, _, anchor = reference.strip().partition("#")
     name = name.partition("?")[0]
     if not name or "://" in name or name.startswith("//"):
         return None
+    found = ""
     with suppress(UnreadableBook):
-        if (found := archive.join(folder, name)) in archive:
-            return found, unquote(anchor)
-    # Programs that convert books leave folders of their own in the links.
-    found = archive.named(posixpath.basename(name))
+        found = archive.join(folder, name)
+    if found not in archive:
+        # Programs that convert books leave folders of their own in the links.
+        found = archive.named(posixpath.basename(name)) or found
     return (found, unquote(anchor)) if found else None
 
 
@@ -212,7 +214,7 @@ def _start(archive: Archive, package: Element, items: dict[str, _Item], folder: 
     references = package.iterfind("./guide/reference")
     found += [(folder, each) for each in references if each.get("type") in ("text", "start")]
     places = (_place(archive, base, each.get("href", "")) for base, each in found)
-    return next(({place: ""} for place in places if place), {})
+    return next(({place: ""} for place in places if place and place[0] in archive), {})
 
 
 def _chapters(

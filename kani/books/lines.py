@@ -11,6 +11,7 @@ from itertools import dropwhile, pairwise
 from typing import NamedTuple
 
 from kani_text.language_detection import languages_by_word
+from kani_text.writing import roman_value
 
 _LONGEST_TITLE = 80
 _LONGEST_LINE = 120
@@ -165,12 +166,8 @@ def _opens_untitled(line: str) -> bool:
 def _is_numbered(line: str) -> bool:
     """True for "Chapter 1", "1. Kapitel: Der Weg", "Erstes Kapitel" and the like."""
     words = line.casefold().split()
-    if (
-        len(words) == 2
-        and not _CHAPTERS.isdisjoint(words)
-        and not line[0].islower()
-        and not _POINT.search(line)
-    ):
+    named = len(words) == 2 and not _CHAPTERS.isdisjoint(words)
+    if named and not line[0].islower() and not _POINT.search(line):
         return True
     opening = _opening(line)
     return opening is not None and opening.kind in _CHAPTERS
@@ -267,10 +264,8 @@ class Undivided:
         first, second = before.casefold().rpartition("-")[2], after.casefold()
         evidence = self._evidence(first, second)
         # A hyphen of the word itself: of names, between words that there are, in a text that divides none.
-        if (
-            "-" in before + found.string[found.end() : found.end() + 1]
-            or after[0].isupper() > before.isupper()
-        ):
+        beside = found.string[found.end() : found.end() + 1]
+        if "-" in before + beside or after[0].isupper() > before.isupper():
             own = True
         elif evidence:
             own = evidence > 0
@@ -298,21 +293,6 @@ class Undivided:
     def _words(self) -> Counter[str]:
         text = _DIVIDED.sub(" ", _BREAK.sub("\n", self._text)).casefold()
         return Counter(_WORD.findall(text)) + Counter(_HYPHENED.findall(text))
-
-
-def _roman(number: int) -> str:
-    """A number below 400 as a Roman numeral."""
-    units = ["", *"I II III IV V VI VII VIII IX".split()]
-    tens = ["", *"X XX XXX XL L LX LXX LXXX XC".split()]
-    return "C" * (number // 100) + tens[number // 10 % 10] + units[number % 10]
-
-
-_ROMANS = {_roman(number): number for number in range(1, 400)}
-
-
-def roman_value(written: str) -> int:
-    """Return the value of a Roman numeral below 400, 0 for what is none."""
-    return _ROMANS.get(written, 0)
 
 
 def _stem(written: str) -> str:

@@ -27,9 +27,6 @@ _NOTE_MARK = re.compile(r"\s*[\[(]?(?:\d{1,4}|[*†‡§]{1,3}|[ivxlc]{1,5}|[a-z
 _GLUED_MARK = re.compile(r"(?<=[^\W\d_]|[.,;:!?”»])\[\d{1,3}\]")
 _CODE = frozenset(("code", "kbd", "pre", "samp"))
 _RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
-_ORDINAL = {"o": "º", "a": "ª", "e": "e", "r": "r", "d": "d", "s": "s"}
-"""Letters after a number that are no exponent: of "1º" and "5e"."""
-
 _LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _FIGURE_PIECES, _FIGURE_LENGTH = 12, 40
 """Most pieces and characters of a figure that is raised or lowered."""
@@ -39,8 +36,9 @@ _MAX_DEPTH = 1_000
 # what is emphasized.
 _LINE_END, _PICTURE, _SEAM, _EMPHASIS, _CALM = "\0\1\2\3\4"
 _PICTURES = re.compile(rf"{_PICTURE}[^{_PICTURE}]*{_PICTURE}")
-# Between the parts of a power or a fraction, but not before the first.
-_JOINTS, _FIRST = {"msup": "^", "mfrac": "/"}, "\5"
+# Between the parts of a power or a fraction, but not before the first, and around one of several signs.
+_JOINTS, _FIRST, _OPEN, _CLOSE = {"msup": "^", "mfrac": "/"}, *"\5\6\7"
+_BRACKETS, _BRACKETED = str.maketrans(_OPEN + _CLOSE, "()"), re.compile(rf"{_OPEN}([\d.,]*|\w){_CLOSE}")
 _LONGEST_FORMULA = 1_000
 _AT_FIRST = re.compile(f"{_FIRST}[/^]?")
 _UNMARKED = str.maketrans("", "", _PICTURE + _SEAM + _EMPHASIS + _CALM)
@@ -66,8 +64,8 @@ _NUMBERED = re.compile(r"\W*(?:\d|(?:[a-z]|[ivxlc]{1,6})[.)])", re.IGNORECASE)
 # Bytes that are no UTF-8, as browsers read HTML that declares no encoding.
 _AS_WINDOWS = {0xDC00 + byte: bytes((byte,)).decode("windows-1252", "replace") for byte in range(128, 256)}
 _ENCODINGS = frozenset(
-    "utf-8 utf8 us-ascii ascii iso-8859-1 iso-8859-2 iso-8859-5 iso-8859-15 latin-1 windows-1250 "
-    "windows-1251 windows-1252 windows-1253 windows-1254 windows-1257 koi8-r shift_jis "
+    "utf-8 iso-8859-1 iso-8859-2 iso-8859-5 iso-8859-15 latin-1 windows-1250 windows-1251 "
+    "windows-1252 windows-1253 windows-1254 windows-1257 koi8-r shift_jis "
     "euc-jp euc-kr gb2312 gbk gb18030 big5".split()
 )
 # A number that is no character's, which Python would fail to read.
@@ -164,11 +162,12 @@ class _Reader(HTMLParser):
 
     def _open_formula(self, tag: str, given: dict[str, str | None]) -> None:
         """Take the signs of a formula that is not described, or its TeX."""
-        joint = _JOINTS.get(self._skipped[-1], "")
-        self._drawn += joint + _FIRST * (tag in _JOINTS)
+        joint = _JOINTS.get(parent := self._skipped[-1], "")
+        self._drawn += joint + _FIRST * (tag in _JOINTS) + "√" * (tag == "msqrt")
+        self._drawn += _OPEN * _is_group(tag, parent)
         self._naming = tag in ("mi", "mn", "mo", "mtext")
         if tag == "annotation" and "tex" in (given.get("encoding") or ""):
-            self._drawn, self._naming = "$", True
+            self._drawn, self._naming = "", True
 
     def _open_block(self, tag: str, given: dict[str, str | None], empty: bool) -> None:
         self.end_block()
@@ -230,13 +229,19 @@ class _Reader(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         tag = tag.rpartition(":")[2]
         self._in_title &= tag != "title"
+        if tag == "annotation" and self._naming:
+            self._texts.append(f"${self._drawn}$")
+            self._drawing = False
         self._naming = False
         if tag in self._skipped:
             del self._skipped[len(self._skipped) - 1 - self._skipped[::-1].index(tag) :]
+            if self._skipped and _is_group(tag, self._skipped[-1]) and len(self._drawn) < _LONGEST_FORMULA:
+                self._drawn += _CLOSE
             if tag == "svg" and not self._skipped and self._drawing:
                 self._picture(self._drawn)
             elif tag == "math" and not self._skipped and self._drawing:
-                self._texts.append(_AT_FIRST.sub("", self._drawn) + "$" * self._drawn.startswith("$"))
+                drawn = _BRACKETED.sub(r"\1", _AT_FIRST.sub("", self._drawn))
+                self._texts.append(drawn.translate(_BRACKETS))
             return
         if self._skipped and tag in _BLOCKS:
             # An inline element that was not closed ends with its paragraph.
@@ -318,8 +323,9 @@ class _Reader(HTMLParser):
         base = "".join(each[-12:] for each in before).translate(_UNMARKED)[-12:].rpartition(" ")[2]
         if tag == "sub":
             shifted = written.translate(_LOWERED)
-        elif written in _ORDINAL and base[-1:].isdigit():
-            shifted = _ORDINAL[written]
+        elif re.fullmatch("[oaerds]", written) and base[-1:].isdigit():
+            # "1º", "5e"
+            shifted = {"o": "º", "a": "ª"}.get(written, written)
         elif written == "o" and base in ("N", "n") and self._texts[begin - 1].endswith(base):
             self._texts[begin - 1] = self._texts[begin - 1][:-1]
             shifted = "№"
@@ -429,6 +435,11 @@ def _met(seam: re.Match[str]) -> str:
     return " " if apart else ""
 
 
+def _is_group(tag: str, parent: str) -> bool:
+    """True for an element of a formula with parts that belong together."""
+    return tag == "msqrt" or (tag == "mrow" and parent in _JOINTS)
+
+
 def _integer(written: str, otherwise: int) -> int:
     return int(written) if re.fullmatch(r"-?[0-9]{1,6}", written) else otherwise
 
@@ -458,7 +469,7 @@ def read_html(data: bytes) -> tuple[list[Block], str, str]:
 
     Raises UnreadableBook where it is nested too deep or is no text.
     """
-    text = decode(data, "surrogateescape").translate(_AS_WINDOWS)
+    text = decode(data, "surrogateescape")
     reader = _Reader(text)
     reader.feed(_LONG_REFERENCE.sub("\ufffd", text))
     if len(reader.rawdata) > 1 and reader.rawdata[0] == "<":
@@ -475,7 +486,7 @@ def read_html(data: bytes) -> tuple[list[Block], str, str]:
 def decode(data: bytes, errors: str = "strict") -> str:
     """Return the text of bytes in UTF-8, UTF-16 with its mark, or else the encoding that they declare.
 
-    Raises UnreadableBook.
+    errors: of UTF-8; "surrogateescape" reads its faulty bytes as Windows-1252. Raises UnreadableBook.
     """
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"
@@ -490,6 +501,6 @@ def decode(data: bytes, errors: str = "strict") -> str:
             if encoding not in _ENCODINGS:
                 encoding = "utf-8"
     try:
-        return data.decode(encoding, errors if encoding == "utf-8" else "strict")
+        return data.decode(encoding, errors if encoding == "utf-8" else "strict").translate(_AS_WINDOWS)
     except UnicodeDecodeError as error:
         raise UnreadableBook(f"is not text in {encoding}: save it as UTF-8") from error

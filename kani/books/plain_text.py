@@ -10,17 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from kani.books.book import Block
-from kani.books.lines import (
-    NAMES,
-    SENTENCE_END,
-    Undivided,
-    headings,
-    marked,
-    opens,
-    plain,
-    roman_value,
-)
+from kani.books.lines import NAMES, SENTENCE_END, Undivided, headings, marked, opens, plain
 from kani.books.markup import without_note_marks
+from kani_text.writing import roman_value
 
 _PARAGRAPHS = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _START = re.compile(r"^\*{3} ?START OF TH(?:E|IS) PROJECT GUTENBERG.*$", re.MULTILINE)
@@ -32,7 +24,6 @@ _EMPHASIS = re.compile(r"(?<!\w)_(?=\S)([^_]{1,500})(?<=\S)_(?!\w)")
 _DIVIDED = re.compile(r"[^\W\d_][-\u00ad]$")
 _HYPHEN = re.compile(r"(\w-|--|—)\n(?=\w)")
 _ORNAMENT = re.compile(r"(?:[*•·~=_#–—-]\s*)+")
-
 
 # The number of a printed page, with or without a word for it: "12", "- 12 -", "Page 13", "Seite 4 von 10".
 _PAGE = re.compile(
@@ -142,11 +133,9 @@ def _without_pages(text: str) -> str:
             continue
         between = "\n" * (gap + 1)
         if broken:
-            goes_on = _goes_on(last.strip(), line.text.strip())
-            between = (
-                "\n" if last.rstrip().endswith(("-", "\u00ad")) else _SPACE[last.rstrip()[-1:] < "\u2e80"]
-            )
-            between = between if goes_on else "\n\n"
+            end = last.strip()
+            joined = "\n" if end.endswith(("-", "\u00ad")) else _SPACE[end[-1:] < "\u2e80"]
+            between = joined if _goes_on(end, line.text.strip()) else "\n\n"
         written += [between, line.text.lstrip() if between in _SPACE else line.text]
         gap, broken, last = 0, False, line.text
     return "".join(written)
@@ -167,7 +156,7 @@ def _lines(text: str) -> Iterator[_Line]:
                 worded = found["word"] or found["after"]
                 yield _Line(each, page, gap, int(found["number"]), "word" if worded else "")
             else:
-                yield _Line(each, page, gap, roman_value(found["number"].upper()), "roman")
+                yield _Line(each, page, gap, roman_value(found["number"].upper()) or 0, "roman")
             gap = 0
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from kani.books.book import ENDINGS, Block, Book, UnreadableBook, checked, line
+from kani.books.book import ENDINGS, Block, Book, UnreadableBook, checked, line, with_headings
 from kani.books.epub import read_epub
 from kani.books.lines import atx, may_be_underlined
 from kani.books.markup import decode, read_html
@@ -29,11 +29,12 @@ _READERS = {".epub": read_epub, ".pdf": _read_pdf, ".docx": read_docx}
 # Facts of a book before its text, as YAML or TOML, which are read as far as these facts need it, or as lines.
 _FRONT = re.compile(
     r"\s*(?:(---|\+\+\+)[ \t]*\n(?s:(?P<between>.*?))^(?:\1|\.\.\.)[ \t]*$\n?"
-    r"|(?P<lines>Title:[ \t]*\S.*\n(?:[A-Z][\w -]{0,30}:.*\n)*)(?=\s*\n))",
+    r"|(?P<lines>Title:[ \t]*\S.*\n(?:(?:Subtitle|Authors?|Creator|Lang(?:uage)?|Locale|Date|Copyright"
+    r"|Publisher|Editor|Translator|Illustrator|Series|Year|Keywords|Base Header Level):.*\n)*)(?=\s*\n))",
     re.MULTILINE,
 )
 _PANDOC = re.compile(r"\s*%[ \t]+(?P<title>\S.*)\n(?:%[ \t]*(?P<author>.*)\n(?:%.*\n)?)?")
-_FACT = re.compile(r"([A-Za-z_][\w-]*|[A-Z][\w -]*)(?::|[ \t]*=)(?:[ \t]+(.*))?")
+_FACT = re.compile(r"([A-Za-z_][\w-]*|[A-Z][\w-]*(?: [\w-]+)*)(?::|[ \t]*=)(?:[ \t]+(.*))?")
 _MORE = re.compile(r"(?=[ \t-])[ \t]*(?:-[ \t]+)?(?:([\w-]+):(?:[ \t]+|$))?(.*)")
 _VALUE = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^']|'')*)'|([^,\s][^,]*))""")
 _FACTS = {
@@ -75,14 +76,17 @@ def _read(path: Path) -> Book:
     if ending in (".html", ".htm", ".xhtml"):
         blocks, title, language = read_html(data)
         book = replace(book, title=line(title) or path.stem, language=line(language))
+        blocks = with_headings(blocks)
     else:
         text = decode(data).replace("\r\n", "\n").replace("\r", "\n")
-        text, facts = _without_front(text)
+        pandoc = _PANDOC.match(text) if ending == ".md" else None
+        text, facts = (text[pandoc.end() :], pandoc.groupdict("")) if pandoc else _without_front(text)
         if ending == ".md":
             blocks = _markdown(text)
             top = [block.text for block in blocks if block.level == 1]
             first = next((block for block in blocks if block.level), None)
             facts = {"title": first.text if first and top == [first.text] else "", **facts}
+            blocks = with_headings(blocks)
         else:
             blocks, title, author = read_plain(text)
             facts = {"title": title, "author": author, **facts}
@@ -93,8 +97,6 @@ def _read(path: Path) -> Book:
 
 def _without_front(text: str) -> tuple[str, dict[str, str]]:
     """Return a text without the facts before it, and those of them that tell of a book."""
-    if pandoc := _PANDOC.match(text):
-        return text[pandoc.end() :], pandoc.groupdict("")
     front = _FRONT.match(text)
     lines = (front["between"] or front["lines"] or "").split("\n") if front else []
     # Comments, and the names of TOML's tables.

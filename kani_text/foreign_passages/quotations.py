@@ -30,7 +30,7 @@ _CLOSERS_ONLY = frozenset("”»“›)]」』》〉】）］")
 _MARKS = "".join(map(chr, range(33, 48))) + ":;?!«»‹›“”„‘’…¿¡—–[](){}" + MASK
 """Marks around words."""
 _BRACKETS = frozenset("([（［")
-"""Marks that open what may be a name, but no title."""
+"""Brackets, which often hold names."""
 
 _ENOUGH_WORDS = re.compile(rf"(?:[\W\d_]*{WORDS.pattern}(?=['’-]?(?:[^\w'’-]|[\d_]))){{{DECIDING_WORDS}}}")
 
@@ -39,7 +39,8 @@ def clear_language(text: str, own: str, spoken_languages: Collection[str]) -> st
     """The language of ``text`` (in Latin letters) if it is clearly another one than ``own``, else None."""
     shares = language_detection.common_word_shares(text)
     if not shares and is_clause(text):
-        # "practice makes perfect": words that no language is known by.
+        # "practice makes perfect": words that no language is known by, so that none speaks for the text's
+        # own; of others the likeliest needs no more than MIN_PROBABILITY.
         detected = language_detection.detect(text, spoken_languages, expected=(own,))
         return detected if detected != own and detected in language_detection.listed_languages() else None
     if not any(share > shares.get(own, 0.0) for share in shares.values()):

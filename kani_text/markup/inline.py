@@ -24,7 +24,7 @@ _AUTOLINK = re.compile(r"<(?=(?:https?|ftp)://|mailto:|[\w.+-]{1,64}@)", re.IGNO
 _AUTOLINK_BEGUN = re.compile(r"<[\w.+-]{0,64}:?/?")
 _COMMENT_BEGUN = re.compile(r"<(?:!-?)?")
 _ADDRESS_END = frozenset("\n<>`|")
-_BEHIND_ADDRESS_MARKS = frozenset(SENTENCE_MARKS + CLAUSE_MARKS + CLOSERS)
+_MARKS_AFTER_ADDRESS = frozenset(SENTENCE_MARKS + CLAUSE_MARKS + CLOSERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +132,10 @@ class InlineReader:
             return None
         if character not in "*_~":
             return self.copy(at, at + 1)
-        found = _RUN.match(source.text, at)
-        assert found is not None
-        end = found.end()
-        if source.may_continue(at, end, MAX_EMPHASIS_RUN):
+        end = source.end_of(_RUN, at, MAX_EMPHASIS_RUN)
+        if end is None:
             return at
-        if source.is_blank(end) or source.text[end] in _BEHIND_ADDRESS_MARKS:
+        if source.is_blank(end) or source.text[end] in _MARKS_AFTER_ADDRESS:
             plain.address_length = 0
             return self.mask(at, end)
         return self.copy(at, end)
@@ -165,10 +163,8 @@ class InlineReader:
         source = self._source
         text = source.text
         window = at + MAX_LOOKAHEAD
-        ticks = _TICKS.match(text, at, window)
-        assert ticks is not None
-        opened = ticks.end()
-        if source.may_continue(at, opened, MAX_LOOKAHEAD):
+        opened = source.end_of(_TICKS, at, MAX_LOOKAHEAD)
+        if opened is None:
             return at
         newline = text.find("\n", opened, window)
         limit = min(window, len(text)) if newline < 0 else newline
@@ -204,16 +200,15 @@ class InlineReader:
             return self.copy(at, keys.end())
         if source.may_begin(_KEYS_BEGUN, at):
             return at
-        found = _RUN.match(source.text, at)
-        assert found is not None
-        end = found.end()
-        if source.may_continue(at, end, MAX_EMPHASIS_RUN):
+        end = source.end_of(_RUN, at, MAX_EMPHASIS_RUN)
+        if end is None:
             return at
+        run = source.text[at:end]
         after = source.text[end : end + 1] if end - at < MAX_EMPHASIS_RUN else ""
-        if not self._emphasizes(found.group(), after):
+        if not self._emphasizes(run, after):
             return self.copy(at, end)
         if (end - at) % 2:
-            self._in_stars = found[1] == "*" and after.strip() != "" and not is_of_word(self._plain.previous)
+            self._in_stars = run[0] == "*" and after.strip() != "" and not is_of_word(self._plain.previous)
         return self.mask(at, end)
 
     def _emphasizes(self, run: str, after: str) -> bool:

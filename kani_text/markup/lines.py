@@ -121,15 +121,14 @@ class LineReader:
 
     def _heading(self, at: int) -> int | None:
         source = self._source
-        run = _HEADING_RUN.match(source.text, at)
-        assert run is not None
-        if source.may_continue(at, run.end()):
+        end = source.end_of(_HEADING_RUN, at)
+        if end is None:
             return at
-        if not source.is_blank(run.end()):
+        if not source.is_blank(end):
             return None
         self._kind = _Kind.HEADING
         self._starts = False
-        return self._inline.mask(at, run.end())
+        return self._inline.mask(at, end)
 
     def _item(self, at: int, end: int) -> int:
         self._kind = _Kind.ITEM
@@ -154,13 +153,11 @@ class LineReader:
     def _row(self, at: int) -> int:
         """Read a table's row, or the line between its head and its rows."""
         source, inline, plain = self._source, self._inline, self._plain
-        found = _DELIMITERS.match(source.text, at, at + MAX_HELD_BACK)
-        assert found is not None
-        end = found.end()
-        if source.may_continue(at, end):
+        end = source.end_of(_DELIMITERS, at, MAX_HELD_BACK)
+        if end is None:
             return at
         self._starts = False
-        if end - at == MAX_HELD_BACK or ("-" in found.group() and source.is_line_end(end)):
+        if end - at == MAX_HELD_BACK or ("-" in source.text[at:end] and source.is_line_end(end)):
             self._in_table = True
             inline.skip = _RULE
             return inline.mask(at, end)
@@ -242,12 +239,11 @@ class LineReader:
         source, inline = self._source, self._inline
         if self._kind is not _Kind.HEADING or not self._plain.previous.isspace():
             return inline.copy(at, at + 1)
-        found = _HEADING_END.match(source.text, at, source.lookahead_end(at))
-        assert found is not None
-        if source.may_continue(at, found.end()):
+        end = source.end_of(_HEADING_END, at)
+        if end is None:
             return at
-        if source.is_line_end(found.end()):
-            return inline.mask(at, found.end())
+        if source.is_line_end(end):
+            return inline.mask(at, end)
         return inline.copy(at, at + 1)
 
     def _pipe(self, at: int) -> int:
@@ -255,10 +251,8 @@ class LineReader:
         source, inline, plain = self._source, self._inline, self._plain
         if not (self._kind is _Kind.ROW or self._in_table):
             return inline.copy(at, at + 1)
-        found = _CELL_END.match(source.text, at, source.lookahead_end(at))
-        assert found is not None
-        end = found.end()
-        if source.may_continue(at, end):
+        end = source.end_of(_CELL_END, at)
+        if end is None:
             return at
         self._kind = _Kind.ROW
         if source.is_line_end(end):
@@ -281,11 +275,10 @@ class LineReader:
         if self._kind in (_Kind.HEADING, _Kind.ROW):
             shown = PARAGRAPH_END
         elif self._kind is _Kind.ITEM or _NUMBERED.match(plain.line_head):
-            found = _NEXT_LINE.match(source.text, at, source.lookahead_end(at))
-            assert found is not None
-            if source.may_continue(at, found.end()):
+            end = source.end_of(_NEXT_LINE, at)
+            if end is None:
                 return at
-            following = source.text[found.end() : found.end() + 1]
+            following = source.text[end : end + 1]
             # An item continues in the next line if that begins with a small letter.
             shown = "\n" if following == "\n" or following.islower() else PARAGRAPH_END
         if plain.last_spoken == "" or (plain.ends_with_mark and plain.last_spoken != "."):

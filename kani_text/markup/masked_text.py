@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from kani_text.types import Replacement
 from kani_text.writing import CLOSERS
@@ -28,6 +29,13 @@ class PendingText:
     def may_begin(self, begun: re.Pattern[str], at: int, longest: int = MAX_HELD_BACK) -> bool:
         """True if all that is there from ``at`` on may be the beginning of a match."""
         return self.may_continue(at, len(self.text), longest) and begun.fullmatch(self.text, at) is not None
+
+    def end_of(self, always: re.Pattern[str], at: int, most: int = 0) -> int | None:
+        """The end of what a pattern finds at ``at``, where it does, up to ``most`` characters or
+        ``lookahead_end``; None if text that is still to come decides."""
+        found = always.match(self.text, at, at + most if most else self.lookahead_end(at))
+        assert found is not None
+        return None if self.may_continue(at, found.end(), most or MAX_HELD_BACK) else found.end()
 
     def lookahead_end(self, at: int) -> int:
         """End of a search from ``at`` on that leaves one character of ``MAX_HELD_BACK`` for what follows the
@@ -103,17 +111,11 @@ class MaskedText:
     def take(self) -> list[Masked]:
         """Return the output since the last call; no two strings are neighbours."""
         output: list[Masked] = []
-        run: list[str] = []
-        for part in self._output:
-            if isinstance(part, str):
-                run.append(part)
-                continue
-            if run:
-                output.append("".join(run))
-                run = []
-            output.append(part)
-        if run:
-            output.append("".join(run))
+        for is_text, parts in groupby(self._output, lambda part: isinstance(part, str)):
+            if is_text:
+                output.append("".join(map(str, parts)))
+            else:
+                output += parts
         self._output = []
         return output
 

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Callable, Mapping
 
-from kani_text.normalizer.rules.acronyms import letter_name, roman_value
+from kani_text.normalizer.rules.acronyms import letter_name
 from kani_text.normalizer.rules.numerals import parse_numeral, say_digits, say_numeral
 from kani_text.normalizer.rules.units import resolve_unit, sign_name
 from kani_text.normalizer.tables.loaded import table_for
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.unspaced.table import unspaced_table_for
+from kani_text.writing import roman_value
 
 Reader = Callable[[str], str]
 """Returns the spoken form of a text by the language's usual rules."""

@@ -7,13 +7,13 @@ from decimal import Decimal
 from itertools import cycle
 from pathlib import Path
 
-from kani_text.normalizer.rules.acronyms import letter_name, roman_value
+from kani_text.normalizer.rules.acronyms import letter_name
 from kani_text.normalizer.tables.file import read_table_file
 from kani_text.normalizer.tables.lazy_pattern import LazyPattern
 from kani_text.normalizer.tables.loaded import table_for
 from kani_text.normalizer.tables.readings import Reading, parse_readings
 from kani_text.normalizer.unspaced.table import unspaced_table_for
-from kani_text.writing import RAISED
+from kani_text.writing import RAISED, roman_value
 
 _FILE = read_table_file(Path(__file__).with_name("spellings.toml"))
 _PARTS, _READINGS = _FILE.section("parts").all_texts(), _FILE.section("readings")

@@ -76,7 +76,7 @@ def epub(path: Path, changes: dict[str, str | bytes | None] | None = None) -> Pa
 
 
 def many_files(path: Path, count: int) -> Path:
-    """Write an archive whose directory lists ``count`` empty files."""
+    """Write an archive with a directory that lists ``count`` empty files."""
     entry = struct.Struct("<4s6H3L5H2L")
     listed = b"".join(
         entry.pack(b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0) + b"%06d" % number

@@ -143,7 +143,7 @@ def make(
 
 @pytest.fixture
 def interrupted(tmp_path: Path, speech: kani.Speech) -> Path:
-    """The path of ``BOOK``, of which two pieces are spoken."""
+    """The path of ``BOOK``; two pieces of it are spoken."""
     path = tmp_path / "b.m4b"
     with pytest.raises(ConnectionError):
         make(path, speech, most=2)

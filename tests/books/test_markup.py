@@ -1,4 +1,4 @@
-"""What stands for words in HTML: pictures, readings of words, headings of several parts, numbers of items."""
+"""Words for pictures, readings of words, headings of several parts and numbers of items in HTML."""
 
 import pytest
 

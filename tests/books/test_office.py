@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -102,6 +103,7 @@ def test_docx_is_read_as_a_reader_would(tmp_path: Path) -> None:
         ("Heading1", '<w:name w:val="heading 1"/>'),
         ("Own", '<w:name w:val="Chapter"/><w:basedOn w:val="Heading1"/>'),
         ("TOC1", '<w:name w:val="toc 1"/>'),
+        ("Big", '<w:basedOn w:val="Heading1"/><w:pPr><w:outlineLvl w:val="9"/></w:pPr>'),
     )
     shown = "".join(f'<w:style w:styleId="{name}">{inside}</w:style>' for name, inside in styles)
     kinds = ((0, "decimal"), (1, "lowerLetter"))
@@ -128,15 +130,32 @@ def test_docx_is_read_as_a_reader_would(tmp_path: Path) -> None:
         + paragraph(run("10") + run("6", raised) + run(" H") + run("2", lowered) + run("O", "<w:b/>"))
         + paragraph(run("Two"), '<w:outlineLvl w:val="0"/>')
         + "".join(item(text, depth) for text, depth in (("Stir.", 0), ("a", 1), ("Bake.", 0), ("b", 1)))
+        + paragraph(run("Three"), '<w:pStyle w:val="Big"/>')
+        + paragraph(run("seen", '<w:vanish w:val="0"/>') + run(" 10") + run("-", raised) + run("2", raised))
         + paragraph(ruby + run("x", "<w:vanish/>") + run("を読む"))
         + paragraph(run("Press ") + door + run(" &lt;now&gt;.")),
         styles=shown,
         numbering=numbers,
     )
+    words = ("｜漢字《かんじ》を読む", "Press Enter & key <now>.")
     assert [each.paragraphs for each in read_book(path).chapters] == [
         ("One", "10⁶ H₂O"),
-        ("Two", "1. Stir.", "A. a", "2. Bake.", "A. b", "｜漢字《かんじ》を読む", "Press Enter & key <now>."),
+        ("Two", "1. Stir.", "A. a", "2. Bake.", "A. b", "Three", "seen 10⁻²", *words),
     ]
+
+
+def test_lists_of_a_document_share_the_levels_of_their_kind(tmp_path: Path) -> None:
+    levels = "".join(f'<w:lvl w:ilvl="{n}"><w:numFmt w:val="decimal"/></w:lvl>' for n in range(1_000))
+    numbers = f'<w:abstractNum w:abstractNumId="7">{levels}</w:abstractNum>'
+    for n in range(1_000):
+        numbers += f'<w:num w:numId="{n}"><w:abstractNumId w:val="7"/></w:num>'
+    path = docx(tmp_path / "b.docx", numbering=numbers)
+    tracemalloc.start()
+    read_book(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # A million levels would take some 100 MB.
+    assert peak < 20 << 20
 
 
 @pytest.mark.parametrize("name", ["Kapitel {}", "{}. Kapitel", "Chapter {}: The Road"])

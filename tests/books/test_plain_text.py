@@ -162,7 +162,7 @@ LONG = "It was late and the rain came down on the old house by the"
             )
         ),
         ("雨。\n\n第3页\n\n雪。\n\n第4页\n\n风。", ["雨。", "雪。", "风。"]),
-        # With the heads of pages, of which the first is a title.
+        # With the heads of pages; the first is a title.
         (
             "THE HOUSE\n\nHe went\n\n12\n\fTHE HOUSE\n\non. He saw\n\n13\n\fTHE HOUSE\n\nall.",
             ["THE HOUSE", "He went on. He saw all."],
@@ -179,7 +179,7 @@ LONG = "It was late and the rain came down on the old house by the"
             "THE FOX\n\nHe came\n\f2\nTHE FOX\n\nin.\n\fTHE HEN\n\nShe\n\f4\nTHE HEN\n\nwent.",
             ["THE FOX", "He came in.", "THE HEN", "She went."],
         ),
-        # A word goes on behind them, and so does a verse, a line below.
+        # A word goes on after them, and so does a verse, a line below.
         (
             f"{LONG} interna-\n\n12\n\ftional sea of twenty-\n\n13\n\ffive.",
             [f"{LONG} international sea of twenty-five."],
@@ -279,17 +279,22 @@ def test_facts_before_markdown_are_not_read_but_known(
     assert [each.paragraphs for each in book.chapters] == [("One", "The text.")]
 
 
-@pytest.mark.parametrize("ending", [".md", ".txt"])
 @pytest.mark.parametrize(
-    "front",
+    ("ending", "front"),
     [
-        '+++\ntitle = "The Garden"\n# x\nauthors = ["Ann Lee"]\ndraft = false\n[extra]\nx = 1\n+++',
-        "% The Garden\n% Ann Lee\n% 2020",
-        "Title: The Garden\nAuthor: Ann Lee\nBase Header Level: 2",
-        "\n---\ntitle: The Garden\nauthor: Ann Lee\n---",
+        (".md", "% The Garden\n% Ann Lee\n% 2020"),
+        *(
+            (ending, front)
+            for ending in (".md", ".txt")
+            for front in (
+                '+++\ntitle = "The Garden"\n# x\nauthors = ["Ann Lee"]\ndraft = false\n[extra]\nx = 1\n+++',
+                "Title: The Garden\nAuthor: Ann Lee\nTranslator: Bo Li\nBase Header Level: 2",
+                "\n---\ntitle: The Garden\nauthor: Ann Lee\n---",
+            )
+        ),
     ],
 )
-def test_facts_of_other_programs(tmp_path: Path, front: str, ending: str) -> None:
+def test_facts_of_other_programs(tmp_path: Path, ending: str, front: str) -> None:
     book = read(tmp_path / f"b{ending}", f"{front}\n\n# One\n\nThe text.\n")
     assert (book.title, book.author) == ("The Garden", "Ann Lee")
     assert [each.paragraphs for each in book.chapters] == [("One", "The text.")]
@@ -320,6 +325,11 @@ def test_lines_that_only_look_like_facts_are_read(tmp_path: Path, text: str) -> 
         text.replace("---", "").split()
     )
     assert (book.title, book.author) == ("b", "")
+
+
+@pytest.mark.parametrize("text", ["% of all\n\nIt was.", "Title: a play\nHe said: Go.\n\nIt was."])
+def test_lines_of_plain_text_that_only_look_like_facts_are_read(tmp_path: Path, text: str) -> None:
+    assert "\n".join(paragraphs(tmp_path / "b.txt", text)).split() == text.split()
 
 
 def test_underlined_headings_of_markdown(tmp_path: Path) -> None:
@@ -354,6 +364,7 @@ def test_underlined_headings_of_markdown(tmp_path: Path) -> None:
         ("b.md", "---\na:\n", " - b\n"),
         ("b.md", "---\na: b", " #"),
         ("b.md", "---\na: [", "'a"),
+        ("b.md", "---\nA", " "),
         ("b.md", "", "A\n---\n"),
         ("b.md", "# a", " {"),
         ("b.html", "<p>", "a-\n"),
@@ -361,4 +372,4 @@ def test_underlined_headings_of_markdown(tmp_path: Path) -> None:
     ],
 )
 def test_reading_takes_linear_time(tmp_path: Path, name: str, before: str, unit: str) -> None:
-    assert is_linear(lambda text: read(tmp_path / name, f"{before}{text}c\nx\n\nx"), unit, 700)
+    assert is_linear(lambda text: read(tmp_path / name, f"{before}{text}c\nx\n---\n\nx"), unit, 700)

@@ -231,6 +231,10 @@ def test_keys_change_with_all_that_the_speech_depends_on() -> None:
          "a x^2=1/y"),
         ('<p>a <m:math><m:semantics><m:mi>x</m:mi><m:annotation encoding="application/x-tex">x^2'
          "</m:annotation></m:semantics></m:math> b</p>", "a $x^2$ b"),
+        ("<p>a <math><msup><msqrt><mn>2</mn></msqrt><mrow><mi>n</mi><mo>+</mo><mn>1</mn></mrow></msup>"
+         "<mo>=</mo><mfrac><mrow><mi>y</mi></mrow><msqrt><mi>z</mi><mo>-</mo><mn>1</mn></msqrt></mfrac></math>",
+         "a √2^(n+1)=y/√(z-1)"),
+        ("<p>a <math><mo>$</mo><mn>5</mn></math> b", "a $5 b"),
         ('<p>area <math alttext="x^2"><mi>x</mi></math><br/>\nof<br/><br/>all</p>', "area x^2\nof\nall"),
     ],
 )  # fmt: skip
@@ -259,6 +263,23 @@ def test_a_fault_costs_a_part(tmp_path: Path) -> None:
     ]
     for changes, count in faults:
         assert len(read_book(epub(tmp_path / "b.epub", changes)).chapters) == count
+
+
+@pytest.mark.parametrize("gone", ["text/gone.xhtml", "text/"])
+def test_log_names_an_entry_of_the_contents_that_leads_nowhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, gone: str
+) -> None:
+    changes = {"OEBPS/nav.xhtml": NAV.replace("text/two%20b.xhtml", gone), "OEBPS/folder/": ""}
+    read_book(epub(tmp_path / "b.epub", changes))
+    assert [each.getMessage() for each in caplog.records] == [
+        f"An entry of the contents is left out: it leads to {gone!r}"
+    ]
+
+
+def test_pictures_that_are_not_there_are_counted(tmp_path: Path) -> None:
+    shown = ONE.replace("</body>", '<img src="gone.png"/><img src="data:image/png;base64,AA"/></body>')
+    book = read_book(epub(tmp_path / "b.epub", {"OEBPS/text/one.xhtml": shown}))
+    assert book.left_out == {"pictures": 2}
 
 
 @pytest.mark.parametrize(
@@ -358,7 +379,8 @@ def test_lines_flow_without_what_project_gutenberg_added(tmp_path: Path) -> None
 
 
 def test_html_in_no_encoding_that_it_declares_is_read_as_browsers_do() -> None:
-    for declared in ("", '<?xml version="1.0" encoding="utf-8"?>'):
+    xml = '<?xml version="1.0" encoding="{}"?>'
+    for declared in ("", *(xml.format(name) for name in ("utf-8", "utf8", "us-ascii", "ascii"))):
         data = f"{declared}<p>“niña”</p>".encode("windows-1252")
         assert [each.text for each in read_html(data)[0]] == ["“niña”"]
     assert read_html("<p>“niña”</p>".encode() + b"<p>a\x97b</p>")[0][0].text == "“niña”"

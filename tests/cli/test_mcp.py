@@ -30,7 +30,7 @@ RATE = 16_000
 
 
 class Player:
-    """What was played; ``held``: each write waits."""
+    """A player that keeps its sound; ``held``: each write waits."""
 
     def __init__(self) -> None:
         self.pcm = b""

@@ -1,4 +1,4 @@
-"""What the programs share: an output that nobody reads, Ctrl+C, and wrong options of speech commands."""
+"""The programs, all of them: an output that nobody reads, Ctrl+C, and wrong options of speech commands."""
 
 import asyncio
 import os

@@ -196,7 +196,7 @@ async def test_document_is_valid_and_lists_routes(tmp_path: Path) -> None:
 
 @asynccontextmanager
 async def sending(server: InProcessServer, host: str, **headers: str) -> AsyncIterator[Send]:
-    """What sends requests of an operation to a server, under one of its names."""
+    """Give a function that sends requests to a server, under one of its names."""
     async with httpx2.AsyncClient(timeout=60) as client:
 
         async def send(request: httpx2.Request) -> httpx2.Response:

@@ -45,7 +45,7 @@ async def alive(socket: ClientConnection) -> bool:
 
 
 async def speaks(url: str, **headers: str) -> bool:
-    """Whether a handshake is accepted, and answered as Kyutai's protocol or Kani's does."""
+    """Return True if a handshake is accepted, and answered as Kyutai's protocol or Kani's does."""
     async with connect(url, additional_headers=headers) as socket:
         return await socket.recv() == KYUTAI_READY if "/api/" in url else await alive(socket)
 

@@ -1,4 +1,4 @@
-"""What is said in a story, by the marks of each language."""
+"""The speech in a story, by the marks of each language."""
 
 import pytest
 

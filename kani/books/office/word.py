@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from kani.books import xml_tree
 from kani.books.archive import Archive
-from kani.books.book import Book, UnreadableBook, line
+from kani.books.book import Book, UnreadableBook, line, with_headings
 from kani.books.markup import read_html
 
 _PARTS = ("word/document.xml", "word/styles.xml", "word/numbering.xml", "docProps/core.xml")
@@ -37,6 +37,10 @@ _CONTENTS = -1
 """Level of the lines of a table of contents, which are not read."""
 
 _MOST_BASES = 10
+_OFF = ("0", "false", "off")
+_SPLIT = re.compile(r"</su([bp])><su\1>")
+"""Between two runs that are raised, or lowered, together."""
+
 _LISTS = {"decimal": "1", "lowerLetter": "a", "upperLetter": "A"}
 """HTML's types of lists that have numbers."""
 
@@ -50,11 +54,11 @@ def read_docx(path: Path) -> Book:
             xml_tree.parse(archive.read(name), name) if name in archive else Element("none")
             for name in _PARTS
         )
-    writer = _Writer(_levels(styles), dict(_lists(numbers)))
+    writer = _Writer(_levels(styles), _lists(numbers))
     title, author, language = (line(facts.findtext(name) or "") for name in ("title", "creator", "language"))
     left_out = Counter(_LEFT_OUT[each.tag] for each in document.iter() if each.tag in _LEFT_OUT)
     book = Book(title or path.stem, author, language, (), left_out=dict(left_out))
-    return book.divided(read_html(writer.html(document).encode())[0])
+    return book.divided(with_headings(read_html(writer.html(document).encode())[0]))
 
 
 def _value(element: Element, path: str) -> str:
@@ -62,15 +66,17 @@ def _value(element: Element, path: str) -> str:
     return found.get("val", "") if found is not None else ""
 
 
-def _level(element: Element) -> int:
-    """Return the level of heading that a style, or a paragraph by itself, tells; 0 for none."""
+def _level(element: Element) -> int | None:
+    """Return the level of heading that a style, or a paragraph by itself, tells, 0 for no heading."""
     outline, named = _value(element, "pPr/outlineLvl"), _STYLE.fullmatch(_value(element, "name").lower())
     if named and named[3]:
         return _CONTENTS
-    return int(outline) + 1 if outline in tuple("012345") else int(named[1] or 1) if named else 0
+    if outline:
+        return int(outline) + 1 if outline in tuple("012345") else 0
+    return int(named[1] or 1) if named else None
 
 
-def _levels(styles: Element) -> dict[str, int]:
+def _levels(styles: Element) -> dict[str, int | None]:
     """Return the level of each style, which may be that of the style that it is based on."""
     by_id = {style.get("styleId", ""): style for style in styles.iter("style")}
     levels = {}
@@ -78,22 +84,26 @@ def _levels(styles: Element) -> dict[str, int]:
         levels[name] = _level(style)
         for _ in range(_MOST_BASES):
             style = by_id.get(_value(style, "basedOn"), Element("none"))
-            levels[name] = levels[name] or _level(style)
+            levels[name] = _level(style) if levels[name] is None else levels[name]
     return levels
 
 
-def _lists(numbers: Element) -> Iterator[tuple[tuple[str, str], str]]:
-    """Yield the type of each list at each depth, "" without numbers."""
-    kinds = {each.get("abstractNumId", ""): each for each in numbers.iter("abstractNum")}
-    for each in numbers.iter("num"):
-        for level in kinds.get(_value(each, "abstractNumId"), Element("none")).iter("lvl"):
-            yield (each.get("numId", ""), level.get("ilvl", "")), _LISTS.get(_value(level, "numFmt"), "")
+def _lists(numbers: Element) -> dict[str, dict[str, str]]:
+    """Return the types of each list by depth, "" without numbers; lists of one kind share them."""
+    kinds = {
+        kind.get("abstractNumId", ""): {
+            level.get("ilvl", ""): _LISTS.get(_value(level, "numFmt"), "") for level in kind.iter("lvl")
+        }
+        for kind in numbers.iter("abstractNum")
+    }
+    listed = numbers.iter("num")
+    return {each.get("numId", ""): kinds.get(_value(each, "abstractNumId"), {}) for each in listed}
 
 
 class _Writer:
     """Writes HTML. levels: of headings by their styles; lists: their types by number and depth."""
 
-    def __init__(self, levels: Mapping[str, int], lists: Mapping[tuple[str, str], str]) -> None:
+    def __init__(self, levels: Mapping[str, int | None], lists: Mapping[str, Mapping[str, str]]) -> None:
         self._levels, self._lists = levels, lists
         self._counts: dict[str, Counter[str]] = {}
 
@@ -106,7 +116,8 @@ class _Writer:
         if element.tag == "drawing":
             told = (escape(each.get("descr", "")) for each in element.iter("docPr"))
             return "".join(f'<img alt="{each}"/>' for each in told)
-        if element.tag in _UNREAD or element.find("rPr/vanish") is not None:
+        hidden = element.find("rPr/vanish")
+        if element.tag in _UNREAD or (hidden is not None and hidden.get("val") not in _OFF):
             return ""
         if element.tag == "t":
             return escape(element.text or "")
@@ -119,11 +130,13 @@ class _Writer:
         return before + inside + after
 
     def _paragraph(self, paragraph: Element, text: str) -> str:
-        level = _level(paragraph) or self._levels.get(_value(paragraph, "pPr/pStyle"), 0)
+        level, text = _level(paragraph), _SPLIT.sub("", text)
+        if level is None:
+            level = self._levels.get(_value(paragraph, "pPr/pStyle"))
         if level:
             return f"<h{level}>{text}</h{level}>" if level > 0 else ""
         number, depth = _value(paragraph, "pPr/numPr/numId"), _value(paragraph, "pPr/numPr/ilvl")
-        kind = self._lists.get((number, depth))
+        kind = self._lists.get(number, {}).get(depth)
         if not kind:
             return f"<p>{text}</p>"
         counts = self._counts.setdefault(number, Counter())

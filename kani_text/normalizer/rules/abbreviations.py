@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from kani_text.normalizer.kinds import Rows, is_kind
-from kani_text.normalizer.rules.acronyms import roman_value
 from kani_text.normalizer.rules.numerals import FEET
 from kani_text.normalizer.rules.trades import agreeing, cut_short, is_of_a_trade, is_shouted, senses
 from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
-from kani_text.writing import CLOSING_QUOTES, ends_sentence
+from kani_text.writing import CLOSING_QUOTES, ends_sentence, roman_value
 
 _CODE = re.compile(r"[A-Z]{1,4}-\d")
 _MOST_FIGURES = 4
@@ -352,9 +351,7 @@ def _may_end(place: _Place) -> bool:
 
 def _is_number(token: Token, key: str) -> bool:
     """True for figures, and Roman numerals; a letter is one only after more than "p." or "No."."""
-    if token.core.lstrip("-−+~≈<>≤≥€$£₹¥")[:1].isdigit():
-        return True
-    if _CODE.match(token.core):
+    if token.core.lstrip("-−+~≈<>≤≥€$£₹¥")[:1].isdigit() or _CODE.match(token.core):
         return True
     value = roman_value(re.split("[-–]", token.core)[0])
     return value is not None and (len(token.core) > 1 or len(key) > _LONGEST_BEFORE_INITIAL)

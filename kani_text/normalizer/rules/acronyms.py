@@ -7,8 +7,6 @@ from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 
-_ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
-_ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _HUMPS = re.compile(r"[A-ZÀ-ÖØ-Þ]+(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ])|[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+|[^\W\d_]")
 VARIABLES, OPERATORS = frozenset("xyz"), frozenset("+-−=<>≤≥±")
 _LIQUIDS = frozenset("LRHUY")
@@ -239,16 +237,6 @@ def dotted(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verba
     # "el I.E.S. Goya": the last stop ends no sentence.
     return Verbalization(
         tuple(pieces), token.core_end + (token.suffix == "." and following != "" and goes_on)
-    )
-
-
-def roman_value(text: str) -> int | None:
-    """The value of a Roman numeral, or None."""
-    if not text or len(text) > 15 or not _ROMAN.fullmatch(text):
-        return None
-    values = [_ROMAN_VALUES[letter] for letter in text]
-    return sum(
-        -one if one < next_one else one for one, next_one in zip(values, [*values[1:], 0], strict=True)
     )
 
 

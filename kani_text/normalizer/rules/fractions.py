@@ -33,7 +33,8 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     match = _FRACTION.fullmatch(token.core)
     if match is None:
-        return _mixed(cursor, table) or _compound(cursor, table) or pairs.marked_or_law(cursor, table)
+        mixed = _mixed(cursor, table) or _compound(cursor, table)
+        return mixed or pairs.mark(cursor, table) or pairs.law(cursor, table)
     if match["sign"]:
         return after_sign(fraction, cursor, table)
     if is_before_time(cursor):

@@ -118,14 +118,10 @@ def power(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Ve
     elif match["number"] != "10":
         exponent = table.signs.get(_RAISED.get(raised, ""), exponent)
     about = f"{table.numbers.about} " if match["sign"] else ""
-    phrase, end = PhraseBuilder(), token.core_end
-    phrase.add(f"{about}{base} {exponent}", token.core_start, end)
+    phrase = PhraseBuilder()
+    phrase.add(f"{about}{base} {exponent}", token.core_start, token.core_end)
     measure = resolve_unit(cursor.adjacent().core, table, attached=False)[0]
-    if measure is not None:
-        # "4 × 10^16 m"
-        end = unit_end(cursor, 1, table)
-        phrase.add(measure.forms["other"], cursor.token(1).core_start, end)
-    return phrase.build(end)
+    return phrase.build_with(measure, cursor, table)
 
 
 def say_exponent(written: str, table: LanguageTable) -> str:

@@ -3,13 +3,14 @@
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind
-from kani_text.normalizer.rules.acronyms import letter_name, roman_value
+from kani_text.normalizer.rules.acronyms import letter_name
 from kani_text.normalizer.rules.numerals import is_numbered_part
 from kani_text.normalizer.rules.trades import is_of_a_trade, senses
 from kani_text.normalizer.rules.units import gender_of_counted, in_full, unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
+from kani_text.writing import roman_value
 
 _ORDINAL = re.compile(r"(\d{1,6}|\d{1,3}(?:[.,]\d{3}){1,3})(\.?\D{1,4})")
 _GROUPED_ORDINAL = re.compile(r"(\d{1,3}(?:\d{3}){1,3})(\.?\D{1,4})")

@@ -11,7 +11,7 @@ from kani_text.normalizer.rules.numerals import (
     say_group,
     say_numeral,
 )
-from kani_text.normalizer.rules.units import Measure, PhraseBuilder, resolve_unit, unit_end
+from kani_text.normalizer.rules.units import Measure, PhraseBuilder, resolve_unit
 from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
@@ -52,25 +52,16 @@ def pair(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> Ve
     if said is None:
         return None
     phrase.add(said, token.core_start, token.core_end)
-    measure = _measure(cursor, table) if paired else None
-    if measure is None:
-        return phrase.build(token.core_end)
-    end = unit_end(cursor, 1, table)
-    phrase.add(measure.forms["other"], cursor.token(1).core_start, end)
-    return phrase.build(end)
+    return phrase.build_with(_measure(cursor, table) if paired else None, cursor, table)
 
 
 def _measure(cursor: TokenCursor, table: LanguageTable) -> Measure | None:
     return resolve_unit(cursor.adjacent().core, table, attached=False)[0]
 
 
-def marked_or_law(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "8,5/10", points out of a maximum, and "Lei nº 8.078/90"."""
-    return _mark(cursor, table) or _law(cursor, table)
-
-
 @matching(_MARK.pattern)
-def _mark(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+def mark(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "8,5/10", points out of a maximum."""
     points = parse_numeral(match["points"], table)
     if points is None or not points.decimals:
         return None
@@ -80,8 +71,8 @@ def _mark(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Ve
 
 
 @matching(r"(\d{1,3}(?:[.,]\d{3})+)/(\d{4}|\d{2})")
-def _law(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A number in groups, and its year."""
+def law(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "Lei nº 8.078/90": a number in groups, and its year."""
     words = table.number_words
     if not _is_numbered(cursor, table):
         return None
@@ -131,7 +122,8 @@ def _template(cursor: TokenCursor, one: int, other: int, table: LanguageTable) -
     fractions, counted = table.fractions, _counts_noun(cursor, table)
     if _is_rating(cursor, one, other, counted, table):
         return fractions.out_of
-    if fractions.pressure and _is_pressure(one, other):
+    if fractions.pressure and one in _SYSTOLIC and other in _DIASTOLIC and one > other:
+        # "142/88, Puls 76"
         return fractions.pressure
     sized = _is_size(one, other, counted)
     if one <= other and not sized and _is_counted_so_far(cursor, other, table):
@@ -153,11 +145,6 @@ def _is_out_of_many(cursor: TokenCursor, one: int, other: int, table: LanguageTa
     if not 1 < one <= other or not _DOZEN < other < _THOUSAND or other in _USUAL:
         return False
     return not is_loose(f"{one}/{other}", table) and not _ADDED.hold(cursor, table)
-
-
-def _is_pressure(one: int, other: int) -> bool:
-    """True for a pressure of blood: "142/88, Puls 76"."""
-    return one in _SYSTOLIC and other in _DIASTOLIC and one > other
 
 
 def _are_beside(cursor: TokenCursor, one: int, other: int, table: LanguageTable) -> bool:

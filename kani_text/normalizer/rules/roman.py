@@ -4,11 +4,12 @@ import re
 from itertools import pairwise
 
 from kani_text.normalizer.kinds import Rows
-from kani_text.normalizer.rules.acronyms import is_initial, roman_value
+from kani_text.normalizer.rules.acronyms import is_initial
 from kani_text.normalizer.rules.units import in_full
 from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
+from kani_text.writing import roman_value
 
 _SMALL_ROMAN, _NUMERAL = frozenset("ivx"), frozenset("IVX")
 _ABBREVIATED = frozenset(("IV", "XX"))

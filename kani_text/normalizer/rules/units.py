@@ -49,6 +49,14 @@ class PhraseBuilder:
         """The pieces so far, as a verbalization."""
         return Verbalization(tuple(self.pieces), end)
 
+    def build_with(self, measure: Measure | None, cursor: TokenCursor, table: LanguageTable) -> Verbalization:
+        """The pieces of a token, and the unit in the next one, if there is one: "4 × 10^16 m"."""
+        if measure is None:
+            return self.build(cursor.token().core_end)
+        end = unit_end(cursor, 1, table)
+        self.add(measure.forms["other"], cursor.token(1).core_start, end)
+        return self.build(end)
+
 
 def singular(forms: Forms) -> str:
     """The form for one thing."""

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from kani_text.normalizer.number_words.ja import JapaneseNumbers
 from kani_text.normalizer.number_words.zh import ChineseNumbers
-from kani_text.normalizer.rules.acronyms import roman_value
 from kani_text.normalizer.rules.numerals import LOWERED
 from kani_text.normalizer.rules.urls import LONGEST_SPELLED_OUT, TOP_LEVEL_DOMAINS
 from kani_text.normalizer.spoken import Piece
 from kani_text.normalizer.unspaced.numbers import say_one_by_one
 from kani_text.normalizer.unspaced.scan import Scan, UnspacedReading
+from kani_text.writing import roman_value
 
 _FAR = re.compile(r"\+\d{1,3}(?:[ -]?\(?\d{1,5}\)?){2,5}")
 _GOES_ON = re.compile(r"\d|-\d|,\d{3}(?!\d)|\.\d")

@@ -1,4 +1,4 @@
-"""What clients of a server hear when it stops in the middle of their requests."""
+"""Answers to clients of a server that stops in the middle of their requests."""
 
 import asyncio
 import json

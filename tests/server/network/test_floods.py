@@ -26,12 +26,12 @@ pytestmark = [
 ]
 
 FILES = 1000
-"""What the server may open. Its crowd is larger than that."""
+"""Files that the server may open. Its crowd is larger than that."""
 
 CROWD = 1000
 BODY = 16 * 2**20
 MORE_BYTES = 64 * 2**20
-"""What unfinished requests may cost, those that are refused and what Python needs besides included."""
+"""Memory for unfinished requests, with those that are refused and what Python needs besides."""
 
 GUARD_S = 300.0
 BEGINNINGS = (

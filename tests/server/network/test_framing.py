@@ -1,4 +1,4 @@
-"""Requests whose end two servers could see at two places: nothing that follows is served."""
+"""Requests that two servers could see end at two places: nothing that follows is served."""
 
 import asyncio
 

@@ -27,7 +27,7 @@ EMPTY_PONG = b"\x8a\x80mask"
 EMPTY_PING = b"\x89\x80mask"
 EMPTY_FRAGMENT = b"\x00\x80mask"
 NO_FRAME = b"\xff\x80mask"
-"""What no client may send: reserved bits, and a kind of frame that there is not."""
+"""A frame that no client may send: reserved bits, and a kind that there is not."""
 
 TINY_MESSAGE = b"\x82\x81" + bytes(4) + b"x"
 CHUNK = b"1\r\nx\r\n"
@@ -51,7 +51,7 @@ class Turns:
 
 
 async def measured(frames: bytes, measure: Callable[[Receive], Awaitable[T]]) -> T:
-    """What an application measures that gets these frames on a WebSocket."""
+    """Return the measure of an application that gets these frames on a WebSocket."""
     got: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -130,7 +130,7 @@ def test_code_block_is_announced_or_passed_over(block: str) -> None:
     assert shown(read(f"Mira:\n{block}Listo.", announce_code=False)) == f"Mira:\n{silent}Listo."
 
 
-def test_fence_behind_text_opens_a_block() -> None:
+def test_fence_after_text_opens_a_block() -> None:
     """Else the closing one would be taken for an opening one, and all that follows would be lost."""
     for before in ("1. ", "Mira: ", "| "):
         assert said(f"{before}```bash\nls -l\n```\nListo.").endswith(f"{CODE_BLOCK} Listo.")
@@ -235,12 +235,12 @@ def test_pieces_do_not_change_the_output(text: str, data: st.DataObject) -> None
 
 
 @given(TEXTS, TEXTS)
-def test_flush_returns_all_that_was_held_back(before: str, behind: str) -> None:
+def test_flush_returns_all_that_was_held_back(before: str, after: str) -> None:
     markup = MarkupMasker()
     first = markup.feed(before) + markup.flush()
     assert sum(len(part) for part in first if isinstance(part, str)) == len(before)
-    second = markup.feed(behind) + markup.flush()
-    assert sum(len(part) for part in second if isinstance(part, str)) == len(behind)
+    second = markup.feed(after) + markup.flush()
+    assert sum(len(part) for part in second if isinstance(part, str)) == len(after)
     assert markup.flush() == []
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kani_text.normalizer.kinds import Rows, is_kind, matching
-from kani_text.normalizer.rules.acronyms import roman_value
 from kani_text.normalizer.rules.moments.day_and_month import (
     COMMON_FRACTIONS,
     DATED,
@@ -23,6 +22,7 @@ from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable, OtherCalendar
 from kani_text.normalizer.tokens import TokenCursor
 from kani_text.short_forms import goes_on_after_day
+from kani_text.writing import roman_value
 
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
 _LOOSE_DAY = re.compile(r"(\d{1,2})(?:er|[ºª°])?([/.-])(\d{1,2})(?:\2(\d{4}|\d{2})|\.)?")

@@ -3,12 +3,13 @@
 import re
 
 from kani_text.normalizer.kinds import is_kind, matching
-from kani_text.normalizer.rules.acronyms import capitals_pieces, letter_name, roman_value, spelled_pieces
+from kani_text.normalizer.rules.acronyms import capitals_pieces, letter_name, spelled_pieces
 from kani_text.normalizer.rules.numerals import LOWERED, follows_number_sign, say_digits, say_group
 from kani_text.normalizer.rules.trades import words_near
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor
+from kani_text.writing import roman_value
 
 _DIGITS = re.compile(r"\d{3,15}(?:[-‐‑ ]\d{2,15})*")
 _PLATE = re.compile(r"[A-ZÄÖÜ]{1,3}(?:-[A-Z]{1,2})?")

@@ -3,11 +3,12 @@
 import re
 
 from kani_text.normalizer.kinds import matching
-from kani_text.normalizer.rules.acronyms import roman_value, spelled_pieces
+from kani_text.normalizer.rules.acronyms import spelled_pieces
 from kani_text.normalizer.rules.numerals import DASHES
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
+from kani_text.writing import roman_value
 
 _PART = re.compile(r"(?P<before>[A-Z]{0,3})(?P<number>\d{0,4})(?P<after>[a-gA-DFG]?)")
 _SIZES = tuple("XXS XS PP P S M L G GG XL XG XXL XXG 2XL 3XL 4XL XXXL".split())
