@@ -71,8 +71,11 @@ SPEED_RANGE = (0.8, 1.0)
 
 # Mark appended to a text that has none of its own, so that its intonation fits what follows.
 _ENDINGS = {
-    Boundary.PARAGRAPH: ".", Boundary.SENTENCE: ".", Boundary.CLAUSE: ",",
-    Boundary.WORD: "", Boundary.SEAM: "",
+    Boundary.PARAGRAPH: ".",
+    Boundary.SENTENCE: ".",
+    Boundary.CLAUSE: ",",
+    Boundary.WORD: "",
+    Boundary.SEAM: "",
 }
 
 THREADS = 2
