@@ -171,7 +171,8 @@ class RecordingAligner:
         likely = np.convolve(likely, np.ones(2 * _EDGE_CHUNKS + 1), "same") > 0
         chunks = (np.arange(self.frames) * FRAME_S / VOICE_CHUNK_S).astype(int)
         voiced: npt.NDArray[np.bool_] = likely[np.minimum(chunks, len(likely) - 1)]
-        return voiced | (voiced.sum() < _FEWEST * min(self.reference_frames, self.frames))
+        few = voiced.sum() < _FEWEST * min(self.reference_frames, self.frames)
+        return np.ones_like(voiced) if few else voiced
 
     def _level(self, theirs: Matrix, quiet: Matrix, ours: Matrix, step: int) -> _Level:
         """Return what is searched in steps of so many frames."""
