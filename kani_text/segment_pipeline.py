@@ -85,7 +85,8 @@ class SegmentPipeline:
             self._emphasis = style.emphasis
         if style.plain() == self._style:
             return []
-        parts = _without_pause(self.flush(more_to_come=True))
+        boundary = Boundary.WORD if style.language == self._style.language else Boundary.SEAM
+        parts = _without_pause(self.flush(more_to_come=True), boundary)
         self._style = style.plain()
         return parts
 
@@ -123,7 +124,8 @@ class SegmentPipeline:
         parts: list[Part] = []
         for run in runs:
             if run.language != self._passage_language:
-                parts += _without_pause(self._in_passage(self._segmenter.flush(more_to_come=True)))
+                ended = self._in_passage(self._segmenter.flush(more_to_come=True))
+                parts += _without_pause(ended, Boundary.SEAM)
                 self._passage_language = run.language
             parts += self._in_passage(self._segmenter.feed(run.text))
         return parts
@@ -158,10 +160,13 @@ class SegmentPipeline:
         return tuple(begun)
 
 
-def _without_pause(parts: list[Part]) -> list[Part]:
-    """The parts of a text that goes on in another style or language: it has a pause only after a mark."""
+def _without_pause(parts: list[Part], boundary: Boundary) -> list[Part]:
+    """The parts of a text that goes on in another style or language: it has a pause only after a mark.
+
+    boundary: the end of one without a mark.
+    """
     return [
-        replace(part, boundary=Boundary.WORD)
+        replace(part, boundary=boundary)
         if isinstance(part, TextSegment) and part.boundary is Boundary.CLAUSE and not _ends_clause(part.text)
         else part
         for part in parts

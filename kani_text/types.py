@@ -11,6 +11,7 @@ class Boundary(Enum):
     SENTENCE = "sentence"
     CLAUSE = "clause"
     WORD = "word"
+    SEAM = "seam"  # words in another language follow at once
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class RecognitionService:
     _observer: Observer
     _admission: Admission
     _turn_model: TurnModel | None = None  # without one the pauses' length is all that tells turns
-    _diarizer: Diarizer | None = None  # hears voices in recordings, and whose they are; None refuses to
+    _diarizer: Diarizer | None = None  # hears voices, and tells speakers apart; None refuses both
     _: KW_ONLY
     starts_early: bool = False
     """True if ``prepare`` starts the recogniser: then it is known at once if it cannot start."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Protocol, runtime_checkable
 
 from kani.core.types import Samples
@@ -157,3 +158,24 @@ class PromptedRecognizer(Protocol):
         it is spoken; candidates: languages that detection chooses from where it can, empty for every one;
         expected: the language of the speech before, which detection prefers where it can.
         """
+
+
+def recognition(
+    recognizer: Recognizer,
+    audio: AsyncIterator[Samples | Mark],
+    language: str | None,
+    prompt: str,
+    candidates: Collection[str],
+    expected: str | None,
+) -> AsyncGenerator[RecognitionEvent, None]:
+    """Begin a recognition, and tell the recogniser what to expect where it can be told.
+
+    The arguments are those of ``PromptedRecognizer.recognize_prompted``.
+    """
+    told = prompt or candidates or expected
+    if not told or not isinstance(recognizer, PromptedRecognizer):
+        return recognizer.recognize(audio, language)
+    # A package's recogniser may be older than this keyword.
+    takes_expected = "expected" in signature(recognizer.recognize_prompted).parameters
+    known = {"expected": expected} if takes_expected else {}
+    return recognizer.recognize_prompted(audio, language, prompt, *candidates, **known)

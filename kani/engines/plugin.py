@@ -74,12 +74,12 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PackageWorker:
-    """A process of a maker's package; see ``kani.engines.packages``."""
+    """The start of a process: of a maker's package (``kani.engines.packages``), or of a plugin."""
 
     name: str  # of the plugin
     python: str  # interpreter of the package's environment
-    adapter: str  # its class, "module:Class"
-    settings: Mapping[str, Any]  # the adapter's, of the types of JSON
+    adapter: str  # the package's class, "module:Class"; empty for a plugin of the server's own Python
+    settings: Mapping[str, Any]  # the adapter's or the plugin's, of the types of JSON
 
 
 @dataclass(frozen=True, slots=True)

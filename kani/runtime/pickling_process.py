@@ -1,7 +1,7 @@
 """A child process that answers requests by pickles on its standard input and output.
 
 It holds a library that may crash or hang. The child's side is ``answering`` and ``send``. An answer is a pair
-of a kind and a content; its first one says that it has started.
+of a kind and a content; its first one is ``READY``, or says why it cannot start.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO
 
+READY = "ready"
+
 _EXIT_TIMEOUT_S = 2.0
 
 
 class ProcessEnded(Exception):
-    """The process has crashed, or was killed as it gave no answer in time (``hung``)."""
+    """The process has crashed, or was killed as it gave no answer in time (``hung``); see the message."""
 
-    def __init__(self, *, hung: bool) -> None:
-        super().__init__()
+    def __init__(self, message: str, *, hung: bool) -> None:
+        super().__init__(message)
         self.hung = hung
 
 
@@ -35,9 +37,11 @@ class PicklingProcess:
     All methods block; one thread at a time.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], start_timeout_s: float, environment: Mapping[str, str] | None = None
+    ) -> None:
         """environment: its variables; None for those of this process."""
-        self._command, self._environment = command, environment
+        self._command, self._start_timeout_s, self._environment = command, start_timeout_s, environment
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog = _Watchdog()
 
@@ -46,7 +50,7 @@ class PicklingProcess:
         """Number of the process; None while it does not run."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
-    def start(self, timeout_s: float) -> tuple[str, Any]:
+    def start(self) -> tuple[str, Any]:
         """Start the process, instead of one that has ended; return its first answer. Raises ProcessEnded."""
         self._end()
         # A session of its own, so that it can be killed together with its forks.
@@ -57,7 +61,8 @@ class PicklingProcess:
             env=self._environment,
             start_new_session=True,
         )
-        return self.exchange(b"", timeout_s)
+        timeout_s = self._start_timeout_s
+        return self._answer(b"", timeout_s, "does not start", f"did not start in {timeout_s:g} s")
 
     def write(self, content: bytes) -> None:
         if self._process is not None and self._process.stdin is not None:
@@ -67,22 +72,31 @@ class PicklingProcess:
                 self._process.stdin.flush()
 
     def exchange(self, sent: bytes, timeout_s: float) -> tuple[str, Any]:
-        """Write ``sent`` and return the next answer. Raises ProcessEnded after ``timeout_s`` without one."""
-        process = self._process
-        if process is None or process.stdout is None:
-            raise ProcessEnded(hung=False)
-        self._watchdog.watch(process, timeout_s)
+        """Write ``sent``, if it is not empty, and return the next answer.
+
+        A request starts the process where it does not run; if it cannot start, its first answer is returned.
+        Raises ProcessEnded, also after ``timeout_s`` without an answer.
+        """
+        if sent and self.pid is None and (first := self.start())[0] != READY:
+            return first
+        hung = f"hung at this text (no answer for {timeout_s:g} s)"
+        return self._answer(sent, timeout_s, "crashed at this text", hung)
+
+    def _answer(self, sent: bytes, timeout_s: float, crashed: str, hung: str) -> tuple[str, Any]:
+        """Exchange with the process that runs; crashed, hung: messages of ProcessEnded."""
+        assert self._process is not None and self._process.stdout is not None
+        self._watchdog.watch(self._process, timeout_s)
         try:
             # May block as well: a long text fills the pipe of a process that does not read.
             self.write(sent)
-            kind, content = pickle.load(process.stdout)  # noqa: S301 - our own process writes it
+            kind, content = pickle.load(self._process.stdout)  # noqa: S301 - our own process writes it
+            return kind, content
         except (EOFError, pickle.UnpicklingError):
-            hung = self._watchdog.stop_watching()
-            self._end()
-            raise ProcessEnded(hung=hung) from None
+            pass
         finally:
-            self._watchdog.stop_watching()
-        return kind, content
+            killed = self._watchdog.stop_watching()
+        self._end()
+        raise ProcessEnded(hung if killed else crashed, hung=killed)
 
     def close(self) -> None:
         """End the process."""

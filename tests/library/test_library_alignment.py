@@ -4,7 +4,8 @@ import json
 import re
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from benchmarks.sentences import texts
 from kani.cli.main import main
 from kani.core.audio.pcm import wav
 from kani.core.session import alignment
+from kani.core.timing.recording_aligner import RecordingAligner
+from kani.core.types import Samples
 from tests.library.recorded_texts import RATE, RecordedText, errors_ms, music, recorded
 
 OTHER = "Cuando el barco zarpó nadie sabía que volvería sin velas, sin capitán y con la bodega llena. Al día"
@@ -46,6 +49,19 @@ def test_words_are_found_between_silence_noise_and_music(
     ends = [word.end_s for word in aligned.words]
     starts = [word.start_s for word in aligned.words]
     assert all(start <= end <= after for start, end, after in zip(starts, ends, starts[1:], strict=False))
+
+
+@pytest.mark.parametrize("heard", [0, 1])
+def test_words_are_found_where_the_detector_hears_hardly_a_voice(
+    recognizer: kani.Recognizer, story: RecordedText, monkeypatch: pytest.MonkeyPatch, heard: int
+) -> None:
+    def hard_of_hearing(voices: Callable[[Samples], list[float]]) -> RecordingAligner:
+        chunks = chain(repeat(0.0, 20), repeat(1.0, heard), repeat(0.0))
+        return RecordingAligner(lambda samples: [next(chunks) for _ in voices(samples)])
+
+    monkeypatch.setattr(alignment, "RecordingAligner", hard_of_hearing)
+    aligned = recognizer.align((story.samples, RATE), story.text)
+    assert aligned.fits and np.median(errors_ms(aligned.words, story)) < 60
 
 
 def test_text_that_is_not_spoken_is_said_not_to_fit(recognizer: kani.Recognizer, story: RecordedText) -> None:

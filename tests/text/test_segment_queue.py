@@ -90,12 +90,21 @@ def test_pipeline_masks_splits_and_segments() -> None:
     pipeline = SegmentPipeline(WHOLE_SENTENCES, "es", {"es", "ru"})
     parts = pipeline.feed('**Dijo** «добрый день» y<break time="1s"/> se fue.')
     assert parts + pipeline.flush(more_to_come=False) == [
-        TextSegment(0, f"  Dijo{MASK * 2} ", Boundary.WORD),
-        TextSegment(9, "«добрый день»", Boundary.WORD, language="ru"),
+        TextSegment(0, f"  Dijo{MASK * 2} ", Boundary.SEAM),
+        TextSegment(9, "«добрый день»", Boundary.SEAM, language="ru"),
         TextSegment(22, f" y{MASK * 18}", Boundary.CLAUSE),
         Pause(42, 1.0),
         TextSegment(42, " se fue.", Boundary.SENTENCE),
     ]
+
+
+def test_cut_of_a_long_sentence_is_no_seam() -> None:
+    pipeline = SegmentPipeline(WHOLE_SENTENCES, "es", {"es", "ru"})
+    parts = pipeline.feed("palabra " * 200 + "«добрый день» y más.") + pipeline.flush(more_to_come=False)
+    found = [(part.language, part.boundary) for part in parts if isinstance(part, TextSegment)]
+    assert found[0] == (None, Boundary.WORD)
+    seams = [language for language, boundary in found if boundary is Boundary.SEAM]
+    assert seams == [None, "ru"]
 
 
 def test_open_segment_grows_until_a_foreign_passage() -> None:

@@ -61,8 +61,8 @@ class NetworkSettings(PluginSettings):
         (),
         "KANI_API_KEYS",
         group=ACCESS,
-        about="Keys of clients, separated by commas, each of 16 characters at least: the log warns of a "
-        "shorter one. Never printed or logged. On a loopback address clients of "
+        about="Keys of clients, separated by commas: ASCII letters, digits and marks only, 16 at least (the "
+        "log warns of fewer). Never printed or logged. On a loopback address clients of "
         "this machine need none, except of `kani-tts mcp --http` and on Kyutai's speech paths, where "
         f"`{config.PUBLIC_TOKEN}`, which Kyutai's clients send, is a key too. A request through a proxy "
         "(known "

@@ -13,7 +13,13 @@ import numpy as np
 from kani.core.audio import ffmpeg
 from kani.core.types import NEUTRAL, Boundary, Prosody, Samples, Span, SpeechChunk
 
-PAUSES_S = {Boundary.PARAGRAPH: 0.6, Boundary.SENTENCE: 0.35, Boundary.CLAUSE: 0.16, Boundary.WORD: 0.0}
+PAUSES_S = {
+    Boundary.PARAGRAPH: 0.6,
+    Boundary.SENTENCE: 0.35,
+    Boundary.CLAUSE: 0.16,
+    Boundary.WORD: 0.0,
+    Boundary.SEAM: 0.0,
+}
 """Silence between a segment that ends in this boundary and the next, in seconds at speed 1."""
 
 LIST_COMMA = "、"

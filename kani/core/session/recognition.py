@@ -16,11 +16,11 @@ from kani.core.audio.resampling import LEAD_S, LowDelayResampler
 from kani.core.recognizer import (
     STEP_S,
     Mark,
-    PromptedRecognizer,
     RecognitionEvent,
     RecognizedWord,
     Recognizer,
     Step,
+    recognition,
 )
 from kani.core.session.budget import Share
 from kani.core.transcriber import HeardCheck, Transcriber
@@ -72,6 +72,12 @@ class Backlog:
         self.changed = asyncio.Event()  # the recogniser took some of it, or a session has ended
         self.language: str | None = None
         """Primary subtag of the last two words that were heard alike: the next session expects it."""
+        self.last_language = ""  # of the last word; empty where it is not known
+
+    def add_word(self, word: RecognizedWord) -> None:
+        if word.language and word.language == self.last_language:
+            self.language = word.language
+        self.last_language = word.language
 
     def is_full(self, sample_rate: int) -> bool:
         """Return True if no more is to be fed, at ``sample_rate`` hertz."""
@@ -240,8 +246,11 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
                 *(self._context.varieties, self._candidates),
             )
         engine = self._context.span.child("engine", {"speech.engine": info.name})
-        recognizing = self._recognizing()
-        heard, spoken = False, ""
+        recognizing = recognition(
+            *(self._recognizer, self._audio(), self._language),
+            *(self._prompt, self._candidates, self._backlog.language),
+        )
+        heard = False
         with engine:
             async with AsyncExitStack() as left:
                 events = await left.enter_async_context(aclosing(recognizing))
@@ -258,9 +267,7 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
                             self._again.feed(event, 1.0 if self._judge is None else self._judge.guess)
                     elif isinstance(event, RecognizedWord):
                         event = self._without_lead(event)
-                        if event.language and event.language == spoken:
-                            self._backlog.language = spoken
-                        spoken = event.language
+                        self._backlog.add_word(event)
                         if self._judge is not None:
                             self._judge.add_word(event)
                         if self._again is not None:
@@ -269,15 +276,6 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
                             heard = True
                             engine.event("first word")
                     yield event
-
-    def _recognizing(self) -> AsyncGenerator[RecognitionEvent, None]:
-        recognizer, expected = self._recognizer, self._backlog.language
-        if (self._prompt or self._candidates or expected) and isinstance(recognizer, PromptedRecognizer):
-            audio, among = self._audio(), self._candidates
-            return recognizer.recognize_prompted(
-                audio, self._language, self._prompt, *among, expected=expected
-            )
-        return recognizer.recognize(self._audio(), self._language)
 
     async def _wait_for_start(self) -> bool:
         """Return True once the recogniser has started, and False if the session is cancelled before."""

@@ -43,7 +43,9 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
         self._segments = SegmentQueue(ssml=request.ssml)
         self._marks = MarkTimer(self._segments.marks)
         self._buffer = PlayoutBuffer(limits.ahead_s)
-        self._timeout = WaitTimeout(limits.request_timeout, self._time_out)
+        self._timeout = WaitTimeout(
+            limits.request_timeout, lambda: self._worker.cancel(TimedOut(limits.request_timeout))
+        )
         self.priority = (context.terms.priorities or SessionPriorities()).add()
         """Its rank among the connection's sessions; lowering it has no effect without ``priorities``."""
         self._access = SlotAccess(
@@ -173,9 +175,6 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
     def cancel(self) -> None:
         """Stop at once: iteration raises SpeechCancelled, and further text is dropped."""
         self._worker.cancel(SpeechCancelled())
-
-    def _time_out(self) -> None:
-        self._worker.cancel(TimedOut(self._context.limits.request_timeout))
 
     async def aclose(self) -> None:
         """Stop, and return once nothing of the session is left."""

@@ -47,6 +47,10 @@ _SCORED = 150
 _VOICE, _EDGE_CHUNKS = 0.3, 2
 """Least probability of a voice where there may be speech; chunks on either side that may have some, too."""
 
+_FEWEST = 0.05
+"""Least share of the reference speech's length, or of the recording's, in which a voice is heard: less is no
+voice. With 0.25 one sentence of a text's five, between music, is not found."""
+
 _SILENT = 60.0
 """Nepers below speech of what has no voice."""
 
@@ -162,12 +166,13 @@ class RecordingAligner:
         yield words
 
     def _voiced(self) -> npt.NDArray[np.bool_]:
-        """Return the frames near a voice; all of them where none is heard."""
+        """Return the frames near a voice; all of them where too few are for the text."""
         likely = np.array([*self._voices, 0.0]) >= _VOICE
         likely = np.convolve(likely, np.ones(2 * _EDGE_CHUNKS + 1), "same") > 0
         chunks = (np.arange(self.frames) * FRAME_S / VOICE_CHUNK_S).astype(int)
         voiced: npt.NDArray[np.bool_] = likely[np.minimum(chunks, len(likely) - 1)]
-        return voiced | ~voiced.any()
+        few = voiced.sum() < _FEWEST * min(self.reference_frames, self.frames)
+        return np.ones_like(voiced) if few else voiced
 
     def _level(self, theirs: Matrix, quiet: Matrix, ours: Matrix, step: int) -> _Level:
         """Return what is searched in steps of so many frames."""

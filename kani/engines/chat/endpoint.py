@@ -166,7 +166,9 @@ class ChatEndpoint:
                         if following.done():
                             break
                         if now() >= ends_at:
-                            raise self._too_late(begun)
+                            late = f"did not begin an answer within {settings.first_s:g} s"
+                            late = f"wrote nothing more for {settings.stall_s:g} s" if begun else late
+                            raise self._failed("timeout", late)
                         log.info("%s has written nothing for %.0f s", self._place, now() - begun_at)
                         yield ChatWaiting(now() - begun_at)
                         waiting_at = now() + WAITING_EVERY_S
@@ -188,11 +190,6 @@ class ChatEndpoint:
             raise
         finally:
             await wait_until_done(asyncio.ensure_future(events.aclose()))
-
-    def _too_late(self, begun: bool) -> ChatFailed:
-        if begun:
-            return self._failed("timeout", f"wrote nothing more for {self._settings.stall_s:g} s")
-        return self._failed("timeout", f"did not begin an answer within {self._settings.first_s:g} s")
 
     async def _events(self, request: ChatRequest) -> AsyncGenerator[ChatEvent | _Progress, None]:
         """Yield the answer without regard to time."""

@@ -33,8 +33,6 @@ _USUAL = SynthesisParameters()
 Pcm16 = npt.NDArray[np.int16]
 OnAudio = Callable[[Pcm16, Sequence[WordEvent], Sequence[PhonemeEvent]], None]
 
-_CRASHED = "crashed at this text"
-
 ANSWER_TIMEOUT_S = 3.0
 """Longest time of the worker for one answer, in seconds.
 
@@ -70,8 +68,14 @@ class EspeakClient:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process = PicklingProcess(python_command("kani.engines.espeak.worker"))
-        self.version, self.sample_rate, self.voices = self._start()
+        self._process = PicklingProcess(python_command("kani.engines.espeak.worker"), START_TIMEOUT_S)
+        ready: tuple[str, int, tuple[EspeakVoice, ...]]
+        try:
+            _, ready = self._answer(self._process.start)
+        except BaseException:
+            self._process.close()
+            raise
+        self.version, self.sample_rate, self.voices = ready
         self._names = frozenset(voice.name for voice in self.voices)
 
     def has_voice(self, name: str) -> bool:
@@ -150,30 +154,21 @@ class EspeakClient:
 
     def _request(self, request: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
         """Yield the answers to a request; starts the process if it has ended."""
-        if self._process.pid is None:
-            self._start()
         sent = pickle.dumps(request)
         while True:
-            kind, content = self._answer(partial(self._process.exchange, sent, ANSWER_TIMEOUT_S), _CRASHED)
-            if kind == "crashed":
-                raise EngineFailed(f"espeak-ng {_CRASHED}")
-            yield kind, content
+            yield self._answer(partial(self._process.exchange, sent, ANSWER_TIMEOUT_S))
             sent = b""
 
-    def _start(self) -> tuple[str, int, tuple[EspeakVoice, ...]]:
-        kind, content = self._answer(partial(self._process.start, START_TIMEOUT_S), "does not start")
+    def _answer(self, ask: Callable[[], tuple[str, Any]]) -> tuple[str, Any]:
+        """Return an answer of the process. Raises EngineFailed, and EngineUnavailable if it cannot start."""
+        try:
+            kind, content = ask()
+        except ProcessEnded as error:
+            if error.hung:
+                log.warning("espeak-ng %s: its process was killed", error)
+            raise EngineFailed(f"espeak-ng {error}", logged=error.hung) from None
         if kind == "unavailable":
             raise EngineUnavailable(content)
-        version, sample_rate, voices = content
-        return version, sample_rate, voices
-
-    def _answer(self, ask: Callable[[], tuple[str, Any]], crashed: str) -> tuple[str, Any]:
-        """Return an answer of the process. Raises EngineFailed, which ``crashed`` ends."""
-        try:
-            return ask()
-        except ProcessEnded as error:
-            if not error.hung:
-                raise EngineFailed(f"espeak-ng {crashed}") from None
-            log.warning("espeak-ng gave no answer in time: its process was killed")
-            sentence = f"espeak-ng hung at this text (no answer for {ANSWER_TIMEOUT_S:g} s)"
-            raise EngineFailed(sentence, logged=True) from None
+        if kind == "crashed":
+            raise EngineFailed("espeak-ng crashed at this text")
+        return kind, content

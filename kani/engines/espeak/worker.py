@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.espeak.native import NativeEspeak, PhonemeEvent, SynthesisParameters, WordEvent
-from kani.runtime.pickling_process import answering, send
+from kani.runtime.pickling_process import READY, answering, send
 
 FIRST_BATCH_S, BATCH_S = 0.25, 1.0
 """Audio in the first message of a text, and in each later one, in seconds."""
@@ -34,7 +34,7 @@ def main() -> None:
     except EngineUnavailable as error:
         send(answers, "unavailable", str(error))
         return
-    send(answers, "ready", (library.version, library.sample_rate, library.voices))
+    send(answers, READY, (library.version, library.sample_rate, library.voices))
     phonemizer = _Phonemizer(library, answers) if hasattr(os, "fork") else None
     try:
         while True:

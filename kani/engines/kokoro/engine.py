@@ -70,7 +70,13 @@ share the cores window by window: beyond real-time capacity all would stutter, s
 SPEED_RANGE = (0.8, 1.0)
 
 # Mark appended to a text that has none of its own, so that its intonation fits what follows.
-_ENDINGS = {Boundary.PARAGRAPH: ".", Boundary.SENTENCE: ".", Boundary.CLAUSE: ",", Boundary.WORD: ""}
+_ENDINGS = {
+    Boundary.PARAGRAPH: ".",
+    Boundary.SENTENCE: ".",
+    Boundary.CLAUSE: ",",
+    Boundary.WORD: "",
+    Boundary.SEAM: "",
+}
 
 THREADS = 2
 """Cores that one step is computed with, unless KANI_THREADS names another number."""
@@ -309,8 +315,8 @@ class KokoroEngine(Described):
             ending=_ENDINGS[segment.boundary],
             pronunciations=segment.pronunciations,
         )
-        goes_on = segment.boundary is Boundary.WORD
-        return with_rises(utterances, segment.text, segment.language, goes_on=goes_on)
+        seam = segment.boundary is Boundary.SEAM
+        return with_rises(utterances, segment.text, segment.language, seam=seam)
 
     def _reader_of(self, segment: Segment) -> TextReader:
         checkpoint = self._checkpoints.speaking(segment)

@@ -152,8 +152,7 @@ class IncrementalSentence:
             )
             for part in parts
         ]
-        read = with_rises(moved, text, self._segment.language, goes_on=ending == "")
-        return read or [Utterance("", ())]
+        return with_rises(moved, text, self._segment.language) or [Utterance("", ())]
 
 
 async def has_enough_words(

@@ -54,7 +54,7 @@ _GOES_ON, _MOST_HELD = 0.5 * SEMITONE, 4.0 * SEMITONE
 which the end is held up, at most."""
 
 _JOINED, _MOST_JOINED = 2.0 * SEMITONE, 7.0 * SEMITONE
-"""The same of words that others follow at once in another language: they have to meet their beginning."""
+"""As these two, for words before a change of language: their end has to meet the next words' beginning."""
 
 _END = 16
 """Half frames that such an end is measured over."""
@@ -97,14 +97,14 @@ def emphasized_symbols(
 
 
 def with_rises(
-    utterances: Sequence[Utterance], text: str, language: str, *, goes_on: bool
+    utterances: Sequence[Utterance], text: str, language: str, *, seam: bool = False
 ) -> list[Utterance]:
     """Return the utterances of ``text`` with the words on which the voice rises marked as such.
 
-    goes_on: True if the sentence goes on after the last one without a mark, as before a quotation.
+    seam: True if words in another language follow the last one at once.
     """
-    if goes_on and utterances:
-        utterances = [*utterances[:-1], replace(utterances[-1], goes_on=True)]
+    if seam and utterances:
+        utterances = [*utterances[:-1], replace(utterances[-1], seam=True)]
     if not (ends := list(rises(text, language))):
         return [*utterances]
 
@@ -144,7 +144,7 @@ def rises_of(utterance: Utterance, lead: int = 0) -> tuple[Rise, ...]:
     symbols, words, found, begin = utterance.symbols, utterance.words, [], 0
     for at, word in enumerate(words):
         marks = symbols[word.stop : words[at + 1].first if at + 1 < len(words) else None]
-        seam = utterance.goes_on and word is words[-1]
+        seam = utterance.seam and word is words[-1]
         if word.rises or seam or (word.pause_s and "," in marks):
             stress = symbols.rfind("ˈ", words[max(at - 2, 0)].first, word.stop)
             first = word.first if stress < 0 else stress + 1

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from kani.core.transcriber import TranscribedSegment
-from kani.core.types import MAX_EMBEDDING_VALUES, Span
+from kani.core.types import MAX_EMBEDDING_VALUES
 from kani.engines.remote.channel import ProtocolError
 from kani.engines.remote.messages import (
     Chunk,
@@ -43,7 +43,9 @@ def check(message: FromWorker) -> None:
             _in_range("the sample rate of a chunk", message.sample_rate, 1, MAX_RATE)
             _finite("the start of a chunk", [message.start_s])
             for span in message.spans:
-                _check_span(span)
+                if not 0 <= span.start <= span.end:
+                    raise ProtocolError(f"a span of the characters {span.start} to {span.end}")
+                _finite("a time of a span", (span.start_s, span.end_s, *span.character_starts))
         case Grant():
             _in_range("a grant", message.seconds, 0.0, math.inf)
             _finite("a grant", [message.seconds])
@@ -75,12 +77,6 @@ def _check_transcribed(segment: TranscribedSegment) -> None:
     _finite("a time of a transcript's word", times)
     if any(word.log_probability > 1.0 for word in segment.words):
         raise ProtocolError("a log probability of a transcript's word that is above 1")
-
-
-def _check_span(span: Span) -> None:
-    if not 0 <= span.start <= span.end:
-        raise ProtocolError(f"a span of the characters {span.start} to {span.end}")
-    _finite("a time of a span", (span.start_s, span.end_s, *span.character_starts))
 
 
 def _check_recognized(message: Recognized) -> None:

@@ -111,7 +111,8 @@ class Pool:
         known = True
         while True:
             try:
-                self.update(await discover(self._all_refused))
+                refused = bool(self._members) and all(one.refused for one in self._members.values())
+                self.update(await discover(refused))
                 known = True
             except OSError as error:
                 if known:
@@ -167,10 +168,6 @@ class Pool:
                 case RecognizerInfo() as recognizer:
                     self._changed(Ready(recognizer=recognizer))
         self._moved.set()
-
-    @property
-    def _all_refused(self) -> bool:
-        return bool(self._members) and all(member.refused for member in self._members.values())
 
     def _states(self) -> list[WorkerState]:
         return [member.state for member in self._members.values()]

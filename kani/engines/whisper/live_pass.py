@@ -32,7 +32,7 @@ _OPENING_S = 1.8
 _MIN_LOG_PROBABILITY, _MIN_AT_PAUSE, _OF_FEW_TOKENS = -0.9, -1.0, -1.5
 # Log probability that an answer needs more than one in another language, if it does not end by itself.
 _UNFINISHED = 0.5
-# Ends of short speech that is decided, the margin before it counted, and its window: in a shorter one it is
+# Longest speech of a decisive pass, with the margin before it, and its least window: in a shorter one it is
 # echoed or left out at times. 15 s take 0.2 s of a processor more than 6 s.
 _WINDOWS = ((1.3, WINDOW_S), (2.0, 8.0))
 # Speech below this is a word or two; the margin before its onset counts.

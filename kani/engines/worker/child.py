@@ -18,9 +18,7 @@ import threading
 from typing import Any
 
 from kani.core import request_ids
-from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable
-from kani.core.recognizer import Recognizer
 from kani.engines.packages.hearing import HeardPackage
 from kani.engines.packages.speaking import SpokenPackage
 from kani.engines.registry import launched
@@ -99,11 +97,10 @@ async def _serve(connected: socket.socket) -> None:
         await end_tasks(starting)
 
 
-def _served(launch: Launch) -> Engine | Recognizer:
-    """Return what is to be served, not started. Raises EngineUnavailable."""
+def _served(launch: Launch) -> Any:
+    """Return the engine or recogniser that is to be served, not started. Raises EngineUnavailable."""
     if not launch.adapter:
-        built: Engine | Recognizer = launched(launch.kind, launch.name, launch.settings, launch.resources)
-        return built
+        return launched(launch.kind, launch.name, launch.settings, launch.resources)
     package = SpokenPackage if launch.kind == "engine" else HeardPackage
     return package(launch.adapter, launch.settings, launch.resources)
 
@@ -112,7 +109,7 @@ async def _run(launch: Launch, channel: Channel) -> None:
     """Start what is to be served, and serve it until the connection ends."""
     beating = asyncio.create_task(_beat(channel))
     try:
-        served: Any = _served(launch)
+        served = _served(launch)
         await served.start()
     except EngineUnavailable as error:
         channel.send(Unavailable(str(error), error.passing))

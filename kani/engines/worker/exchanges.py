@@ -12,7 +12,7 @@ from kani.core import request_ids
 from kani.core.audio.checked import checked_speech
 from kani.core.engine import Engine, RefiningEngine, StreamingInputEngine
 from kani.core.errors import EngineFailed, EngineUnavailable, SpeechError
-from kani.core.recognizer import Mark, PromptedRecognizer, RecognizedWord, Recognizer, Step
+from kani.core.recognizer import Mark, RecognizedWord, Recognizer, Step, recognition
 from kani.core.session.slots import Slot, SlotQueue
 from kani.core.transcriber import Transcriber
 from kani.core.types import Samples, SpeechChunk
@@ -184,15 +184,10 @@ class RecognitionExchange:
                 async for segment in segments:
                     self._channel.send(Transcribed(number, segment))
             return
-        recognizer = self._recognizer
-        told = opening.prompt or opening.candidates or opening.expected
-        if told and isinstance(recognizer, PromptedRecognizer):
-            audio, among = self._audio(), opening.candidates
-            recognizing = recognizer.recognize_prompted(
-                audio, opening.language, opening.prompt, *among, expected=opening.expected
-            )
-        else:
-            recognizing = recognizer.recognize(self._audio(), opening.language)
+        recognizing = recognition(
+            *(self._recognizer, self._audio(), opening.language),
+            *(opening.prompt, opening.candidates, opening.expected),
+        )
         async with aclosing(recognizing) as events:
             async for event in events:
                 match event:

@@ -105,7 +105,10 @@ class _Connections:
             if await self._has_proven(channel):
                 self._servers += 1
                 try:
-                    await self._serve_server(channel)
+                    log.info("a server has connected")
+                    await self._worker.serve(channel)
+                    count, reason = self._worker.exchanges, channel.reason
+                    log.info("a server has gone, %d exchanges of others go on: %s", count, reason)
                 finally:
                     self._servers -= 1
         finally:
@@ -126,13 +129,6 @@ class _Connections:
             self._unproven.pop(channel, None)
             self._crowded = self._crowded and bool(self._unproven)
         return True
-
-    async def _serve_server(self, channel: Channel) -> None:
-        log.info("a server has connected")
-        await self._worker.serve(channel)
-        log.info(
-            "a server has gone, %d exchanges of others go on: %s", self._worker.exchanges, channel.reason
-        )
 
     async def aclose(self) -> None:
         await end_tasks(*self._tasks)

@@ -144,7 +144,8 @@ def mel_windows(samples: Samples) -> tuple[Array, npt.NDArray[np.float64]]:
     if not kept.any():
         raise ValueError("no speech")
     at = np.flatnonzero(np.repeat(kept, _FRAME))
-    voice = _levelled(samples)[at]
+    level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+    voice = np.asarray(samples * np.float32(_LEVEL / level))[at]
     firsts = _firsts(len(voice))
     begins = np.asarray(firsts) * _HOP
     ends = np.minimum(begins + _WINDOW * _HOP, len(at)) - 1
@@ -205,12 +206,6 @@ def _blocks(weights: Array) -> Array:
 
 def _sigmoid(values: Array) -> Array:
     return np.asarray(0.5 * np.tanh(0.5 * values) + 0.5)
-
-
-def _levelled(samples: Samples) -> Samples:
-    """Scale samples to -30 dB full scale."""
-    level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-    return np.asarray(samples * np.float32(_LEVEL / level))
 
 
 def _voiced(samples: Samples) -> npt.NDArray[np.bool_]:

@@ -65,7 +65,7 @@ async def test_quotation_is_in_its_language_by_the_same_speaker(
     assert_tiles(spans_of(chunks), len(QUOTING))
     assert [segment.language for segment in engine.segments] == ["es", "en", "es"]
     # No pause is at a place without a mark.
-    assert {segment.boundary for segment in engine.segments[:2]} == {Boundary.WORD}
+    assert {segment.boundary for segment in engine.segments[:2]} == {Boundary.SEAM}
 
 
 async def test_quotation_is_spoken_as_the_rest_where_that_is_wanted(

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -98,6 +100,19 @@ def test_idle_phonemiser_that_is_killed_costs_no_text(client: EspeakClient) -> N
     with pytest.raises(EngineFailed):
         client.synthesize("`", "vi", lambda *_: None)
     assert_group_ends(ended)
+
+
+def test_start_that_hangs_is_told_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("kani.engines.espeak.client.START_TIMEOUT_S", 0.3)
+    hanging = [sys.executable, "-c", "import signal; signal.pause()"]
+    monkeypatch.setattr("kani.engines.espeak.client.python_command", lambda *_: hanging)
+    before = threading.active_count()
+    with pytest.raises(EngineFailed, match=r"^espeak-ng did not start in 0\.3 s$"):
+        EspeakClient()
+    assert "espeak-ng did not start in 0.3 s: its process was killed" in caplog.messages
+    assert threading.active_count() == before
 
 
 async def test_server_survives_a_hung_espeak(start_server: StartServer) -> None:

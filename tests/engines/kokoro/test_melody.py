@@ -74,7 +74,7 @@ def test_nothing_changes_where_nothing_rises() -> None:
 
 def test_rise_is_found_in_the_symbols() -> None:
     words = (Word(0, 3, 0, 4), Word(4, 6, 5, 7))
-    (marked,) = with_rises([Utterance("sˈiː ɪt?", words)], "See it?", "en", goes_on=False)
+    (marked,) = with_rises([Utterance("sˈiː ɪt?", words)], "See it?", "en")
     assert [word.rises for word in marked.words] == [False, True]
     assert rises_of(marked) == (Rise(2, 5, 6),)
     assert rises_of(marked, 4) == (Rise(6, 9, 10),)
@@ -104,9 +104,9 @@ def test_item_is_held_up_to_the_tone_and_one_that_is_there_stays_as_it_was() -> 
 
 def test_words_before_a_quotation_in_another_language_end_where_it_begins() -> None:
     plain, (written,) = falling(), (Word(0, 4, 0, 4),)
-    (before,) = with_rises([Utterance("dˈise", (written,))], "dice", "es", goes_on=True)
+    (before,) = with_rises([Utterance("dˈise", (written,))], "dice", "es", seam=True)
     assert rises_of(before) == (Rise(2, 2, 3, Kind.SEAM),)
-    assert rises_of(replace(before, goes_on=False)) == ()
+    assert rises_of(replace(before, seam=False)) == ()
     joined_on = semitones(apply_rises(plain, [Rise(5, 7, 8, Kind.SEAM)], "es", NEUTRAL, TONE))
     own = semitones(plain)
     np.testing.assert_allclose(joined_on[:45], own[:45], atol=1e-4)
@@ -164,18 +164,15 @@ async def test_growing_question_ends_as_the_whole_one_does(engine: KokoroEngine,
 async def test_voice_does_not_end_before_a_quotation_in_another_language(
     engine: KokoroEngine, light: bool
 ) -> None:
-    """Whether its words are known as a whole, or while they are being written."""
-    text = "Su canción favorita es"
-    segment = Segment(text, VOICES["es"], "es", light=light, boundary=Boundary.WORD, ahead_s=10.0)
-    synthesizer, reader = engine._synthesizer_of(segment), engine._reader_of(segment)
-    ends = []
-    for prosody in (NEUTRAL, Prosody(melody=0.0)):
-        one = replace(segment, prosody=prosody)
-        sentence = IncrementalSentence(synthesizer, reader, one)
-        pieces = [each.samples for each in sentence.synthesize(text, "", Stop())]
-        ends.append([end_pitch(joined(await chunks_of(engine, one))[0]), end_pitch(np.concatenate(pieces))])
-    for joined_on, ended in zip(*ends, strict=True):
-        assert joined_on - ended > 2
+    """Where a long sentence is cut between two words of one language, its voice stays as it was predicted."""
+    segment = Segment("Su canción favorita es", VOICES["es"], "es", light=light, ahead_s=10.0)
+    ends = {}
+    for boundary in (Boundary.SEAM, Boundary.WORD):
+        for melody in (1.0, 0.0):
+            one = replace(segment, boundary=boundary, prosody=Prosody(melody=melody))
+            ends[boundary, melody] = end_pitch(joined(await chunks_of(engine, one))[0])
+    assert ends[Boundary.SEAM, 1.0] - ends[Boundary.SEAM, 0.0] > 2
+    assert ends[Boundary.WORD, 1.0] == ends[Boundary.WORD, 0.0]
 
 
 async def test_words_keep_their_times(engine: KokoroEngine) -> None:

@@ -1,7 +1,7 @@
 """The network's parts say what the published graph says, wherever an utterance is cut into windows."""
 
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
@@ -43,7 +43,7 @@ def int8(published: bytes) -> dict[str, bytes]:
 
 
 def anew(features: Features) -> Features:
-    return replace(features, source=copy(features.source))
+    return features._replace(source=copy(features.source))
 
 
 @dataclass(frozen=True)

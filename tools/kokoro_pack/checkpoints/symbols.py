@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from kani.core.voices import sample_sentences
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.kokoro.checkpoints.loading import CheckpointReader, Unreadable
+from kani.engines.kokoro.checkpoints.loading import Unreadable, checkpoint_reader
 from kani.engines.kokoro.lead_in import BEGINNINGS, LEAD_INS
 from kani.engines.kokoro.text.marks import MARK_SYMBOLS
 from kani.engines.kokoro.text.phonemes import split_utterances
+from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani_text.languages import english_name, primary
 
@@ -24,8 +26,8 @@ class CheckpointSymbols:
     def __init__(self, espeak: EspeakClient, vocabulary: Mapping[str, int], cache_dir: Path) -> None:
         """vocabulary: the checkpoint's; cache_dir: where the Japanese dictionary is unpacked."""
         self._trained = frozenset(vocabulary)
-        self._own = CheckpointReader(espeak, self._trained, cache_dir)
-        self._all = CheckpointReader(espeak, VOCABULARY, cache_dir)
+        self._own = partial(checkpoint_reader, espeak, self._trained, cache_dir)
+        self._all = partial(checkpoint_reader, espeak, VOCABULARY, cache_dir)
 
     def texts(self, language: str) -> list[str]:
         """Return the symbols of some short texts of a language. Raises Unreadable."""
@@ -44,7 +46,7 @@ class CheckpointSymbols:
             raise Unreadable(f"config.json: vocab lacks {' '.join(missing)}, which {language} needs")
 
     @staticmethod
-    def _written(reader: CheckpointReader, language: str) -> list[str]:
+    def _written(reader: Callable[[str], TextReader], language: str) -> list[str]:
         texts = sample_sentences.sentence(language), _NUMBERS
-        found = (split_utterances(text, reader.reader(language)) for text in texts)
+        found = (split_utterances(text, reader(language)) for text in texts)
         return [utterances[0].symbols for utterances in found if utterances]

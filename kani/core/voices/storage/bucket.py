@@ -22,8 +22,6 @@ from kani.core.voices.storage.index import (
     IndexedConsent,
     IndexedEmbedding,
     IndexedVoice,
-    similarities_of,
-    with_embedding,
 )
 from kani.core.voices.storage.objects import ObjectStore
 from kani.core.voices.storage.shared_index import SharedIndex, folder_of
@@ -111,7 +109,7 @@ class BucketBackend:
 
     def delete(self, name: str) -> None:
         """See ``FolderBackend.delete``; after StoreUnavailable as ``_delete`` says."""
-        _delete(self._index, lambda index: (index.voices, hashed_name(name)), name)
+        _delete(self._index, lambda index: index.voices, hashed_name(name), name)
 
     def save_embedding(self, voice: StoredVoice, embedding: Embedding) -> None:
         content, id_ = encode_embedding(embedding, voice.sha256), secrets.token_hex(16)
@@ -130,7 +128,10 @@ class BucketBackend:
                 obsolete[:] = [id_]
             elif all(one.id != id_ for one in found.embeddings):
                 obsolete[:] = [one.id for one in found.embeddings if one.engine == embedding.engine]
-                index.voices[hashed_name(voice.name)] = with_embedding(found, embedding, id_)
+                others = (one for one in found.embeddings if one.engine != embedding.engine)
+                added = IndexedEmbedding(embedding.engine, embedding.model, id_, dict(embedding.similarity))
+                changed = msgspec.structs.replace(found, embeddings=(*others, added))
+                index.voices[hashed_name(voice.name)] = changed
 
         self._index.change(change)
         with self._index.transfer() as objects:
@@ -144,7 +145,8 @@ class BucketBackend:
         return tuple(one for one in found if one is not None)
 
     def similarities(self, voice: StoredVoice) -> Mapping[str, Mapping[str, Similarity]]:
-        return similarities_of(self._index.view().find_same(voice))
+        entry = self._index.view().find_same(voice)
+        return {one.model: one.similarity for one in entry.embeddings}
 
     def _embedding(self, entry: IndexedVoice, indexed: IndexedEmbedding) -> Embedding | None:
         """Read an embedding; None if another server has replaced it, or it cannot be read."""
@@ -202,7 +204,7 @@ class BucketConsents:
 
     def delete(self, consent_id: str) -> None:
         """See ``FolderConsents.delete``; after StoreUnavailable as ``_delete`` says."""
-        _delete(self._index, lambda index: (index.consents, consent_id), consent_id)
+        _delete(self._index, lambda index: index.consents, consent_id, consent_id)
 
 
 def _consent(index: Index, consent_id: str) -> IndexedConsent:
@@ -254,10 +256,10 @@ def _upload(
         raise
 
 
-def _delete(index: SharedIndex, place: Callable[[Index], tuple[dict[str, Any], str]], name: str) -> None:
-    """Take an entry out of the index, and delete its objects.
+def _delete(index: SharedIndex, entries: Callable[[Index], dict[str, Any]], key: str, name: str) -> None:
+    """Take the entry ``key`` out of some entries of the index, and delete its objects.
 
-    place: returns the entries and the key of this one. Raises UnknownVoice for ``name`` where there is none.
+    Raises UnknownVoice for ``name`` where there is none.
     After StoreUnavailable the entry may be gone already; the rest of its objects goes within some minutes of
     the bucket's return.
     """
@@ -265,14 +267,13 @@ def _delete(index: SharedIndex, place: Callable[[Index], tuple[dict[str, Any], s
 
     def change(state: Index) -> None:
         nonlocal id_
-        entries, key = place(state)
-        found = entries.get(key)
+        found = entries(state).get(key)
         if found is None and not id_:
             raise UnknownVoice(name)
         if found is None or id_ not in ("", found.id):
             return
         id_ = found.id
-        del entries[key]
+        del entries(state)[key]
         # Once more after the last moment when another server may write an embedding.
         state.removed[id_] = time.time() + REMOVED_AFTER_S
 

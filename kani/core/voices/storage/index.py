@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
 from typing import Self
 
 import msgspec
 
 from kani.core.errors import NameTaken, StoreUnavailable, UnknownVoice
-from kani.core.types import Embedding, Similarity
+from kani.core.types import Similarity
 from kani.core.voices.store_files import Consent, StoredVoice, hashed_name
 
 VERSION = 1
@@ -132,14 +131,3 @@ class Index(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Version(msgspec.Struct):
     version: int
-
-
-def with_embedding(entry: IndexedVoice, embedding: Embedding, id_: str) -> IndexedVoice:
-    """Return a voice with an embedding, instead of its engine's earlier one."""
-    others = tuple(one for one in entry.embeddings if one.engine != embedding.engine)
-    added = IndexedEmbedding(embedding.engine, embedding.model, id_, dict(embedding.similarity))
-    return msgspec.structs.replace(entry, embeddings=(*others, added))
-
-
-def similarities_of(entry: IndexedVoice) -> Mapping[str, Mapping[str, Similarity]]:
-    return {one.model: one.similarity for one in entry.embeddings}

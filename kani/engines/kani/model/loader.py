@@ -40,6 +40,10 @@ MAX_SEGMENT_S = 30.0
 MAX_LEAD_S = 2.0
 TRIED_STREAMS = 256
 """Most streams with which the codec's kernels are tried on a GPU."""
+MAX_VOICES = 1000
+MAX_VOICE_BYTES = 1 << 16
+
+_VOICE_NAME = re.compile(r"[\w.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +201,6 @@ def _dtype_name(kind: torch.dtype) -> str:
     return str(kind).removeprefix("torch.")
 
 
-MAX_VOICES = 1000
-MAX_BYTES = 1 << 16
-
-_NAME = re.compile(r"[\w.-]{1,64}")
-
-
 def read_voices(folder: Path, size: int) -> dict[str, tuple[float, ...]]:
     """Read the voices of a folder: embeddings of ``size`` numbers and length 1, by the names of their files.
 
@@ -214,17 +212,17 @@ def read_voices(folder: Path, size: int) -> dict[str, tuple[float, ...]]:
     for path in sorted(folder.iterdir()):
         if path.suffix not in (".pt", ".npy") or not path.is_file() or len(found) >= MAX_VOICES:
             continue
-        values = _read(path)
+        values = _read_voice(path)
         length = float(np.linalg.norm(values)) if values.size == size else 0.0
-        if _NAME.fullmatch(path.stem) is None or not np.isfinite(length) or not length:
+        if _VOICE_NAME.fullmatch(path.stem) is None or not np.isfinite(length) or not length:
             raise CheckpointError(f"{path.name} is no voice of this model: {size} numbers, not all of them 0")
         found[path.stem.lower()] = tuple((values / length).tolist())
     return found
 
 
-def _read(path: Path) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    if path.stat().st_size > MAX_BYTES:
-        raise CheckpointError(f"{path.name} is too large (at most {MAX_BYTES >> 10} KiB)")
+def _read_voice(path: Path) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    if path.stat().st_size > MAX_VOICE_BYTES:
+        raise CheckpointError(f"{path.name} is too large (at most {MAX_VOICE_BYTES >> 10} KiB)")
     try:
         if path.suffix == ".npy":
             return np.asarray(np.load(path, allow_pickle=False), np.float64).ravel()

@@ -207,15 +207,11 @@ def _rope_base(settings: Mapping[str, Any]) -> float:
     return _ROPE_BASE if settings.get("rope_theta") is None else _number(settings, "rope_theta")
 
 
-def _is_kani_tts_2(settings: Mapping[str, Any]) -> bool:
-    names = settings.get("architectures")
-    return isinstance(names, list) and _ARCHITECTURE in names
-
-
 def _speaker_size(settings: Mapping[str, Any]) -> int:
     width = settings.get("speaker_emb_dim")
     if width is None:
-        return _SPEAKER_SIZE if _is_kani_tts_2(settings) else 0
+        names = settings.get("architectures")
+        return _SPEAKER_SIZE if isinstance(names, list) and _ARCHITECTURE in names else 0
     if type(width) is not int or not 0 < width <= _MAX_SPEAKER_SIZE:
         raise _misfit("speaker_emb_dim", width, f"a whole number from 1 to {_MAX_SPEAKER_SIZE}")
     return width

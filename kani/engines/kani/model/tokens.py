@@ -50,21 +50,6 @@ class TokenLayout:
         return self.text_vocabulary + 2
 
     @property
-    def start_of_human(self) -> int:
-        """Opens the prompt."""
-        return self.text_vocabulary + 3
-
-    @property
-    def end_of_human(self) -> int:
-        """Closes the text's part of the prompt."""
-        return self.text_vocabulary + 4
-
-    @property
-    def start_of_ai(self) -> int:
-        """Opens the answer, before start_of_speech."""
-        return self.text_vocabulary + 5
-
-    @property
     def audio_start(self) -> int:
         """The token of code 0 of codebook 0."""
         return self.text_vocabulary + _RESERVED
@@ -85,11 +70,5 @@ class TokenLayout:
         It ends with start_of_ai and start_of_speech, which the model would have to emit anyway before its
         first frame: this saves two steps.
         """
-        return [
-            self.start_of_human,
-            *text,
-            END_OF_TEXT,
-            self.end_of_human,
-            self.start_of_ai,
-            self.start_of_speech,
-        ]
+        start_of_human, end_of_human, start_of_ai = (self.text_vocabulary + at for at in (3, 4, 5))
+        return [start_of_human, *text, END_OF_TEXT, end_of_human, start_of_ai, self.start_of_speech]

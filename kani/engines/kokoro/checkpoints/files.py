@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from kani.core.engine import EngineInfo, LightVoices
+from kani.core.engine import EngineInfo
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Voice
 from kani.engines.kokoro.litert.packed import BROKEN
@@ -106,12 +106,16 @@ def with_checkpoints(info: EngineInfo, checkpoints: Sequence[CheckpointFiles]) -
     others = [voice for voice in info.voices if primary(voice.language) not in named]
     accented = {tag: ids for tag, ids in info.voice_rules.accented.items() if tag not in named}
     networks = {language: files.name for language, files in named.items()}
+    light = info.light
+    if light is not None:
+        students = {voice: tag for voice, tag in light.languages.items() if tag not in named}
+        light = replace(light, languages=students) if students else None
     return replace(
         info,
         voices=(*others, *(v for files in checkpoints for v in files.voices)),
         default_voices={**info.default_voices, **defaults},
         voice_rules=replace(info.voice_rules, accented=accented, networks=networks),
-        light=_without(info.light, named) if info.light else None,
+        light=light,
     )
 
 
@@ -158,8 +162,3 @@ def _read_voices(
             tables[voice.id], nothing = style, np.zeros(0, np.float32)
             statistics[voice.id] = VoiceStatistics(mean, log_variance, nothing, level.item(), log_f0.item())
     return tables, statistics
-
-
-def _without(light: LightVoices, languages: Mapping[str, object]) -> LightVoices | None:
-    kept = {voice: language for voice, language in light.languages.items() if language not in languages}
-    return replace(light, languages=kept) if kept else None

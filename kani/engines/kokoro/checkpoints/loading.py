@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from kani.core.types import Segment, Voice
@@ -23,32 +24,30 @@ from kani.engines.kokoro.text.readers import missing_packages, reader_for
 from kani.engines.kokoro.voices import StyleTables
 from kani_text.languages import english_name, primary
 
+logger = logging.getLogger(__name__)
+
 
 class Unreadable(Exception):
     """A language cannot be written in a checkpoint's symbols; the message is the reason."""
 
 
-class CheckpointReader:
-    def __init__(self, espeak: EspeakClient, vocabulary: Collection[str], cache_dir: Path) -> None:
-        """vocabulary: the checkpoint's; cache_dir: where the Japanese dictionary is unpacked."""
-        self._espeak, self._cache_dir = espeak, cache_dir
-        self._trained = frozenset(vocabulary)
+def checkpoint_reader(
+    espeak: EspeakClient, vocabulary: Collection[str], cache_dir: Path, language: str
+) -> TextReader:
+    """Return what converts text of a language (BCP 47) to a checkpoint's symbols. Raises Unreadable.
 
-    def reader(self, language: str) -> TextReader:
-        """Return what converts text of a language (BCP 47). Raises Unreadable."""
-        if missing := missing_packages(language):
-            raise Unreadable(f"{english_name(language)} needs the packages {', '.join(missing)}")
-        if primary(language) in ("zh", "ja"):
-            found = reader_for(self._espeak, language, self._cache_dir)
-            assert found is not None
-            return found
-        voice = espeak_voice(language) or primary(language)
-        if not self._espeak.has_voice(voice):
-            raise Unreadable(f"espeak-ng has no voice of the language {language}")
-        return Phonemizer(self._espeak, voice, self._trained)
-
-
-logger = logging.getLogger(__name__)
+    vocabulary: the checkpoint's; cache_dir: where the Japanese dictionary is unpacked.
+    """
+    if missing := missing_packages(language):
+        raise Unreadable(f"{english_name(language)} needs the packages {', '.join(missing)}")
+    if primary(language) in ("zh", "ja"):
+        found = reader_for(espeak, language, cache_dir)
+        assert found is not None
+        return found
+    voice = espeak_voice(language) or primary(language)
+    if not espeak.has_voice(voice):
+        raise Unreadable(f"espeak-ng has no voice of the language {language}")
+    return Phonemizer(espeak, voice, frozenset(vocabulary))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,10 +105,10 @@ def _load(files: CheckpointFiles, kokoro: Kokoro) -> Checkpoint:
 
     own, vocabulary = kokoro.model.decoder.generator, files.description.vocabulary
     assert isinstance(own, LiteRtGenerator)
-    reader = CheckpointReader(kokoro.espeak, vocabulary, kokoro.cache_dir)
+    reader = partial(checkpoint_reader, kokoro.espeak, vocabulary, kokoro.cache_dir)
     try:
         for language in files.languages:
-            reader.reader(language)
+            reader(language)
         packed = PackedNetwork.open(files.folder)
         generator = LiteRtGenerator(packed.generator, own.cores)
         check_speech(generator, packed.generator.window("probe"), packed.generator.array("probe.audio"))
@@ -123,4 +122,4 @@ def _load(files: CheckpointFiles, kokoro: Kokoro) -> Checkpoint:
     synthesizer = NetworkSynthesizer(
         model, StyleTables(files.tables), StatisticsTable(files.statistics.__getitem__), sample
     )
-    return Checkpoint(files, synthesizer, reader.reader)
+    return Checkpoint(files, synthesizer, reader)

@@ -17,7 +17,7 @@ from kani.engines.kokoro.litert.packed import BROKEN, CURVES, NETWORK, PackedArc
 from kani.engines.kokoro.network.cores import CorePool, SharedTask
 from kani.engines.kokoro.network.decoder_checks import check_speech, is_exact_source, load_probe
 from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Network, Stop, Stopped
-from kani.engines.kokoro.network.parts import Curves, DecodedFeatures, Decoder, DecoderUnavailable, SplitModel
+from kani.engines.kokoro.network.parts import Curves, Decoder, DecoderUnavailable, Features, SplitModel
 
 _MOST_THREADS = 2
 """Threads of one call."""
@@ -82,7 +82,7 @@ class LiteRtFeatureDecoder:
             pitch = self._pitch.compute(given, of_pitch, stop)
             return Curves(pitch[np.newaxis], energy.result()[np.newaxis])
 
-    def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> DecodedFeatures:
+    def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> Features:
         gain, bias, norms = self._feature_norms.run({"style": style}, ("gain", "bias", "own"), stop)
         curves = [
             _halved(curve[0], *halving)
@@ -97,7 +97,7 @@ class LiteRtFeatureDecoder:
             if stop.is_set:
                 raise Stopped
             features = np.ascontiguousarray(self._model.run(inputs)["features"].T)
-        return DecodedFeatures(features[np.newaxis], gain, bias, LazySource(self._harmonics, pitch))
+        return Features(features[np.newaxis], gain, bias, LazySource(self._harmonics, pitch))
 
 
 def _halved(curve: Array, weight: Array, bias: np.float32) -> Array:

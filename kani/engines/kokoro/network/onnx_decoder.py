@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kani.engines.kokoro.network.onnx_model import Array, Network, Stop
-from kani.engines.kokoro.network.parts import Curves, DecodedFeatures
+from kani.engines.kokoro.network.parts import Curves, Features
 
 _SPECTRA_A_FRAME = 120
 _SPARED = 64
@@ -26,13 +26,13 @@ class OnnxFeatureDecoder:
         inputs = {"shared": shared, "style": style}
         return Curves(*self._curves.run(inputs, ("pitch", "energy"), stop))
 
-    def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> DecodedFeatures:
+    def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> Features:
         features, phase, gain, bias = self._decoder.run(
             {"asr": asr, "pitch": pitch, "energy": energy, "style": style},
             ("features", "phase", "gain", "bias"),
             stop,
         )
-        return DecodedFeatures(features, gain, bias, OnnxSource(self._source, phase, pitch))
+        return Features(features, gain, bias, OnnxSource(self._source, phase, pitch))
 
 
 class OnnxSource:

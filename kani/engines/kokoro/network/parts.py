@@ -35,13 +35,17 @@ class Curves(NamedTuple):
     energy: Array  # [1, 2F]
 
 
-class DecodedFeatures(NamedTuple):
+class Features(NamedTuple):
     """Everything the generator needs of an utterance of F frames."""
 
     features: Array  # [1, 512, 2F]
     gain: Array  # of the generator's norms [1, C, 1]
     bias: Array  # of the generator's norms [1, C, 1]
     source: Source
+
+    @property
+    def frames(self) -> int:
+        return int(self.features.shape[2]) // 2
 
 
 class FeatureDecoder(Protocol):
@@ -53,7 +57,7 @@ class FeatureDecoder(Protocol):
         Raises Stopped or ModelFailed.
         """
 
-    def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> DecodedFeatures:
+    def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> Features:
         """Decode an utterance of F frames: asr [1, 512, F]; pitch, energy [1, 2F]; style [1, 256].
 
         Raises Stopped or ModelFailed.
@@ -115,21 +119,6 @@ class PredictedProsody:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Features:
-    """The generator's input for a whole utterance of F frames, and the generator that decodes all of it."""
-
-    features: Array  # [1, 512, 2F]
-    gain: Array  # of the norms [1, C, 1]
-    bias: Array  # of the norms [1, C, 1]
-    source: Source
-    generator: Generator
-
-    @property
-    def frames(self) -> int:
-        return int(self.features.shape[2]) // 2
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class NormStatistics:
     """Mean and variance of the input of each channel of the generator's norms [1, C, 1]."""
 
@@ -184,15 +173,14 @@ class SplitModel:
 
     def decode_features(self, prosody: PredictedProsody, style: Array, stop: Stop) -> Features:
         """Compute the generator's input for the whole utterance."""
-        decoder = self.decoder
-        decoded = decoder.feature_decoder.decode(prosody.asr, prosody.pitch, prosody.energy, style, stop)
-        return Features(*decoded, decoder.generator)
+        predicted = prosody.asr, prosody.pitch, prosody.energy
+        return self.decoder.feature_decoder.decode(*predicted, style, stop)
 
     def decode_window(
         self, features: Features, affine: NormAffine, first: int, end: int, stop: Stop
     ) -> Samples:
         """Decode the samples of frames [first, end); they do not depend on the other windows."""
-        context = features.generator.context
+        context = self.decoder.generator.context
         begin, until = max(first - context, 0), min(end + context, features.frames)
         window = Window(
             features.features[:, :, 2 * begin : 2 * until],
@@ -202,4 +190,4 @@ class SplitModel:
             before=first - begin,
             after=until - end,
         )
-        return features.generator.generate(window, stop)
+        return self.decoder.generator.generate(window, stop)

@@ -42,7 +42,7 @@ class Utterance:
 
     symbols: str
     words: tuple[Word, ...]
-    goes_on: bool = False  # whether the sentence goes on after it without a mark, as before a quotation
+    seam: bool = False  # whether words in another language follow at once
 
 
 # espeak-ng truncates a word beyond some 40 digits or 150 letters, and a clause beyond 1,000 phonemes; a

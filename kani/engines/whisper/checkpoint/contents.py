@@ -36,7 +36,9 @@ class Contents:
 
 def read_contents(folder: Path) -> Contents:
     """Read a checkpoint's folder. Raises CheckpointError, naming the file and the cure. Blocks."""
-    vocabulary_name = _vocabulary_name(folder)
+    vocabulary_name = next((name for name in VOCABULARIES if (folder / name).is_file()), None)
+    if vocabulary_name is None:
+        raise CheckpointError(f"{folder} has no {' or '.join(VOCABULARIES)}{_cure(folder, VOCABULARIES[0])}")
     for name in (MODEL, CONFIG, TOKENIZER):
         if not (folder / name).is_file():
             raise CheckpointError(f"{folder} has no {name}{_cure(folder, name)}")
@@ -68,13 +70,6 @@ def vocabulary_of(name: str, content: bytes) -> list[str]:
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise CheckpointError(f"{name} is not a list of tokens")
     return tokens
-
-
-def _vocabulary_name(folder: Path) -> str:
-    for name in VOCABULARIES:
-        if (folder / name).is_file():
-            return name
-    raise CheckpointError(f"{folder} has no {' or '.join(VOCABULARIES)}{_cure(folder, VOCABULARIES[0])}")
 
 
 def _cure(folder: Path, name: str) -> str:

@@ -35,7 +35,6 @@ def test_tokens_are_those_of_the_vocabulary() -> None:
     layout = TokenLayout.of_vocabulary(80538, codebooks=4, codebook_size=4032)
     assert (layout.text_vocabulary, layout.size) == (64400, 80538)
     assert (layout.start_of_speech, layout.end_of_speech) == (64401, 64402)
-    assert (layout.start_of_human, layout.end_of_human, layout.start_of_ai) == (64403, 64404, 64405)
     starts = (64410, 68442, 72474, 76506)
     assert [layout.codebook_range(codebook) for codebook in range(4)] == [(at, at + 4032) for at in starts]
     layout = TokenLayout(100, 4, 10)

@@ -20,10 +20,11 @@ from kani.engines.kokoro.checkpoints.files import (
     read_checkpoints,
     with_checkpoints,
 )
-from kani.engines.kokoro.checkpoints.loading import CheckpointReader
+from kani.engines.kokoro.checkpoints.loading import checkpoint_reader
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.text.phonemes import split_utterances
+from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.text.readers import reader_for
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import Voices
@@ -185,12 +186,12 @@ def test_setting_needs_a_folder_for_each_language_and_a_network() -> None:
         KokoroSettings(models="de=a", student="only")
 
 
-def reader() -> CheckpointReader:
-    return CheckpointReader(EspeakClient.shared(), VOCABULARY, Path("no-such-folder"))
+def reader(language: str) -> TextReader:
+    return checkpoint_reader(EspeakClient.shared(), VOCABULARY, Path("no-such-folder"), language)
 
 
 def symbols(text: str, language: str) -> str:
-    (utterance,) = split_utterances(text, reader().reader(language))
+    (utterance,) = split_utterances(text, reader(language))
     return utterance.symbols
 
 
@@ -209,6 +210,6 @@ def test_languages_are_written_as_their_checkpoints_were_trained() -> None:
         expected = own or symbols(text, language)
         assert split_utterances(text, of_kokoro)[0].symbols == expected
     given = [Pronunciation(11, 14, "ˈmaɪkəl")]
-    (utterance,) = split_utterances("God morgon Xqz.", reader().reader("sv-SE"), pronunciations=given)
+    (utterance,) = split_utterances("God morgon Xqz.", reader("sv-SE"), pronunciations=given)
     assert len(utterance.words) == 3 and "mˈ" in utterance.symbols
     assert set(utterance.symbols) <= VOCABULARY.keys()

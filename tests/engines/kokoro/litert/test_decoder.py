@@ -1,6 +1,7 @@
 """The decoder on LiteRT: curves, features and samples of the packed network."""
 
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from kani.engines.kokoro.network.parts import (
     MIN_VOICED_HZ,
     DecoderUnavailable,
     Features,
+    Generator,
     LoadPart,
     SplitModel,
     Window,
@@ -74,8 +76,12 @@ class Spoken:
         self.given = self.prosody.asr, self.prosody.pitch, self.prosody.energy, self.style
         self.whole = self.window(0, self.features.frames)
 
-    def window(self, first: int, end: int, features: Features | None = None) -> Array:
-        return self.model.decode_window(features or self.features, self.norms, first, end, Stop())
+    def window(
+        self, first: int, end: int, features: Features | None = None, generator: Generator | None = None
+    ) -> Array:
+        model = copy(self.model)
+        model.decoder = replace(model.decoder, generator=generator or model.decoder.generator)
+        return model.decode_window(features or self.features, self.norms, first, end, Stop())
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +94,7 @@ def test_audio_is_closer_to_float32_than_published_graph(spoken: Spoken) -> None
     spectra = features.source.spectra(0, features.frames, Stop())
     window = Window(features.features, spectra, spoken.norms.scale, spoken.norms.shift)
     exact = FloatGenerator(read_layers(spoken.part("generator"))).audio(window)
-    onnx = spoken.window(0, features.frames, replace(features, generator=spoken.onnx.generator))
+    onnx = spoken.window(0, features.frames, generator=spoken.onnx.generator)
     assert len(exact) == len(spoken.whole) == features.frames * FRAME_SAMPLES
     litert_db, onnx_db = (log_spectral_distance(samples, exact) for samples in (spoken.whole, onnx))
     assert litert_db < 1.3
@@ -107,9 +113,9 @@ def test_window_has_samples_of_whole(spoken: Spoken, data: st.DataObject) -> Non
 
 
 def test_audio_does_not_depend_on_threads(spoken: Spoken) -> None:
-    alone = replace(spoken.features, generator=load_litert_decoder(spoken.packed, 1).generator)
+    alone = load_litert_decoder(spoken.packed, 1).generator
     edges = [(first, first + 20) for first in range(0, spoken.features.frames - 20, 20)]
-    expected = [spoken.window(*edge, alone) for edge in edges]
+    expected = [spoken.window(*edge, generator=alone) for edge in edges]
     with ThreadPoolExecutor(4) as pool:
         windows = list(pool.map(lambda edge: spoken.window(*edge), edges * 2))
     for samples, made in zip(expected * 2, windows, strict=True):
@@ -149,8 +155,7 @@ def test_shortest_utterances_are_computed(spoken: Spoken, frames: int) -> None:
     given = prosody.asr[:, :, 20 : 20 + frames], prosody.pitch[:, halves], prosody.energy[:, halves]
     made = feature_decoder.decode(*given, spoken.style, Stop())
     assert made.features.shape == (1, 512, 2 * frames) and np.isfinite(made.features).all()
-    features = Features(*made, spoken.model.decoder.generator)
-    assert spoken.window(0, frames, features).shape == (frames * FRAME_SAMPLES,)
+    assert spoken.window(0, frames, made).shape == (frames * FRAME_SAMPLES,)
 
 
 def test_stop_cancels_before_the_next_call(spoken: Spoken) -> None:

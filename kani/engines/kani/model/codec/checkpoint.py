@@ -30,6 +30,17 @@ from kani.engines.kani.model.codec.layers import (
 )
 from kani.runtime.errors import CheckpointError
 
+CONFIG_NAME = "model_config.yaml"
+WEIGHTS_NAME = "model_weights.ckpt"
+MAX_CONFIG_BYTES = 1 << 20
+MAX_WEIGHTS_BYTES = 2 << 30
+MAX_MEMBERS = 256
+
+# Errors of zipfile and torch for damaged files, names that are not UTF-8 among them.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, UnicodeError, LookupError, TypeError),
+)
+
 
 @dataclass(frozen=True)
 class NanoCodecConfig:
@@ -125,18 +136,6 @@ def _wholes(
     if not isinstance(values, list | tuple) or not 0 < len(values) <= 16:
         raise CheckpointError(f"{where}{key} is {values!r}, not a list of whole numbers")
     return tuple(_whole({key: value}, key, where=where) for value in values)
-
-
-CONFIG_NAME = "model_config.yaml"
-WEIGHTS_NAME = "model_weights.ckpt"
-MAX_CONFIG_BYTES = 1 << 20
-MAX_WEIGHTS_BYTES = 2 << 30
-MAX_MEMBERS = 256
-
-# Errors of zipfile and torch for damaged files, names that are not UTF-8 among them.
-_UNREADABLE = (
-    *(zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, UnicodeError, LookupError, TypeError),
-)
 
 
 def read_nemo(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

@@ -13,8 +13,7 @@ import atexit
 import os
 import pickle
 import threading
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -51,7 +50,7 @@ class Dictionary:
         # haqumei unpacks its dictionary into this variable's folder.
         environment = {**os.environ, "XDG_CACHE_HOME": str(cache_dir.absolute())}
         command = python_command("kani.engines.kokoro.text.unspaced.dictionary_worker", language)
-        self._process = PicklingProcess(command, environment)
+        self._process = PicklingProcess(command, START_TIMEOUT_S, environment)
         self._lock = threading.Lock()
 
     def look_up(self, texts: Sequence[str]) -> list[Any]:
@@ -59,23 +58,16 @@ class Dictionary:
         if not texts:
             return []
         with self._lock:
-            if self._process.pid is None:
-                self._answer(partial(self._process.start, START_TIMEOUT_S))
-            sent = pickle.dumps(tuple(texts))
-            return list(self._answer(partial(self._process.exchange, sent, ANSWER_TIMEOUT_S)))
+            try:
+                kind, content = self._process.exchange(pickle.dumps(tuple(texts)), ANSWER_TIMEOUT_S)
+            except ProcessEnded as error:
+                kind, content = "failed", f"its dictionary {error}"
+            if kind == "failed":
+                self._process.close()
+                raise EngineFailed(f"{english_name(self._language)} cannot be read: {content}")
+            return list(content)
 
     def close(self) -> None:
         """End the process; the next request starts another."""
         with self._lock:
             self._process.close()
-
-    def _answer(self, ask: Callable[[], tuple[str, Any]]) -> Any:
-        """Return an answer's content. Raises EngineFailed, with the process ended."""
-        try:
-            kind, content = ask()
-        except ProcessEnded:
-            kind, content = "failed", "its dictionary's process crashed or hung"
-        if kind == "failed":
-            self._process.close()
-            raise EngineFailed(f"{english_name(self._language)} cannot be read: {content}")
-        return content

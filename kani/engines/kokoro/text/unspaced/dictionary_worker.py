@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from kani.runtime.pickling_process import answering, send
+from kani.runtime.pickling_process import READY, answering, send
 
 MISSING = {"zh": "install pypinyin and rjieba", "ja": "install haqumei, with 103 MB free in KANI_CACHE_DIR"}
 
@@ -26,7 +26,7 @@ def main(language: str) -> None:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         send(answers, "failed", MISSING[language])
         return
-    send(answers, "end", None)
+    send(answers, READY, None)
     try:
         while True:
             texts = pickle.load(requests)  # noqa: S301 - the parent writes it

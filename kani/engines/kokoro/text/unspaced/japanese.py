@@ -184,13 +184,10 @@ def _word(group: Sequence[_Morpheme]) -> ReadWord:
         at += len(one.kana)
         count = one.end - one.start
         end = starts[at] if at < len(starts) else len(whole)
-        if len(one.kana) == count and _is_kana(one):
+        katakana = one.written.translate(HIRAGANA_TO_KATAKANA)
+        if len(one.kana) == count and all("ァ" <= character <= "ー" for character in katakana):
             characters += own
         else:
             # Kanji share the word's symbols evenly.
             characters += [own[0] + (end - own[0]) * part // count for part in range(count)]
     return ReadWord(group[0].start, group[-1].end, whole, tuple(characters))
-
-
-def _is_kana(one: _Morpheme) -> bool:
-    return all("ァ" <= character <= "ー" for character in one.written.translate(HIRAGANA_TO_KATAKANA))

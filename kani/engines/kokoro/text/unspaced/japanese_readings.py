@@ -27,7 +27,7 @@ class JapaneseReadings:
 
     def read(self, text: str) -> list[Reading]:
         """The words that are pronounced; one without characters (24 is 二・十・四) goes to the one before."""
-        text = corrected_text(text)
+        text = _TWENTY.sub("二十歳", text)  # 20歳 (はたち), character for character
         found: list[Reading] = []
         for word in self._haqumei.g2p_mapping_detailed(text):
             (start, end), kana = word.char_span, word.pron.replace(_DEVOICED, "")
@@ -100,11 +100,6 @@ _BEHIND = [
 ]
 _LONGEST_BEFORE = 12
 _TWENTY = re.compile(r"(?<![\d０-９.,])(?:20|２０)歳")
-
-
-def corrected_text(text: str) -> str:
-    """The text with 20歳 as 二十歳 (はたち), character for character."""
-    return _TWENTY.sub("二十歳", text)
 
 
 def corrected_reading(text: str, start: int, kana: str) -> str:
