@@ -182,7 +182,7 @@ class InlineReader:
 
     def _formula(self, at: int) -> int | None:
         """Read a formula of TeX; None if none begins here."""
-        return self._show(at, notes.formula(self._source, at))
+        return self._show(at, notes.formula(self._source, at, self._plain.previous))
 
     def _show(self, at: int, found: tuple[int, str, int] | None) -> int | None:
         """Show what is said of ``found`` at its place, and mask the rest up to its end."""

@@ -25,7 +25,7 @@ _CLOZE = re.compile(r"\{\{c\d{1,3}::(?P<hidden>(?:[^{}:\n]|:(?!:))+)(?:::[^{}\n]
 _CLOZE_BEGUN = re.compile(r"\{(?:\{(?:c(?:\d{1,3}(?::(?::[^{}\n]*\}?)?)?)?)?)?")
 _IN_BRACKETS = r"(?:(?!\\[()\[\]])[^\n])"
 _FORMULA = re.compile(
-    r"(?<![A-Z])(\$\$?)(?=[^\s$])(?P<dollars>[^\n$]*[\\^_={+][^\n$]*)(?<=[^\s$])\1(?!\d)"
+    r"(\$\$?)(?=[^\s$])(?P<dollars>[^\n$]*[\\^_={+][^\n$]*)(?<=[^\s$])\1(?!\d)"
     rf"|\\[(\[](?={_IN_BRACKETS}*?(?:\\[A-Za-z]|[\^_={{+]))(?P<brackets>{_IN_BRACKETS}+)\\[)\]]"
 )
 _FORMULA_BEGUN = re.compile(
@@ -66,11 +66,13 @@ def _said(found: re.Match[str]) -> tuple[int, str]:
     return found.start(shown), said
 
 
-def formula(source: PendingText, at: int) -> tuple[int, str, int] | None:
+def formula(source: PendingText, at: int, before: str) -> tuple[int, str, int] | None:
     """Return where a formula at ``at`` has its content, that content, and the formula's end.
 
-    ``at``, "" and ``at`` if more text decides; None if no formula begins there.
+    ``at``, "" and ``at`` if more text decides; None if no formula begins there. before: the character before it.
     """
+    if "A" <= before <= "Z" and source.text[at] == "$":
+        return None  # "US$"
     window = min(len(source.text), at + MAX_LOOKAHEAD)
     if found := _FORMULA.match(source.text, at, window):
         if source.may_continue(at, found.end(), MAX_LOOKAHEAD):

@@ -211,6 +211,13 @@ def test_unclosed_or_long_markup_is_text(text: str) -> None:
     assert said(text) != "" and "".join(str(part) for part in read(text)).startswith(text[:5])
 
 
+def test_dollars_after_a_capital_are_money_in_any_pieces() -> None:
+    text = "Pay US$x=1$ now."
+    masker = MarkupMasker()
+    pieces = [*masker.feed("Pay US"), *masker.feed(text[6:]), *masker.flush()]
+    assert joined(pieces) == joined(read(text)) == [text]
+
+
 def test_unclosed_nested_markup_is_masked_mark_by_mark() -> None:
     assert said("**_~~hola *__que `tal [a ==b") == "hola que tal [a b"
 
