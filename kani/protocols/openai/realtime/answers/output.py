@@ -11,7 +11,7 @@ from typing import Any
 from kani.core.audio.encoding import create_encoder
 from kani.core.chat_model import ChatFailed, ChatUsage, ToolCall
 from kani.core.conversation.answer import Answer, Ending
-from kani.core.conversation.items import FunctionCall, Item, Part, ServerCall, new_id
+from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Part, ServerCall, new_id
 from kani.core.conversation.responses import Output
 from kani.core.errors import SpeechError
 from kani.core.types import Samples, SpeechChunk
@@ -138,13 +138,22 @@ class ResponseOutput(EventOutput):
         except McpFailed as error:
             outcome, output, failure = "failed", f"error: {error}", error.as_json()
         self._conversation.change(call, output=output, error=failure, status="completed")
+        goes_on = self._has_results  # before anything is awaited: the last of several calls has them all
         place = self._position(call) | {"item_id": call.id}
         await self._sender.send(f"response.mcp_call.{outcome}", **place)
         await self._send_item_done(call)
-        calls = [item for item in self._items if isinstance(item, FunctionCall)]
-        # The client's functions have their results, and the next response, from the client.
-        if all(isinstance(item, ServerCall) and item.status == "completed" for item in calls):
+        if goes_on:
             tool.tools.go_on()
+
+    @property
+    def _has_results(self) -> bool:
+        """True if all calls of the response have their results; the client gives those of its functions."""
+        given = {item.call_id for item in self._conversation.items if isinstance(item, FunctionOutput)}
+        return all(
+            item.status == "completed" if isinstance(item, ServerCall) else item.call_id in given
+            for item in self._items
+            if isinstance(item, FunctionCall)
+        )
 
     async def end_items(self, ending: Ending) -> None:
         """Send the end of the message, and an error of the model as an event of its own."""

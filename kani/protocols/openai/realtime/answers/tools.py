@@ -26,7 +26,7 @@ class _Allowed(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class McpServer(Struct, frozen=True):
-    """An element of ``tools``. Who does not say that calls need no approval wants to be asked."""
+    """An element of ``tools``. ``require_approval`` has no default, since OpenAI's is to ask."""
 
     type: Literal["mcp"]
     server_label: Annotated[str, Meta(min_length=1, max_length=200)]
