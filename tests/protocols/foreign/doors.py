@@ -16,7 +16,6 @@ from kani.protocols.elevenlabs.realtime.config import SessionConfig
 from kani.protocols.elevenlabs.realtime.connection import PATH as LISTENING
 from kani.protocols.elevenlabs.relay import messages as relay_messages
 from kani.protocols.elevenlabs.single_use_tokens import AGENT_PATH
-from kani.protocols.elevenlabs.websocket import dialogue
 from kani.protocols.elevenlabs.websocket import messages as elevenlabs_messages
 from kani.protocols.elevenlabs.websocket import query as elevenlabs_query
 from kani.protocols.kani import messages as kani_messages
@@ -141,7 +140,7 @@ def _dialogue() -> Iterator[Case]:
     end = [{"close_socket": True}]
     turn = {"text": "a", "voice_id": "tone_es"}
     settings = schema_of(voice_settings.DialogueSettings)
-    schema = _with(schema_of(dialogue.DialogueMessage), voice_settings=settings)
+    schema = _with(schema_of(elevenlabs_messages.ClientMessage), voice_settings=settings)
     yield from _broken("dialogue", end)
     yield from _cases(schema, {"inputs": [turn], "voices": ["tone_es"]}, after=end)
 
