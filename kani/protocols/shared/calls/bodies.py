@@ -200,15 +200,19 @@ def unknown(given: Mapping[str, Any], kind: type[msgspec.Struct]) -> list[str]:
     return unknown_fields(names, kind.__struct_encode_fields__)
 
 
-def unserved(given: Mapping[str, Any], kind: type[msgspec.Struct], place: str) -> Iterator[str]:
-    """Yield the paths of fields that ask for something, and that the struct and those inside do not have."""
+def unserved(given: Mapping[str, Any], kind: type[msgspec.Struct], place: str) -> list[str]:
+    """Return paths of fields that ask for something, and that the struct and those inside do not have."""
+    return sorted(_unserved(given, kind, place))[:_MOST_UNUSED]
+
+
+def _unserved(given: Mapping[str, Any], kind: type[msgspec.Struct], place: str) -> Iterator[str]:
     known = {field.encode_name: inner for field, _, inner in _fields(kind)}
     for name, value in given.items():
         path, inner = f"{place}.{name[:100]}", known.get(name)
         if value and name not in known:
             yield path
         elif inner is not None and isinstance(value, dict):
-            yield from unserved(value, inner, path)
+            yield from _unserved(value, inner, path)
 
 
 _described = functools.cache(inspect.type_info)
