@@ -205,7 +205,7 @@ def _with(schema: Schema, **properties: Schema) -> Schema:
     return {**schema, "type": "object", "properties": {**schema.get("properties", {}), **properties}}
 
 
-_TOOLS = {"tools": _array(schema_of(tools._Tool)), "tool_choice": schema_of(tools._Choice)}
+_TOOLS = {"tools": _array(schema_of(tools._Tool)), "tool_choice": schema_of(tools._Tool)}
 _TEXT = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}]}
 _CALL = {"type": "function_call", "call_id": "1", "name": "a"}
 _OUTPUT = {"type": "function_call_output", "call_id": "1", "output": "a"}

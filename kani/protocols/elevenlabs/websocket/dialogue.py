@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
+from msgspec import structs
 from typing_extensions import override
 
 from kani.core.audio.prosody_filter import PAUSES_S
@@ -47,21 +48,15 @@ class DialogueWriter(MessageWriter):
         if self.timed:
             fields["alignment"] = _alignment_json(alignments.written)
             fields["normalized_alignment"] = _alignment_json(alignments.normalized)
-        return messages.dumps(fields | self._context)
+        return messages.dumps(fields | self._ids)
 
     @override
     def final(self) -> str:
-        return messages.dumps(
-            {"is_final" if self.turn.last else "is_final_audio_for_turn": True} | self._context
-        )
-
-    @override
-    def error(self, error: messages.ErrorMessage) -> str:
-        fields = {"code": error.code, "error": error.error, "message": error.message}
-        return messages.dumps(fields | self._context)
+        return messages.dumps({"is_final" if self.turn.last else "is_final_audio_for_turn": True} | self._ids)
 
     @property
-    def _context(self) -> dict[str, str | None]:
+    @override
+    def _ids(self) -> dict[str, str | None]:
         return {"context_id": self.context_id} if self.multi else {}
 
 
@@ -124,13 +119,7 @@ class DialogueConnection(MultiContextConnection):
         if message.flush and context_id in self._open:
             self._open[context_id].handle_message(ClientMessage(flush=True))
         if message.close_socket or message.close_context:
-            await super()._handle_message(
-                ClientMessage(
-                    context_id=context_id,
-                    close_context=message.close_context,
-                    close_socket=message.close_socket,
-                )
-            )
+            await super()._handle_message(structs.replace(message, context_id=context_id, contextId=None))
 
     def _open_dialogue(self, context_id: str | None, message: ClientMessage) -> None:
         if not message.voices:

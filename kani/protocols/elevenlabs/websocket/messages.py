@@ -31,6 +31,7 @@ ENTRY_RANGE = Range(50, 500)
 """Characters of an entry of a ``chunk_length_schedule``."""
 
 ChunkLength = Annotated[float, within(ENTRY_RANGE)]
+ChunkLengths = Annotated[tuple[ChunkLength, ...], Meta(min_length=1, max_length=100)]
 ContextId = Annotated[str, Meta(max_length=MAX_CONTEXT_ID_LENGTH)]
 
 _INVALID_MESSAGE = (
@@ -56,9 +57,7 @@ class ProtocolError(Exception):
 
 
 class GenerationConfig(Struct):
-    chunk_length_schedule: Annotated[tuple[ChunkLength, ...], Meta(min_length=1, max_length=100)] | None = (
-        None
-    )
+    chunk_length_schedule: ChunkLengths | None = None
 
 
 class TurnText(Struct, frozen=True):

@@ -142,11 +142,11 @@ class McpClient:
                 limit.reschedule(0)
         if (http := self._made) is None:
             return
-        with suppress(httpx2.HTTPError, TimeoutError):
-            async with asyncio.timeout(CLOSE_S):
-                if _SESSION in http.headers:
-                    await http.delete(self.server.server_url)
-        await http.aclose()
+        async with aclosing(http):
+            with suppress(httpx2.HTTPError, TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    if _SESSION in http.headers:
+                        await http.delete(self.server.server_url)
 
     async def _http(self) -> httpx2.AsyncClient:
         """Return the client of HTTP; raises McpFailed once it is to be closed."""
@@ -174,12 +174,11 @@ class McpClient:
         if params is not None:
             message |= {"id": next(self._ids), "params": params}
         http = await self._http()
-        sending = http.stream("POST", self.server.server_url, content=json.dumps(message))
         limit = asyncio.timeout(ANSWER_S)
         try:
             async with limit:
                 self._limits.add(limit)
-                async with sending as answer:
+                async with http.stream("POST", self.server.server_url, content=json.dumps(message)) as answer:
                     if not answer.is_success:
                         self._opened = self._opened and answer.status_code != 404  # of an ended session
                         reason = f"it answered with HTTP {answer.status_code}"

@@ -187,9 +187,8 @@ async def test_calls_of_one_answer_are_answered_once(
     send, both_are_there = EventSender.send, asyncio.Barrier(2)
 
     async def send_late(sender: EventSender, name: str, /, **fields: Any) -> None:
-        if name == "response.mcp_call.completed":
-            if await both_are_there.wait() == 0:
-                await happens(lambda: len(endpoint.requests) == 2)
+        if name == "response.mcp_call.completed" and await both_are_there.wait() == 0:
+            await happens(lambda: len(endpoint.requests) == 2)
         await send(sender, name, **fields)
 
     monkeypatch.setattr(EventSender, "send", send_late)

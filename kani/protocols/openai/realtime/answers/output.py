@@ -138,22 +138,18 @@ class ResponseOutput(EventOutput):
         except McpFailed as error:
             outcome, output, failure = "failed", f"error: {error}", error.as_json()
         self._conversation.change(call, output=output, error=failure, status="completed")
-        goes_on = self._has_results  # before anything is awaited: the last of several calls has them all
+        # Before anything is awaited: only the last of several calls finds that all have their results.
+        given = {item.call_id for item in self._conversation.items if isinstance(item, FunctionOutput)}
+        goes_on = all(
+            item.status == "completed" if isinstance(item, ServerCall) else item.call_id in given
+            for item in self._items
+            if isinstance(item, FunctionCall)
+        )
         place = self._position(call) | {"item_id": call.id}
         await self._sender.send(f"response.mcp_call.{outcome}", **place)
         await self._send_item_done(call)
         if goes_on:
             tool.tools.go_on()
-
-    @property
-    def _has_results(self) -> bool:
-        """True if all calls of the response have their results; the client gives those of its functions."""
-        given = {item.call_id for item in self._conversation.items if isinstance(item, FunctionOutput)}
-        return all(
-            item.status == "completed" if isinstance(item, ServerCall) else item.call_id in given
-            for item in self._items
-            if isinstance(item, FunctionCall)
-        )
 
     async def end_items(self, ending: Ending) -> None:
         """Send the end of the message, and an error of the model as an event of its own."""
