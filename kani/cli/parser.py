@@ -7,6 +7,7 @@ import difflib
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -156,7 +157,7 @@ def file_of(argument: str) -> Path | None:
     written as one: it has the ending of a text, a book, a document or a sound, and a folder or no space.
     Raises ValueError for a file that is not there or that is none of ``READABLE``.
     """
-    written = argument.strip(" \t\n\"'<>")
+    written = argument.strip().strip("\"'<>").strip()
     if len(written) > _LONGEST_PATH or not written.isprintable():
         return None
     path = Path(written)
@@ -190,10 +191,8 @@ def standard_input() -> str:
         return ""
     if sys.stdin.isatty():
         print("Type the text and end it with Ctrl+D.", file=sys.stderr)
-    try:
-        text = sys.stdin.buffer.read().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = "\0"  # which UTF-16 has, too
-    if "\0" in text:
-        raise ValueError("standard input is not UTF-8 text")
-    return text
+    data = sys.stdin.buffer.read()
+    with suppress(UnicodeDecodeError):
+        if b"\0" not in data:  # which UTF-16 has, too
+            return data.decode("utf-8-sig")
+    raise ValueError("standard input is not UTF-8 text")

@@ -79,12 +79,12 @@ def warn_about(settings: Settings, streams: Iterable[StreamPort], files: int) ->
                 "%s's port stays closed: it knows no keys, so on %s it opens only with --%s",
                 *(stream.name, settings.host, stream.option.replace("_", "-")),
             )
-    if settings.llm_url is not None and not is_loopback(urlsplit(settings.llm_url).hostname or ""):
-        log.warning(
-            "what is said in conversations, and what is answered, goes as text to another machine: %s "
-            "(KANI_LLM_URL)",
-            settings.llm_url,
-        )
+    asked = [(url, "KANI_MCP_SERVERS", "arguments of tools") for url in settings.value("mcp_servers")]
+    if settings.llm_url is not None:
+        asked.append((settings.llm_url, "KANI_LLM_URL", "all that is said and answered"))
+    for url, variable, what in asked:
+        if not is_loopback(urlsplit(url).hostname or ""):
+            log.warning("conversations send %s as text to another machine: %s (%s)", what, url, variable)
     if files < settings.max_connections + RESERVED_FILES:
         log.warning("this machine allows fewer open sockets than KANI_MAX_CONNECTIONS (see ulimit -n)")
     secret = {key.get_secret_value() for key in settings.api_keys} - {PUBLIC_TOKEN}

@@ -81,7 +81,9 @@ def test_text_is_no_file(folder: Path, text: str) -> None:
     assert file_of(text) is None
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "mi libro.txt", "./notes.txt", " notes.txt ", '"notes.txt"'])
+@pytest.mark.parametrize(
+    "name", ["notes.txt", "mi libro.txt", "./notes.txt", "notes.txt\r\n", ' "notes.txt" ']
+)
 def test_file_that_is_there_is_read(folder: Path, name: str) -> None:
     file = file_of(name)
     assert file is not None and file.read_bytes() == b"Hola.\n"

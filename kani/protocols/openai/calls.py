@@ -14,9 +14,17 @@ from kani.protocols.openai.speech.create import SSE_TYPE
 from kani.protocols.openai.speech.formats import DEFAULT_FORMAT, FORMATS, SAMPLE_RATE, SAMPLE_RATES
 from kani.protocols.openai.speech.ssml_marks import PATH as SSML_PATH
 from kani.protocols.openai.speech.ssml_marks import SsmlFields
-from kani.protocols.openai.transcription import timestamps
 from kani.protocols.openai.transcription.answers import MEDIA_TYPES as TRANSCRIPT_TYPES
 from kani.protocols.openai.transcription.params import TranscriptionFields, TranslationFields
+from kani.protocols.openai.transcription.timestamps import (
+    PATH,
+    RTTM_TYPE,
+    SPEAKERS_PATH,
+    SPEECH_PATH,
+    AlignmentFields,
+    SpeakerFields,
+    VoiceFields,
+)
 from kani.protocols.shared.calls.call import (
     BINARY,
     FORM,
@@ -236,24 +244,16 @@ def _transcriptions(max_upload: int) -> tuple[Call, ...]:
         )
         for path, summary, kind, given, about, answers in (
             (
-                *(timestamps.PATH, "Find the words of a text in a recording", timestamps.AlignmentFields),
+                *(PATH, "Find the words of a text in a recording", AlignmentFields),
                 *({"text": "Hello."}, "The words' times.", {"application/json": timed, **plain}),
             ),
             (
-                *(
-                    timestamps.SPEECH_PATH,
-                    "Find the speech in a recording, as Speaches does",
-                    timestamps.VoiceFields,
-                ),
+                *(SPEECH_PATH, "Find the speech in a recording, as Speaches does", VoiceFields),
                 *({}, "When there is speech.", {"application/json": speech}),
             ),
             (
-                *(
-                    timestamps.SPEAKERS_PATH,
-                    "Tell who speaks when, as Speaches does",
-                    timestamps.SpeakerFields,
-                ),
-                *({}, "The speakers' turns.", {"application/json": turns, timestamps.RTTM_TYPE: text()}),
+                *(SPEAKERS_PATH, "Tell who speaks when, as Speaches does", SpeakerFields),
+                *({}, "The speakers' turns.", {"application/json": turns, RTTM_TYPE: text()}),
             ),
             (
                 *("/v1/audio/transcriptions", "Transcribe a recording", TranscriptionFields),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
 
@@ -10,10 +11,18 @@ from kani.engines.plugin_settings import PluginSettings, listed, setting
 from kani.protocols.shared.plugin import ProtocolPlugin, built_by
 
 
+def _addresses(value: Any) -> Any:
+    for address in (addresses := listed(value)):
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError(f"{address!r} is no address like http://localhost:9000/mcp")
+    return addresses
+
+
 class Settings(PluginSettings):
     """Settings of OpenAI's audio API, frozen."""
 
-    mcp_servers: Annotated[tuple[str, ...], BeforeValidator(listed)] = setting(
+    mcp_servers: Annotated[tuple[str, ...], BeforeValidator(_addresses)] = setting(
         (),
         "KANI_MCP_SERVERS",
         group="Conversations",

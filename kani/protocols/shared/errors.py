@@ -29,7 +29,7 @@ class BadMessage(Exception):
 
 
 class RequestError(Exception):
-    """A request that is answered with an error, in the shape that OpenAI's clients read.
+    """A request that is answered with an error; ``response`` has the shape that OpenAI's clients read.
 
     param: the field at fault, if any; reason: for clients that show it in another language.
     """

@@ -11,14 +11,10 @@ MAX_EVENT_BYTES = 2**20
 """Bytes of one line and of the data of one event; a chunk of an answer has a few hundred."""
 
 
-class EventTooLong(ValueError):
-    """An event without an end."""
-
-
 async def event_data(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """Yield the data of each event; comments, which some send to keep the connection, are dropped.
 
-    Raises EventTooLong.
+    Raises ValueError for an event without an end.
     """
     data: list[bytes] = []
     size = 0
@@ -27,7 +23,7 @@ async def event_data(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
             data.append(line[5:].removeprefix(b" "))
             size += len(line)
             if size > MAX_EVENT_BYTES:
-                raise EventTooLong(f"an event of more than {MAX_EVENT_BYTES} bytes")
+                raise ValueError(f"an event of more than {MAX_EVENT_BYTES} bytes")
         elif not line and data:
             yield b"\n".join(data)
             data, size = [], 0
@@ -44,6 +40,6 @@ async def _lines(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
             yield bytes(held).removesuffix(b"\r")
             held = bytearray(other)
         if len(held) > MAX_EVENT_BYTES:
-            raise EventTooLong(f"a line of more than {MAX_EVENT_BYTES} bytes")
+            raise ValueError(f"a line of more than {MAX_EVENT_BYTES} bytes")
     if held:
         yield bytes(held).removesuffix(b"\r")

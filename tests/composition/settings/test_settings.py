@@ -179,12 +179,22 @@ def test_key_that_no_client_can_send_is_refused_unshown(keys: str) -> None:
         load({}, {"KANI_API_KEYS": keys}, NO_FILE)
 
 
+@pytest.mark.parametrize("address", ["tools.example", "ftp://tools.example", "http://", "http://a:b/mcp"])
+def test_mcp_server_without_an_address_is_refused(address: str) -> None:
+    with pytest.raises(SettingsError, match="KANI_MCP_SERVERS="):
+        load({}, {"KANI_MCP_SERVERS": f"http://localhost:9/mcp,{address}"}, NO_FILE)
+
+
 def test_model_on_another_machine_is_named_and_no_long_key(caplog: pytest.LogCaptureFixture) -> None:
     keys = {"KANI_LLM_API_KEY": "sk-geheim", "KANI_API_KEYS": f"{'k' * 16},public_token"}
     for url in ("http://[::1]:9/v1", "https://api.example/v1"):
         warn_about(load({}, {"KANI_LLM_URL": url, **keys}, NO_FILE), (), 2**20)
     assert caplog.text.count("another machine: ") == 1
     assert "another machine: https://api.example/v1 (KANI_LLM_URL)" in caplog.text
+    servers = {"KANI_MCP_SERVERS": "http://[::1]:9/mcp,https://tools.example/mcp"}
+    warn_about(load({}, servers, NO_FILE), (), 2**20)
+    assert caplog.text.count("another machine: ") == 2
+    assert "another machine: https://tools.example/mcp (KANI_MCP_SERVERS)" in caplog.text
     assert "sk-geheim" not in caplog.text and "characters" not in caplog.text
 
 

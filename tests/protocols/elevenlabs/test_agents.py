@@ -387,6 +387,13 @@ async def test_user_is_faster_than_the_greeting(call: StartCall) -> None:
         ({"tts": {"voice_id": "nobody"}}, "nobody"),
         ({"agent": {"first_message": 1}}, "conversation_config_override.agent.first_message: must be"),
         ({"agent": {"first_message": "{{long}}" * 1001}}, "dynamic_variables: too long in the text"),
+        *(
+            (
+                {"agent": {"prompt": {"tools": [WEATHER | {"response_timeout_secs": seconds}]}}},
+                f"{TOOLS}[0].response_timeout_secs: has to be",
+            )
+            for seconds in (0, -0.5)
+        ),
         ({"conversation_config": []}, "conversation_config_override.conversation_config: must be an object"),
     ],
 )

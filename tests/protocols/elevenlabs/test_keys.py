@@ -11,6 +11,7 @@ from websockets.asyncio.client import connect
 from kani.protocols.elevenlabs.http.speech import DIALOGUE_PATH as DIALOGUE
 from kani.protocols.elevenlabs.realtime.connection import PATH as REALTIME
 from kani.protocols.elevenlabs.single_use_tokens import LIFE_S, SingleUseTokens
+from kani.protocols.elevenlabs.websocket.messages import parse_message
 from tests.clients.elevenlabs.wire import Message, connect_client
 from tests.protocols.bad_input import ended
 from tests.protocols.elevenlabs.test_bad_messages import refused
@@ -107,3 +108,9 @@ def test_tokens_end() -> None:
     assert tokens.use("batch_scribe", one) and not tokens.use("batch_scribe", one)
     now[0] = LIFE_S
     assert not tokens.use("batch_scribe", two)
+
+
+def test_a_message_shows_no_key() -> None:
+    fields = {"text": "Hola.", "xi_api_key": KEY, "xi-api-key": KEY, "authorization": KEY}
+    shown = repr(parse_message(json.dumps(fields)))
+    assert "Hola." in shown and KEY not in shown

@@ -16,7 +16,6 @@ from kani.protocols.elevenlabs.realtime.config import SessionConfig
 from kani.protocols.elevenlabs.realtime.connection import PATH as LISTENING
 from kani.protocols.elevenlabs.relay import messages as relay_messages
 from kani.protocols.elevenlabs.single_use_tokens import AGENT_PATH
-from kani.protocols.elevenlabs.websocket import dialogue
 from kani.protocols.elevenlabs.websocket import messages as elevenlabs_messages
 from kani.protocols.elevenlabs.websocket import query as elevenlabs_query
 from kani.protocols.kani import messages as kani_messages
@@ -141,7 +140,7 @@ def _dialogue() -> Iterator[Case]:
     end = [{"close_socket": True}]
     turn = {"text": "a", "voice_id": "tone_es"}
     settings = schema_of(voice_settings.DialogueSettings)
-    schema = _with(schema_of(dialogue.DialogueMessage), voice_settings=settings)
+    schema = _with(schema_of(elevenlabs_messages.ClientMessage), voice_settings=settings)
     yield from _broken("dialogue", end)
     yield from _cases(schema, {"inputs": [turn], "voices": ["tone_es"]}, after=end)
 
@@ -206,7 +205,7 @@ def _with(schema: Schema, **properties: Schema) -> Schema:
     return {**schema, "type": "object", "properties": {**schema.get("properties", {}), **properties}}
 
 
-_TOOLS = {"tools": _array(schema_of(tools._Tool)), "tool_choice": schema_of(tools._Choice)}
+_TOOLS = {"tools": _array(schema_of(tools._Tool)), "tool_choice": schema_of(tools._Tool)}
 _TEXT = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}]}
 _CALL = {"type": "function_call", "call_id": "1", "name": "a"}
 _OUTPUT = {"type": "function_call_output", "call_id": "1", "output": "a"}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tests.support.servers.asgi import served
@@ -18,6 +19,7 @@ class ToolServer:
     url: str = ""
     asked: list[tuple[str, Headers]] = field(default_factory=list)  # methods and headers of its requests
     zones: list[str] = field(default_factory=list)  # that the clock was asked for
+    refuses: bool = False  # answers with 503
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -47,7 +49,7 @@ async def tool_server(*, json_response: bool) -> AsyncIterator[ToolServer]:
 
     async def noted(scope: Scope, receive: Receive, send: Send) -> None:
         made.asked.append((scope["method"], Headers(scope=scope)))
-        await app(scope, receive, send)
+        await (Response(status_code=503) if made.refuses else app)(scope, receive, send)
 
     ready, over = asyncio.Event(), asyncio.Event()
 

@@ -33,9 +33,6 @@ END_CALL = "end_call"
 TOOL_S, LONGEST_TOOL_S = 20.0, 600.0
 """Longest waits for the result of a client's tool: where its description has none, and where it has one."""
 
-MOST_NAMED = 20
-"""Fields that are named as without effect."""
-
 MAX_TOOLS = 128
 MAX_TOOLS_SIZE = 2**18
 MAX_FILE = 2**20
@@ -152,7 +149,7 @@ def load_agent(agent_id: str, folder: Path, instructions: str) -> AgentConfig:
 
 def unserved_overrides(given: dict[str, Any], place: str) -> tuple[str, ...]:
     """Return a sentence that names the fields of a client's agent that have no effect, if there are any."""
-    fields = sorted(unserved(given, _Fields, place))[:MOST_NAMED]
+    fields = unserved(given, _Fields, place)
     return (f"without effect here: {', '.join(fields)}",) if fields else ()
 
 
@@ -198,6 +195,8 @@ def with_tools(config: AgentConfig, given: Sequence[dict[str, Any]], place: str)
         parameters = tool.parameters or {"type": "object", "properties": {}}
         tools[tool.name] = Tool(tool.name, tool.description, parameters)
         seconds = tool.response_timeout_secs
+        if -1 < seconds <= 0:
+            raise InvalidRequest(f"{where}.response_timeout_secs", "has to be more than 0, or -1")
         waits_s = seconds if seconds > 0 else LONGEST_TOOL_S  # -1 is "without end"
         timeouts[tool.name] = waits_s if tool.expects_response else 0.0
     if len(tools) > MAX_TOOLS:

@@ -63,7 +63,6 @@ PING_S = 10.0
 """Seconds from a ping to the next, which tells clients that the connection lives."""
 
 _INITIATION = "conversation_initiation_client_data"
-_NOT_SERVED = ("enclave_setup_config",)  # it comes before the initiation
 _WITHOUT_EFFECT = frozenset({"pong", "user_activity", "feedback", "mcp_tool_approval_result"})
 
 
@@ -224,7 +223,7 @@ class AgentConnection(ConversationConnection):
         try:
             given = await read_message(received)
             kind = given.get("type")
-            if kind in _NOT_SERVED:
+            if kind == "enclave_setup_config":  # it comes before the initiation
                 raise BadMessage(f"type: {kind} is not served")
             if kind == _INITIATION and self._begun:
                 raise BadMessage(f"type: {_INITIATION} comes once, and first")

@@ -56,7 +56,7 @@ class Written(Struct):
 
 
 class Multimodal(Struct):
-    """What the user writes, beside files."""
+    """Text of the user's, with files."""
 
     text: Written | None = None
     file: Any = None

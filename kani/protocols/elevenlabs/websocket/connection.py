@@ -126,7 +126,7 @@ class BaseConnection:
                 self._voice = self._find_voice(self._voice_id)
         await self._handle_message(message)
 
-    def _parse(self, raw: str) -> messages.CommonMessage:
+    def _parse(self, raw: str) -> messages.ClientMessage:
         """Parse a message. Raises BadMessage and InvalidRequest."""
         return messages.parse_message(raw)
 
@@ -134,7 +134,7 @@ class BaseConnection:
         """Find this server's voice; None is the default voice of the text's language. Raises UnknownVoice."""
         return resolve_voice(self._service, voice_id, self._settings, self._query.language)
 
-    async def _handle_message(self, message: messages.CommonMessage) -> None:
+    async def _handle_message(self, message: messages.ClientMessage) -> None:
         """Handle one message of an authenticated client. Raises BadMessage, ProtocolError, SpeechError."""
         raise NotImplementedError
 

@@ -8,34 +8,22 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from msgspec import Meta, Struct
+from msgspec import structs
 from typing_extensions import override
 
 from kani.core.audio.prosody_filter import PAUSES_S
 from kani.core.errors import InvalidRequest
 from kani.core.session.session import SpeechSession
 from kani.core.types import Boundary
-from kani.protocols.elevenlabs.http.body import MAX_INPUTS, MAX_VOICES
 from kani.protocols.elevenlabs.http.speech import SPEAKER_PAUSE_S
 from kani.protocols.elevenlabs.voice_settings import DialogueSettings, VoiceSettings
 from kani.protocols.elevenlabs.websocket import messages
 from kani.protocols.elevenlabs.websocket.context import Context
-from kani.protocols.elevenlabs.websocket.messages import ClientMessage, CommonMessage, MessageWriter
+from kani.protocols.elevenlabs.websocket.messages import ClientMessage, MessageWriter, TurnText
 from kani.protocols.elevenlabs.websocket.multi import MultiContextConnection
 from kani.protocols.elevenlabs.websocket.timed_audio import AudioClock, TimedEncoder
-
-
-class TurnText(Struct, frozen=True):
-    text: str
-    voice_id: str
-    new_turn: bool = False
-
-
-class DialogueMessage(CommonMessage, kw_only=True):
-    inputs: Annotated[tuple[TurnText, ...], Meta(max_length=MAX_INPUTS)] = ()
-    voices: Annotated[tuple[str, ...], Meta(max_length=MAX_VOICES)] = ()
 
 
 @dataclass(slots=True)
@@ -60,21 +48,15 @@ class DialogueWriter(MessageWriter):
         if self.timed:
             fields["alignment"] = _alignment_json(alignments.written)
             fields["normalized_alignment"] = _alignment_json(alignments.normalized)
-        return messages.dumps(fields | self._context)
+        return messages.dumps(fields | self._ids)
 
     @override
     def final(self) -> str:
-        return messages.dumps(
-            {"is_final" if self.turn.last else "is_final_audio_for_turn": True} | self._context
-        )
-
-    @override
-    def error(self, error: messages.ErrorMessage) -> str:
-        fields = {"code": error.code, "error": error.error, "message": error.message}
-        return messages.dumps(fields | self._context)
+        return messages.dumps({"is_final" if self.turn.last else "is_final_audio_for_turn": True} | self._ids)
 
     @property
-    def _context(self) -> dict[str, str | None]:
+    @override
+    def _ids(self) -> dict[str, str | None]:
         return {"context_id": self.context_id} if self.multi else {}
 
 
@@ -120,12 +102,11 @@ class DialogueConnection(MultiContextConnection):
             self._dialogues.clear()
 
     @override
-    def _parse(self, raw: str) -> DialogueMessage:
-        return messages.read_message(raw, DialogueMessage, DialogueSettings)
+    def _parse(self, raw: str) -> ClientMessage:
+        return messages.read_message(raw, DialogueSettings)
 
     @override
-    async def _handle_message(self, message: CommonMessage) -> None:
-        assert isinstance(message, DialogueMessage)
+    async def _handle_message(self, message: ClientMessage) -> None:
         if self._input_ended.is_set():
             return
         context_id = message.context if self.multi else None
@@ -138,15 +119,9 @@ class DialogueConnection(MultiContextConnection):
         if message.flush and context_id in self._open:
             self._open[context_id].handle_message(ClientMessage(flush=True))
         if message.close_socket or message.close_context:
-            await super()._handle_message(
-                ClientMessage(
-                    context_id=context_id,
-                    close_context=message.close_context,
-                    close_socket=message.close_socket,
-                )
-            )
+            await super()._handle_message(structs.replace(message, context_id=context_id, contextId=None))
 
-    def _open_dialogue(self, context_id: str | None, message: DialogueMessage) -> None:
+    def _open_dialogue(self, context_id: str | None, message: ClientMessage) -> None:
         if not message.voices:
             if context_id in self._dialogues:
                 return

@@ -10,7 +10,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 from kani.core.errors import SpeechCancelled, SpeechError, UnknownVoice
 from kani.core.request import Range
 from kani.protocols.elevenlabs import errors
+from kani.protocols.elevenlabs.http.body import MAX_INPUTS, MAX_VOICES
 from kani.protocols.elevenlabs.voice_settings import DialogueSettings, Settings, parse_settings
 from kani.protocols.shared.calls.bodies import WrongFields, object_of, read, within
 from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, STOPPING
@@ -30,8 +31,8 @@ ENTRY_RANGE = Range(50, 500)
 """Characters of an entry of a ``chunk_length_schedule``."""
 
 ChunkLength = Annotated[float, within(ENTRY_RANGE)]
+ChunkLengths = Annotated[tuple[ChunkLength, ...], Meta(min_length=1, max_length=100)]
 ContextId = Annotated[str, Meta(max_length=MAX_CONTEXT_ID_LENGTH)]
-Kind = TypeVar("Kind", bound="CommonMessage")
 
 _INVALID_MESSAGE = (
     "Could not parse input message, make sure it is a json and follows the schema outlined in protocol."
@@ -56,13 +57,17 @@ class ProtocolError(Exception):
 
 
 class GenerationConfig(Struct):
-    chunk_length_schedule: Annotated[tuple[ChunkLength, ...], Meta(min_length=1, max_length=100)] | None = (
-        None
-    )
+    chunk_length_schedule: ChunkLengths | None = None
 
 
-class CommonMessage(Struct, kw_only=True):
-    """A client's message, with the fields of all these WebSockets."""
+class TurnText(Struct, frozen=True):
+    text: str
+    voice_id: str
+    new_turn: bool = False
+
+
+class ClientMessage(Struct, kw_only=True):
+    """A client's message, with the fields of all these WebSockets; its repr shows no key."""
 
     flush: bool = False
     close_context: bool = False
@@ -73,6 +78,15 @@ class CommonMessage(Struct, kw_only=True):
     key_of_header: str | None = msgspec.field(default=None, name="xi-api-key")
     authorization: str | None = None
     voice_settings: Any = None  # VoiceSettings or None, once it is read
+    text: str | None = None
+    try_trigger_generation: bool = False
+    generation_config: GenerationConfig | None = None
+    generator_config: GenerationConfig | None = None
+    inputs: Annotated[tuple[TurnText, ...], Meta(max_length=MAX_INPUTS)] = ()
+    voices: Annotated[tuple[str, ...], Meta(max_length=MAX_VOICES)] = ()
+
+    def __repr__(self) -> str:
+        return f"ClientMessage(text={self.text!r}, inputs={self.inputs!r}, context={self.context!r})"
 
     @property
     def key(self) -> str | None:
@@ -82,15 +96,6 @@ class CommonMessage(Struct, kw_only=True):
     @property
     def context(self) -> str | None:
         return self.contextId if self.context_id is None else self.context_id
-
-
-class ClientMessage(CommonMessage, kw_only=True):
-    """A message with a text, or without."""
-
-    text: str | None = None
-    try_trigger_generation: bool = False
-    generation_config: GenerationConfig | None = None
-    generator_config: GenerationConfig | None = None
 
     @property
     def ends_input(self) -> bool:
@@ -108,16 +113,16 @@ def parse_message(message: str) -> ClientMessage:
 
     Raises BadMessage for a wrong shape, InvalidRequest for a value out of its range.
     """
-    given = read_message(message, ClientMessage, Settings)
+    given = read_message(message, Settings)
     if given.text is None and not (given.flush or given.close_context or given.close_socket):
         raise BadMessage("text: is required")
     return given
 
 
-def read_message(message: str, kind: type[Kind], settings: type[Settings | DialogueSettings]) -> Kind:
+def read_message(message: str, settings: type[Settings | DialogueSettings]) -> ClientMessage:
     """Return a message, whatever its text. Raises as ``parse_message``."""
     try:
-        given = read(object_of(message, "", BadMessage), kind)
+        given = read(object_of(message, "", BadMessage), ClientMessage)
     except WrongFields as error:
         # A value beyond its limit is an error of its own.
         if error.faults[0].kind == "value" and error.field not in ("context_id", "contextId"):

@@ -13,7 +13,7 @@ from kani.protocols.elevenlabs.voice_settings import VoiceSettings
 from kani.protocols.elevenlabs.websocket import messages
 from kani.protocols.elevenlabs.websocket.connection import BaseConnection
 from kani.protocols.elevenlabs.websocket.context import Context
-from kani.protocols.elevenlabs.websocket.messages import ClientMessage, CommonMessage, MessageWriter
+from kani.protocols.elevenlabs.websocket.messages import ClientMessage, MessageWriter
 from kani.protocols.shared.errors import BadMessage
 
 MAX_CONTEXTS = 5
@@ -27,8 +27,7 @@ class SingleContextConnection(BaseConnection):
     """A client of ``stream-input``: an empty text ends the input, ``isFinal`` the audio."""
 
     @override
-    async def _handle_message(self, message: CommonMessage) -> None:
-        assert isinstance(message, ClientMessage)
+    async def _handle_message(self, message: ClientMessage) -> None:
         if self._input_ended.is_set():
             if message.text and message.text.strip():
                 raise BadMessage("text: came after the end of the input, the empty string")
@@ -61,8 +60,7 @@ class MultiContextConnection(BaseConnection):
     _sending: dict[str | None, asyncio.Task[None]] = field(default_factory=dict)
 
     @override
-    async def _handle_message(self, message: CommonMessage) -> None:
-        assert isinstance(message, ClientMessage)
+    async def _handle_message(self, message: ClientMessage) -> None:
         context_id = message.context
         if self._input_ended.is_set():
             return

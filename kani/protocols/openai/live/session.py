@@ -28,9 +28,6 @@ from kani.protocols.openai.realtime.session_update import Format, VoiceId, check
 from kani.protocols.openai.voice_names import MAX_VOICE_LENGTH
 from kani.protocols.shared.calls.bodies import unserved
 
-MOST_NAMED = 20
-"""Fields of one event that are named as not served."""
-
 MAX_ITEMS = 128
 """Messages of the history that a session starts with."""
 
@@ -154,14 +151,15 @@ class LiveSession:
 
     def note_unserved(self, given: dict[str, Any], kind: type[Struct], place: str) -> None:
         """Note the fields of an object that ask for something which is not served."""
-        for param in sorted(unserved(given, kind, place))[:MOST_NAMED]:
+        for param in unserved(given, kind, place):
             self.notices.append(EventError(f"{param}: is not served", "unsupported", param))
 
     def set_delegation(self, given: dict[str, Any]) -> None:
         """Apply the fields of a delegation: absent ones stay. What is not served is noted."""
         self.note_unserved(given, _Delegation, "session.delegation")
         backend = (given.get("responses") if self.delegation == "responses" else None) or {}
-        rest = {name: value for name, value in backend.items() if name in _Backend.__struct_fields__[:-1]}
+        known = {*_Backend.__struct_fields__} - {"model"}
+        rest = {name: value for name, value in backend.items() if name in known}
         while True:
             try:
                 fields = convert(rest, ModelFields, BACKEND)

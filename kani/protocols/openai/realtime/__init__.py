@@ -52,7 +52,7 @@ def realtime_routes(
     """Return the routes of the Realtime WebSocket, of its ephemeral keys, and of Unmute's clients.
 
     instructions: of the language model, where there is one, for clients that give none; known_servers:
-    addresses of the MCP servers that sessions may name, but for those of ephemeral keys.
+    addresses of the MCP servers that sessions may name; sessions of ephemeral keys may name none.
     """
     service, unmute_port = context.service, context.ports.get(PORT_SETTING)
     limits = ConnectionLimits(SESSION_S, IDLE_S)

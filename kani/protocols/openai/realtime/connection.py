@@ -139,7 +139,7 @@ class RealtimeConnection(Connection):
         super().__init__(client, service, config, limits, dialect)
         self._id = new_id("sess")
         self._expires_at = int(time.time() + limits.session_s)
-        self._mcp = McpTools(self._sender, self._conversation, self._start, self._turns.ask)
+        self._mcp = McpTools(self._sender, self._conversation, self._start, self._answer_results)
 
     @override
     async def run(self, first: str | bytes | None = None) -> None:
@@ -151,11 +151,15 @@ class RealtimeConnection(Connection):
     @override
     async def _greet(self) -> None:
         await self.send_session("created", self._sender)
-        self._mcp.use(self._config.servers)
+        await self._mcp.use(self._config.servers)
 
     @override
     def _answering(self) -> SessionConfig:
         return self._mcp.added_to(self._config)
+
+    def _answer_results(self) -> None:
+        self._responses.result_waits = True
+        self._turns.ask()
 
     @override
     async def _handle(self, event: ClientEvent) -> None:
@@ -198,7 +202,7 @@ class RealtimeConnection(Connection):
             response = await self._responses.create(fields, config, event.event_id)
         except EventError as error:
             # Clients of OpenAI's service ask for the answer to such a result, which has begun by itself here.
-            if error.code != ACTIVE or not self._mcp.calls:
+            if fields or error.code != ACTIVE or not self._responses.answers_result:
                 raise
         else:
             self._start(self._turns.speak(response))
@@ -223,7 +227,7 @@ class RealtimeConnection(Connection):
         self._config = config
         await self._input.configure(config)
         await self.send_session("updated", self._sender)
-        self._mcp.use(config.servers)
+        await self._mcp.use(config.servers)
 
     async def send_session(self, change: str, sender: EventSender) -> None:
         """Send the event of a ``change`` of the session, "created" or "updated", with its configuration."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-import ssl
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,7 @@ from kani.core.audio.decoding import STREAM_POOL, run_in_pool
 from kani.core.chat_model import Tool
 from kani.core.conversation.early import Start
 from kani.core.conversation.items import FunctionOutput, Message, ServerCall, ToolList, new_id
-from kani.protocols.openai.realtime.answers.tools import MAX_SERVERS, McpServer, read_tools
+from kani.protocols.openai.realtime.answers.tools import McpServer, read_tools
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.conversation import Conversation, item_json
 from kani.protocols.openai.realtime.server_events import EventSender
@@ -92,6 +91,7 @@ class _Error(Struct):
 
 
 class _Reply(Struct):
+    method: str | None = None  # of the server's own requests and notifications
     id: int | str | None = None
     result: _Result | None = None
     error: _Error | None = None
@@ -100,15 +100,13 @@ class _Reply(Struct):
 class McpClient:
     """One session with a server, which the first request opens."""
 
-    def __init__(self, server: McpServer, tls: ssl.SSLContext) -> None:
+    def __init__(self, server: McpServer) -> None:
         self.server = server
-        own = {} if server.authorization is None else {"Authorization": f"Bearer {server.authorization}"}
-        # No redirect is followed: it might lead to an address that is not listed.
-        headers = _HEADERS | own
-        self._http = bounded_http.new_client(timeout=ANSWER_S, headers=headers, tls=tls, keepalive=1)
+        self._made: httpx2.AsyncClient | None = None
+        self._limits = set[asyncio.Timeout]()  # of the requests that wait for an answer
         self._ids = count(1)
         self._opening = asyncio.Lock()
-        self._opened = False
+        self._opened = self._closing = False
 
     async def tools(self) -> list[dict[str, Any]]:
         """Return the server's tools that a session may use, as functions, unchecked. Raises McpFailed."""
@@ -137,17 +135,34 @@ class McpClient:
         return text
 
     async def aclose(self) -> None:
-        """End the session, if the server answers soon."""
-        with suppress(httpx2.HTTPError, TimeoutError):
-            async with asyncio.timeout(CLOSE_S):
-                if _SESSION in self._http.headers:
-                    await self._http.delete(self.server.server_url)
-        await self._http.aclose()
+        """End the session, if the server answers soon. Its requests fail, those that wait included."""
+        self._closing = True
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(0)
+        if (http := self._made) is None:
+            return
+        async with aclosing(http):
+            with suppress(httpx2.HTTPError, TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    if _SESSION in http.headers:
+                        await http.delete(self.server.server_url)
+
+    async def _http(self) -> httpx2.AsyncClient:
+        """Return the client of HTTP; raises McpFailed once it is to be closed."""
+        if self._made is None:
+            tls, key = await asyncio.to_thread(_authorities), self.server.authorization
+            headers = _HEADERS | ({} if key is None else {"Authorization": f"Bearer {key}"})
+            # No redirect is followed: it might lead to an address that is not listed.
+            self._made = bounded_http.new_client(timeout=ANSWER_S, headers=headers, tls=tls, keepalive=1)
+        if self._closing:
+            raise McpFailed("http_error", "the session does not name it any more")
+        return self._made
 
     async def _ask(self, method: str, params: dict[str, Any]) -> _Result:
         async with self._opening:
             if not self._opened:
-                self._http.headers.pop(_SESSION, None)
+                (await self._http()).headers.pop(_SESSION, None)
                 await self._post("initialize", _ABOUT)
                 await self._post("notifications/initialized", None)
                 self._opened = True
@@ -158,20 +173,25 @@ class McpClient:
         message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
         if params is not None:
             message |= {"id": next(self._ids), "params": params}
-        sending = self._http.stream("POST", self.server.server_url, content=json.dumps(message))
+        http = await self._http()
+        limit = asyncio.timeout(ANSWER_S)
         try:
-            async with asyncio.timeout(ANSWER_S), sending as answer:
-                if not answer.is_success:
-                    self._opened = self._opened and answer.status_code != 404  # of a session that has ended
-                    reason = f"it answered with HTTP {answer.status_code}"
-                    raise McpFailed("http_error", reason, answer.status_code)
-                if method == "initialize" and (session := answer.headers.get(_SESSION)):
-                    self._http.headers[_SESSION] = session
-                return _Result() if params is None else await _result(answer, message["id"])
-        except (httpx2.HTTPError, TimeoutError) as error:
+            async with limit:
+                self._limits.add(limit)
+                async with http.stream("POST", self.server.server_url, content=json.dumps(message)) as answer:
+                    if not answer.is_success:
+                        self._opened = self._opened and answer.status_code != 404  # of an ended session
+                        reason = f"it answered with HTTP {answer.status_code}"
+                        raise McpFailed("http_error", reason, answer.status_code)
+                    if method == "initialize" and (session := answer.headers.get(_SESSION)):
+                        http.headers[_SESSION] = session
+                    return _Result() if params is None else await _result(answer, message["id"])
+        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
             raise McpFailed("http_error", f"it gave no answer ({type(error).__name__})") from error
         except ValueError as error:
             raise McpFailed("protocol_error", f"it sent what is not MCP: {error}") from error
+        finally:
+            self._limits.discard(limit)
 
 
 async def _result(answer: httpx2.Response, request_id: int) -> _Result:
@@ -179,7 +199,7 @@ async def _result(answer: httpx2.Response, request_id: int) -> _Result:
     async with aclosing(_messages(answer)) as messages:
         async for data in messages:
             reply = foreign.convert(await run_in_pool(STREAM_POOL, parse_object, data), _Reply)
-            if reply.id == request_id:
+            if reply.method is None and reply.id == request_id:
                 if reply.error is not None:
                     raise McpFailed("protocol_error", reply.error.message[:MAX_RESULT], reply.error.code)
                 return reply.result or _Result()
@@ -215,39 +235,38 @@ class McpTools:
     _ask: Callable[[], None]  # has the model answer
     _clients: list[McpClient] = field(default_factory=list)
     _listed: list[ServerTool] = field(default_factory=list)
-    _listing: int = 0
 
-    def use(self, servers: Sequence[McpServer]) -> None:
+    async def use(self, servers: Sequence[McpServer]) -> None:
         """List the tools of further servers, and leave those that are not named any more."""
-        for client in [client for client in self._clients if client.server not in servers]:
-            self._clients.remove(client)
-            self._listed = [tool for tool in self._listed if tool.client is not client]
-            self.start(client.aclose())
-        known = [client.server for client in self._clients]
         for server in servers:
-            if server not in known:
-                self.start(self._list(server))
+            if all(client.server != server for client in self._clients):
+                client = McpClient(server)
+                self._clients.append(client)
+                self.start(self._list(client))
+        left = [client for client in self._clients if client.server not in servers]
+        self._clients = [client for client in self._clients if client not in left]
+        self._listed = [tool for tool in self._listed if tool.client not in left]
+        # The next event waits, so that no number of changes leaves many that still close.
+        await asyncio.gather(*(client.aclose() for client in left))
 
-    async def _list(self, server: McpServer) -> None:
-        if self._listing >= MAX_SERVERS:
-            await self._sender.error(EventError("session.tools: too many MCP servers at once", "server_busy"))
+    async def _list(self, client: McpClient) -> None:
+        if client not in self._clients:
             return
-        item, send = ToolList(new_id("mcpl"), server.server_label), self._sender.send
-        self._listing += 1
+        label, send = client.server.server_label, self._sender.send
+        item = ToolList(new_id("mcpl"), label)
+        previous = self._conversation.append(item)
+        await send("conversation.item.added", previous_item_id=previous, item=item_json(item))
+        await send("mcp_list_tools.in_progress", item_id=item.id)
         try:
-            client = McpClient(server, await asyncio.to_thread(_authorities))
-            self._clients.append(client)
-            previous = self._conversation.append(item)
-            await send("conversation.item.added", previous_item_id=previous, item=item_json(item))
-            await send("mcp_list_tools.in_progress", item_id=item.id)
             read, _ = read_tools(await client.tools(), "tools", ())
         except (McpFailed, EventError) as error:
             await send("mcp_list_tools.failed", item_id=item.id)
-            reason = f"session.tools: the MCP server {server.server_label!r}: {error}"
-            await self._sender.error(EventError(reason, "mcp_list_tools_failed", "session.tools"))
+            if client in self._clients:
+                self._clients.remove(client)  # the next change tries again
+                reason = f"session.tools: the MCP server {label!r}: {error}"
+                await self._sender.error(EventError(reason, "mcp_list_tools_failed", "session.tools"))
+                await client.aclose()
             return
-        finally:
-            self._listing -= 1
         found = [ServerTool(tool.name, tool.description, tool.parameters, client, self) for tool in read]
         if client in self._clients:
             self._listed += found
@@ -264,20 +283,15 @@ class McpTools:
         tools = {tool.name: tool for tool in (*self._listed, *config.tools)}
         return replace(config, tools=(*tools.values(),)) if self._listed else config
 
-    @property
-    def calls(self) -> int:
-        """Calls since the client has said anything."""
+    def go_on(self) -> None:
+        """Have the model answer to results, unless it has called tools again and again by itself."""
         calls = 0
         for item in self._conversation.items:
             said = isinstance(item, FunctionOutput) or (
                 isinstance(item, Message) and item.role != "assistant"
             )
             calls = 0 if said else calls + isinstance(item, ServerCall)
-        return calls
-
-    def go_on(self) -> None:
-        """Have the model answer to results, unless it calls tools again and again."""
-        if self.calls < MAX_CALLS:
+        if calls < MAX_CALLS:
             self._ask()
 
     async def aclose(self) -> None:

@@ -224,7 +224,7 @@ class DialogueFields(Spoken, kw_only=True):
 
 
 def parse_dialogue(given: Mapping[str, Any], max_text: int) -> SpeechBody[SpeechFields]:
-    """Parse a body with ``turns`` in the place of ``input`` and ``voice``; marks in a turn's text are read.
+    """Parse a body with ``turns`` instead of ``input`` and ``voice``; marks in a turn's text are read.
 
     max_text: characters of all turns. Raises as ``parse_body``.
     """

@@ -89,7 +89,7 @@ PHRASES = {
 }
 """Effect of two words in a row."""
 
-_ENDINGS = ("ier", "y"), ("er", ""), ("er", "e"), ("a", "o")
+_ENDINGS = ("ier", "y"), ("dder", "d"), ("er", ""), ("er", "e"), ("a", "o")
 """Endings of comparatives, and of feminine words in Spanish; and of the words as the tables have them."""
 
 _OPPOSITES = ({"happy", "sad"}, {"excited", "calm"}, {"angry", "calm"})

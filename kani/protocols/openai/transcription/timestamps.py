@@ -1,4 +1,4 @@
-"""When a given text's words are said in a recording, when there is speech, and who speaks when.
+"""Times of a given text's words, of speech and of speakers in a recording.
 
 The calls of the last two are Speaches'.
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -129,20 +128,18 @@ async def hear(
 
     Raises ClientDisconnect, and SpeechError: WrongFields, FileTooLarge and all that a recording raises.
     """
-    async with AsyncExitStack() as stack:
-        upload = await stack.enter_async_context(uploads.receive(request, service.budgets.recordings))
+    async with uploads.receive(request, service.budgets.recordings) as upload:
         query = request.query_params
         given: dict[str, Sequence[str]] = {**upload.fields, **{name: query.getlist(name) for name in query}}
         wanted = read_form(given, kind).wanted(service.recognition.spoken)
         if upload.file is None:
             raise InvalidRequest(uploads.part, "a file is needed")
         given_file = request, service, PROTOCOL, upload.file, wanted.options
-        session, segments = await stack.enter_async_context(
-            transcribing(*given_file, diarize=wanted.diarize, pcm=wanted.pcm, clip=wanted.clip)
-        )
-        enough = _enough(segments, wanted.enough_s)
-        collected = Transcript.of(session, enough, wanted.options.language, wanted.speakers)
-        transcript = await cancel_on_disconnect(request, collected)
+        heard = transcribing(*given_file, diarize=wanted.diarize, pcm=wanted.pcm, clip=wanted.clip)
+        async with heard as (session, segments):
+            enough = _enough(segments, wanted.enough_s)
+            collected = Transcript.of(session, enough, wanted.options.language, wanted.speakers)
+            transcript = await cancel_on_disconnect(request, collected)
     values = (name for name, texts in given.items() if any(texts))
     return transcript, wanted, unknown_fields(values, {uploads.part, *kind.__struct_fields__})
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -200,15 +200,17 @@ def unknown(given: Mapping[str, Any], kind: type[msgspec.Struct]) -> list[str]:
     return unknown_fields(names, kind.__struct_encode_fields__)
 
 
-def unserved(given: Mapping[str, Any], kind: type[msgspec.Struct], place: str) -> Iterator[str]:
-    """Yield the paths of fields that ask for something, and that the struct and those inside do not have."""
+def unserved(given: Mapping[str, Any], kind: type[msgspec.Struct], place: str) -> list[str]:
+    """Return paths of fields that ask for something, and that the struct and those inside do not have."""
+    found = list[str]()
     known = {field.encode_name: inner for field, _, inner in _fields(kind)}
     for name, value in given.items():
         path, inner = f"{place}.{name[:100]}", known.get(name)
         if value and name not in known:
-            yield path
+            found.append(path)
         elif inner is not None and isinstance(value, dict):
-            yield from unserved(value, inner, path)
+            found += unserved(value, inner, path)
+    return sorted(found)[:_MOST_UNUSED]
 
 
 _described = functools.cache(inspect.type_info)

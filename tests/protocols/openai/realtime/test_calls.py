@@ -44,7 +44,7 @@ async def call(tmp_path: Path) -> AsyncIterator[CallTo]:
     """Start a server whose model gives these answers, and call it."""
     async with AsyncExitStack() as running:
 
-        async def start(*answers: Any, **environment: str) -> Conversation:
+        async def start(*answers: Any, **environment: Any) -> Conversation:
             server, endpoint = await running.enter_async_context(answering(tmp_path, *answers, **environment))
             return Conversation(await running.enter_async_context(calling(server)), server, endpoint)
 

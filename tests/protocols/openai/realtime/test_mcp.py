@@ -9,6 +9,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from kani.protocols.openai.realtime import mcp
+from kani.protocols.openai.realtime.server_events import EventSender
 from tests.clients.openai_realtime import text_item, types
 from tests.support.chat.endpoint import Answer, say
 from tests.support.chat.talking import StartTalk, Talk, done, write
@@ -17,6 +18,7 @@ from tests.support.servers.asgi import served
 from tests.support.servers.mcp_server import ToolServer, tool_server
 
 CLOCK = Answer(["Let me look."], calls=[("clock", '{"zone": "Rome"}')])
+PING = b'data: {"id": 1, "method": "ping"}\n\n'
 OWN = {"type": "function", "name": "lamp", "parameters": {"type": "object", "properties": {}}}
 CALLED = [f"response.mcp_call{step}" for step in ("_arguments.delta", "_arguments.done", ".in_progress")]
 
@@ -146,9 +148,125 @@ async def test_calls_in_a_row_have_an_end(
     client, _, endpoint = await begin(talk, clocks, Answer(calls=[("clock", '{"zone": "Rome"}')]))
     await write(client, "What time is it?")
     await client.until("response.mcp_call.completed", 3)
-    await client.send("conversation.item.create", item=text_item("Stop."))
-    await client.until("conversation.item.added")
+    await client.until("response.output_item.done")
+    # A fourth request would have begun before the first of these answers ends.
+    for _ in range(2):
+        await client.send("response.create", response={"conversation": "none"})
+        await done(client)
+    assert len(endpoint.requests) == 5
+
+
+async def test_only_an_answer_that_has_begun_by_itself_is_not_refused_twice(
+    talk: StartTalk, clocks: ToolServer
+) -> None:
+    held = [asyncio.Event(), asyncio.Event()]
+    calling = Answer(["Let me", " look."], calls=[("clock", '{"zone": "Rome"}')], holds={1: held[0]})
+    client, _, endpoint = await begin(talk, clocks, CLOCK, calling, Answer(["Ten."], holds={0: held[1]}))
+    await write(client, "What time is it?")
+    await done(client)
+    # The answer to the result, with fields of its own.
+    await client.until("response.created")
+    await client.send("response.create", response={"instructions": "Be loud."})
+    assert (await client.until("error"))[-1]["error"]["code"] == "conversation_already_has_active_response"
+    held[0].set()
+    await done(client)
+    await client.until("response.created")
+    held[1].set()
+    await done(client)
+    # An answer to the user, who has given a result as well.
+    endpoint.script = lambda _: Answer(["Yes", " indeed."], holds={1: asyncio.Event()})
+    await write(client, "Are you there?")
+    await client.until("response.created")
+    await client.send("response.create")
+    assert (await client.until("error"))[-1]["error"]["code"] == "conversation_already_has_active_response"
+
+
+async def test_calls_of_one_answer_are_answered_once(
+    talk: StartTalk, clocks: ToolServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, both_are_there = EventSender.send, asyncio.Barrier(2)
+
+    async def send_late(sender: EventSender, name: str, /, **fields: Any) -> None:
+        if name == "response.mcp_call.completed" and await both_are_there.wait() == 0:
+            await happens(lambda: len(endpoint.requests) == 2)
+        await send(sender, name, **fields)
+
+    monkeypatch.setattr(EventSender, "send", send_late)
+    both = Answer(calls=[("wait", "{}"), ("wait", "{}")])
+    client, _, endpoint = await begin(talk, clocks, both, say("Done."))
+    await write(client, "Wait twice.")
+    await done(client)
+    clocks.may_answer.set()
+    await client.until("response.mcp_call.completed", 2)
+    await done(client)
+    await client.send("response.create", response={"conversation": "none"})
+    await done(client)
     assert len(endpoint.requests) == 3
+
+
+async def test_a_result_after_those_of_the_clients_functions_is_answered(
+    talk: StartTalk, clocks: ToolServer
+) -> None:
+    both = Answer(calls=[("wait", "{}"), ("lamp", "{}")])
+    client, _, endpoint = await begin(talk, clocks, both, say("It is lit."), say("Waited."))
+    await write(client, "Light, and wait.")
+    await done(client)
+    result = {"type": "function_call_output", "call_id": "call_lamp", "output": "lit"}
+    await client.send("conversation.item.create", item=result)
+    await client.send("response.create")
+    await done(client)
+    clocks.may_answer.set()
+    assert (await done(client))["output"][0]["content"][0]["transcript"] == "Waited."
+    assert {text for role, text in endpoint.said[-1] if role == "tool"} == {"waited", "lit"}
+
+
+async def test_a_server_that_is_left_ends_its_requests_and_no_conversation(
+    talk: StartTalk, clocks: ToolServer
+) -> None:
+    client, _, _ = await begin(talk, clocks, Answer(calls=[("wait", "{}")]), say("No."))
+    await write(client, "Wait.")
+    await done(client)
+    await client.configure("realtime", tools=[OWN])
+    await client.until("response.mcp_call.failed")
+    assert (await done(client))["status"] == "completed"
+    assert [method for method, _ in clocks.asked].count("DELETE") == 1
+
+
+async def test_a_tool_of_a_server_that_was_left_fails(talk: StartTalk, clocks: ToolServer) -> None:
+    held = asyncio.Event()
+    calling = Answer(["Let me", " look."], calls=[("clock", '{"zone": "Rome"}')], holds={1: held})
+    client, _, endpoint = await begin(talk, clocks, calling, say("I cannot."))
+    await write(client, "What time is it?")
+    await happens(lambda: len(endpoint.requests) == 1)
+    await client.configure("realtime", tools=[OWN])
+    await happens(lambda: clocks.asked[-1][0] == "DELETE")
+    held.set()
+    await client.until("response.mcp_call.failed")
+    await client.until("response.created")
+    assert (await done(client))["status"] == "completed" and not clocks.zones
+
+
+async def test_a_server_that_is_named_for_a_moment_is_left(talk: StartTalk, clocks: ToolServer) -> None:
+    client, _, endpoint = await talk(say("Yes."), KANI_MCP_SERVERS=clocks.url)
+    for tools in ([element(clocks)], [OWN], [element(clocks)], [element(clocks)]):
+        await client.send("session.update", session={"type": "realtime", "tools": tools})
+    await client.until("session.updated", 4)
+    if not client.of("mcp_list_tools.completed"):
+        await client.until("mcp_list_tools.completed")
+    await write(client, "Hello.")
+    await done(client)
+    assert {tool["function"]["name"] for tool in endpoint.requests[-1]["tools"]} == {"clock", "alarm", "wait"}
+    assert len(client.of("mcp_list_tools.completed")) == 1
+
+
+async def test_a_listing_that_has_failed_is_tried_again(talk: StartTalk, clocks: ToolServer) -> None:
+    client, _, _ = await talk(say("Yes."), KANI_MCP_SERVERS=clocks.url)
+    clocks.refuses = True
+    await client.configure("realtime", tools=[element(clocks)])
+    await client.until("error")
+    clocks.refuses = False
+    await client.configure("realtime", tools=[element(clocks)])
+    await client.until("mcp_list_tools.completed")
 
 
 @pytest.mark.parametrize(
@@ -203,6 +321,7 @@ async def test_only_allowed_tools_are_the_models_and_only_while_they_are_named(
         (200, "application/json", b"[" * 5000, "not MCP"),
         (200, "application/json", b'{"id": 1, "error": {"code": -3, "message": "no"}}', ": no"),
         (200, "application/json", b'{"id": 7, "result": {}}', "no result"),
+        (200, "text/event-stream", PING + b'data: {"id": 1, "error": {"message": "no"}}\n\n', ": no"),
         (200, "application/json", b" " * (mcp.MAX_BYTES + 1), "gave no answer"),
         (200, "text/event-stream", b"data: {}\n\n", "no result"),
     ],

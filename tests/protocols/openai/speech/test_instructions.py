@@ -35,6 +35,7 @@ def test_opposites_cancel_each_other(text: str, style: Style) -> None:
     [
         ("Slower here, quicker there", NOTHING),
         ("Brisker, please", Style(pace=1.2)),
+        ("A sadder voice", Style("sad")),
         ("A calmer, gentler, warmer tone", Style("calm,friendly")),
         ("Happier, livelier", Style("happy,excited")),
         ("A lower pitch than before", Style(pitch=-2.0)),

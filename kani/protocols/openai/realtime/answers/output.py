@@ -11,7 +11,7 @@ from typing import Any
 from kani.core.audio.encoding import create_encoder
 from kani.core.chat_model import ChatFailed, ChatUsage, ToolCall
 from kani.core.conversation.answer import Answer, Ending
-from kani.core.conversation.items import FunctionCall, Item, Part, ServerCall, new_id
+from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Part, ServerCall, new_id
 from kani.core.conversation.responses import Output
 from kani.core.errors import SpeechError
 from kani.core.types import Samples, SpeechChunk
@@ -138,12 +138,17 @@ class ResponseOutput(EventOutput):
         except McpFailed as error:
             outcome, output, failure = "failed", f"error: {error}", error.as_json()
         self._conversation.change(call, output=output, error=failure, status="completed")
+        # Before anything is awaited: only the last of several calls finds that all have their results.
+        given = {item.call_id for item in self._conversation.items if isinstance(item, FunctionOutput)}
+        goes_on = all(
+            item.status == "completed" if isinstance(item, ServerCall) else item.call_id in given
+            for item in self._items
+            if isinstance(item, FunctionCall)
+        )
         place = self._position(call) | {"item_id": call.id}
         await self._sender.send(f"response.mcp_call.{outcome}", **place)
         await self._send_item_done(call)
-        calls = [item for item in self._items if isinstance(item, FunctionCall)]
-        # The client's functions have their results, and the next response, from the client.
-        if all(isinstance(item, ServerCall) and item.status == "completed" for item in calls):
+        if goes_on:
             tool.tools.go_on()
 
     async def end_items(self, ending: Ending) -> None:

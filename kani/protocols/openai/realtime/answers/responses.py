@@ -61,6 +61,13 @@ class RealtimeResponses(Responses):
         self._item_audio = item_audio
         self._client = client
         self._make_output = make_output
+        self.result_waits = False  # of an MCP server's tool, for the next answer
+        self._to_result = ""  # id of the last answer to such results
+
+    @property
+    def answers_result(self) -> bool:
+        """True while an answer to the result of an MCP server's tool, which began by itself, is active."""
+        return self._to_result in self._active
 
     def cancel(self, response_id: str | None) -> None:
         """Cancel a response, by default that in the conversation, or any other. Raises EventError."""
@@ -79,11 +86,14 @@ class RealtimeResponses(Responses):
     @override
     async def answer(self, config: SessionConfig) -> Response | None:
         try:
-            return await self.create({}, config)
+            response = await self.create({}, config)
         except EventError as error:
             if error.code != ACTIVE:
                 raise
             return None
+        if self.result_waits:
+            self.result_waits, self._to_result = False, response.output.id
+        return response
 
     async def create(
         self, fields: dict[str, Any], config: SessionConfig, event_id: str | None = None

@@ -26,7 +26,7 @@ class _Allowed(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class McpServer(Struct, frozen=True):
-    """An element of ``tools``. Who does not say that calls need no approval wants to be asked."""
+    """An element of ``tools``. ``require_approval`` has no default, since OpenAI's is to ask."""
 
     type: Literal["mcp"]
     server_label: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -52,11 +52,6 @@ class _Tool(Struct):
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     description: str | None = None
     parameters: dict[str, Any] | None = None
-
-
-class _Choice(Struct):
-    type: Literal["function"]
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 _NO_PARAMETERS = {"type": "object", "properties": {}}
@@ -101,19 +96,12 @@ def read_choice(given: Any, root: str) -> str:
     """Return a ``tool_choice`` as ``ChatRequest`` has it. Raises EventError."""
     if given in (None, "auto", "none", "required"):
         return given or "auto"
-    return convert(given, _Choice, f"{root}.tool_choice").name
+    return convert(given, _Tool, f"{root}.tool_choice").name
 
 
 def tools_json(tools: Sequence[Tool]) -> list[dict[str, Any]]:
-    return [
-        {
-            "type": "function",
-            "name": tool.name,
-            "description": tool.description,
-            "parameters": dict(tool.parameters),
-        }
-        for tool in tools
-    ]
+    names = ("name", "description", "parameters")
+    return [{"type": "function", **{name: getattr(tool, name) for name in names}} for tool in tools]
 
 
 def choice_json(choice: str) -> Any:
