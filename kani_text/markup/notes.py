@@ -69,7 +69,7 @@ def _said(found: re.Match[str]) -> tuple[int, str]:
 def formula(source: PendingText, at: int, before: str) -> tuple[int, str, int] | None:
     """Return where a formula at ``at`` has its content, that content, and the formula's end.
 
-    ``at``, "" and ``at`` if more text decides; None if no formula begins there. before: the character before it.
+    ``at``, "" and ``at`` if more text decides; None if no formula begins there. before: the last character.
     """
     if "A" <= before <= "Z" and source.text[at] == "$":
         return None  # "US$"
