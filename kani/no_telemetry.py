@@ -7,8 +7,6 @@ request, and sends the account's token to repositories that need none. So the pa
 libraries import this first, and child processes inherit it. A variable that is set already keeps its value.
 """
 
-from __future__ import annotations
-
 import os
 
 VARIABLES = {

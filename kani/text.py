@@ -1,7 +1,5 @@
 """The text part by its old name, for programs that import it: ``kani.text.X`` is ``kani_text.X``."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Sequence

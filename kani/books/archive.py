@@ -1,7 +1,5 @@
 """Reads files out of a ZIP archive into memory, all of it bounded; nothing is unpacked to the disk."""
 
-from __future__ import annotations
-
 import io
 import posixpath
 import struct

@@ -4,8 +4,6 @@ A server runs it for files of its clients: reading one may take seconds and much
 limits both for itself. Exit code 0; or ``UNREADABLE`` or ``UNWRITABLE``, with the fault on standard error.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from bisect import bisect_left

@@ -1,7 +1,5 @@
 """Writes a spoken book as one file, with chapter marks, tags and a cover; memory does not grow with it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Speaks a book into one file, first piece by piece into a work folder, and shows its progress."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Sequence

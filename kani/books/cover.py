@@ -1,7 +1,5 @@
 """Tells the kind and the size of a cover picture, without decoding it."""
 
-from __future__ import annotations
-
 import struct
 
 from kani.books.book import Image

@@ -3,8 +3,6 @@
 A part that is missing or broken is left out, and the log says so: the rest of the book can be read.
 """
 
-from __future__ import annotations
-
 import logging
 import posixpath
 import re

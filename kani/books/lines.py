@@ -1,7 +1,5 @@
 """Finds the lines that open chapters, and joins words that are divided at the ends of lines."""
 
-from __future__ import annotations
-
 import functools
 import re
 import unicodedata

@@ -1,7 +1,5 @@
 """Reads the paragraphs and headings of HTML and XHTML; nothing is fetched and no entity is defined."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser

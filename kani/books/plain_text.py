@@ -1,7 +1,5 @@
 """Finds chapters and paragraphs in plain text, without what printed pages and Project Gutenberg added."""
 
-from __future__ import annotations
-
 import re
 from bisect import bisect
 from collections import Counter

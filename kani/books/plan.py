@@ -1,7 +1,5 @@
 """Divides a book into pieces that are spoken one by one, each with the voice that speaks it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping

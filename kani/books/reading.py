@@ -1,7 +1,5 @@
 """Reads a book from a file: EPUB, PDF, DOCX, HTML, Markdown or plain text, by the ending of its name."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

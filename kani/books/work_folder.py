@@ -1,7 +1,5 @@
 """Keeps the pieces of a book that are spoken already, so that a stop at any moment loses only the last."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Parses XML from strangers: no declarations, no external files, bounded depth."""
 
-from __future__ import annotations
-
 import re
 from html.entities import html5
 from xml.etree.ElementTree import Element, TreeBuilder

@@ -1,7 +1,5 @@
 """Ends a program without a traceback where the reader of its output has gone: ``kani-tts voices | head``."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import select

@@ -6,8 +6,6 @@ It starts no server. Exit codes: 0 all passed, 1 a check failed, 2 no server at 
 130 interrupted.
 """
 
-from __future__ import annotations
-
 from kani.cli import prerequisites
 from kani.cli.programs import CHECK, START_SERVER
 

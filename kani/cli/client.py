@@ -1,7 +1,5 @@
 """The program of `python websocket_client.py`: speaks a text to a file or aloud, and manages voices."""
 
-from __future__ import annotations
-
 from kani.cli import prerequisites
 from kani.cli.programs import CLIENT, COMMAND, LIST_VOICES, START_SERVER
 

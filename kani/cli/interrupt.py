@@ -1,7 +1,5 @@
 """Runs a program's coroutine so that Ctrl+C ends it cleanly, whatever its threads are doing."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import signal

@@ -3,8 +3,6 @@
 Every Python from 3.8 on can import this module, so that it can say which one is needed.
 """
 
-from __future__ import annotations
-
 import difflib
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Command lines: errors of one line that name the cure, and what an argument stands for: a text or a file."""
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import re

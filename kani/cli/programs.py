@@ -1,7 +1,5 @@
 """Names of the programs as their user calls them: ``kani-tts …``, or the scripts of a checkout."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

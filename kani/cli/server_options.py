@@ -1,7 +1,5 @@
 """Options of the server's command line: those of every server, and those of its plugins' settings."""
 
-from __future__ import annotations
-
 import argparse
 import re
 from contextlib import suppress

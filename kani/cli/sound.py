@@ -1,7 +1,5 @@
 """Outputs of `python websocket_client.py`: a WAV file, the sound card, a program that plays."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import shutil

@@ -3,8 +3,6 @@
 Protocol: GET, POST (multipart) and DELETE ``/v1/audio/voices`` beside the WebSocket. Standard library only.
 """
 
-from __future__ import annotations
-
 import argparse
 import http.client
 import json

@@ -1,7 +1,5 @@
 """Names and addresses of hosts, as they are written: none is resolved."""
 
-from __future__ import annotations
-
 import ipaddress
 from urllib.parse import urlsplit
 

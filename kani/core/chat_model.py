@@ -1,7 +1,5 @@
 """Interface of the language models of conversations: messages in, text and calls of tools out."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol

@@ -1,7 +1,5 @@
 """Emotions by name, and blends of them, as prosody."""
 
-from __future__ import annotations
-
 import functools
 import math
 import re

@@ -4,8 +4,6 @@ Protocols map them to their own error messages. ``str(error)`` is fit for a clie
 limit, never a path or a traceback.
 """
 
-from __future__ import annotations
-
 from kani_text.errors import EngineUnavailable as EngineUnavailable
 from kani_text.errors import InvalidRequest as InvalidRequest
 from kani_text.errors import Reason as Reason

@@ -1,7 +1,5 @@
 """Words that a client expects in its speech, names above all: limits, and the text for the recogniser."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 MAX_WORDS = 1_000

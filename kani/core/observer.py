@@ -1,7 +1,5 @@
 """Callbacks that receive the core's events and durations."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 

@@ -1,7 +1,5 @@
 """A dictionary of a bounded size: what was kept or used the longest time ago is forgotten."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar

@@ -3,8 +3,6 @@
 The first session starts the recogniser; ``prepare`` starts one that has to be asked for its languages.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Interface of the speech recognisers: samples in, words and pause probabilities out, in real time."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from dataclasses import dataclass, field
 from inspect import signature

@@ -1,7 +1,5 @@
 """Limits of a request's fields, and their validation."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 
 from kani.core.emotions import prosody_of

@@ -4,8 +4,6 @@ The id is a context variable, which tasks and threads inherit; to another proces
 the segment (``Segment.request_id``).
 """
 
-from __future__ import annotations
-
 import logging
 import secrets
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Front door of the core: opens speech and recognition sessions over the engines, and reports their load."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable, Sequence

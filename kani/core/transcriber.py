@@ -1,7 +1,5 @@
 """Interface for the transcription of whole recordings: samples in, timed segments out."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Definition of a setting: for the server's own table, and for the models of engines that plug in."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Prometheus metrics of the workers that listen, by worker, and of restarts of engines."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Arguments as programs give them: what they cannot be is an InvalidRequest with their name."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from numbers import Real
 from typing import Any

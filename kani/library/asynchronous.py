@@ -1,7 +1,5 @@
 """Speech and recognition for programs that use asyncio."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable

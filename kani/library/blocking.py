@@ -1,7 +1,5 @@
 """Speech and recognition for programs without an event loop of their own."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator

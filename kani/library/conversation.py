@@ -1,7 +1,5 @@
 """A conversation with a language model, for programs that use asyncio."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any

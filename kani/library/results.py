@@ -1,7 +1,5 @@
 """Results of the library: audio and transcripts."""
 
-from __future__ import annotations
-
 import json
 import re
 from base64 import b64encode

@@ -1,7 +1,5 @@
 """Recordings that a program gives: files, their bytes, or samples."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 from collections.abc import AsyncIterable, Iterable

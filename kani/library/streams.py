@@ -1,7 +1,5 @@
 """Generators that a program may leave at any time, and iterables that it gives."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress

@@ -1,7 +1,5 @@
 """Turns of a conversation in, answers out."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Coroutine, Sequence
 from contextlib import aclosing, suppress

@@ -1,7 +1,5 @@
 """The Ray Serve application: deployments of engine replicas, of recogniser replicas, and of fronts."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

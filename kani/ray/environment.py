@@ -1,7 +1,5 @@
 """Environment variables that the actors get from the command."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 
 from kani.composition.settings import fields, plugin_protocols, variables

@@ -3,8 +3,6 @@
 Serve's own proxy is not used: it has no backpressure towards a WebSocket's client.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os

@@ -1,7 +1,5 @@
 """Ray Serve replicas that serve an engine, or the recogniser, to the fronts, as any listening worker does."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 Ray copies this module into its controller, so it imports nothing of this repository.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 UTTERANCES, SLOTS = "utterances", "slots"

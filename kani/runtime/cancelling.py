@@ -6,8 +6,6 @@ at the next step of the model; and with ``wait_until_done`` it returns once the 
 another session can have the slot.
 """
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Reads the files of a checkpoint: safetensors and JSON; no pickle, and no code from a checkpoint."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -6,8 +6,6 @@ a thread that may be within a product of matrices: for ever, and with the interp
 calls vfork, which runs none of them.
 """
 
-from __future__ import annotations
-
 import asyncio
 import subprocess
 import sys

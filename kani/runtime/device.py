@@ -1,7 +1,5 @@
 """Finds the device of a model, and copies tensors to and from it without waiting for it."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

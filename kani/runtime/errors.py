@@ -1,7 +1,5 @@
 """Errors of loading and running a model."""
 
-from __future__ import annotations
-
 
 class CheckpointError(ValueError):
     """A checkpoint, archive or config does not fit: the message names the file's key and shape.

@@ -3,8 +3,6 @@
 It needs the standard library only: it is asked where any package may be missing.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Iterator

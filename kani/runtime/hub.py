@@ -1,7 +1,5 @@
 """Finds a model's files in a local folder, or downloads them from a model hub once."""
 
-from __future__ import annotations
-
 import errno
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ float32 rows that are yet to be divided by their root mean square: the norm's ow
 matrix, so that one pass over the row does norm and product.
 """
 
-from __future__ import annotations
-
 import warnings
 from typing import Protocol
 

@@ -3,8 +3,6 @@
 The values are those of OpenAI's Whisper: windows of 25 ms, one each 10 ms, and Slaney's mel bands.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

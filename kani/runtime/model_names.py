@@ -1,7 +1,5 @@
 """Names of models as settings have them: a folder, or a hub's ``OWNER/NAME[@REVISION]``."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from pathlib import Path

@@ -4,8 +4,6 @@ It holds a library that may crash or hang. The child's side is ``answering`` and
 of a kind and a content; its first one is ``READY``, or says why it cannot start.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import pickle

@@ -1,7 +1,5 @@
 """The speech of a recording, for networks that make embeddings of it."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kani.core.audio.resampling import Resampler

@@ -1,7 +1,5 @@
 """Trims a model's own silence from both ends of an audio stream."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

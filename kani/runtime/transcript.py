@@ -1,7 +1,5 @@
 """Properties of a transcript that recognisers ask for: where segments end, and whether it repeats itself."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 import zlib

@@ -11,8 +11,6 @@ paths. Kyutai's clients always send a key, ``public_token`` by default. It is no
 the paths of their protocol.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import hmac

@@ -1,7 +1,5 @@
 """Returns freed memory to the system: glibc keeps it in the arenas of the threads that allocated it."""
 
-from __future__ import annotations
-
 import asyncio
 import ctypes
 import mmap

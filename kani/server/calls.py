@@ -1,7 +1,5 @@
 """Descriptions of the server's own calls: health, metrics, the pages and their files."""
 
-from __future__ import annotations
-
 from kani.protocols.shared.calls.call import Answer, Call, CallGroup, Parameter, json_answer
 from kani.protocols.shared.calls.schemas import (
     Schema,

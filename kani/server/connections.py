@@ -5,8 +5,6 @@ disconnected: ``receive`` returns the disconnect message, ``send`` raises WebSoc
 is blocked, because its client does not read, is cancelled.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

@@ -1,7 +1,5 @@
 """GET /health, GET /livez and GET /metrics, for operators and their monitoring."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

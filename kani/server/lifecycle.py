@@ -1,7 +1,5 @@
 """Runs uvicorn inside our own start and stop: accepting connections, signals, event-loop lag."""
 
-from __future__ import annotations
-
 import asyncio
 import faulthandler
 import logging

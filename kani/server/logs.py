@@ -1,7 +1,5 @@
 """Logging to the terminal and to a rotating file, as lines of text or JSON."""
 
-from __future__ import annotations
-
 import errno
 import json
 import logging

@@ -1,7 +1,5 @@
 """Metrics of the server, by their Prometheus names."""
 
-from __future__ import annotations
-
 import operator
 import struct
 import threading

@@ -1,7 +1,5 @@
 """ASGI middleware around every protocol: metrics, request ids, headers, unhandled errors."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from contextlib import suppress

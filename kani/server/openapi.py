@@ -4,8 +4,6 @@ It is made from the descriptions that each protocol exports (``Protocol.calls``)
 bodies of refusals, when it is first asked for.
 """
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import re

@@ -3,8 +3,6 @@
 The process that reads books bounds the memory and the time of it; pypdf bounds what a stream expands to.
 """
 
-from __future__ import annotations
-
 import logging
 import struct
 import zlib

@@ -1,7 +1,5 @@
 """Reads a Word document (DOCX) as HTML: headings, paragraphs, items of lists, tables; and its facts."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Mapping

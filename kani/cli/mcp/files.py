@@ -4,8 +4,6 @@ A folder may lie on a network mount that hangs, and a file of /proc may never gi
 is made in a thread that nothing waits for, and is given up after a time.
 """
 
-from __future__ import annotations
-
 import asyncio
 import io
 import os

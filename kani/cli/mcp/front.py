@@ -1,7 +1,5 @@
 """MCP by HTTP, with the server's own limits on connections, requests, keys and web pages."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections.abc import Sequence

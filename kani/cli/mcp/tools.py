@@ -1,7 +1,5 @@
 """The tools: speak, listen, transcribe and voices, each by the library."""
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 from collections import Counter

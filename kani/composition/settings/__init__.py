@@ -1,7 +1,5 @@
 """Settings of the server: their table, their sources, and the page that documents them."""
 
-from __future__ import annotations
-
 from kani.composition.settings.installed import (
     fields,
     option_variables,

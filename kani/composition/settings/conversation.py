@@ -1,7 +1,5 @@
 """Settings of conversations: the chat endpoint that answers, and its limits."""
 
-from __future__ import annotations
-
 from kani.composition.settings.network import NetworkSettings
 from kani.composition.settings.types import BaseAddress, HeaderKey
 from kani.engines.plugin_settings import setting

@@ -1,7 +1,5 @@
 """Generates docs/settings.md: ``python -m kani.composition.settings.document > docs/settings.md``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pydantic.fields import FieldInfo

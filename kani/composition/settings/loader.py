@@ -6,8 +6,6 @@ them that is set counts, wherever it is set, so that ours (KANI_*) always wins. 
 alias in the environment win over our name in the file.
 """
 
-from __future__ import annotations
-
 import difflib
 import io
 import os

@@ -1,7 +1,5 @@
 """Settings of the network: ports, TLS and access control."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Types of the settings' values, with the parsers of their text form."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal

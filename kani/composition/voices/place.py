@@ -1,7 +1,5 @@
 """Chooses the place of the stored voices."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Checks an engine's speech where it enters, so that all that follows can rely on its contract."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import time

@@ -4,8 +4,6 @@ Clients choose how long decoding takes: ten minutes of MP3 need a second of a co
 a few clients would hold up every voice look-up and every encoder.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

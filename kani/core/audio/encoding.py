@@ -1,7 +1,5 @@
 """Encodes speech into an audio format, as a stream or as a complete file."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Encodes streams frame by frame with FFmpeg's encoders: AAC, FLAC, and gapless MP3."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator, Mapping
 

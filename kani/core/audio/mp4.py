@@ -7,8 +7,6 @@ If it finds a second one all the same, the file is refused. ``OpenIndex`` bounds
 that are open.
 """
 
-from __future__ import annotations
-
 import io
 import threading
 from collections.abc import Iterator, Sequence

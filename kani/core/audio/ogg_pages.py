@@ -1,7 +1,5 @@
 """Reads and writes Ogg pages (RFC 3533, 6)."""
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Iterator, Sequence

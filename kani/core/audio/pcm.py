@@ -1,7 +1,5 @@
 """Audio at the edges: samples at the level of all voices, as PCM and WAV, and clients' recordings decoded."""
 
-from __future__ import annotations
-
 import io
 import struct
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Playback position of a stream, estimated from the audio that was made."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Prosody that engines leave to filters: pauses, speed, pitch, loudness, brightness; and the length."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing

@@ -1,7 +1,5 @@
 """Decodes a recording of any length from a file, piece by piece, so that memory does not grow with it."""
 
-from __future__ import annotations
-
 import math
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Resamples streams of samples, and cuts speech into chunks of another size."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import KW_ONLY, dataclass, field, replace

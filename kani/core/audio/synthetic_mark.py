@@ -3,8 +3,6 @@
 It is IPTC's digital source type. The comment names it too, as most conversions keep only the comment.
 """
 
-from __future__ import annotations
-
 import struct
 from typing import Final
 

@@ -1,7 +1,5 @@
 """One answer: text as a model writes it, into a speech session, and its audio out."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import time

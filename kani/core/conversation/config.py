@@ -1,7 +1,5 @@
 """Configuration of a conversation, as far as every dialect has one."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from kani.core.audio.encoding import AudioFormat

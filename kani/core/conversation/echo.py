@@ -1,7 +1,5 @@
 """The audio of an answer, kept to recognise it where the listener's microphone hears it back."""
 
-from __future__ import annotations
-
 import numpy as np
 import soxr
 

@@ -1,7 +1,5 @@
 """Turns that end once their words have come, in one loop over a session of the recogniser."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from kani.core.conversation.turns import TurnChange, TurnMachine, TurnRule

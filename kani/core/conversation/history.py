@@ -1,7 +1,5 @@
 """The items of a conversation in their order, bounded in number and in size."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

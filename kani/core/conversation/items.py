@@ -1,7 +1,5 @@
 """Items of a conversation: messages, what of a spoken one was heard, calls of tools, and their results."""
 
-from __future__ import annotations
-
 import math
 import uuid
 from collections.abc import Mapping

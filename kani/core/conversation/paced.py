@@ -1,7 +1,5 @@
 """Answers in real time, for clients that play audio as it comes."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque

@@ -1,7 +1,5 @@
 """Writes the items of a conversation as messages to a language model."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 

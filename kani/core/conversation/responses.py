@@ -1,7 +1,5 @@
 """The responses of one connection: answers of a language model, spoken as they are written."""
 
-from __future__ import annotations
-
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence

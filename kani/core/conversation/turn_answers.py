@@ -1,7 +1,5 @@
 """Answers to turns of speech: when one is due, and what the start of speech interrupts."""
 
-from __future__ import annotations
-
 import asyncio
 import enum
 from collections.abc import Callable

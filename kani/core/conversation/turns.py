@@ -3,8 +3,6 @@
 Everything that converses or hears commands feeds one ``TurnMachine`` with what its recognition yields.
 """
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

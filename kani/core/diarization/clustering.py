@@ -1,7 +1,5 @@
 """Agglomerative clustering of speaker embeddings by average linkage, and the smoothing of labels in time."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Turns of speakers, and the transcript divided among them."""
 
-from __future__ import annotations
-
 import bisect
 from collections import defaultdict
 from collections.abc import Iterator, Sequence

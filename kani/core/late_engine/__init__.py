@@ -1,7 +1,5 @@
 """An engine that is loaded in the background, and joins the service once it has passed a trial."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import re

@@ -1,7 +1,5 @@
 """Admission of sessions: their limits, the rate of each client, and their turns at the engines' slots."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable

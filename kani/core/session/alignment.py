@@ -1,7 +1,5 @@
 """One alignment: an audio file and its text in, the time of every word out."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Settings, services and callbacks that a session gets from the service that opens it."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any

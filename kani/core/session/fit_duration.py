@@ -4,8 +4,6 @@ Slower speech is synthesized once more at that speed, where the engine supports 
 ``kani.core.audio.prosody_filter``. Each segment compensates for the error of those before it.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """A session's audio: its spans, the buffer that its reader takes it from, and the time-out of the waits."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """One recognition session: samples in, recognised words and pauses out."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque

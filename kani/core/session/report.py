@@ -1,7 +1,5 @@
 """Reports one session: metrics while it runs, one log line when it ends."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """One speech session: text in, audio out."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from types import TracebackType

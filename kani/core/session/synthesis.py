@@ -1,7 +1,5 @@
 """Synthesis of single segments: engine, embedding, normalization, speed, prosody and word times."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import secrets

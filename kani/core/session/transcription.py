@@ -1,7 +1,5 @@
 """One transcription of a recording: an audio file in, timed segments out."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

@@ -1,7 +1,5 @@
 """Resolution of a session's voices: by its request, the language of its text, foreign passages, and SSML."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Synthesizes the text of one session, segment by segment, into its playout buffer."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing

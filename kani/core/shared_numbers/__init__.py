@@ -4,8 +4,6 @@ Each process writes a row of its own in memory that all map: a sum needs no lock
 process serves all clients, it has only its own numbers.
 """
 
-from __future__ import annotations
-
 import mmap
 import os
 import sqlite3

@@ -1,7 +1,5 @@
 """Finds the times of the words of some speech by aligning it with reference speech of the same text."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -3,8 +3,6 @@
 Log energies in mel bands and their cepstra: Davis and Mermelstein 1980; their slopes: Furui 1981.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Self
 

@@ -5,8 +5,6 @@ path: first in steps of a third of a second, in which speech and text have to ag
 frames. What has no voice may be a pause, however loud: frame by frame, music and noise fit any word.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise

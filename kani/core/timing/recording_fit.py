@@ -3,8 +3,6 @@
 Noise, a telephone's band and a voice like the reference's change the costs of all of these alike.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator
 
 import numpy as np

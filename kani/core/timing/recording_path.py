@@ -5,8 +5,6 @@ the costs only those at some columns are kept: the moves between two of these ar
 back.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple

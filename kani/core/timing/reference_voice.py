@@ -1,7 +1,5 @@
 """The reference voice: reports where each word begins, for ``kani.core.timing.word_times``."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """Converts the words timed by an engine into spans that tile the client's text, and times SSML's marks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 

@@ -5,8 +5,6 @@ through both recordings (``kani.core.timing.dtw``) maps its times. While speech 
 that begin more than ``LOOK_BACK_S`` before its last sample are final.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable

@@ -4,8 +4,6 @@ A word does, or a voice that goes on. A listener's "mhm", a cough, other noises 
 not. See docs/conversation.md.
 """
 
-from __future__ import annotations
-
 import enum
 from collections import deque
 from collections.abc import Callable, Collection, Iterable

@@ -5,8 +5,6 @@ complete: so a turn is complete at once only if its last word ends a sentence as
 the sentence or the recogniser writes no marks. See docs/listening.md.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import deque

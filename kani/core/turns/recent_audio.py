@@ -1,7 +1,5 @@
 """The last seconds of a stream's audio."""
 
-from __future__ import annotations
-
 from collections import deque
 
 import numpy as np

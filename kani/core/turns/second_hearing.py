@@ -4,8 +4,6 @@ Live words are decided pause by pause, in long speech before its end, and never 
 spelled names and addresses come out in pieces. A short turn without pauses is heard as a whole anyway.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math

@@ -1,7 +1,5 @@
 """Finds speech by the probabilities of a voice, and tells how likely a pause lasts."""
 
-from __future__ import annotations
-
 import math
 
 from kani.core.recognizer import VOICE_CHUNK_S

@@ -1,7 +1,5 @@
 """Times of speech in a recording, by the probabilities of a voice."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise

@@ -5,8 +5,6 @@ those that end a question at most ("Where are you from?"). A word that ends ordi
 "on" and "that" in English; nor is one that sounds like another that does ("si" and "sí").
 """
 
-from __future__ import annotations
-
 _NEVER = """
 en a an the and or but because if than when while although though unless whether my your our their its every
 en very to of into onto i'm you're we're they're i'll you'll we'll they'll i'd uh um er erm hmm

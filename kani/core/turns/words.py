@@ -1,7 +1,5 @@
 """Tells from the words of a turn whether it has ended."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Sequence

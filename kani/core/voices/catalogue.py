@@ -1,7 +1,5 @@
 """Chooses the engine and the voice of a request."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Speaker embeddings for client recordings and stored voices."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import logging

@@ -1,7 +1,5 @@
 """Cache of embeddings: concurrent requests for one recording share one computation."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import OrderedDict

@@ -4,8 +4,6 @@ In "af_bella(2)+af_sky(1)" are two parts of one voice and one of the other; the 
 makers' clients send whatever engine speaks here.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ advice, and ``reason_of`` reads code and numbers back from them, for programs th
 that were stored before there were codes have them too.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from string import Formatter

@@ -3,8 +3,6 @@
 Measured on synthetic speech with faults added to it (``tests/core/voices/recording_faults.py``).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, Protocol
 

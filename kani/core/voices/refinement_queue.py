@@ -1,7 +1,5 @@
 """Background queue that refines embeddings one after the other."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import OrderedDict

@@ -1,7 +1,5 @@
 """A sentence to try a voice with, in each language that the server's voices speak."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Stores the voices that clients make: recordings with the speaker's consent."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import re

@@ -5,8 +5,6 @@ begins with a dot, synced to disk, and moved to its place. A process that is kil
 leaves only a temporary name, which the next change or the next start removes.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import re

@@ -1,7 +1,5 @@
 """File formats of a stored voice: its metadata and its embeddings."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import re

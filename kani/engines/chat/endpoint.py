@@ -1,7 +1,5 @@
 """A chat endpoint of OpenAI's form: Ollama, llama.cpp, vLLM, LM Studio, OpenAI …"""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

@@ -3,8 +3,6 @@
 With some templates the opening mark is part of the prompt, and only the closing one is in the answer.
 """
 
-from __future__ import annotations
-
 OPENING, CLOSING = "<think>", "</think>"
 
 MAX_LEAD = 2**16

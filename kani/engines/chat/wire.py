@@ -5,8 +5,6 @@ OpenRouter and Mistral send instead: chunks without choices, ``content`` that is
 errors that are a text, calls of tools without index or id.
 """
 
-from __future__ import annotations
-
 import json
 import uuid
 from collections.abc import Collection

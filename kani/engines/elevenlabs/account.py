@@ -1,7 +1,5 @@
 """The voices of an ElevenLabs account, and the languages of its models."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import ssl

@@ -3,8 +3,6 @@
 It is closed at once, without waiting for the service.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math

@@ -1,7 +1,5 @@
 """ElevenLabs as an engine of the speech core: its service speaks text as it is written."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import re

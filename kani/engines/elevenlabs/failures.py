@@ -1,7 +1,5 @@
 """Failures of ElevenLabs: their codes, the sentences for clients, and which of them may pass."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus

@@ -3,8 +3,6 @@
 Received messages are untrusted: fields that are not as documented are ignored, and the others are used.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import json

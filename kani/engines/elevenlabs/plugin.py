@@ -1,7 +1,5 @@
 """Description of ElevenLabs' service, as an engine, for the server."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import BeforeValidator, SecretStr

@@ -1,7 +1,5 @@
 """Turns the character times that ElevenLabs sends into spans of words."""
 
-from __future__ import annotations
-
 import math
 import re
 import unicodedata

@@ -1,7 +1,5 @@
 """espeak-ng as an engine of the speech core: about a hundred languages, instantly, in a robotic voice."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import threading

@@ -5,8 +5,6 @@ crashes when two threads use it at once, and crashes at some texts: ``kani.engin
 module in a process of its own. SSML and ``[[phoneme]]`` input are off: markup is spoken as text.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import re

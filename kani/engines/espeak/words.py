@@ -6,8 +6,6 @@ words of a group share its phonemes in proportion to their letters. espeak-ng co
 word before it; in a chunk a word ends where its sound does.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -10,8 +10,6 @@ well: the fork's answer may be incomplete, and its unread acknowledgements in st
 for the next request.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Description of the Kani model for the server."""
 
-from __future__ import annotations
-
 import ctypes
 from dataclasses import replace
 

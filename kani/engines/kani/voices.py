@@ -1,7 +1,5 @@
 """Voices and languages of a Kani checkpoint, and the text prefixes that select them."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Sequence

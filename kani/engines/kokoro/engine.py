@@ -1,7 +1,5 @@
 """Kokoro-82M as an engine of the speech core."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math

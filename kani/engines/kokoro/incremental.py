@@ -4,8 +4,6 @@ When enough new words are there, the prosody of the whole sentence so far is pre
 are decoded, up to a few before the last one known (``pieces.Pieces``).
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Iterator, Sequence

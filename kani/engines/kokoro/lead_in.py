@@ -22,8 +22,6 @@ English ones that begin with a short vowel without stress ("If not", "Agreed") l
 (16 by three voices) 32 were transcribed correctly with one, 45 without.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -6,8 +6,6 @@ Features and curves can be made longer in the same way. More energy hardly makes
 a gain.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto

@@ -1,7 +1,5 @@
 """Cost of a second of speech on this machine, measured between the steps of listeners."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math

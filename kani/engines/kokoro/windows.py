@@ -1,7 +1,5 @@
 """Division of an utterance into prediction steps, and of a step's frames into decoding windows."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from itertools import pairwise

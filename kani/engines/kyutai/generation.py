@@ -1,7 +1,5 @@
 """The package's ``TTSModel.generate`` a step at a time. Runs only in the package's environment."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterable
 from contextlib import ExitStack

@@ -1,7 +1,5 @@
 """Loads a checkpoint by Kyutai's package, from one folder. Runs only in the package's environment."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

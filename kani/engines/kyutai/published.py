@@ -5,8 +5,6 @@ the checkpoints are under CC-BY 4.0. Their commits could not be looked up, so th
 fetched first is kept.
 """
 
-from __future__ import annotations
-
 SPEECH_MODEL = "kyutai/tts-1.6b-en_fr"
 """1.8 billion parameters, English and French, voices by embedding; 4.1 GB."""
 

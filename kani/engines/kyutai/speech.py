@@ -3,8 +3,6 @@
 Segments take turns after each step of 80 ms, each in a copy of the model that shares the weights.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Generator, Mapping

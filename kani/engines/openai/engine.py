@@ -1,7 +1,5 @@
 """A server of OpenAI's audio API as an engine of the speech core: ``/audio/speech``, its PCM streamed."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator
 from email.message import Message
 

@@ -1,7 +1,5 @@
 """Descriptions of a server of OpenAI's audio API, as an engine and as a recogniser."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, SecretStr

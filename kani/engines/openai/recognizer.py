@@ -1,7 +1,5 @@
 """A server of OpenAI's audio API as a recogniser: recordings by stretches, and live speech by passes."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

@@ -1,7 +1,5 @@
 """The upstream server by HTTP: its models, voices, speech and transcriptions, and how each fails."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import ssl

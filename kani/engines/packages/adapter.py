@@ -7,8 +7,6 @@ asynchronous generators, which ``hear`` cannot be, run in the event loop instead
 model among streams.
 """
 
-from __future__ import annotations
-
 import secrets
 import threading
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence

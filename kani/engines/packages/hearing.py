@@ -1,7 +1,5 @@
 """The worker's end of recognition: an adapter as a recogniser."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator

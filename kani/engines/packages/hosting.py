@@ -1,7 +1,5 @@
 """The worker's side of a maker's package: its adapter, loaded and called in threads of their own."""
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 import inspect

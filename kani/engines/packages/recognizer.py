@@ -1,7 +1,5 @@
 """A maker's package as a recogniser of the server: its files, and the process that hears."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections import deque

@@ -4,8 +4,6 @@ One segment is spoken at a time: the package is not safe for threads, and draws 
 generator.
 """
 
-from __future__ import annotations
-
 import hashlib
 import tempfile
 from collections.abc import Generator, Mapping

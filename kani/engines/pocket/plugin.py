@@ -1,7 +1,5 @@
 """Description of Pocket TTS for the server, which finds the files, on the hub or in a folder like it."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import replace
 from importlib.util import find_spec

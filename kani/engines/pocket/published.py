@@ -3,8 +3,6 @@
 Source: PyPI pocket-tts 4.0.1, ``config/*.yaml``, ``default_parameters.py`` and ``utils/utils.py``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple

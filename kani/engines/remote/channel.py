@@ -4,8 +4,6 @@ A frame is its length, as four bytes (big-endian), and a message; with a key a t
 the handshake is complete.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hmac
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 msgspec has checked the types. These are the values that the core relies on.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Connectors to a worker: a child of this process, or one that runs already, here or on another machine."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -4,8 +4,6 @@ When its worker is lost, a segment without audio so far is begun again, silently
 another rendering of it would not continue the first.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Container
 from contextlib import aclosing

@@ -6,8 +6,6 @@ that neither the key nor a proof that serves a second time is ever sent. The key
 messages have are made in the same way, with other words for the role.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hmac
 import secrets

@@ -1,7 +1,5 @@
 """The link to one worker: reaches it, notices its end, and reaches it again after growing pauses."""
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import logging

@@ -1,7 +1,5 @@
 """Engines and recognisers in processes of their own, and those of workers that run already."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

@@ -4,8 +4,6 @@ The process takes all memory of its model along, on the GPU too; freeing a model
 what its libraries keep.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import logging

@@ -1,7 +1,5 @@
 """Description of the recogniser of GGUF files for the server, which finds the file."""
 
-from __future__ import annotations
-
 import os
 from math import ceil
 from typing import Any

@@ -1,7 +1,5 @@
 """The recogniser of GGUF files: recordings by stretches, and live speech by passes."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 

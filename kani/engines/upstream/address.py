@@ -1,7 +1,5 @@
 """Addresses of other services, and whether a key may be sent there."""
 
-from __future__ import annotations
-
 import ipaddress
 from typing import Any
 from urllib.parse import urlsplit

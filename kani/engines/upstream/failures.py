@@ -1,7 +1,5 @@
 """A service's failures: the sentences for clients, which of them may pass, and how many there were."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar
 

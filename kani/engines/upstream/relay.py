@@ -1,7 +1,5 @@
 """Speech by a service, with retries until audio was received, or else by a fallback engine."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import logging

@@ -1,7 +1,5 @@
 """The text of a segment, complete or still being written."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Self
 

@@ -4,8 +4,6 @@ One utterance is spoken at a time: the package keeps one cache of keys and value
 codec's state in the codec's modules.
 """
 
-from __future__ import annotations
-
 import tempfile
 import threading
 from collections.abc import Generator, Mapping

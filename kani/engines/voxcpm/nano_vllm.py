@@ -1,7 +1,5 @@
 """VoxCPM by nano-vllm-voxcpm, which speaks many segments at once on CUDA. Runs only in its environment."""
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 import io

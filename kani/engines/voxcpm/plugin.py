@@ -1,7 +1,5 @@
 """Description of VoxCPM for the server; it finds a checkpoint, and checks it before the package reads it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from kani.engines.packages.package import Package

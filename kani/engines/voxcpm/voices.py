@@ -1,7 +1,5 @@
 """The voices that VoxCPM's segments are spoken with, and what is told about them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -5,8 +5,6 @@ left for such words. And it leaves out a repetition, or all from the second sent
 stretches a word over what is left out.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import unicodedata

@@ -1,7 +1,5 @@
 """Whisper as a recogniser, on the CPU."""
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import logging

@@ -1,7 +1,5 @@
 """Languages of Whisper, and which of them speech without a given one is likely in."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np

@@ -3,8 +3,6 @@
 It ends with its connection: after the engine has stopped, or after ``STOP_TIMEOUT_S`` all the same.
 """
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import importlib.util

@@ -1,7 +1,5 @@
 """A segment's growing text at the worker: what the server has sent of it so far."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager

@@ -1,7 +1,5 @@
 """A worker that listens on an address, for servers on this machine and on others."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A worker: one engine or recogniser, and the servers that are connected to it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress

@@ -4,8 +4,6 @@ What is spoken stays until the server ends, or later books take its room: the sa
 goes on where an earlier one was left.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json

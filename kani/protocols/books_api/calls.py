@@ -1,7 +1,5 @@
 """Description of the calls for books."""
 
-from __future__ import annotations
-
 from kani.books import audio_file
 from kani.books.book import ENDINGS
 from kani.core.request import RANGES

@@ -1,7 +1,5 @@
 """Books that clients send: received into a folder of their own, and read by a process of its own."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import tempfile

@@ -1,7 +1,5 @@
 """Description of the calls for books for the server."""
 
-from __future__ import annotations
-
 from kani.engines.plugin_settings import PluginSettings
 from kani.protocols.shared.plugin import ProtocolPlugin, built_by
 

@@ -3,8 +3,6 @@
 The file is kept on disk while it is read, by a process of its own that is ended with the request.
 """
 
-from __future__ import annotations
-
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``POST /v1/books/speakers``: the language model proposes who says each part of a chapter's dialogue."""
 
-from __future__ import annotations
-
 import asyncio
 from contextlib import aclosing
 from typing import Annotated

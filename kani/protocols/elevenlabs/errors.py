@@ -1,7 +1,5 @@
 """Answers of ElevenLabs' HTTP API: JSON, and the statuses, codes and bodies of errors."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Audio formats by their names in the protocol, ``output_format``."""
 
-from __future__ import annotations
-
 from kani.core.audio.encoding import AudioFormat
 from kani.core.errors import InvalidRequest
 

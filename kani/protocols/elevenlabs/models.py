@@ -1,7 +1,5 @@
 """ElevenLabs' models, which all select this server's own voices, and the tags that those of v3 read."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """Description of ElevenLabs' protocol and the relay's for the server, and what their calls are given."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """ElevenLabs' protocol and the relay's as the server mounts them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from starlette.routing import BaseRoute, WebSocketRoute

@@ -1,7 +1,5 @@
 """Single-use tokens: a backend makes one with its key, and a browser opens one connection by it."""
 
-from __future__ import annotations
-
 import hashlib
 import secrets
 import time

@@ -5,8 +5,6 @@ voices one each, so a premade id selects at most a gender: with the language of 
 gender speaks, without it the default voice of the text's language.
 """
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """``voice_settings`` and ``apply_text_normalization`` of a request, validated."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """The REST calls of Kani's original server: a WAV file, or samples while they are made."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -1,7 +1,5 @@
 """Kani's protocol as the server mounts it."""
 
-from __future__ import annotations
-
 from starlette.routing import BaseRoute
 
 from kani.core.request import MAX_TEXT

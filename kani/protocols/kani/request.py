@@ -1,7 +1,5 @@
 """One request of the protocol: its session, and the metadata of its answer."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """The Kani JSON protocol on its WebSocket: requests are spoken one at a time, in their order."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """Descriptions of the HTTP calls of Kyutai's moshi-server."""
 
-from __future__ import annotations
-
 from kani.core.expected_words import MAX_TEXT
 from kani.protocols.kyutai.http import BUILD_FIELDS, MAX_RECORDING_S, SPEECH_PATHS, LegacyBody, StreamedBody
 from kani.protocols.kyutai.voice_payload import MAX_RECORDING_S as MAX_VOICE_S

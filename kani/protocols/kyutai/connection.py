@@ -1,7 +1,5 @@
 """Ends of the protocol's connections: close codes of the WebSockets, statuses of the HTTP endpoints."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial

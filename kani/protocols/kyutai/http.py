@@ -1,7 +1,5 @@
 """HTTP endpoints: whole recordings and texts, the making of voices, and information about the server."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import time

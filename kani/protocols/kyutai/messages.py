@@ -5,8 +5,6 @@ probabilities, doubles for times, bytes of Ogg Opus as an array of small integer
 reads is read: any kind of number, keys in any order, unknown keys; and bytes as ``bin`` too.
 """
 
-from __future__ import annotations
-
 import struct
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar

@@ -1,7 +1,5 @@
 """Prometheus metrics under the names of moshi-server (its metrics.rs), for the dashboards made for it."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram

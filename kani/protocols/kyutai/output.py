@@ -1,7 +1,5 @@
 """Encodes speech for a client: exact frames, in one of four formats."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kani.core.audio.ogg_opus import OggOpusEncoder

@@ -1,7 +1,5 @@
 """Description of Kyutai's protocol for the server."""
 
-from __future__ import annotations
-
 from kani.engines.plugin_settings import PluginSettings
 from kani.protocols.shared.plugin import ProtocolPlugin, built_by, compat_port
 

@@ -1,7 +1,5 @@
 """Kyutai's protocol as the server mounts it."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from starlette.requests import Request

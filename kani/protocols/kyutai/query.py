@@ -1,7 +1,5 @@
 """The query of a speech connection, and the core's request that it becomes."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, replace
 from enum import Enum

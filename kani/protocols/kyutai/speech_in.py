@@ -1,7 +1,5 @@
 """The WebSocket for recognition: audio goes in as it is spoken, words, pauses and times come out."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque

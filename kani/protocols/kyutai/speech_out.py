@@ -1,7 +1,5 @@
 """The WebSocket for speech: words go in as they are written, audio frames and the words' times come out."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

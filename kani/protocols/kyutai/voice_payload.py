@@ -9,8 +9,6 @@ The bits, as little-endian bytes: 8 of ``MAGIC``, 2 of ``VERSION``, 4 of the con
 digest (BLAKE2b), the content, zeros. The content is MessagePack: the embedding of each engine.
 """
 
-from __future__ import annotations
-
 import hashlib
 import struct
 from collections.abc import Iterable

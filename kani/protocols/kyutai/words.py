@@ -1,7 +1,5 @@
 """Splits a client's text into words and breaks, feeds them, and times the words by the session's spans."""
 
-from __future__ import annotations
-
 import re
 from collections import deque
 from collections.abc import Iterable

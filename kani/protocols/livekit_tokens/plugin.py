@@ -1,7 +1,5 @@
 """Description of the calls for LiveKit's tokens for the server."""
 
-from __future__ import annotations
-
 from pydantic import SecretStr
 
 from kani.engines.plugin_settings import PluginSettings, setting

@@ -7,8 +7,6 @@ be made. A token is a JWT, signed here (HS256) with a key of the LiveKit server:
 contacted. Errors are ``{"detail": …}`` with 400, 413 or 500.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import time

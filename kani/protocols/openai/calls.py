@@ -1,7 +1,5 @@
 """Descriptions of the HTTP calls of OpenAI's audio API."""
 
-from __future__ import annotations
-
 from kani.core.request import Range
 from kani.protocols.openai.realtime.client_secrets import DEFAULT_LIFE_S, MAX_LIFE_S, MIN_LIFE_S
 from kani.protocols.openai.realtime.unmute.lists import calls as unmute_calls

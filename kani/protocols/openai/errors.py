@@ -4,8 +4,6 @@ Handlers raise ``ApiError`` or a ``SpeechError`` of the core; ``endpoint`` answe
 408, 409, 429 and every status from 500 on, unless ``x-should-retry`` says otherwise.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Lists of models as OpenAI's clients read them; the voices are listed by ``voices_api``."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from starlette.requests import Request

@@ -1,7 +1,5 @@
 """Description of OpenAI's audio API for the server."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 

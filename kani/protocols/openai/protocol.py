@@ -1,7 +1,5 @@
 """OpenAI's audio API as the server mounts it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from starlette.routing import BaseRoute

@@ -5,8 +5,6 @@ and the language of the text selects among those: ``alloy`` is the default voice
 others are a voice of the same gender where the language has one.
 """
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal

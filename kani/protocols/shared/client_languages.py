@@ -1,7 +1,5 @@
 """The languages a client prefers, for texts in an unclear language."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 

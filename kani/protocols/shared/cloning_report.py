@@ -1,7 +1,5 @@
 """The fields of answers that report how closely their speech matches a recording."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from kani.core.session.session import SpeechSession

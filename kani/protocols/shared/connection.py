@@ -1,7 +1,5 @@
 """Parts of HTTP and WebSocket connections that all protocols handle alike."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """One connection of a conversation: its client's messages, and beside them what becomes of its audio."""
 
-from __future__ import annotations
-
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine

@@ -1,7 +1,5 @@
 """Errors of clients' messages and HTTP requests, and how they are answered."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from typing import Any
 

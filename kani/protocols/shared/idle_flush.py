@@ -1,7 +1,5 @@
 """A timer that speaks an unfinished text when its client pauses."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 

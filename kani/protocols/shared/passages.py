@@ -1,7 +1,5 @@
 """Speech of several sessions, one after the other: the turns of a dialogue, passages in several voices."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The contract between a wire protocol and the server that mounts it."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Parameters of a query that are true or false."""
 
-from __future__ import annotations
-
 from starlette.datastructures import QueryParams
 
 from kani.core.errors import InvalidRequest

@@ -1,7 +1,5 @@
 """Answers with a file, or with the part of it that the client's player wants (RFC 9110, 14)."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """Answers that are sent while their speech is made."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing

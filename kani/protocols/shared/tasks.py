@@ -1,7 +1,5 @@
 """Runs coroutines that live and end together, such as reading from a client and answering it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Coroutine
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """Answers that are sent in one piece: their audio is collected first, within a memory budget."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import KW_ONLY, dataclass, field

@@ -1,7 +1,5 @@
 """Descriptions of the calls for voices and recorded consents."""
 
-from __future__ import annotations
-
 from kani.core.audio.pcm import MAX_RECORDING_BYTES, MAX_RECORDING_S, MEDIA_TYPES
 from kani.core.request import Range
 from kani.core.voices.store import MAX_CONSENT_NAME

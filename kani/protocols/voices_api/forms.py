@@ -1,7 +1,5 @@
 """Multipart forms of the API, bounded in size, and its errors."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import AsyncGenerator, Iterable
 from typing import Annotated, TypeVar

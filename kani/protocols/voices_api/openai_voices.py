@@ -3,8 +3,6 @@
 Its forms are known by ``audio_sample``; its consents have a path of their own.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Mapping

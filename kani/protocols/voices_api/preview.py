@@ -1,7 +1,5 @@
 """GET /v1/audio/voices/{voice}/preview: a sentence in a voice, spoken once and then kept in memory."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable

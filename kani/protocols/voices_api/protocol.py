@@ -3,8 +3,6 @@
 OpenAI's clients use the same paths: ``openai_voices`` answers what only they ask for.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

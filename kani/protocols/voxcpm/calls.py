@@ -1,7 +1,5 @@
 """Descriptions of the HTTP calls of VoxCPM's page."""
 
-from __future__ import annotations
-
 from kani.core.audio.pcm import MEDIA_TYPES
 from kani.protocols.shared.calls.call import Call, CallGroup, audio_answer, json_answer, path_parameter, query
 from kani.protocols.shared.calls.schemas import Schema, fields, flag, items, mapping, text, whole

@@ -1,7 +1,5 @@
 """VoxCPM's protocol on its WebSocket: requests run concurrently, told apart by their ids."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import time

@@ -1,7 +1,5 @@
 """HTTP endpoints of VoxCPM's page: where to connect, the list of voices, and their samples."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import Collection

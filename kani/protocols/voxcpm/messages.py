@@ -3,8 +3,6 @@
 The format is that of the original's PROTOCOL.md (justa-cai/listenai-server, folder tts).
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Mapping, Sequence

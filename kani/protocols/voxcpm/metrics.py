@@ -1,7 +1,5 @@
 """Prometheus metrics under the names of VoxCPM's server (its kani/server/metrics.py), for its dashboards."""
 
-from __future__ import annotations
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 DURATION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 300, 600)

@@ -1,7 +1,5 @@
 """Parameters of a request: types, ranges, and the error sentences of the protocol."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """Description of VoxCPM's protocol for the server."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

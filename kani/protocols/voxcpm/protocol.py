@@ -1,7 +1,5 @@
 """VoxCPM's protocol as the server mounts it."""
 
-from __future__ import annotations
-
 import logging
 
 from starlette.routing import BaseRoute, WebSocketRoute

@@ -1,7 +1,5 @@
 """One request of VoxCPM's protocol: queued, spoken, and answered."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack

@@ -4,8 +4,6 @@ Nothing outside the folder can be read, or its existence detected: a path is wal
 symbolic link is followed on the way. The folder itself may be a link.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import re

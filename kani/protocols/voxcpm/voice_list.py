@@ -1,7 +1,5 @@
 """The list of voices for VoxCPM's clients: each with a category and a sample sentence."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote

@@ -1,7 +1,5 @@
 """One connection: events come in, and are answered in their order."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """Data of the clients' events, checked, and the server's events."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 

@@ -4,8 +4,6 @@ The ``wyoming`` package reads whatever lengths its peer names, before anything c
 line that is no object. So the server has a reader of its own, with the package as the client of its tests.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field

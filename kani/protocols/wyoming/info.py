@@ -1,7 +1,5 @@
 """The server's description of itself, ``info``: its voices and its recogniser."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Mapping, Sequence

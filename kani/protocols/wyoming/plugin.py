@@ -1,7 +1,5 @@
 """Description of Wyoming for the server."""
 
-from __future__ import annotations
-
 import ipaddress
 from typing import Annotated, Any
 

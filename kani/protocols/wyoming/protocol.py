@@ -1,7 +1,5 @@
 """Wyoming as the server mounts it; its port is announced by mDNS, so that Home Assistant finds it."""
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 import ipaddress

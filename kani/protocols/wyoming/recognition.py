@@ -1,7 +1,5 @@
 """Recognition of the audio between ``audio-start`` and ``audio-stop``."""
 
-from __future__ import annotations
-
 import time
 from contextlib import aclosing
 from typing import Final

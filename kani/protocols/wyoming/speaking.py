@@ -1,7 +1,5 @@
 """Speech of one ``synthesize``, or of the text between ``synthesize-start`` and ``synthesize-stop``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress

@@ -3,8 +3,6 @@
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html, 9.2.6. Only ``data`` is of use here.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterable, AsyncIterator
 
 MAX_EVENT_BYTES = 2**20

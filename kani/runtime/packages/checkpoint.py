@@ -3,8 +3,6 @@
 No library but the standard one, and the hub's where files have to be found there.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from pathlib import Path

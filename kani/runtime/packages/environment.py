@@ -1,7 +1,5 @@
 """Python environments of other makers' packages: made on request, and whether a worker can run in one."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

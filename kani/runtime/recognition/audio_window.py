@@ -1,7 +1,5 @@
 """The audio that a stream keeps for its next pass, and how fast audio arrives."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Passes of a model that hears a stretch of audio as a whole, and may tell no times of words."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from concurrent.futures import CancelledError, Future

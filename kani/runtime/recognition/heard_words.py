@@ -1,7 +1,5 @@
 """Words of what is heard, and their times: where the model tells none, they share the voice by letters."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Sequence

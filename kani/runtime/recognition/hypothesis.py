@@ -1,7 +1,5 @@
 """The words of the kept audio: those that are decided, and the guess of the last pass at the others."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from kani.runtime.recognition.local_agreement import HypothesisWord, agreed_count

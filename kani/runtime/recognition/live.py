@@ -1,7 +1,5 @@
 """Live recognition: audio as it comes in, passes as they are due, events in order."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Measures the time of one pass, which tells the delay that live words will have."""
 
-from __future__ import annotations
-
 import logging
 import math
 import time

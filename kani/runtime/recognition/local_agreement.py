@@ -3,8 +3,6 @@
 After Macháček, Dabre and Bojar, "Turning Whisper into Real-Time Transcription System" (2023).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

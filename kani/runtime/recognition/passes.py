@@ -1,7 +1,5 @@
 """Input and result of one recognition pass over a stretch of audio; independent of the model."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from kani.core.types import Samples

@@ -6,8 +6,6 @@ waits until a pass has decided the words before that pause. Audio that arrives f
 only as its words are decided: so the words before a pause are known within the pause, as in live speech.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections import deque

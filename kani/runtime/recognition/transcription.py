@@ -1,7 +1,5 @@
 """Transcription of one recording: its stretches in parallel, its segments in order."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import threading

@@ -1,7 +1,5 @@
 """Thresholds that decide when a stream's words are final and how much audio is kept: docs/listening.md."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

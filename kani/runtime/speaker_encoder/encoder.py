@@ -11,8 +11,6 @@ same. And it amplifies recordings that are quieter than -30 dB full scale only; 
 level, or 10 dB more would change the cosine by 0.08.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

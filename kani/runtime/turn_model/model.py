@@ -6,8 +6,6 @@ silence after the last word; shorter audio is padded with zeros before it. See d
 worth.
 """
 
-from __future__ import annotations
-
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -4,8 +4,6 @@ It has no event loop and starts no threads, so it can fork at any time: each pro
 which it shares in memory, and with the listening sockets. The kernel ends it with its parent.
 """
 
-from __future__ import annotations
-
 import ctypes
 import logging
 import os

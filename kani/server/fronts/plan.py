@@ -1,7 +1,5 @@
 """The processes of a server with several fronts: these, and a worker for each engine and the recogniser."""
 
-from __future__ import annotations
-
 import gc
 import logging
 import os

@@ -4,8 +4,6 @@ The event loop's own server accepts every waiting connection at once and counts 
 a crowd of silent clients could use up all open files before the first of them is closed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import logging

@@ -4,8 +4,6 @@ A socket hands over up to 8 MiB a turn (libuv: 32 reads of 256 KiB), which may h
 or HTTP chunks. Each takes some 10 µs to parse: all of them at once would stop every other client for seconds.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Generator

@@ -1,7 +1,5 @@
 """Memory budget of requests that have not been read to their end, shared by all clients."""
 
-from __future__ import annotations
-
 from kani.core.session.budget import Budget
 
 FREE_BYTES = 64 * 1024

@@ -1,7 +1,5 @@
 """uvicorn's HTTP protocol with timeouts for heads and bodies of requests, bounded parsing, small reads."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """uvicorn's WebSocket protocol with limits per path, bounded memory and an answer to every handshake."""
 
-from __future__ import annotations
-
 import asyncio
 from asyncio import BaseTransport
 from collections import deque

@@ -1,7 +1,5 @@
 """A span for each HTTP request and each WebSocket, the parent of all that is done for it."""
 
-from __future__ import annotations
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kani.core import request_ids, tracing

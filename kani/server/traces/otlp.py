@@ -1,7 +1,5 @@
 """Spans by OpenTelemetry, sent in the background by OTLP over HTTP."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import threading

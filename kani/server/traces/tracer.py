@@ -1,7 +1,5 @@
 """Contract of what begins the spans of connections."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Protocol
 

@@ -5,8 +5,6 @@ other threads nor Python's signal handlers run. So another process listens to th
 where the unit sets ``WatchdogSec``, else ``process.py``.
 """
 
-from __future__ import annotations
-
 import asyncio
 import faulthandler
 import logging

@@ -4,8 +4,6 @@ The audio between two commits, clears or changes of the configuration is one ``T
 of its own. Tracks are transcribed one after the other, so that the events of two items never mix.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque

@@ -1,7 +1,5 @@
 """Events about the input, for the client of a conversation."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from kani.core.conversation.input.transcript import Transcript

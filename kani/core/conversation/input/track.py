@@ -1,7 +1,5 @@
 """A stretch of input audio between two commits, clears or changes of the configuration."""
 
-from __future__ import annotations
-
 import enum
 from dataclasses import dataclass, field
 

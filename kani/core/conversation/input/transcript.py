@@ -1,7 +1,5 @@
 """The words of one item of input audio."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from itertools import count

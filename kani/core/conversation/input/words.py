@@ -1,7 +1,5 @@
 """The words of turns that have stopped, until all are known and the answers begin."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque

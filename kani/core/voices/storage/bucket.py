@@ -1,7 +1,5 @@
 """Stored voices and consents in a bucket, which any number of servers share."""
 
-from __future__ import annotations
-
 import logging
 import secrets
 import time

@@ -1,7 +1,5 @@
 """Stored voices and consents in a folder, which several processes and machines may share."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Iterator, Mapping

@@ -5,8 +5,6 @@ embeddings. They never change. An ID is listed in the index as long as it has ob
 among those to be removed, from before the first of them is written until after the last one is deleted.
 """
 
-from __future__ import annotations
-
 import re
 import secrets
 from typing import Self

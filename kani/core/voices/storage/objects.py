@@ -1,7 +1,5 @@
 """Interface of an object store: S3, or a program that speaks its protocol."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol
 

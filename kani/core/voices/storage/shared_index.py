@@ -1,7 +1,5 @@
 """The index of a bucket as one server sees it: a copy in memory, and changes that no other server's undo."""
 
-from __future__ import annotations
-
 import logging
 import random
 import threading

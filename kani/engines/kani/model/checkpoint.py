@@ -3,8 +3,6 @@
 Only JSON and safetensors files are read: no pickle, and no code from a checkpoint.
 """
 
-from __future__ import annotations
-
 import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack

@@ -1,7 +1,5 @@
 """CUDA graphs of work that is launched alike for the same few sizes, and copies of their results."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -9,8 +9,6 @@ the same input are joined, and the two halves of each head that RoPE rotates are
 rotation is one complex product.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType

@@ -1,7 +1,5 @@
 """Loads a checkpoint and a codec onto a device and creates their scheduler."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 Detected are speech much longer than its text, the same frames over and over, and silence instead of a voice.
 """
 
-from __future__ import annotations
-
 from enum import IntEnum
 
 import numpy as np

@@ -8,8 +8,6 @@ other. Before KaniTTS-2 positions are places.
 Source: PyPI kani-tts-2 0.0.5, ``model.py``.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

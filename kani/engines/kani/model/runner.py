@@ -8,8 +8,6 @@ sequences, and the next frame may begin before the CPU waits, in ``end_frame``, 
 scheduler decides which sequence runs when.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ then one draw. Only the draw differs: a sequence brings its own uniform numbers,
 its seed and not on its neighbours.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import inf
 

@@ -11,8 +11,6 @@ at once. What is kept of each sequence is a row of arrays (its seat), so that a 
 arrays and whatever is due or ends, however many sequences run.
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections import deque

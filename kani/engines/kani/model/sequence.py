@@ -1,7 +1,5 @@
 """Utterances being generated: the request, the events that it emits, and the progress of all of them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace

@@ -7,8 +7,6 @@ mean and deviation of its last rows over time, two layers with batch norms after
 Only JSON and safetensors files are read.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -4,8 +4,6 @@ A slot is one row of every tensor. Running sequences are in slots 0 to n − 1 w
 works on slices and copies nothing; a sequence that leaves is replaced by the last one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

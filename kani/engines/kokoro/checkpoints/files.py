@@ -3,8 +3,6 @@
 A folder has a packed network (``litert.packed``), a description, and the voices with their statistics.
 """
 
-from __future__ import annotations
-
 import io
 import zlib
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Loads the checkpoints that a setting names."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass

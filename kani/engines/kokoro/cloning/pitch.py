@@ -1,7 +1,5 @@
 """Fundamental frequency of a recording: median and spread."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -5,8 +5,6 @@ nearest embedding, as the surrogate predicts it, is chosen: the prosody of a nat
 to the recording's F0, and the timbre of any voices. The nearest single native voice is always a candidate.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """Refinement of a placement: synthesises mixes, measures them and corrects the next one."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 

@@ -6,8 +6,6 @@ in octaves above 160 Hz. T (a table for each language), S and q were fitted on s
 voice in its own language.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from zipfile import BadZipFile
 

@@ -5,8 +5,6 @@ of each voice that mixes are made from, in the order of ``voices.json``. Embeddi
 every value is validated when it is read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

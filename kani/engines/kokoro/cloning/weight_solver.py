@@ -1,7 +1,5 @@
 """Solves for the timbre weights of the mix with the embedding nearest to a target."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

@@ -1,7 +1,5 @@
 """Assembles the network from its packed weights, and checks its decoder on this machine."""
 
-from __future__ import annotations
-
 import logging
 import os
 import threading

@@ -1,7 +1,5 @@
 """The generator in static int8 on LiteRT: a window's features and spectra to its samples."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import numpy as np

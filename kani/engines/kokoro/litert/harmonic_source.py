@@ -15,8 +15,6 @@ Only the last arctangent is not bit-exact: it is continuous wherever it is audib
 operations reproduced, frames do not depend on earlier ones, so each window computes only its own.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Core pool: a window is computed on one core, with a helper thread if another core is idle."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Checks of a decoder on this machine: a window of speech with known samples, and the harmonic source."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 

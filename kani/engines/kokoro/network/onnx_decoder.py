@@ -1,7 +1,5 @@
 """The decoder's part before the generator, run on onnxruntime, for checkpoints."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

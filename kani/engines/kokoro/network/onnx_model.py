@@ -1,7 +1,5 @@
 """Runs graphs of Kokoro-82M on onnxruntime."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

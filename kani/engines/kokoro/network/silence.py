@@ -1,7 +1,5 @@
 """Silence inside an utterance: makes the quiet places at marks longer before the audio is decoded."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

@@ -4,8 +4,6 @@ They speak by Kokoro's session code, without what only Kokoro's network needs, e
 onnxruntime: symbols to prosody, prosody to samples.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

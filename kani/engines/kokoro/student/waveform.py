@@ -10,8 +10,6 @@ network's own definition, ``hibari/dsp.py`` of hibari-tts 0.2.1 (Apache-2.0). Th
 the same prediction gives the same samples. NumPy's transforms and functions keep float32.
 """
 
-from __future__ import annotations
-
 from functools import cache, lru_cache
 
 import numpy as np

@@ -5,8 +5,6 @@ trained on espeak-ng's IPA read it far better than those that were trained on mi
 Chinese, Japanese).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 _SLAVIC = {"t^ɕ": "ʨ", "d^ʑ": "ʥ", "ʑ": "ʒ", "ʐ": "ʒ", "ʂ": "ʃ", "ɭ": "l", "ɫ": "l"}

@@ -4,8 +4,6 @@ Kokoro's English was trained on misaki's symbols, the other languages on espeak-
 affricates as one symbol each (source: hexgrad's misaki 0.9.4, Apache-2.0).
 """
 
-from __future__ import annotations
-
 import functools
 import re
 import threading

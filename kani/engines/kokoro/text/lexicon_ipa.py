@@ -1,7 +1,5 @@
 """Adapts IPA from a lexicon to the sounds that espeak-ng and Kokoro have for a language."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 

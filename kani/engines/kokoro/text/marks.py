@@ -1,7 +1,5 @@
 """The marks of a text, and Kokoro's symbols for them."""
 
-from __future__ import annotations
-
 import re
 
 MARK = re.compile(

@@ -1,7 +1,5 @@
 """Pauses between the words of an utterance, by the marks between them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

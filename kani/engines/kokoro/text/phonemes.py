@@ -5,8 +5,6 @@ in Kokoro's vocabulary is put back between clauses. For a word with IPA from a l
 placeholder with similar first and last sounds, so that its neighbours are pronounced correctly.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Interface of the readers of scripts without spaces: text to words with symbols."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,7 +1,5 @@
 """Choice of the way from text to symbols for a language."""
 
-from __future__ import annotations
-
 import logging
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Assigns each symbol of a clause to one of its words."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

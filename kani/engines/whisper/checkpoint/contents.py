@@ -1,7 +1,5 @@
 """Reads and checks the files of a Whisper checkpoint before CTranslate2 loads them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Finds the checkpoint that the settings name, fetched if it may be, or the base that the package brings."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import re

@@ -3,8 +3,6 @@
 Source: PyPI ctranslate2 4.8.5, ``specs/model_spec.py``, ``ModelSpec._serialize``; numbers are little-endian.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 All places have ElevenLabs' own object, ``conversation_config`` of an agent.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """One conversation of ElevenLabs Agents."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace

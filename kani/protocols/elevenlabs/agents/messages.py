@@ -1,7 +1,5 @@
 """JSON messages of an agent's conversation. Names and shapes are those of ElevenLabs' client libraries."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Awaitable, Callable
 from functools import partial

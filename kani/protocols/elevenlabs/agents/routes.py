@@ -1,7 +1,5 @@
 """Routes of ElevenLabs Agents: the conversation, and the calls that clients make before it."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode

@@ -1,7 +1,5 @@
 """The tools of an agent: functions of its client, and the one by which it hangs up."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Mapping
 

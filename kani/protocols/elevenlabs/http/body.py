@@ -1,7 +1,5 @@
 """Bodies of text-to-speech and text-to-dialogue requests, parsed and validated."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar

@@ -1,7 +1,5 @@
 """Descriptions of ElevenLabs' HTTP calls."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from kani.core.audio.encoding import AudioFormat

@@ -1,7 +1,5 @@
 """Read-only calls: voices, models, and the account of a local server, which costs nothing."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime

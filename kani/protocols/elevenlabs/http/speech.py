@@ -1,7 +1,5 @@
 """Text to speech and text to dialogue by HTTP: whole or streamed, with or without the characters' times."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

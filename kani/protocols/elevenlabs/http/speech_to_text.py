@@ -1,7 +1,5 @@
 """Text of recordings, POST /v1/speech-to-text, and the times of a given text in one, /v1/forced-alignment."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections.abc import Callable, Mapping

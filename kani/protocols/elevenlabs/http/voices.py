@@ -1,7 +1,5 @@
 """Calls that add, rename, play and delete stored voices."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Configuration of a session of realtime speech to text: the query of its WebSocket."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal

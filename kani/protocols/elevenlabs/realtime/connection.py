@@ -1,7 +1,5 @@
 """One connection of realtime speech to text: audio in, transcripts of its segments out."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing

@@ -3,8 +3,6 @@
 Names and shapes are those of ElevenLabs' client libraries (``elevenlabs`` 2.78 of PyPI, 2.73 of npm).
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import math

@@ -4,8 +4,6 @@ Names and format are those of the original relay: ``alignment/alignment_TIME.jso
 ``outputs/output_TIME.txt``, the newest of each also as ``alignment.txt`` and ``output.txt``.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import re

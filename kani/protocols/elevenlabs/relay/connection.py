@@ -5,8 +5,6 @@ agents write on ``/agent``. Source: github.com/said4244/elevenlabs_phonemes, kan
 lib/src/tts_stream_handler.dart.
 """
 
-from __future__ import annotations
-
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ The relay's app treats every type but ``error``, ``complete``, ``pong`` and ``st
 other types are sent.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The relay's queue of utterances, spoken one after another, and their broadcast to all its clients."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """One utterance of the relay: complete or incremental text, spoken in chunks."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol

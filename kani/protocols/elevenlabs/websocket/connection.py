@@ -1,7 +1,5 @@
 """Base of ElevenLabs' WebSocket connections: authentication, timeouts, contexts and the closing handshake."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace

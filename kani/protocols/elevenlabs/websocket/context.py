@@ -1,7 +1,5 @@
 """A context: incremental text spoken as one stream. A ``stream-input`` connection is a single context."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field

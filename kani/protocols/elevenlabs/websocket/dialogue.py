@@ -3,8 +3,6 @@
 Each turn is a context of its own under the dialogue's id, sent after the turn before it has ended.
 """
 
-from __future__ import annotations
-
 import base64
 from dataclasses import dataclass, field
 from functools import partial

@@ -4,8 +4,6 @@ Names, shapes and the order of keys are those of frames recorded from the servic
 in its own client library (``elevenlabs`` 2.78).
 """
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Mapping

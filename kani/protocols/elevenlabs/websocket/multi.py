@@ -1,7 +1,5 @@
 """Connections of ``stream-input``, with one context, and of ``multi-stream-input``, with several."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass, field
 

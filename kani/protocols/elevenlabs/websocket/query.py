@@ -1,7 +1,5 @@
 """Query parameters of ElevenLabs' WebSockets."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

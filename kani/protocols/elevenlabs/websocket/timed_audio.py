@@ -6,8 +6,6 @@ characters before it. Both are right only if a message's audio begins with its f
 cut there, and the pause after a word is held back until the next word is known.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 

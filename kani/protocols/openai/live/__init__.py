@@ -3,8 +3,6 @@
 ``session`` is what a client asks for, ``connection`` serves it; ``events`` and ``output`` write the wire.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """One connection of WS /v1/live/sessions, once it has started."""
 
-from __future__ import annotations
-
 import base64
 import time
 from collections import deque

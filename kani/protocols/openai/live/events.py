@@ -1,7 +1,5 @@
 """Server events of the Live API."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from typing_extensions import override

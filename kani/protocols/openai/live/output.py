@@ -1,7 +1,5 @@
 """Answers of a Live session: words as they are spoken, and calls of tools as delegated work."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial

@@ -1,7 +1,5 @@
 """Configuration of a Live session: what ``session.start`` says, and what changes it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 

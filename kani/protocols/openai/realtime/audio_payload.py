@@ -1,7 +1,5 @@
 """Audio of client events: base64 to samples."""
 
-from __future__ import annotations
-
 from kani.core.audio.decoding import STREAM_POOL, run_in_pool
 from kani.core.audio.encoding import AudioFormat, decode_g711
 from kani.core.audio.pcm import from_pcm16

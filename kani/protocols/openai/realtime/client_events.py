@@ -1,7 +1,5 @@
 """Client events of the Realtime WebSocket, and the error for one that cannot be served."""
 
-from __future__ import annotations
-
 import base64
 from dataclasses import dataclass
 from typing import Any, TypeVar

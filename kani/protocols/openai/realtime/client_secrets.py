@@ -1,7 +1,5 @@
 """Ephemeral keys of Realtime: a backend makes one with its own key, a browser opens sessions by it."""
 
-from __future__ import annotations
-
 import hmac
 import secrets
 import time

@@ -3,8 +3,6 @@
 ``Connection`` is what all dialects of the wire have in common, ``RealtimeConnection`` is OpenAI's.
 """
 
-from __future__ import annotations
-
 import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """Items of a Realtime conversation on the wire, and the conversation of a session."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, replace

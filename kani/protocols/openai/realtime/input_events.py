@@ -1,7 +1,5 @@
 """Server events about items of input audio: their turns, commits and transcripts."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Sound inside items: a spoken message that a client hands over whole, and the words in it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable
 from contextlib import aclosing

@@ -1,7 +1,5 @@
 """Server events of the Realtime WebSocket, under the names of the API's generation that the client knows."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any

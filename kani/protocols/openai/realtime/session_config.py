@@ -1,7 +1,5 @@
 """Configuration of a Realtime session, written as a session object of either generation."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 

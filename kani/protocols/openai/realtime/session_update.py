@@ -1,7 +1,5 @@
 """Updates of a Realtime session's configuration, read from the session objects of both generations."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Collection
 from dataclasses import replace

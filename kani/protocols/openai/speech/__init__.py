@@ -1,7 +1,5 @@
 """OpenAI's audio API, speech of whole texts: the audio, the times of its words, and SSML as marks."""
 
-from __future__ import annotations
-
 from starlette.routing import BaseRoute, Route
 
 from kani.core.service import SpeechService

@@ -1,7 +1,5 @@
 """``POST /v1/audio/files``: samples as an audio file, so that what was heard can be saved in any format."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterable, Mapping
 

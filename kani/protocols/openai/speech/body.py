@@ -1,7 +1,5 @@
 """Bodies of speech requests, parsed and validated."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Generic, Literal, TypeVar

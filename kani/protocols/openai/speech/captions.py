@@ -1,7 +1,5 @@
 """Times of the words: POST /v1/audio/captions, and Kokoro-FastAPI's POST /dev/captioned_speech."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json

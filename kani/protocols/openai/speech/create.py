@@ -1,7 +1,5 @@
 """POST /v1/audio/speech and /dev/dialogue: audio as bytes or as events, while it is made or whole."""
 
-from __future__ import annotations
-
 import base64
 import json
 import math

@@ -1,7 +1,5 @@
 """Audio formats by their names in the API, ``response_format``."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from kani.core.audio.encoding import AudioFormat

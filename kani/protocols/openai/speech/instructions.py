@@ -4,8 +4,6 @@ No engine of this server follows free text. ``WORDS`` maps what instructions com
 pace or a pitch; everything else has no effect. docs/openai.md shows the table.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator

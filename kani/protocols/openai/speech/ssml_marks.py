@@ -3,8 +3,6 @@
 The calls of speech read SSML themselves, and more of it than marks can say.
 """
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass, replace
 from typing import Annotated

@@ -3,8 +3,6 @@
 ``[voice:NAME]`` changes the voice, ``[rate:0.8]`` the speed, ``[pause:1.5s]`` makes a pause.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, replace
 

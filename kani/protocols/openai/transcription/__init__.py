@@ -1,7 +1,5 @@
 """OpenAI's audio API, text of recordings: POST /v1/audio/transcriptions, translations and alignments."""
 
-from __future__ import annotations
-
 import json
 from contextlib import AsyncExitStack
 from functools import partial

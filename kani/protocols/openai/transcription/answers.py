@@ -1,7 +1,5 @@
 """A transcript in each of the API's formats."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

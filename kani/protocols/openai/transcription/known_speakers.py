@@ -1,7 +1,5 @@
 """Recordings of speakers with their names: known_speaker_names and known_speaker_references."""
 
-from __future__ import annotations
-
 import base64
 from dataclasses import dataclass
 from io import BytesIO

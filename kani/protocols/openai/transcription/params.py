@@ -1,7 +1,5 @@
 """Fields of a transcription request, parsed and validated; unknown fields are named."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 The calls of the last two are Speaches'.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections.abc import Mapping, Sequence

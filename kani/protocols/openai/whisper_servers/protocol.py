@@ -1,7 +1,5 @@
 """Other Whisper servers' calls as the server mounts them: /asr, /detect-language, /status, /inference."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from functools import partial

@@ -1,7 +1,5 @@
 """Requests of these calls, and their transcripts: fields come in the query or in the form."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

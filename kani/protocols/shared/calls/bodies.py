@@ -3,8 +3,6 @@
 The limits of a field and its description are the ``Meta`` of its type; ``schemas.struct`` describes a struct.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """One HTTP call as the OpenAPI document describes it, and the calls of one protocol."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any

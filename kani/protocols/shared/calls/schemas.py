@@ -1,7 +1,5 @@
 """JSON schemas of bodies and parameters, made from the ranges, names and structs that the parsers use."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

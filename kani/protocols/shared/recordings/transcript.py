@@ -1,7 +1,5 @@
 """A recording that is transcribed, and its whole transcript, for answers that are sent in one piece."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager

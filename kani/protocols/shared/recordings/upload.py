@@ -1,7 +1,5 @@
 """Receives audio files that clients upload, as a form or within JSON, into a temporary file."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import re

@@ -6,8 +6,6 @@ kernel makes one pass over memory, and the state is read and written in place. T
 makes the kernels in about a second, if it has one.
 """
 
-from __future__ import annotations
-
 import logging
 import subprocess
 import tempfile

@@ -4,8 +4,6 @@ Signals are [streams, time, channels]; a joined signal has the steps of the laye
 are padded; what is padded stays zero.
 """
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
 

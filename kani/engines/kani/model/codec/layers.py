@@ -6,8 +6,6 @@ computes each step once. The shapes of the network are those of ``CausalHiFiGAND
 (Apache-2.0); the code is not.
 """
 
-from __future__ import annotations
-
 from math import prod
 
 import torch

@@ -1,7 +1,5 @@
 """Compiles int8.cpp with the machine's C++ compiler, and binds its functions and structures."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

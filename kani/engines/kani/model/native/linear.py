@@ -1,7 +1,5 @@
 """Int8 products with weights in int8.cpp's layout; see kani/runtime/linear.py for ``Linear``."""
 
-from __future__ import annotations
-
 import mmap
 from contextlib import suppress
 from ctypes import byref

@@ -1,7 +1,5 @@
 """The int8 language model with all layers in one call of int8.cpp: a fraction of the calls."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Sequence
 from ctypes import addressof, byref

@@ -6,8 +6,6 @@ The symbols are those of hexgrad's misaki 0.9.4 (Apache-2.0, ``transcription.py`
 tone after a syllable's vowel.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

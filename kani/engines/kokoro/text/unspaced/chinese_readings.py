@@ -3,8 +3,6 @@
 Imports pypinyin and rjieba (0.6 s, 90 MB): import this module only where Chinese is spoken.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

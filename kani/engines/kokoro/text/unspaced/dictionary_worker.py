@@ -4,8 +4,6 @@ A text is answered by, in Chinese (a run of characters), the words as (start, en
 syllables; in Japanese, the morphemes as (start, end, written, kana, kind).
 """
 
-from __future__ import annotations
-
 import pickle
 import sys
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 Imports haqumei (112 MB, most of it a mapped file): import this module only where Japanese is spoken.
 """
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

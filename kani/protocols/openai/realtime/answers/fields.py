@@ -1,7 +1,5 @@
 """Fields of ``response.create``, and the items that a response is made from."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 

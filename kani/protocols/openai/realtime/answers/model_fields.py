@@ -1,7 +1,5 @@
 """Fields that a language model is asked by, of a session or of one response."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Server events of one response, from ``response.created`` to ``response.done``."""
 
-from __future__ import annotations
-
 import base64
 from abc import ABC
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Answers of connections that play them themselves: calls, and the Live API."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from typing_extensions import override

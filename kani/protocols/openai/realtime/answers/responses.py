@@ -1,7 +1,5 @@
 """The responses of one connection: answers of a language model, or given text read aloud."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing

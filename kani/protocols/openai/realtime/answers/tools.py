@@ -1,7 +1,5 @@
 """Tools of a session or a response: functions of the client, and MCP servers that have some."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal

@@ -1,7 +1,5 @@
 """One connection of Unmute's dialect."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import replace
 from functools import partial

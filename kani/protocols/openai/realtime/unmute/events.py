@@ -1,7 +1,5 @@
 """Server events of Unmute's dialect: the types that its clients know, as any other ends their session."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 

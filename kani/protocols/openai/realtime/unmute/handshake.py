@@ -1,7 +1,5 @@
 """Tells the clients of Unmute from those of OpenAI on the port that both may use."""
 
-from __future__ import annotations
-
 from starlette.types import Scope
 from starlette.websockets import WebSocket
 

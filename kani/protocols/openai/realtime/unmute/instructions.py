@@ -1,7 +1,5 @@
 """Instructions of Unmute's characters: a client names one, or brings a text of its own."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from msgspec import Meta, Struct

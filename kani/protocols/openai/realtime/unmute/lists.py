@@ -1,7 +1,5 @@
 """The HTTP calls of Unmute's web page and load test: what is up, and the voices to choose from."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from typing import Any

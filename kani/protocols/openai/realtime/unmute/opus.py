@@ -1,7 +1,5 @@
 """The audio of one connection in Unmute's dialect: an Ogg Opus stream in each direction."""
 
-from __future__ import annotations
-
 import asyncio
 
 import numpy as np

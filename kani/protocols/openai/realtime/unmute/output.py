@@ -4,8 +4,6 @@ Its clients play what comes as it comes, and drop nothing of it: so the audio is
 played, and an interruption is heard at once.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import re

@@ -6,8 +6,6 @@ aioice keeps each datagram that anybody sends to a call. aiortc does all that a 
 them calls are refused.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import struct

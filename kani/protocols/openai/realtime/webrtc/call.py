@@ -3,8 +3,6 @@
 No address in an offer is asked or resolved: the caller finds this side, at the one address that it called.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

@@ -1,7 +1,5 @@
 """The Realtime session of a call: the WebSocket's, but for the audio, which is on the tracks."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from functools import partial
 from typing import Any
