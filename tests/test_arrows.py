@@ -14,20 +14,20 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 2_910,
-    "kani/cli": 3_517,
-    "kani/composition": 1_831,
-    "kani/core": 17_590,
-    "kani/engines": 25_586,
-    "kani/library": 1_338,
-    "kani/protocols": 24_470,
-    "kani/ray": 747,
-    "kani/runtime": 3_465,
-    "kani/server": 5_313,
-    "kani_text": 19_649,
-    "tests": 82_798,
-    "benchmarks": 9_652,
-    "tools": 7_712,
+    "kani/books": 2_964,
+    "kani/cli": 3_489,
+    "kani/composition": 1_743,
+    "kani/core": 17_342,
+    "kani/engines": 24_936,
+    "kani/library": 1_322,
+    "kani/protocols": 24_461,
+    "kani/ray": 735,
+    "kani/runtime": 3_664,
+    "kani/server": 5_252,
+    "kani_text": 19_618,
+    "tests": 83_859,
+    "benchmarks": 9_651,
+    "tools": 7_719,
 }
 """Most lines of Python in each room, with 1 % of slack, so that a small change needs no line here. Who takes
 lines away lowers it; it is raised only in a commit that says what a user gets for it."""
