@@ -20,12 +20,12 @@ LINES = {
     "kani/core": 17_342,
     "kani/engines": 24_936,
     "kani/library": 1_322,
-    "kani/protocols": 24_461,
+    "kani/protocols": 24_479,
     "kani/ray": 735,
     "kani/runtime": 3_664,
     "kani/server": 5_252,
     "kani_text": 19_618,
-    "tests": 83_859,
+    "tests": 83_857,
     "benchmarks": 9_651,
     "tools": 7_719,
 }
@@ -91,7 +91,7 @@ kani/server/app.py: kani.composition kani.core kani.protocols.shared kani.server
 kani/protocols: kani.protocols kani.core kani.engines.plugin_settings kani_text
 kani/protocols/voxcpm: kani.core kani.engines.plugin_settings kani.protocols kani.runtime.bounded_http
     kani_text
-kani/protocols/openai/realtime/mcp.py: kani.core kani.protocols kani.runtime.bounded_http kani_text
+kani/protocols/openai/realtime/mcp_client.py: kani.core kani.protocols kani.runtime.bounded_http kani_text
 kani/protocols/openai/realtime/webrtc: kani.core kani.protocols kani.runtime.extras
 kani/protocols/books_api: kani.books kani.core kani.engines.plugin_settings kani.protocols
     kani.runtime.child_process kani_text.dialogue kani_text.foreign kani_text.languages

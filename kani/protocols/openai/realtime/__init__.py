@@ -9,6 +9,7 @@ API; ``client_secrets`` issues ephemeral keys.
 from __future__ import annotations
 
 import asyncio
+import importlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,9 @@ def realtime_routes(
     instructions: of the language model, where there is one, for clients that give none; known_servers:
     addresses of the MCP servers that sessions may name; sessions of ephemeral keys may name none.
     """
+    if known_servers:
+        # Loaded before the first session, as it takes the event loop a tenth of a second.
+        importlib.import_module("kani.protocols.openai.realtime.mcp_client")
     service, unmute_port = context.service, context.ports.get(PORT_SETTING)
     limits = ConnectionLimits(SESSION_S, IDLE_S)
     told = instructions if service.chat_model is not None else None

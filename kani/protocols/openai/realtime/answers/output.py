@@ -14,9 +14,10 @@ from kani.core.conversation.responses import Output
 from kani.core.errors import SpeechError
 from kani.core.types import Samples, SpeechChunk
 from kani.protocols.openai.errors import api_error
+from kani.protocols.openai.realtime.answers.tools import McpFailed
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.conversation import Conversation, item_json
-from kani.protocols.openai.realtime.mcp import McpFailed, ServerTool
+from kani.protocols.openai.realtime.mcp import ServerTool
 from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.session_config import SessionConfig
 

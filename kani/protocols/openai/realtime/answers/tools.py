@@ -23,6 +23,22 @@ class _Allowed(Struct, frozen=True, forbid_unknown_fields=True):
     tool_names: list[_Text]
 
 
+FailureKind = Literal["http_error", "protocol_error", "tool_execution_error"]
+
+
+class McpFailed(Exception):
+    """A request without a result; ``str()`` is for clients. Kinds and codes are those of OpenAI's items."""
+
+    def __init__(self, kind: FailureKind, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self._kind, self._code = kind, code
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the error of an item."""
+        code = {"code": self._code} if self._kind != "tool_execution_error" else {}
+        return {"type": self._kind, "message": str(self), **code}
+
+
 class McpServer(Struct, frozen=True):
     """An element of ``tools``. ``require_approval`` has no default, since OpenAI's is to ask."""
 
