@@ -31,7 +31,7 @@ MAX_UNITS = 24
 _MAX_ECHO = 40
 # In scripts without spaces every character is a word, of katakana every run.
 _LETTERS = re.compile(rf"[^\W_{UNSPACED}]+")
-# What is after a word, or the text's end; and what is before one.
+# An ASCII character or the text's end, after a word; an ASCII character of no word, before one.
 _ENDED, _APART = re.compile(r"[\x00-\x7f]|\Z"), re.compile(r"[^\w\x80-\U0010ffff]|_")
 _IN_KATAKANA = re.compile(f"[{KATAKANA}]")
 

@@ -14,9 +14,9 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 2_964,
-    "kani/cli": 3_489,
-    "kani/composition": 1_743,
+    "kani/books": 2_973,
+    "kani/cli": 3_484,
+    "kani/composition": 1_740,
     "kani/core": 17_342,
     "kani/engines": 24_936,
     "kani/library": 1_322,

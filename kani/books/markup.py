@@ -190,7 +190,8 @@ class _Reader(HTMLParser):
             self._linked = len(self._texts)
         if empty:
             return
-        emphasized = not self._level and _is_emphasized(tag, given)
+        italic = tag == "span" and _ITALIC.search(f"{given.get('class')} {given.get('style')}")
+        emphasized = not self._level and bool(tag in _EMPHASIZED or italic)
         if emphasized:
             self._texts.append(_EMPHASIS)
         if tag == "span":
@@ -232,18 +233,31 @@ class _Reader(HTMLParser):
             self._drawing = False
         self._naming = False
         if tag in self._skipped:
-            del self._skipped[len(self._skipped) - 1 - self._skipped[::-1].index(tag) :]
-            if self._skipped and _is_group(tag, self._skipped[-1]) and len(self._drawn) < _LONGEST_FORMULA:
-                self._drawn += _CLOSE
-            if tag == "svg" and not self._skipped and self._drawing:
-                self._picture(self._drawn)
-            elif tag == "math" and not self._skipped and self._drawing:
-                drawn = _BRACKETED.sub(r"\1", _AT_FIRST.sub("", self._drawn))
-                self._texts.append(drawn.translate(_BRACKETS))
+            self._close_skipped(tag)
             return
         if self._skipped and tag in _BLOCKS:
             # An inline element that was not closed ends with its paragraph.
             self._skipped.clear()
+        self._close_inline(tag)
+        if tag in _BLOCKS:
+            self._close_block(tag)
+        elif self._level and tag not in _IN_WORDS and not self._skipped:
+            self._texts.append(_SEAM)
+        self._code -= tag in _CODE and self._code > 0
+
+    def _close_skipped(self, tag: str) -> None:
+        """End an element that is not read, with those left open in it; a drawing or a formula is told."""
+        del self._skipped[len(self._skipped) - 1 - self._skipped[::-1].index(tag) :]
+        if self._skipped:
+            if _is_group(tag, self._skipped[-1]) and len(self._drawn) < _LONGEST_FORMULA:
+                self._drawn += _CLOSE
+        elif tag == "svg" and self._drawing:
+            self._picture(self._drawn)
+        elif tag == "math" and self._drawing:
+            drawn = _BRACKETED.sub(r"\1", _AT_FIRST.sub("", self._drawn))
+            self._texts.append(drawn.translate(_BRACKETS))
+
+    def _close_inline(self, tag: str) -> None:
         if tag == "a" and self._linked is not None:
             linked = "".join(self._texts[self._linked :])
             # A picture that leads elsewhere in the book is the mark of a note, too.
@@ -261,11 +275,6 @@ class _Reader(HTMLParser):
             self._end_ruby(self._ruby)
         elif tag == "rt" and self._ruby:
             self._end_reading(self._ruby)
-        if tag in _BLOCKS:
-            self._close_block(tag)
-        elif self._level and tag not in _IN_WORDS and not self._skipped:
-            self._texts.append(_SEAM)
-        self._code -= tag in _CODE and self._code > 0
 
     def _close_block(self, tag: str) -> None:
         self.end_block()
@@ -377,12 +386,6 @@ class _Reader(HTMLParser):
                 pictures=row.pictures + cell.pictures,
             )
         self.blocks[begin:] = [row]
-
-
-def _is_emphasized(tag: str, given: dict[str, str | None]) -> bool:
-    """True for an element of emphasis, and a span that a class or its style calls italic."""
-    is_italic = _ITALIC.search(f"{given.get('class')} {given.get('style')}")
-    return tag in _EMPHASIZED or (tag == "span" and bool(is_italic))
 
 
 def _emphasized(marked: str) -> tuple[str, tuple[tuple[int, int], ...]]:

@@ -96,25 +96,31 @@ def _read(path: Path) -> Book:
 def _without_front(text: str) -> tuple[str, dict[str, str]]:
     """Return a text without the facts before it, and those of them that tell of a book."""
     front = _FRONT.match(text)
-    lines = (front["between"] or front["lines"] or "").split("\n") if front else []
-    # Comments, and the names of TOML's tables.
-    lines = [each for each in lines if each.strip() and each.lstrip()[0] not in "#[]"]
-    values: dict[str, list[str]] = {}
-    key = ""
-    for each in lines:
-        if fact := _FACT.fullmatch(each):
-            key = fact[1]
-            values[key] = _values(fact[2] or "")
-        elif key and (more := _MORE.fullmatch(each)):
-            values[key] += _values(more[2]) if more[1] in (None, "name", "text") else []
-        else:
-            return text, {}
+    values = _facts((front["between"] or front["lines"] or "").split("\n")) if front else {}
     known = {name: key for key in values for name, keys in _FACTS.items() if key.casefold() in keys}
     # "Anna: Hello." between two lines is of a play.
     if front is None or not (known or all(key[0].islower() for key in values)) or not values:
         return text, {}
     facts = {name: (", " if name == "author" else " ").join(values[key]) for name, key in known.items()}
     return text[front.end() :], facts
+
+
+def _facts(lines: list[str]) -> dict[str, list[str]]:
+    """Return the values of each key; none where a line is no fact."""
+    values: dict[str, list[str]] = {}
+    key = ""
+    for each in lines:
+        # Comments, and the names of TOML's tables.
+        if not each.strip() or each.lstrip()[0] in "#[]":
+            continue
+        if fact := _FACT.fullmatch(each):
+            key = fact[1]
+            values[key] = _values(fact[2] or "")
+        elif key and (more := _MORE.fullmatch(each)):
+            values[key] += _values(more[2]) if more[1] in (None, "name", "text") else []
+        else:
+            return {}
+    return values
 
 
 def _values(written: str) -> list[str]:

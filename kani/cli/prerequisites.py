@@ -47,8 +47,8 @@ def reported(module: str, program: str, install: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        if _is_own(error):
-            raise
+        if (error.name or "").partition(".")[0] in _OWN:
+            raise  # a bug, which needs its traceback
         _end(
             program,
             f"{_missing(error)}: run {_command(install)} in the environment of {sys.executable}, "
@@ -87,11 +87,6 @@ def _missing(error: ImportError) -> str:
     # The message of some packages fills a page.
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{package or 'a package'} cannot be imported ({reason})"
-
-
-def _is_own(error: ImportError) -> bool:
-    """Return True for a module of this project: its error is a bug, which needs its traceback."""
-    return (error.name or "").partition(".")[0] in _OWN
 
 
 def _end(program: str, sentence: str) -> None:

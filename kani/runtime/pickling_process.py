@@ -64,7 +64,7 @@ class PicklingProcess:
 
     def write(self, content: bytes) -> None:
         if self._process is not None and self._process.stdin is not None:
-            # Where the process has ended, reading its answer reports it.
+            # A process that has ended is reported by the reading of its answer.
             with suppress(BrokenPipeError):
                 self._process.stdin.write(content)
                 self._process.stdin.flush()

@@ -21,7 +21,7 @@ _LEFT_OUT = {
 }
 # Deleted words, properties and the instructions of fields are no text.
 _UNREAD = frozenset({"del", "moveFrom", "pict", "object", "instrText", "fldData", "pPr", "rPr"})
-# What is written in HTML for an element, before and after what is in it.
+# HTML of an element: before its content, and after it.
 _HTML = {
     **{name: (f"<{tag}>", f"</{tag}>") for name, tag in (("tbl", "table"), ("tr", "tr"), ("tc", "td"))},
     **{name: (f"<{name}>", f"</{name}>") for name in ("ruby", "rt")},

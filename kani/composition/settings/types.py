@@ -20,10 +20,6 @@ MOST_FRONTS = 64
 _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\.{1,2}(/|\Z))[A-Za-z0-9._-]+)*/?")
 
 
-def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else value
-
-
 def _language(value: Any) -> Any:
     try:
         return resolve(value) if isinstance(value, str) else value
@@ -131,7 +127,8 @@ WorkerAddresses = Annotated[tuple[str, ...], BeforeValidator(_worker_addresses)]
 BaseAddress = Annotated[str, BeforeValidator(_base_address)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Language = Annotated[str, BeforeValidator(_language)]
-Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
+_UPPER = BeforeValidator(lambda value: str(value).upper())
+Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], _UPPER]
 Engine = Annotated[str, BeforeValidator(_engine)]
 Recognizer = Annotated[str, BeforeValidator(_recognizer)]
 Precision = Annotated[Literal["auto", "float32", "bfloat16", "int8"], LOWER]

@@ -28,7 +28,7 @@ CERTAIN = 0.9
 _SAME_SPEECH = {"ur": "hi"}
 # A language that is expected is so many times as likely as the sounds are, and more so for one word: its
 # sounds hardly tell, and who changes the language says a sentence. So is the server's, and those that it has
-# voices for: short Spanish sounds like Italian, and noises like languages that nobody here speaks. These are
+# voices for: short Spanish sounds like Italian, and noises like rare languages. These are
 # the languages of Kokoro's voices, and German, which other engines have natural voices for.
 _EXPECTED_ODDS, _OF_A_WORD_ODDS, _SERVER_ODDS, _VOICE_ODDS = 20.0, 1000.0, 10.0, 20.0
 _WITH_VOICES = frozenset("en es fr it pt de hi ja zh".split())

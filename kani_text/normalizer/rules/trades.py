@@ -142,8 +142,8 @@ def _is_cut(cursor: TokenCursor, short: str, ends: bool, table: LanguageTable) -
         return False
     unspeakable = len(short) - len(short.rstrip(_CONSONANTS)) > table.acronyms.longest_coda
     terse = previous.text != "" and (not ends_sentence(previous.suffix) or previous.suffix == ".")
-    alone = len(short) < _LONG and previous.core.lower() in table.common_words
-    return not ends or unspeakable or (terse and len(short) > _SHORTEST and not alone)
+    is_short = len(short) < _LONG and previous.core.lower() in table.common_words
+    return not ends or unspeakable or (terse and len(short) > _SHORTEST and not is_short)
 
 
 def agreeing(adjective: str, noun: str, table: LanguageTable) -> str:

@@ -54,7 +54,7 @@ class IndexedConsent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Index(msgspec.Struct, forbid_unknown_fields=True):
-    """Everything that the bucket holds. Only a copy that nobody else has is changed."""
+    """Everything that the bucket holds. A change is made in a copy, which then takes its place."""
 
     version: int = VERSION
     revision: str = ""  # random, so that no two states are equal
