@@ -23,7 +23,7 @@ from kani.core.session.budget import Budget, Budgets
 from kani.core.session.recognition import Backlog, RecognitionContext, RecognitionSession
 from kani.core.session.transcription import TranscriptionSession, Voices
 from kani.core.timing.reference_voice import ReferenceVoice
-from kani.core.transcriber import Transcriber, TranscriptionOptions
+from kani.core.transcriber import CoreSharing, Transcriber, TranscriptionOptions
 from kani.core.turns.pause_judge import TurnModel
 from kani_text import language_detection, languages
 from kani_text.heard import scripts
@@ -71,6 +71,11 @@ class RecognitionService:
     def hears_live(self) -> bool:
         """True if live speech is recognised, as far as is known."""
         return self.recognizer is not None and not self.recognizer.info.recordings_only
+
+    def leave_core(self) -> None:
+        """Have recordings leave a core to speech, which is asked for now."""
+        if self._recordings and isinstance(self.recognizer, CoreSharing):
+            self.recognizer.leave_core()
 
     def check(self) -> None:
         """Raise EngineUnavailable for a recogniser that is to start early, and is known not to be able to."""

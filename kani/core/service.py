@@ -300,6 +300,7 @@ class SpeechService:
         except Busy:
             recording.resize(0)
             raise
+        self.recognition.leave_core()
         context = SessionContext(
             limits=terms.limits(self.limits),
             admission=self._admission,

@@ -101,6 +101,14 @@ class Transcriber(Protocol):
         """
 
 
+@runtime_checkable
+class CoreSharing(Protocol):
+    """A recogniser that transcribes recordings on the cores that speech is made on."""
+
+    def leave_core(self) -> None:
+        """Leave one core to speech for some seconds; called as speech is asked for beside a recording."""
+
+
 class HeardCheck:
     """Checks what a recogniser yields for one stream or recording, where it enters.
 

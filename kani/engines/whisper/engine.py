@@ -101,6 +101,9 @@ class WhisperRecognizer(PromptedRecognizer):
     async def stop(self) -> None:
         await self._scheduler.stop()
 
+    def leave_core(self) -> None:
+        self._scheduler.leave_core()
+
     async def recognize_prompted(
         self,
         audio: AsyncIterator[Samples | Mark],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,9 @@ R = TypeVar("R")
 
 LONGEST_WAIT_S = 10.0
 """Seconds after which a background pass is treated like one of a stream: live ones are never without work."""
+
+SPEECH_S = 10.0
+"""Seconds for which recordings leave a core to speech that was asked for: who listens asks for more soon."""
 
 
 class ScheduledStream(Generic[T]):
@@ -98,9 +102,9 @@ def _hand_over(job: asyncio.Future[T], result: asyncio.Future[T] | None) -> None
 class PassScheduler(Generic[T]):
     """Starts urgent passes first, then those of the stream that was served longest ago, then recordings'.
 
-    While a stream is open one worker of several is kept free: passes of recordings take up to some seconds,
-    and a live pass neither waits for one nor shares the last core with it. All streams belong to one event
-    loop.
+    While a stream is open, or speech is made, one worker of several is kept free of recordings: their passes
+    take up to some seconds, and neither a live pass nor the first sound waits for one or shares the last core
+    with it. A pass that is waited for may take that worker. All streams belong to one event loop.
     """
 
     def __init__(self, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -113,6 +117,7 @@ class PassScheduler(Generic[T]):
         self._background: list[BackgroundPass[Any]] = []
         self._background_running = 0
         self._passes = 0
+        self._speech_until_s = -math.inf
 
     def add_stream(self, begin: Callable[[], Callable[[], T]]) -> ScheduledStream[T]:
         """Return the queue entry of a new stream, see ``ScheduledStream``; close it at the stream's end."""
@@ -127,6 +132,10 @@ class PassScheduler(Generic[T]):
         self._background.insert(len(ahead), one)
         self._start_waiting()
         return one
+
+    def leave_core(self) -> None:
+        """Keep a worker free of recordings for ``SPEECH_S`` from now on."""
+        self._speech_until_s = self._clock() + SPEECH_S
 
     async def stop(self) -> None:
         """Return when no pass is running; no further pass may be requested."""
@@ -171,10 +180,11 @@ class PassScheduler(Generic[T]):
 
     @property
     def _background_may_start(self) -> bool:
-        kept_free = 1 if self._live and self._workers > 1 else 0
+        kept_free = 1 if self._workers > 1 and (self._live or self._clock() < self._speech_until_s) else 0
         if self._background_running >= self._workers - kept_free:
             return False
-        return any(self._free > kept_free or self._is_late(one) for one in self._background)
+        enough = self._free > kept_free
+        return any(enough or one.waited_for or self._is_late(one) for one in self._background)
 
     @property
     def _background_is_late(self) -> bool:

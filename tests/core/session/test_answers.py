@@ -12,8 +12,14 @@ import pytest
 from kani.core.audio.pcm import wav
 from kani.core.errors import EngineFailed
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
-from kani.core.transcriber import MAX_BEYOND_S, TranscribedSegment, TranscribedWord, TranscriptionOptions
-from kani.core.types import Samples
+from kani.core.transcriber import (
+    MAX_BEYOND_S,
+    CoreSharing,
+    TranscribedSegment,
+    TranscribedWord,
+    TranscriptionOptions,
+)
+from kani.core.types import Samples, SpeechRequest
 from tests.support.loudness import RATE, LoudnessRecognizer
 from tests.support.sessions import started
 from tests.support.tone import ToneEngine
@@ -123,3 +129,21 @@ async def test_times_are_put_in_order_within_the_audio(tmp_path: Path) -> None:
     assert [(each.start_s, each.end_s) for each in segments] == placed
     (only,) = await recorded(Answering(segment(log_probability=NAN)), tmp_path)
     assert only.log_probability < -10
+
+
+async def test_recording_leaves_a_core_to_speech_that_is_asked_for_beside_it(tmp_path: Path) -> None:
+    class Sharing(Answering):
+        left = 0
+
+        def leave_core(self) -> None:
+            self.left += 1
+
+    recognizer = Sharing(SEGMENT)
+    async with started(tmp_path, ToneEngine(), recognizer=recognizer) as service:
+        async with service.open(SpeechRequest(language="es"), protocol="test"):
+            assert recognizer.left == 0
+        options = TranscriptionOptions(language="es")
+        async with service.recognition.open_transcription(protocol="test", options=options):
+            async with service.open(SpeechRequest(language="es"), protocol="test"):
+                assert recognizer.left == 1
+    assert isinstance(recognizer, CoreSharing)

@@ -14,7 +14,7 @@ from kani.core.types import Samples
 from kani.runtime.recognition.local_agreement import HypothesisWord, agreed_count
 from kani.runtime.recognition.passes import ChunkInput, ChunkResult, TimedWord
 from kani.runtime.recognition.recording_chunks import MAX_CHUNK_S, Chunk, ChunkCutter
-from kani.runtime.recognition.scheduler import PassScheduler, ScheduledStream
+from kani.runtime.recognition.scheduler import SPEECH_S, PassScheduler, ScheduledStream
 from kani.runtime.recognition.transcription import RecordingTranscription, split_segments
 from kani.runtime.voice_detector import CHUNK_SAMPLES, SAMPLE_RATE
 from tests.runtime.recognition.test_stream import ScriptedVoice
@@ -268,6 +268,34 @@ async def test_workers_limit_running_passes_and_an_open_stream_keeps_one_free() 
         streams.may_end.set()
         await asyncio.gather(*requested)
         live.close()
+    await streams.scheduler.stop()
+
+
+async def test_recordings_leave_a_worker_to_speech_for_some_seconds() -> None:
+    now = 0.0
+    streams = Streams(PassScheduler(2, clock=lambda: now))
+    streams.scheduler.leave_core()
+    streams.may_end.set()
+    for at_s, at_once in ((SPEECH_S - 0.1, 1), (SPEECH_S, 2)):
+        now = at_s
+        streams.may_end.clear()
+        streams.begun.clear()
+        requested = [streams.record(name) for name in ("first", "second")]
+        await happens(lambda: len(streams.begun) == at_once)  # noqa: B023
+        assert len(streams.scheduler._background) == 2 - at_once
+        streams.may_end.set()
+        await asyncio.gather(*requested)
+    await streams.scheduler.stop()
+
+
+async def test_pass_that_is_waited_for_takes_the_worker_that_is_kept_free() -> None:
+    streams = Streams(PassScheduler(2))
+    requested = [streams.add("live").request_pass(), streams.record("recording")]
+    assert streams.begun == ["live"]
+    requested.append(streams.record("turn", waited_for=True))
+    await happens(lambda: streams.begun == ["live", "turn"])
+    streams.may_end.set()
+    await asyncio.gather(*requested)
     await streams.scheduler.stop()
 
 
