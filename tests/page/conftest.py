@@ -69,12 +69,17 @@ def microphone_file(url: str, folder: Path, said: str, silence_s: float, voice: 
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give every test Chromium, or the browsers that it is marked with."""
+    """Give every test Chromium, or the browsers that it is marked with; smoke leaves the second one out."""
     if "browsers" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("browsers")
         names = marker.args if marker else ("chromium",)
         chosen = [
-            pytest.param(name, id=pytest.HIDDEN_PARAM if name == "chromium" else name) for name in names
+            pytest.param(
+                name,
+                id=pytest.HIDDEN_PARAM if name == "chromium" else name,
+                marks=[pytest.mark.full] if at else [],
+            )
+            for at, name in enumerate(names)
         ]
         metafunc.parametrize("browsers", chosen, indirect=True, scope="module")
 

@@ -93,7 +93,9 @@ async def test_dropped_conversation_leaves_nothing(
         port = server.compat["Kani REST"] if dialect == "unmute" else server.port
         how: Any = {"subprotocols": ["realtime"]} if dialect == "unmute" else {}
         for _ in range(3):
-            async with connect(f"ws://localhost:{port}{path}", max_size=None, **how) as client:
+            async with connect(
+                f"ws://localhost:{port}{path}", max_size=None, max_queue=None, **how
+            ) as client:
                 for message in messages:
                     await client.send(json.dumps(message))
                 async for received in client:
