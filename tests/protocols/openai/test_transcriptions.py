@@ -281,8 +281,9 @@ async def test_client_that_leaves_ends_the_work(start_app: StartApp, stream: str
 
 
 def test_elevenlabs_answer_has_words_and_spaces(client: httpx2.Client) -> None:
-    answer = post(client, ELEVENLABS, model_id="scribe_v1", diarize="false", num_speakers="2")
-    assert answer.headers["x-unused"] == "num_speakers"
+    unused = {"num_speakers": "2", "secondary_language_codes": "es", "tag_audio_events": "true"}
+    answer = post(client, ELEVENLABS, model_id="scribe_v1", diarize="false", seed="", **unused)
+    assert answer.headers["x-unused"] == ", ".join(["model", *unused])
     whole = answer.json()
     assert (whole["language_code"], whole["language_probability"]) == ("spa", 0.75)
     assert (whole["text"], whole["audio_duration_secs"]) == (TEXT, 3.0)

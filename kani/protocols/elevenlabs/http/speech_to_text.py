@@ -43,20 +43,8 @@ _NOT_SERVED = {
     "source_url": "recordings by address are not fetched: send the file",
     "cloud_storage_url": "recordings by address are not fetched: send the file",
     "webhook": "webhooks are not served: the answer holds the transcript",
+    "entity_redaction": "nothing is redacted here: the transcript holds every word",
 }
-_WITHOUT_EFFECT = (
-    "detect_speaker_roles",
-    "diarization_threshold",
-    "entity_detection",
-    "entity_redaction",
-    "multichannel_output_style",
-    "no_verbatim",
-    "numbers_format",
-    "seed",
-    "transcript_edit",
-    "use_multi_channel",
-    "use_speaker_library",
-)
 _EMPTY = ("", "false", "null", "{}", "[]")
 
 
@@ -112,7 +100,9 @@ def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str | None]
     if reason := fault(fields.keyterms):
         raise InvalidRequest("keyterms", reason)
     language = spoken_language(fields.language_code) if fields.language_code else None
-    without_effect = _WITHOUT_EFFECT if fields.diarize else ("num_speakers", *_WITHOUT_EFFECT)
+    asked = (name for name in upload.fields if (upload.get(name) or "").lower() not in _EMPTY)
+    without_effect = () if fields.diarize else ("num_speakers",)
+    known = {*TranscriptionFields.__struct_fields__, *_NOT_SERVED}.difference(without_effect)
     return TranscriptionForm(
         upload.file,
         # Whisper's highest temperature is 1.
@@ -124,7 +114,7 @@ def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str | None]
         _additional_formats(fields.additional_formats),
         bool(fields.diarize),
         fields.num_speakers,
-        tuple(name for name in without_effect if (upload.get(name) or "").lower() not in _EMPTY),
+        tuple(sorted(unknown_fields(asked, known))),
     )
 
 
