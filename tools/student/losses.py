@@ -1,4 +1,4 @@
-"""What tells the student's sound from the teacher's: spectra in several resolutions, and discriminators."""
+"""Differences of the student's sound from the teacher's: spectra in several resolutions, and discriminators."""
 
 from __future__ import annotations
 

@@ -289,7 +289,7 @@ class TurnMachine:
         return [VoiceChange.NOTHING if self._over_answer.told else VoiceChange.ECHO]
 
     def awaited_s(self, rule: TurnRule | None) -> float | None:
-        """Return the end of speech whose words are all that a pause waits for; None if it waits for none."""
+        """Return the end of the speech that a pause waits for the words of; None if it waits for none."""
         if rule is None or self.state is not TurnState.PAUSED:
             return None
         return self._speech.end_s if self._speech.may_be_over(self.now_s, rule) else None
