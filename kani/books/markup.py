@@ -135,12 +135,11 @@ class _Reader(HTMLParser):
             self._drawing.open_part(tag, empty=empty)
         elif outermost == "math":
             self._drawing.open_sign(tag, given, self._skipped[-1])
-        elif tag == "svg" and not outermost:
-            self._drawing = Drawing(given.get("aria-label") or "", not unread and not empty)
-        elif tag == "math" and not outermost:
+        elif tag in ("svg", "math") and not outermost:
             described = given.get("alttext") or given.get("aria-label") or ""
-            self._drawing = Drawing(described, not (unread or empty or described))
-            self._texts.append(described)
+            told = tag == "math" and described != ""
+            self._drawing = Drawing(described, not (unread or empty or told))
+            self._texts += [described] * told
         elif tag == "img" and not unread and given.get("role") not in ("presentation", "none"):
             self._picture(given.get("alt") or given.get("aria-label") or "", given.get("src"))
 
