@@ -65,9 +65,8 @@ def _link(
         replace(resources, host=None),
         worker.adapter,
     )
-    return UnloadingLink(
-        worker.name, Link(ChildWorker(launch, changed, python=worker.python), restarted=count)
-    )
+    child = ChildWorker(launch, changed, python=worker.python)
+    return UnloadingLink(worker.name, Link(child, lambda: None, count))
 
 
 def engine_at(workers: RemoteWorkers, metrics: WorkerMetrics) -> Engine:
