@@ -47,7 +47,7 @@ class SegmentPipeline:
         """
         self._masker = MarkupMasker()
         self.replacements: dict[int, Replacement] = {}
-        """What the markup has spoken for a word, by the word's position."""
+        """Spoken forms of words by the markup, by the positions of the words."""
         self._splitter = LanguageSplitter(language, spoken_languages, quotations=quotations)
         own = primary(language)
         self._segmenter = Segmenter(policy, unspaced=own in HAN_AND_KANA_LANGUAGES, language=own)
