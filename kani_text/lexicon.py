@@ -249,23 +249,26 @@ def _fold(text: str) -> str:
 
 def _first_unit(text: str, at: int) -> str | None:
     """The folded unit at ``at``, if an entry may begin there."""
-    letters = _LETTERS.match(text, at, at + MAX_WORD + 1)
-    if letters and at and _LETTERS.match(text, at - 1, at):
-        return None  # inside a word
-    if letters and _ENDED.match(text, letters.end()) and (at == 0 or _APART.match(text, at - 1)):
-        return letters[0].casefold()  # as below, at once
     if at >= len(text) or text[at].isspace():
         return None
+    # At once, what ``_units`` and ``_is_inside_word`` would find.
+    letters = _LETTERS.match(text, at, at + MAX_WORD + 1)
     if letters is None and text[at].isascii():
-        return text[at]  # as below, at once
-    if _is_invisible(text[at]):
+        return text[at]
+    if letters and at and _LETTERS.match(text, at - 1, at):
         return None
+    if letters and _ENDED.match(text, letters.end()) and (at == 0 or _APART.match(text, at - 1)):
+        return letters[0].casefold()
+    if _is_invisible(text[at]) or _is_inside_word(text, at):
+        return None
+    return next(_units(text, at))[2]
+
+
+def _is_inside_word(text: str, at: int) -> bool:
     kind, before = _word_kind(text[at]), at
     while kind and before > 0 and _is_invisible(text[before - 1]):
         before -= 1
-    if kind and before > 0 and _word_kind(text[before - 1]) == kind:
-        return None  # inside a word
-    return next(_units(text, at))[2]
+    return kind != "" and before > 0 and _word_kind(text[before - 1]) == kind
 
 
 def _units(text: str, at: int) -> Iterator[tuple[int, str, str]]:

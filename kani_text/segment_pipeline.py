@@ -1,6 +1,6 @@
 """Text to segments in three stages: mask the markup, split by language, cut into segments."""
 
-from collections.abc import Collection, MutableMapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from kani_text.foreign_passages import LanguageRun, LanguageSplitter
@@ -36,19 +36,18 @@ class SegmentPipeline:
         policy: SegmentPolicy,
         language: str,
         spoken_languages: Collection[str],
-        replacements: MutableMapping[int, Replacement] | None = None,
         *,
         emphasizes: bool = False,
         quotations: bool = True,
     ) -> None:
         """language: the text's own (BCP 47). spoken_languages: primary subtags of foreign passages.
 
-        replacements: gets what the markup has spoken for a word, by the word's position. quotations: whether
-        those in another language are spoken in it. emphasizes: whether emphasized words stay in their
-        segment; otherwise they are one of their own.
+        quotations: whether those in another language are spoken in it. emphasizes: whether emphasized words
+        stay in their segment; otherwise they are one of their own.
         """
         self._masker = MarkupMasker()
-        self._replacements = {} if replacements is None else replacements
+        self.replacements: dict[int, Replacement] = {}
+        """Spoken forms of words by the markup, by the positions of the words."""
         self._splitter = LanguageSplitter(language, spoken_languages, quotations=quotations)
         own = primary(language)
         self._segmenter = Segmenter(policy, unspaced=own in HAN_AND_KANA_LANGUAGES, language=own)
@@ -114,7 +113,7 @@ class SegmentPipeline:
                 parts += self._in_passage(self._segmenter.flush(more_to_come=True))
                 parts.append(Pause(self._masked, piece.seconds))
             elif isinstance(piece, Replacement):
-                self._replacements[self._masked] = replace(piece, end=self._masked + piece.end)
+                self.replacements[self._masked] = replace(piece, end=self._masked + piece.end)
             else:
                 self._masked += len(piece)
                 parts += self._segment(self._splitter.feed(piece))

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -12,7 +12,7 @@ from kani_text.incremental_text import IncrementalText
 from kani_text.markup import MASK, Break, without_markup
 from kani_text.normalizer import NormalizerOptions, speakable
 from kani_text.segment_pipeline import Part, Pause, SegmentPipeline
-from kani_text.segmenter import Growth, SegmentPolicy, TextSegment
+from kani_text.segmenter import Growth, TextSegment
 from kani_text.ssml import Mark, PhraseEnd, SsmlDocument, SsmlGate, Style
 from kani_text.types import Replacement
 
@@ -165,30 +165,11 @@ class SegmentQueue:
             self._process()
         self._wake.set()
 
-    def start(
-        self,
-        policy: SegmentPolicy,
-        language: str,
-        spoken_languages: Collection[str],
-        *,
-        open_segments: bool,
-        emphasizes: bool = False,
-        quotations: bool = True,
-    ) -> None:
-        """Segment by ``policy``.
-
-        language: the text's own (BCP 47). spoken_languages: primary subtags of foreign passages.
-        open_segments: whether a segment may be given before its end is known. emphasizes, quotations: see
-        ``SegmentPipeline``.
-        """
-        self._pipeline = SegmentPipeline(
-            policy,
-            language,
-            spoken_languages,
-            self._replacements,
-            emphasizes=emphasizes,
-            quotations=quotations,
-        )
+    def start(self, pipeline: SegmentPipeline, *, open_segments: bool) -> None:
+        """Segment by ``pipeline``; open_segments: whether a segment may be given before its end is known."""
+        pipeline.replacements |= self._replacements
+        self._replacements = pipeline.replacements
+        self._pipeline = pipeline
         self._open_segments = open_segments
         self._process()
 

@@ -130,24 +130,21 @@ _Candidate = tuple[int, BreakKind, int]
 """A place to cut, the kind of its break, and the weight before it."""
 
 
+@dataclass(eq=False)
 class Segmenter:
     """Text in pieces goes in, segments come out; together they are the text again."""
 
-    def __init__(self, policy: SegmentPolicy, *, unspaced: bool = False, language: str = "") -> None:
-        """unspaced: whether the text is of Han characters and kana, so that a segment may grow by each.
-
-        language: its primary subtag.
-        """
-        self._policy = policy
-        self._language = language
-        self._unspaced = unspaced
-        self._text = ""
-        self._offset = 0
-        self._passed_weight = 0
-        self._first = True
-        self._given: int | None = None
-        """Characters that the open segment has so far; None while none is open."""
-        self._end = BreakKind.SENTENCE
+    policy: SegmentPolicy
+    unspaced: bool = False
+    """True if the text is of Han characters and kana, so that a segment may grow by each."""
+    language: str = ""  # its primary subtag
+    _text: str = ""
+    _offset: int = 0
+    _passed_weight: int = 0
+    _first: bool = True
+    _given: int | None = None
+    """Characters that the open segment has so far; None while none is open."""
+    _end: BreakKind = BreakKind.SENTENCE
 
     @property
     def pending(self) -> bool:
@@ -179,7 +176,7 @@ class Segmenter:
         end, kind = self._certain(complete=False)
         start, text = self._offset, self._text[:end]
         spaced = (any(map(str.isalnum, word)) for word in text.split())
-        words = word_count(text) if self._unspaced else sum(spaced)
+        words = word_count(text) if self.unspaced else sum(spaced)
         if words < MIN_WORDS_TO_OPEN:
             return None
         if kind is not None:
@@ -202,10 +199,10 @@ class Segmenter:
 
         More text never makes it shorter.
         """
-        policy, text = self._policy, self._text
+        policy, text = self.policy, self._text
         weighed = at = words = 0
         kind = BreakKind.UNSAFE
-        for found in phrase_breaks(text, 0, complete, self._language):
+        for found in phrase_breaks(text, 0, complete, self.language):
             more = weighed + weight(text[at : found.at])
             if more > policy.max_weight:
                 return self._overflow(at, kind, weighed)
@@ -237,15 +234,15 @@ class Segmenter:
 
     def _unspaced_end(self, at: int, weighed: int) -> int:
         """The last place between two characters that is certain after ``at``; ``at`` with spaces."""
-        return unspaced_end(self._text, at, self._policy.max_weight - weighed) if self._unspaced else at
+        return unspaced_end(self._text, at, self.policy.max_weight - weighed) if self.unspaced else at
 
     def _words(self, text: str) -> int:
         """Words between two breaks."""
-        return max(1, word_count(text)) if self._unspaced else 1
+        return max(1, word_count(text)) if self.unspaced else 1
 
     def _wanted_weight(self) -> int:
         """The weight beyond which a segment is cut at any phrase break."""
-        policy = self._policy
+        policy = self.policy
         if not policy.max_growth or self._first:
             return policy.max_weight
         return min(policy.max_weight, max(MIN_GROWN_WEIGHT, int(policy.max_growth * self._passed_weight)))
@@ -254,7 +251,7 @@ class Segmenter:
         """True if a segment ends at a break of ``kind`` with the weight ``weighed`` before it."""
         if self._ends_thought(kind, weighed, words) or (weighed > wanted and kind >= BreakKind.CONJUNCTION):
             return True
-        early = self._first and self._policy.early_phrase and kind is BreakKind.CLAUSE
+        early = self._first and self.policy.early_phrase and kind is BreakKind.CLAUSE
         return early and self._long_enough(weighed, words)
 
     def _ends_thought(self, kind: BreakKind, weighed: int, words: int) -> bool:
@@ -265,7 +262,7 @@ class Segmenter:
 
     def _ends_open(self, kind: BreakKind, weighed: int, words: int) -> bool:
         """True if an open segment ends at a break of ``kind`` with the weight ``weighed`` before it."""
-        max_weight = self._policy.max_weight
+        max_weight = self.policy.max_weight
         if self._ends_thought(kind, weighed, words):
             return True
         if weighed > OPEN_PHRASE_SHARE * max_weight and kind >= BreakKind.CONJUNCTION:
@@ -275,8 +272,8 @@ class Segmenter:
     def _long_enough(self, weighed: int, words: int) -> bool:
         """True if text of this weight and number of words may be a segment by itself."""
         if self._first:
-            return weighed >= self._policy.min_first_weight and words > 1
-        return weighed >= self._policy.min_weight
+            return weighed >= self.policy.min_first_weight and words > 1
+        return weighed >= self.policy.min_weight
 
     def _pass(self, end: int, kind: BreakKind) -> TextSegment:
         """Take the text up to ``end`` as a segment."""
@@ -297,12 +294,12 @@ class Segmenter:
 
     def _decide(self, complete: bool) -> tuple[int, BreakKind] | None:
         """The end of the next segment and the break there; None if more text could change them."""
-        policy, text = self._policy, self._text
+        policy, text = self.policy, self._text
         wanted = self._wanted_weight()
         weighed = at = words = 0
         phrases: list[_Candidate] = []
         spaces: list[_Candidate] = []
-        for found in phrase_breaks(text, 0, complete, self._language):
+        for found in phrase_breaks(text, 0, complete, self.language):
             weighed += weight(text[at : found.at])
             words += self._words(text[at : found.at])
             at = found.at

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from kani.books.book import Block, Picture, UnreadableBook, with_reading
+from kani.books.drawings import Drawing
 from kani.books.lines import Undivided
+from kani.books.plain_text import decode, without_note_marks
 from kani_text.writing import ends_sentence
 
 _BLOCKS = frozenset(
@@ -22,7 +24,6 @@ _NOT_READ = frozenset(
 _NOTES = ("-noteref", "-footnote", "-endnote", "-endnotes", "-backlink", "-pagebreak", "-pageno")
 _HIDDEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
 _NOTE_MARK = re.compile(r"\s*[\[(]?(?:\d{1,4}|[*†‡§]{1,3}|[ivxlc]{1,5}|[a-z])[\])]?\s*")
-_GLUED_MARK = re.compile(r"(?<=[^\W\d_]|[.,;:!?”»])\[\d{1,3}\]")
 _CODE = frozenset(("code", "kbd", "pre", "samp"))
 _RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -34,11 +35,6 @@ _MAX_DEPTH = 1_000
 # what is emphasized.
 _LINE_END, _PICTURE, _SEAM, _EMPHASIS, _CALM = "\0\1\2\3\4"
 _PICTURES = re.compile(rf"{_PICTURE}[^{_PICTURE}]*{_PICTURE}")
-# Between the parts of a power or a fraction, but not before the first, and around one of several signs.
-_JOINTS, _FIRST, _OPEN, _CLOSE = {"msup": "^", "mfrac": "/"}, *"\5\6\7"
-_BRACKETS, _BRACKETED = str.maketrans(_OPEN + _CLOSE, "()"), re.compile(rf"{_OPEN}([\d.,]*|\w){_CLOSE}")
-_LONGEST_FORMULA = 1_000
-_AT_FIRST = re.compile(f"{_FIRST}[/^]?")
 _UNMARKED = str.maketrans("", "", _PICTURE + _SEAM + _EMPHASIS + _CALM)
 _EMPHASIZED = frozenset("i em cite dfn var".split())
 _ITALIC = re.compile(
@@ -59,21 +55,8 @@ _CASELESS = re.compile(r"[\u0590-\u1fff\u2e80-\uffee]")
 # Parts of a word, where no two words meet.
 _IN_WORDS = frozenset("sup sub ruby rb rbc rt rtc br img svg math".split())
 _NUMBERED = re.compile(r"\W*(?:\d|(?:[a-z]|[ivxlc]{1,6})[.)])", re.IGNORECASE)
-# Bytes that are no UTF-8, as browsers read HTML that declares no encoding.
-_AS_WINDOWS = {0xDC00 + byte: bytes((byte,)).decode("windows-1252", "replace") for byte in range(128, 256)}
-_ENCODINGS = frozenset(
-    "utf-8 iso-8859-1 iso-8859-2 iso-8859-5 iso-8859-15 latin-1 windows-1250 windows-1251 "
-    "windows-1252 windows-1253 windows-1254 windows-1257 koi8-r shift_jis "
-    "euc-jp euc-kr gb2312 gbk gb18030 big5".split()
-)
 # A number that is no character's, which Python would fail to read.
 _LONG_REFERENCE = re.compile(r"&#(?:\d{8,}|[xX][0-9A-Fa-f]{7,});?")
-# The encoding that a file declares: XML in its first line, HTML in a "meta", a text of Project Gutenberg's.
-_DECLARED = re.compile(
-    rb"""\A\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w\-]{1,40})|<meta[^>]{0,200}?charset\s*=\s*(?:["']\s*)?([\w\-]{1,40})"""
-    rb"""|^Character set encoding:\s*([\w\-]{1,40})""",
-    re.IGNORECASE | re.MULTILINE,
-)
 
 
 @dataclass(slots=True)
@@ -101,7 +84,7 @@ class _Reader(HTMLParser):
         self._shifted: list[tuple[str, int]] = []
         self._spans: list[str] = []
         self._ruby: _Ruby | None = None
-        self._drawn, self._drawing, self._naming = "", False, False
+        self._drawing = Drawing()
         self.pictures: list[Picture] = []
         self._earlier = 0
         self._row: int | None = None
@@ -145,27 +128,20 @@ class _Reader(HTMLParser):
 
     def _open_picture(self, tag: str, given: dict[str, str | None], *, unread: bool, empty: bool) -> None:
         """Take the description of a picture, a drawing or a formula. A drawing has a title of its own."""
-        in_drawing, in_formula = self._skipped[:1] == ["svg"], self._skipped[:1] == ["math"]
-        self._in_title |= tag == "title" and not empty and not self.title and not in_drawing
-        named = not self._drawing or bool(self._drawn.strip())
-        self._naming = in_drawing and tag in ("title", "desc") and not empty and not named
-        if in_formula and self._drawing and len(self._drawn) < _LONGEST_FORMULA:
-            self._open_formula(tag, given)
-        elif tag in ("svg", "math") and not self._skipped:
-            self._drawn = given.get("alttext") or given.get("aria-label") or ""
-            self._drawing = not unread and not empty and not (tag == "math" and self._drawn)
-            self._texts += [self._drawn] if tag == "math" else []
+        outermost = self._skipped[0] if self._skipped else ""
+        self._in_title |= tag == "title" and not (empty or self.title or outermost == "svg")
+        self._drawing.naming = False
+        if outermost == "svg":
+            self._drawing.open_part(tag, empty=empty)
+        elif outermost == "math":
+            self._drawing.open_sign(tag, given, self._skipped[-1])
+        elif tag in ("svg", "math") and not outermost:
+            described = given.get("alttext") or given.get("aria-label") or ""
+            told = tag == "math" and described != ""
+            self._drawing = Drawing(described, not (unread or empty or told))
+            self._texts += [described] * told
         elif tag == "img" and not unread and given.get("role") not in ("presentation", "none"):
             self._picture(given.get("alt") or given.get("aria-label") or "", given.get("src"))
-
-    def _open_formula(self, tag: str, given: dict[str, str | None]) -> None:
-        """Take the signs of a formula that is not described, or its TeX."""
-        joint = _JOINTS.get(parent := self._skipped[-1], "")
-        self._drawn += joint + _FIRST * (tag in _JOINTS) + "√" * (tag == "msqrt")
-        self._drawn += _OPEN * _is_group(tag, parent)
-        self._naming = tag in ("mi", "mn", "mo", "mtext")
-        if tag == "annotation" and "tex" in (given.get("encoding") or ""):
-            self._drawn, self._naming = "", True
 
     def _open_block(self, tag: str, given: dict[str, str | None], empty: bool) -> None:
         self.end_block()
@@ -228,10 +204,10 @@ class _Reader(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         tag = tag.rpartition(":")[2]
         self._in_title &= tag != "title"
-        if tag == "annotation" and self._naming:
-            self._texts.append(f"${self._drawn}$")
-            self._drawing = False
-        self._naming = False
+        if tag == "annotation" and self._drawing.naming:
+            self._texts.append(f"${self._drawing.text}$")
+            self._drawing.goes_on = False
+        self._drawing.naming = False
         if tag in self._skipped:
             self._close_skipped(tag)
             return
@@ -249,13 +225,11 @@ class _Reader(HTMLParser):
         """End an element that is not read, with those left open in it; a drawing or a formula is told."""
         del self._skipped[len(self._skipped) - 1 - self._skipped[::-1].index(tag) :]
         if self._skipped:
-            if _is_group(tag, self._skipped[-1]) and len(self._drawn) < _LONGEST_FORMULA:
-                self._drawn += _CLOSE
-        elif tag == "svg" and self._drawing:
-            self._picture(self._drawn)
-        elif tag == "math" and self._drawing:
-            drawn = _BRACKETED.sub(r"\1", _AT_FIRST.sub("", self._drawn))
-            self._texts.append(drawn.translate(_BRACKETS))
+            self._drawing.close_sign(tag, self._skipped[-1])
+        elif tag == "svg" and self._drawing.goes_on:
+            self._picture(self._drawing.text)
+        elif tag == "math" and self._drawing.goes_on:
+            self._texts.append(self._drawing.formula)
 
     def _close_inline(self, tag: str) -> None:
         if tag == "a" and self._linked is not None:
@@ -287,8 +261,8 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._in_title:
             self.title += data
-        elif self._naming:
-            self._drawn += data
+        elif self._drawing.naming:
+            self._drawing.text += data
         elif not self._skipped:
             self._texts.append(data if self._code else without_note_marks(data))
 
@@ -436,11 +410,6 @@ def _met(seam: re.Match[str]) -> str:
     return " " if apart else ""
 
 
-def _is_group(tag: str, parent: str) -> bool:
-    """True for an element of a formula with parts that belong together."""
-    return tag == "msqrt" or (tag == "mrow" and parent in _JOINTS)
-
-
 def _integer(written: str, otherwise: int) -> int:
     return int(written) if re.fullmatch(r"-?[0-9]{1,6}", written) else otherwise
 
@@ -448,11 +417,6 @@ def _integer(written: str, otherwise: int) -> int:
 def _end_mark(opening: str) -> str:
     """Return what ends the element, comment or section that begins with these characters."""
     return "-->" if opening.startswith("<!--") else "]]>" if opening == "<![CDATA[" else ">"
-
-
-def without_note_marks(text: str) -> str:
-    """Leave out "[3]" where it touches a word, as the mark of a note does."""
-    return _GLUED_MARK.sub("", text)
 
 
 def _is_unread(given: dict[str, str | None]) -> bool:
@@ -482,26 +446,3 @@ def read_html(data: bytes) -> tuple[list[Block], str, str]:
     if reader.pictures:
         reader.end_block(at_end=True)
     return reader.blocks, " ".join(reader.title.split()), reader.language
-
-
-def decode(data: bytes, errors: str = "strict") -> str:
-    """Return the text of bytes in UTF-8, UTF-16 with its mark, or else the encoding that they declare.
-
-    errors: of UTF-8; "surrogateescape" reads its faulty bytes as Windows-1252. Raises UnreadableBook.
-    """
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encoding = "utf-16"
-    elif b"\0" in data:
-        raise UnreadableBook("is not text in utf-8: save it as UTF-8")
-    else:
-        try:
-            return data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            declared = _DECLARED.search(data[:4096])
-            encoding = next(filter(None, declared.groups())).decode().lower() if declared else "utf-8"
-            if encoding not in _ENCODINGS:
-                encoding = "utf-8"
-    try:
-        return data.decode(encoding, errors if encoding == "utf-8" else "strict").translate(_AS_WINDOWS)
-    except UnicodeDecodeError as error:
-        raise UnreadableBook(f"is not text in {encoding}: save it as UTF-8") from error

@@ -1,4 +1,4 @@
-"""Finds chapters and paragraphs in plain text, without what printed pages and Project Gutenberg added."""
+"""Decodes text, and finds chapters and paragraphs in it, without what printed pages and Gutenberg added."""
 
 import re
 from bisect import bisect
@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from kani.books.book import Block
+from kani.books.book import Block, UnreadableBook
 from kani.books.lines import NAMES, SENTENCE_END, Undivided, headings, marked, opens, plain
-from kani.books.markup import without_note_marks
 from kani_text.writing import roman_value
 
 _PARAGRAPHS = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
@@ -45,6 +44,21 @@ _RAGGED = 6
 
 _FULL = 0.7
 """Share of the lines of a paragraph that are full, so that it flows."""
+
+_GLUED_MARK = re.compile(r"(?<=[^\W\d_]|[.,;:!?”»])\[\d{1,3}\]")
+# Bytes that are no UTF-8, as browsers read HTML that declares no encoding.
+_AS_WINDOWS = {0xDC00 + byte: bytes((byte,)).decode("windows-1252", "replace") for byte in range(128, 256)}
+_ENCODINGS = frozenset(
+    "utf-8 iso-8859-1 iso-8859-2 iso-8859-5 iso-8859-15 latin-1 windows-1250 windows-1251 "
+    "windows-1252 windows-1253 windows-1254 windows-1257 koi8-r shift_jis "
+    "euc-jp euc-kr gb2312 gbk gb18030 big5".split()
+)
+# The encoding that a file declares: XML in its first line, HTML in a "meta", a text of Project Gutenberg's.
+_DECLARED = re.compile(
+    rb"""\A\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w\-]{1,40})|<meta[^>]{0,200}?charset\s*=\s*(?:["']\s*)?([\w\-]{1,40})"""
+    rb"""|^Character set encoding:\s*([\w\-]{1,40})""",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,3 +250,31 @@ def _goes_on(before: str, after: str) -> bool:
     if not before or SENTENCE_END.search(before) or opens(before) or opens(after):
         return False
     return after[0].islower() or len(before) > _SHORT_LINE or before[-1] in ",;-–—、"
+
+
+def without_note_marks(text: str) -> str:
+    """Leave out "[3]" where it touches a word, as the mark of a note does."""
+    return _GLUED_MARK.sub("", text)
+
+
+def decode(data: bytes, errors: str = "strict") -> str:
+    """Return the text of bytes in UTF-8, UTF-16 with its mark, or else the encoding that they declare.
+
+    errors: of UTF-8; "surrogateescape" reads its faulty bytes as Windows-1252. Raises UnreadableBook.
+    """
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    elif b"\0" in data:
+        raise UnreadableBook("is not text in utf-8: save it as UTF-8")
+    else:
+        try:
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            declared = _DECLARED.search(data[:4096])
+            encoding = next(filter(None, declared.groups())).decode().lower() if declared else "utf-8"
+            if encoding not in _ENCODINGS:
+                encoding = "utf-8"
+    try:
+        return data.decode(encoding, errors if encoding == "utf-8" else "strict").translate(_AS_WINDOWS)
+    except UnicodeDecodeError as error:
+        raise UnreadableBook(f"is not text in {encoding}: save it as UTF-8") from error

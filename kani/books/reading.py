@@ -7,9 +7,9 @@ from pathlib import Path
 from kani.books.book import ENDINGS, Block, Book, UnreadableBook, checked, line, with_headings
 from kani.books.epub import read_epub
 from kani.books.lines import atx, may_be_underlined
-from kani.books.markup import decode, read_html
+from kani.books.markup import read_html
 from kani.books.office.word import read_docx
-from kani.books.plain_text import read_plain
+from kani.books.plain_text import decode, read_plain
 from kani_text.markup import MASK, PARAGRAPH_END, without_markup
 
 MAX_TEXT_BYTES = 64 << 20
@@ -152,10 +152,7 @@ def _markdown(text: str) -> list[Block]:
         mark = _FENCE.match(each)
         if mark and fence in ("", mark.group(1)):
             fence = "" if fence else mark.group(1)
-        heading = None if fence or mark else atx(each)
-        rule = None if fence or len(lines) != 1 else _UNDERLINE.fullmatch(each)
-        if rule and not _ITEM_OR_QUOTE.match(lines[0]) and may_be_underlined(lines[0].strip()):
-            heading = lines.pop().strip(), 1 if rule[1][0] == "=" else 2
+        heading = None if fence or mark else _heading(each, lines)
         if heading:
             end()
             blocks.append(Block(_unmarked(heading[0]), heading[1]))
@@ -165,6 +162,14 @@ def _markdown(text: str) -> list[Block]:
             lines.append(each)
     end()
     return [block for block in blocks if block.text]
+
+
+def _heading(line: str, before: list[str]) -> tuple[str, int] | None:
+    """Return text and level of a heading: of the line, or of the one before it, which the line underlines."""
+    rule = _UNDERLINE.fullmatch(line) if len(before) == 1 else None
+    if rule and not _ITEM_OR_QUOTE.match(before[0]) and may_be_underlined(before[0].strip()):
+        return before.pop().strip(), 1 if rule[1][0] == "=" else 2
+    return atx(line)
 
 
 def _unmarked(paragraph: str) -> str:

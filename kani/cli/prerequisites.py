@@ -59,7 +59,7 @@ def reported(module: str, program: str, install: str) -> Iterator[None]:
 
 
 def imports_are_done() -> None:
-    """Let Ctrl+C do what it did before ``reported``, in whose body this is called."""
+    """Let Ctrl+C do what it did before ``reported``; called in the body of that."""
     while _before:
         signal.signal(signal.SIGINT, _before.pop())
 

@@ -27,7 +27,6 @@ from kani.core.service import Parts, SpeechService
 from kani.core.session.admission import Limits
 from kani.core.timing.reference_voice import ReferenceVoice
 from kani.core.turns.pause_judge import TurnModel
-from kani.core.types import Recording
 from kani.core.voices.catalogue import VoiceStore
 from kani.core.voices.recording_check import RecordingCheck
 from kani.engines.espeak.engine import EspeakReferenceVoice
@@ -90,7 +89,9 @@ def build_service(
         idle_unload_s=settings.idle_unload_seconds,
         detects_language=not _speaks_one_language(settings),
     )
-    store = VoiceStore(voice_place(settings.voice_bucket, settings.data_dir), _check_recording)
+    # The networks of the check are loaded for the first recording.
+    place = voice_place(settings.voice_bucket, settings.data_dir)
+    store = VoiceStore(place, lambda recording: _recording_check()(recording))
     return SpeechService(engines.required, store, limits_of(settings), observer, parts)
 
 
@@ -193,15 +194,8 @@ def _speaks_one_language(settings: Settings) -> bool:
 
 @functools.cache
 def _recording_check() -> RecordingCheck:
+    """Return the check of recordings. Raises EngineUnavailable where a network's file is missing."""
     return RecordingCheck(VoiceDetector(), SpeakerEncoder())
-
-
-def _check_recording(recording: Recording) -> tuple[str, ...]:
-    """Return advice on a recording; the first call loads the networks that are needed. Blocks.
-
-    Raises as ``RecordingCheck`` does, and EngineUnavailable where a network's file is missing.
-    """
-    return _recording_check()(recording)
 
 
 def limits_of(settings: Settings) -> Limits:

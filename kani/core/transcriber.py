@@ -18,7 +18,7 @@ MAX_BEYOND_S = 1.0
 """Seconds after the end of the audio at which a time may be; later ones are moved there."""
 
 IMPOSSIBLE = -100.0
-"""Log probability in place of one that is no finite number."""
+"""Log probability instead of one that is no finite number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,15 +22,10 @@ class WorkerMetrics(Collector):
     """Reports the workers at each scrape; one that is gone leaves no series."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._engines: States = tuple
-        self._recognizers: States = tuple
+        self.engines: States = tuple
+        """Asked for the states of the engine's workers."""
+        self.recognizers: States = tuple
         registry.register(self)
-
-    def watch_engines(self, states: States) -> None:
-        self._engines = states
-
-    def watch_recognizers(self, states: States) -> None:
-        self._recognizers = states
 
     def collect(self) -> Iterator[Metric]:
         slots = GaugeMetricFamily(
@@ -39,7 +34,7 @@ class WorkerMetrics(Collector):
         segments = GaugeMetricFamily(
             "kani_worker_segments", "Segments of this server that an engine worker has.", labels=["replica"]
         )
-        for state in self._engines():
+        for state in self.engines():
             slots.add_metric([state.replica], state.slots)
             segments.add_metric([state.replica], state.exchanges)
         usable = GaugeMetricFamily(
@@ -52,7 +47,7 @@ class WorkerMetrics(Collector):
             "Recognitions of this server that a recogniser's worker has.",
             labels=["replica"],
         )
-        for state in self._recognizers():
+        for state in self.recognizers():
             usable.add_metric([state.replica], state.slots)
             recognitions.add_metric([state.replica], state.exchanges)
         yield from (slots, segments, usable, recognitions)

@@ -1,1 +1,1 @@
-"""What several engines share: weights, devices, integer products, speaker embeddings."""
+"""Parts that several engines share: weights, devices, integer products, speaker embeddings."""

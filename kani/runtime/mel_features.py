@@ -1,4 +1,4 @@
-"""Log-mel spectrograms as Whisper reads them, by numpy alone.
+"""Log-mel spectrograms as Whisper reads them, only with numpy.
 
 The values are those of OpenAI's Whisper: windows of 25 ms, one each 10 ms, and Slaney's mel bands.
 """

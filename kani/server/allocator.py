@@ -21,7 +21,7 @@ _M_ARENA_MAX = -8  # of malloc.h
 
 
 def bound_heap() -> None:
-    """Have all threads share one of glibc's arenas for each core, in place of eight.
+    """Have all threads share one of glibc's arenas for each core, instead of eight.
 
     What one thread frees is used again by others. Mapping large blocks one by one would keep as little, but
     each recognition pass would get new pages for them: an eighth of its processor time.

@@ -242,7 +242,7 @@ async def _serve(
         lifecycle.warn_about(settings, streams, files)
         metrics = Metrics(VERSION)
         service = build(settings, metrics, metrics.registry)
-        connections = Connections(settings.max_connections, metrics.set_connections, UNREAD_S)
+        connections = Connections(settings.max_connections, metrics.connections.set, UNREAD_S)
         parts = Parts(
             *(settings, protocols, service, metrics, connections),
             tracer=tracer,
@@ -268,7 +268,7 @@ async def _serve(
             if stop is None:
                 stop = stack.enter_context(lifecycle.stop_on_signal(within_s))
                 await stack.enter_async_context(watch_event_loop(within_s))
-            stack.enter_context(lifecycle.watch_loop_lag(metrics.observe_loop_lag))
+            stack.enter_context(lifecycle.watch_loop_lag(metrics.loop_lag.observe))
             streams_served = _stream_services(parts, listeners)
             async with (
                 periodic_trim(),

@@ -61,7 +61,7 @@ class RunningServer:
     needs_key: bool = False
     """True if clients of its WebSockets need a key, those of this machine included."""
     saves: tuple[str, ...] = ()
-    """Which texts of clients are saved, and where."""
+    """Texts of clients that are saved, and their places."""
 
 
 def needs_key(settings: Settings) -> bool:

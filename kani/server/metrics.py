@@ -120,7 +120,7 @@ class Metrics(Observer):
         self._loaded = gauge(
             "kani_engine_loaded", "1 while an engine, or the recogniser, is in memory, else 0.", "engine"
         )
-        self._connections = gauge("kani_connections", "Open WebSocket connections.", mode="livesum")
+        self.connections = gauge("kani_connections", "Open WebSocket connections.", mode="livesum")
         self._connections_limit = gauge(
             "kani_connections_limit", "Most WebSocket connections that may be open.", mode="livemax"
         )
@@ -152,7 +152,7 @@ class Metrics(Observer):
             "protocol",
             "outcome",
         )
-        self._loop_lag = histogram(
+        self.loop_lag = histogram(
             "kani_event_loop_lag_seconds", "Delay of the event loop's timers.", LOOP_LAG_BUCKETS
         )
 
@@ -236,9 +236,6 @@ class Metrics(Observer):
     def engine_failed(self, protocol: str, engine: str) -> None:
         self._failures.labels(protocol, engine).inc()
 
-    def set_connections(self, count: int) -> None:
-        self._connections.set(count)
-
     def tcp_connection_closed(self, reason: str) -> None:
         """Count a TCP connection that the server closed, for one of ``CLOSE_REASONS``."""
         self._closed.labels(reason).inc()
@@ -263,9 +260,6 @@ class Metrics(Observer):
     @override
     def early_answer(self, protocol: str, outcome: str) -> None:
         self._early.labels(protocol, outcome).inc()
-
-    def observe_loop_lag(self, seconds: float) -> None:
-        self._loop_lag.observe(seconds)
 
     def totals(self) -> dict[str, int]:
         """Return the main counters since the start, each summed over its labels."""

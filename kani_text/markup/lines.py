@@ -4,6 +4,7 @@
 """
 
 import re
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from kani_text.markup import links
@@ -49,20 +50,18 @@ class _Kind(Enum):
     ROW = auto()
 
 
+@dataclass(eq=False)
 class LineReader:
     """Reads text line by line, from any place in a line."""
 
-    def __init__(
-        self, source: PendingText, plain: MaskedText, inline: InlineReader, announce_code: bool
-    ) -> None:
-        self._source = source
-        self._plain = plain
-        self._inline = inline
-        self._announces = announce_code
-        self._starts = True
-        self._kind = _Kind.PLAIN
-        self._in_table = False
-        self._fence = ""
+    _source: PendingText
+    _plain: MaskedText
+    _inline: InlineReader
+    _announces: bool  # True if blocks of code are told
+    _starts: bool = True
+    _kind: _Kind = _Kind.PLAIN
+    _in_table: bool = False
+    _fence: str = ""
 
     def read(self, at: int) -> int:
         """Read from ``at`` on and return the end; ``at`` itself if more text is needed."""

@@ -11,7 +11,8 @@ import pytest
 from kani.books import archive
 from kani.books.book import Book, Chapter, UnreadableBook
 from kani.books.cover import read_cover
-from kani.books.markup import decode, read_html
+from kani.books.markup import read_html
+from kani.books.plain_text import decode
 from kani.books.plan import MAX_PIECE, Manner, digest, pieces_of
 from kani.books.reading import read_book
 from tests.books.epubs import CONTAINER, COVER, FILES, NAV, ONE, PACKAGE, TWO, epub, many_files, png

@@ -181,13 +181,11 @@ async def test_listening_ends_with_the_turn(served: SpeechTools, monkeypatch: py
     ended: list[bool] = []
 
     async def microphone(seconds: float) -> AsyncIterator[Samples]:
-        speech = np.concatenate([quiet(0.96, RATE), loud(0.8, RATE)])
+        speech = np.concatenate([quiet(0.96, RATE), loud(0.8, RATE), quiet(6.4, RATE)])
         try:
             for at in range(0, len(speech), 1280):
                 yield speech[at : at + 1280]
-            while True:
-                await asyncio.sleep(0)
-                yield quiet(0.08, RATE)
+            await asyncio.Event().wait()  # the end of the turn has to close it
         finally:
             ended.append(True)
 

@@ -228,7 +228,7 @@ async def test_callbacks(
 
     async def awaited(pcm: bytes, metadata: dict[str, Any]) -> None:
         running.append(1)
-        await asyncio.sleep(0)
+        await settle()
         seen.append(len(running))
         running.clear()
 

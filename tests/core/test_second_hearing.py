@@ -46,7 +46,7 @@ LANGUAGES = frozenset({"es", "fr"})
 
 
 def hearing(transcriber: Transcriber, prompt: str = "") -> SecondHearing:
-    return SecondHearing(transcriber, RATE, None, prompt, candidates=LANGUAGES)
+    return SecondHearing(transcriber, RATE, None, prompt, (), LANGUAGES)
 
 
 def hear(again: SecondHearing, *parts: tuple[float, float], guess: float | None = 0.9) -> None:

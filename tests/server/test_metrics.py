@@ -46,7 +46,7 @@ def test_a_session_from_start_to_end() -> None:
         metrics.session_refused("kani", "queue")
     metrics.engine_failed("kani", "espeak")
     metrics.watch_slots(lambda: 1, lambda: 2)
-    metrics.set_connections(5)
+    metrics.connections.set(5)
     places = 20
     assert_shown(
         metrics,

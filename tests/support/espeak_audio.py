@@ -25,3 +25,8 @@ def synthesized(
 
 def audio(client: EspeakClient, text: str, voice: str = "es", rate: int = 175) -> Pcm16:
     return synthesized(client, text, voice, rate)[0]
+
+
+def ipa_of(client: EspeakClient, text: str, voice: str, tie: str | None = None) -> str:
+    (ipa,) = client.phonemize_all((text,), voice, tie)
+    return ipa

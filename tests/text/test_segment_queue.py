@@ -20,7 +20,7 @@ SENTENCES = [f"Esta es la frase número {n} de un texto muy largo, que nadie esp
 async def parts_of(*pieces: str | float) -> list[tuple[str, int] | float]:
     """Parts of texts and pauses that are fed before the first part is taken."""
     queue = SegmentQueue()
-    queue.start(WHOLE_SENTENCES, "es", {"es", "ru"}, open_segments=False)
+    queue.start(SegmentPipeline(WHOLE_SENTENCES, "es", {"es", "ru"}), open_segments=False)
     for piece in pieces:
         if isinstance(piece, str):
             queue.feed(piece)
@@ -52,7 +52,7 @@ async def test_pauses_stay_in_their_place() -> None:
 
 async def test_flush_behind_a_long_text_ends_a_segment() -> None:
     queue = SegmentQueue()
-    queue.start(WHOLE_SENTENCES, "es", {"es", "ru"}, open_segments=False)
+    queue.start(SegmentPipeline(WHOLE_SENTENCES, "es", {"es", "ru"}), open_segments=False)
     first = "".join(SENTENCES[:40]) + "y aquí se acaba"
     queue.feed(first)
     queue.flush()
@@ -69,7 +69,7 @@ async def test_flush_behind_a_long_text_ends_a_segment() -> None:
 @pytest.mark.parametrize("word", ["[casa](/ˈmesa/)", '<phoneme ph="ˈmesa">casa</phoneme>'])
 async def test_phonemes_are_kept_until_they_are_spoken(word: str) -> None:
     queue, options = SegmentQueue(), NormalizerOptions("es", accepts_ipa=True)
-    queue.start(WHOLE_SENTENCES, "es", {"es"}, open_segments=True)
+    queue.start(SegmentPipeline(WHOLE_SENTENCES, "es", {"es"}), open_segments=True)
     found = []
     for number in range(60):
         # In two pieces, so that the segment is open.

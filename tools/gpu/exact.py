@@ -88,7 +88,7 @@ def _logits(case: Case, kani: KaniModel, recorded: References, near: float) -> N
 
 
 def _codes(case: Case, kani: KaniModel, asked: Sequence[Asked], expected: np.ndarray) -> list[Codes]:
-    """Codes of each sequence alone. Rounding may turn a draw: then all that follows differs."""
+    """Codes of each sequence by itself. Rounding may turn a draw: then all that follows differs."""
     said = [sequences.alone(kani.runner, each, FRAMES)[0] for each in asked]
     same = [_same(codes, wanted) for codes, wanted in zip(said, expected, strict=True)]
     case.write("codes of the CPU", ok=min(same) == FRAMES, frames=same, of=FRAMES)
@@ -123,7 +123,7 @@ def _graphs(case: Case, kani: KaniModel, said: Sequence[Codes]) -> None:
 
 
 def _schedules(case: Case, kani: KaniModel, asked: Sequence[Asked], said: Sequence[Codes]) -> None:
-    """Sequences that join, pause, go on and leave say what they say alone."""
+    """Sequences that join, pause, go on and leave say what they say by themselves."""
     rounds = 1 if case.small else 4
     same = made = 0
     for seed in range(rounds):

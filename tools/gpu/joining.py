@@ -72,7 +72,7 @@ def join(case: Case) -> None:
 
 
 async def _join(case: Case, folder: Path) -> None:
-    """Loading, trial, and speech of several at once, one of which is cancelled."""
+    """Loading, trial, and speech of several at once, with one that is cancelled."""
     settings = KaniSettings(codec=str(case.work / "codec.nemo"))
     precision = "float32" if case.small else "auto"
     cache, device = case.work / "cache", str(case.device)
@@ -154,6 +154,6 @@ def _asked(server: Server, path: str, body: bytes | None = None) -> bytes:
 
 
 def _reason(log: Path) -> str:
-    """What the log says of an engine that does not join."""
+    """The reason in the log for which an engine does not join."""
     lines = log.read_text("utf-8").splitlines() if log.is_file() else []
     return next((line[-300:] for line in reversed(lines) if "does not join" in line), "")

@@ -101,7 +101,7 @@ def _write_codec(file: Path, sizes: Mapping[str, object], digest: hashlib._Hash)
         if key.endswith("bias"):
             drawn *= 0.02
         elif key.endswith("original0"):
-            # The gain of its layer, whose last digits are the processor's.
+            # The gain of its layer; its last digits are the processor's.
             drawn = (1 + drawn / 4) * round(float(tensor.mean()), 1)
         elif key.endswith("alpha"):
             drawn = 1 + drawn / 2

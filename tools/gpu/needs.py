@@ -1,4 +1,4 @@
-"""What each part needs beside torch, and what of it is missing here."""
+"""Packages that each part needs beside torch, and those that are missing here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the models of random weights say in float32 on a CPU: recorded once, compared with on a GPU."""
+"""Answers of the models of random weights in float32 on a CPU: recorded once, compared with on a GPU."""
 
 from __future__ import annotations
 

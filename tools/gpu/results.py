@@ -13,7 +13,7 @@ import torch
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a part runs on, and where it writes."""
+    """The device that a part runs on, and the place that it writes to."""
 
     part: str
     small: bool  # tiny sizes

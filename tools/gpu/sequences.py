@@ -1,4 +1,4 @@
-"""Runs sequences over Kani's slots, alone and by a random schedule."""
+"""Runs sequences over Kani's slots, one by one and by a random schedule."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def admit(runner: Runner, slot: int, asked: Asked) -> None:
 
 
 def alone(runner: Runner, asked: Asked, frames: int) -> tuple[Codes, Samples]:
-    """Codes [frames, codebooks] and audio [samples] of a sequence alone in slot 0."""
+    """Codes [frames, codebooks] and audio [samples] of a sequence by itself in slot 0."""
     admit(runner, 0, asked)
     made, pieces = [], []
     for _ in range(frames):

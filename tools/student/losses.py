@@ -1,4 +1,4 @@
-"""What tells the student's sound from the teacher's: spectra in several resolutions, and discriminators."""
+"""Losses between the student's sound and the teacher's: spectra in several resolutions, discriminators."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _DECODER_BLOCKS = 8
 
 
 class Spectra(NamedTuple):
-    """What ``waveform.synthesize`` turns into sound, each [B, 601, 2T]."""
+    """Input of ``waveform.synthesize``, each [B, 601, 2T]."""
 
     harmonic: Tensor  # log magnitude of the harmonics
     rotation: Tensor  # of their phases; tanh of it is in units of π

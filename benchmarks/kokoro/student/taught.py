@@ -35,7 +35,7 @@ MEASURED = ("duration", "pitch", "energy", "sound")
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the judges say of one speaker."""
+    """The judges' figures of one speaker."""
 
     wrong: int
     words: int

@@ -36,12 +36,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (printf "%s-keys" (include "kani-tts.fullname" .)) .Values.auth.existingSecret }}
 {{- end }}
 
-{{/* Whether more than one pod may run at a time. */}}
+{{/* True if more than one pod may run at a time. */}}
 {{- define "kani-tts.several" -}}
 {{- if or (and .Values.autoscaling.enabled (gt (int .Values.autoscaling.maxReplicas) 1)) (gt (int .Values.replicaCount) 1) }}true{{ end }}
 {{- end }}
 
-{{/* Whether the volume is one that a single node can mount, so that the old pod has to go first. */}}
+{{/* True if only a single node can mount the volume, so that the old pod has to go first. */}}
 {{- define "kani-tts.singleNode" -}}
 {{- range list .Values.persistence .Values.cache }}
 {{- if and .enabled (not .existingClaim) (ne .accessMode "ReadWriteMany") }}true{{ end }}

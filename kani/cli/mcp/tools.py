@@ -116,7 +116,7 @@ class SpeechTools:
     def __init__(self, engine: str, recognizer: str, folders: Sequence[Path] | None = None) -> None:
         """engine, recognizer: as for ``AsyncSpeech`` and ``AsyncRecognizer``.
 
-        folders: those outside of which no file is read or written, whatever the client's roots are; None
+        folders: no file outside of them is read or written, whatever the client's roots are; None
         where the client is the user's own program, by standard input.
         """
         self._engine, self._recognizer_name, self._folders = engine, recognizer, folders

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import NoneType
-from typing import Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
 from dotenv import dotenv_values
@@ -185,22 +185,26 @@ def accepted_values(name: str) -> str:
     field = fields()[name]
     if accepts := field_metadata(field)["accepts"]:
         return str(accepts)
+    origin = get_origin(field.annotation)
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not NoneType]
-    if get_origin(field.annotation) is Literal:
-        return "one of " + ", ".join(str(choice) for choice in kinds)
-    if get_origin(field.annotation) is Mapping:
-        return "a list of NAME=VALUE, separated by commas"
-    if get_origin(field.annotation) is tuple:
-        return "a list, separated by commas"
-    if kinds == [bool]:
-        return "true or false"
-    if kinds in ([int], [float]):
-        return ("a whole number" if kinds == [int] else "a number") + _range(field)
-    if Path in kinds:
-        return "a folder" if name.endswith("_dir") else "a file"
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, kinds))
+    if origin in _LISTS:
+        return _LISTS[origin]
+    if kinds[0] in (int, float):
+        return _KINDS[kinds[0]] + _range(field)
     if name.endswith("_url"):
         return "an address (https://host, wss://host)"
-    return LANGUAGES if name == "language" else "a text"
+    if name.endswith("_dir"):
+        return "a folder"
+    return LANGUAGES if name == "language" else _KINDS.get(kinds[0], "a text")
+
+
+_LISTS: Mapping[Any, str] = {
+    Mapping: "a list of NAME=VALUE, separated by commas",
+    tuple: "a list, separated by commas",
+}
+_KINDS: Mapping[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", Path: "a file"}
 
 
 def _range(field: FieldInfo) -> str:

@@ -111,9 +111,7 @@ def check_values(pieces: list[Samples], engine: str, longest: int) -> Samples:
 
 
 def in_range(samples: Samples) -> Samples:
-    """Return samples for an encoder, some of which end the process on others: clipped to [-1, 1], with 0 for
-    NaN.
-    """
+    """Return samples clipped to [-1, 1], with 0 for NaN: some encoders end the process on others."""
     # Of values with NaN among them the least is NaN.
     if not len(samples) or (np.minimum.reduce(samples) >= -1.0 and np.maximum.reduce(samples) <= 1.0):
         return samples

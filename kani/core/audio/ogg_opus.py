@@ -113,7 +113,7 @@ class OggOpusDecoder:
 
     Stereo is averaged; pre-skip, gain and the last page's granule position are honoured; chained streams are
     joined. Damaged or missing pages and packets are skipped, until there is more damage than sound. Anything
-    but Opus, or more than two channels, is refused. Output lags a few hundredths of a second behind the input
+    but Opus, or more than two channels, is refused. Output lags the input by a few hundredths of a second
     until the stream's last page. One stream, one thread at a time; a second of speech takes about 2 ms.
     """
 

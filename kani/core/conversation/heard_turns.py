@@ -21,7 +21,7 @@ async def heard_turns(
     Steps come only with audio. So a turn that waits for its last words asks for a mark, which returns once
     they have come: a client may send nothing after its silence. rule: None where turns are not found.
     """
-    marked_s: float | None = None  # end of the speech whose mark has not returned
+    marked_s: float | None = None  # end of the speech before the mark that has not returned
     async for event in events:
         changes = list[TurnChange]()
         if isinstance(event, RecognizedWord):

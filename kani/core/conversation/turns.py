@@ -161,29 +161,25 @@ class _Speech:
         return rule.waits_for_words and not self.known and now_s - self.end_s >= silence_s
 
 
+@dataclass(eq=False)
 class TurnMachine:
     """Finds the turns of one stream of audio: feed its audio, words and steps, in order."""
 
-    def __init__(
-        self, sample_rate: int, answers: Answers | None = None, start_s: float = 0.0, *, resumed: bool = False
-    ) -> None:
-        """sample_rate: hertz of the audio; answers: None where nothing is answered aloud.
+    sample_rate: int  # hertz of the audio
+    _answers: Answers | None = None  # None where nothing is answered aloud
+    now_s: float = 0.0
+    """End of the audio so far, at first its start, in seconds of what turns are told in."""
+    _resumed: bool = False
+    """True if a turn of the stream before goes on with the first voice, which is not judged."""
+    state: TurnState = TurnState.SILENT
+    _over_answer: VoiceOverAnswer | None = None  # the last one
+    _voice: bool = False  # now
+    _loud: int = 0
 
-        start_s: place of the audio's start, in seconds of what turns are told in; resumed: whether a turn of
-        the stream before goes on with the first voice, which is not judged.
-        """
-        self.now_s = start_s  # end of the audio so far, in seconds
-        self.state = TurnState.SILENT
-        self.sample_rate = sample_rate
-        self._answers = answers
-        self._resumed = resumed
-        self._audio = RecentAudio(sample_rate, HEARD_S)
-        self._over_answer: VoiceOverAnswer | None = None  # the last one
-        self._voice = False  # now
-        self._loud = 0
-        self._onset_s = start_s
-        self._last_stop_s = start_s
-        self._speech = _Speech(start_s)
+    def __post_init__(self) -> None:
+        self._audio = RecentAudio(self.sample_rate, HEARD_S)
+        self._onset_s = self._last_stop_s = self.now_s
+        self._speech = _Speech(self.now_s)
 
     @property
     def in_turn(self) -> bool:
@@ -289,7 +285,7 @@ class TurnMachine:
         return [VoiceChange.NOTHING if self._over_answer.told else VoiceChange.ECHO]
 
     def awaited_s(self, rule: TurnRule | None) -> float | None:
-        """Return the end of speech whose words are all that a pause waits for; None if it waits for none."""
+        """Return the end of the speech that a pause waits for the words of; None if it waits for none."""
         if rule is None or self.state is not TurnState.PAUSED:
             return None
         return self._speech.end_s if self._speech.may_be_over(self.now_s, rule) else None

@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -147,22 +148,19 @@ log = logging.getLogger(__name__)
 LateEngineState = Literal["loading", "trying", "speaking", "failed"]
 
 
+@dataclass(eq=False)
 class LateEngine:
     """Loads an engine in the background, runs a trial of it, and hands it to the service.
 
     A failure is logged once, with a remedy; the other engines are not affected.
     """
 
-    def __init__(self, name: str, engine: Engine, recognizer: Recognizer, language: str) -> None:
-        """name: the engine's; recognizer: recognises the trial's speech, not started, used only here;
-        language: BCP 47 tag of the trial, if the engine supports it.
-        """
-        self.name = name
-        self.state: LateEngineState = "loading"
-        self._engine = engine
-        self._recognizer = recognizer
-        self._language = language
-        self._task: asyncio.Task[None] | None = None
+    name: str  # the engine's
+    _engine: Engine
+    _recognizer: Recognizer  # recognises the trial's speech: not started, used only here
+    _language: str  # BCP 47 tag of the trial, if the engine supports it
+    state: LateEngineState = "loading"
+    _task: asyncio.Task[None] | None = None
 
     def start(self, admit: Callable[[Engine], None]) -> None:
         """Start in the background; ``admit`` is called with the engine once it has passed the trial."""

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from kani.core import shared_numbers, tracing
@@ -163,30 +163,19 @@ class Admission:
         raise error
 
 
+@dataclass(eq=False)
 class SlotAccess:
     """Acquires and suspends slots for one session."""
 
-    def __init__(
-        self,
-        admission: Admission,
-        report: SessionReport,
-        timeout: WaitTimeout,
-        priority: SessionPriority,
-        *,
-        low_latency: bool,
-    ) -> None:
-        """timeout: stands still while higher priorities go first; low_latency: whether the client plays the
-        audio while it is made.
-        """
-        self.ticket = QueueTicket()  # follows the first wait for a slot
-        self.priority = priority  # of the session, among those of its connection
-        self._admission = admission
-        self._low_latency = low_latency
-        self._report = report
-        self._timeout = timeout
-        self._light: dict[str, bool] = {}
-        """True if the light network speaks each voice that has one: once chosen, a session keeps it."""
-        self._kept: Slot | None = None  # the slot of the segment before, still held
+    _admission: Admission
+    _report: SessionReport
+    _timeout: WaitTimeout  # stands still while higher priorities go first
+    priority: SessionPriority  # of the session, among those of its connection
+    _low_latency: bool  # True if the client plays the audio while it is made
+    ticket: QueueTicket = field(default_factory=QueueTicket)  # follows the first wait for a slot
+    _light: dict[str, bool] = field(default_factory=dict)
+    """True if the light network speaks each voice that has one: once chosen, a session keeps it."""
+    _kept: Slot | None = None  # the slot of the segment before, still held
 
     def choose_network(self, voice: ResolvedVoice) -> ResolvedVoice:
         """Return ``voice`` with the network that speaks it in this session (``EngineInfo.light``)."""

@@ -46,13 +46,8 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
         )
         self.priority = (context.terms.priorities or SessionPriorities()).add()
         """Its rank among the connection's sessions; lowering it has no effect without ``priorities``."""
-        self._access = SlotAccess(
-            context.admission,
-            self._report,
-            self._timeout,
-            self.priority,
-            low_latency=context.terms.low_latency,
-        )
+        low_latency = context.terms.low_latency
+        self._access = SlotAccess(context.admission, self._report, self._timeout, self.priority, low_latency)
         synthesis = Synthesis(request, context, self._report)
         self._worker = SessionWorker(synthesis, self._segments, self._buffer, self._access, voice)
         self._closed = False

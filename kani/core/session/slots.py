@@ -15,6 +15,7 @@ from typing import Self
 
 from typing_extensions import override
 
+from kani.core import shared_numbers
 from kani.core.shared_numbers import LiveNumbers, Number
 
 POSITION_INTERVAL_S = 0.25
@@ -91,7 +92,7 @@ class DeadlineQueue:
         shared: bounds them together with those of other queues; name: under which the processes of this
         server share them, if they do.
         """
-        self._name = name
+        self._is_shared = name != "" and shared_numbers.shared is not None
         self._places, self._waiting = Number(f"{name} places"), Number(f"{name} waits")
         self._due = LiveNumbers(f"{name} due")
         self._capacity = capacity
@@ -108,11 +109,11 @@ class DeadlineQueue:
     @property
     def taken_elsewhere(self) -> int:
         """Places that other processes hold."""
-        return int(sum(self._places.others)) if self._name else 0
+        return int(sum(self._places.others)) if self._is_shared else 0
 
     @property
     def waits_elsewhere(self) -> int:
-        return int(sum(self._waiting.others)) if self._name else 0
+        return int(sum(self._waiting.others)) if self._is_shared else 0
 
     @property
     def may_grant(self) -> bool:
@@ -120,11 +121,11 @@ class DeadlineQueue:
         return bool(self.waits) and self.has_free_place and self._is_first(self.waits[0].due)
 
     def _is_first(self, due: float) -> bool:
-        return not self._name or due <= min(self._due.others, default=math.inf)
+        return not self._is_shared or due <= min(self._due.others, default=math.inf)
 
     def tell(self) -> bool:
         """Tell other processes what is taken and waits here; return False where there are none."""
-        if not (self._name and self._places.others):
+        if not self._is_shared:
             return False
         self._places.own, self._waiting.own = self.taken, len(self.waits)
         self._due.say(self.earliest_due)

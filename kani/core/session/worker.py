@@ -17,7 +17,7 @@ from kani.core.types import Embedding, Recording, SpeechChunk
 from kani.core.voices.catalogue import ResolvedVoice
 from kani_text.incremental_text import IncrementalText
 from kani_text.normalizer import speakable
-from kani_text.segment_pipeline import Pause
+from kani_text.segment_pipeline import Pause, SegmentPipeline
 from kani_text.segment_queue import SegmentQueue
 from kani_text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, TextSegment
 from kani_text.ssml import NO_EMPHASIS, Style
@@ -136,14 +136,12 @@ class SessionWorker:
         early = context.terms.low_latency and not info.streams_inside_segment
         policy = (EARLY_PHRASE if early else WHOLE_SENTENCES).for_speed(self.synthesis.speed)
         open_segments = context.terms.low_latency and info.accepts_partial_text and request.duration_s is None
-        segments.start(
-            policy,
-            voice.language,
-            context.languages,
-            open_segments=open_segments,
+        pipeline = SegmentPipeline(
+            *(policy, voice.language, context.languages),
             emphasizes=info.reading.emphasizes,
             quotations=request.quotations,
         )
+        segments.start(pipeline, open_segments=open_segments)
 
     async def _run(self) -> None:
         try:

@@ -55,7 +55,7 @@ def heard(reference: ReferenceSpeech) -> tuple[Cepstra, list[list[float]]]:
 def rows_of(edges: Sequence[Sequence[float]], count: int) -> tuple[list[int], list[list[int]]]:
     """Return the frame of each row, -1 for a pause, and the rows at which each word's phonemes begin.
 
-    edges: of ``heard``, of which there are ``count`` frames. There is a pause before each word.
+    edges: of ``heard``, which has ``count`` frames. There is a pause before each word.
     """
     begins = [0, *(round(inner[0]) for inner in edges[1:])]
     order: list[int] = []

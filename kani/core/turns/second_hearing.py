@@ -70,26 +70,17 @@ class HeardTurn:
     words: tuple[TranscribedWord, ...] = ()
 
 
+@dataclass(eq=False)
 class Hearing:
     """The work on a turn."""
 
-    def __init__(
-        self,
-        task: asyncio.Task[HeardTurn | None],
-        begun: asyncio.Event,
-        end_s: float,
-        longest_wait_s: float,
-        *,
-        dictated: bool,
-    ) -> None:
-        """begun: lets the work begin; end_s: of the audio that is heard; longest_wait_s: from its end."""
-        self.begun = begun
-        self.end_s = end_s
-        self.dictated = dictated
-        """True if the live words are pieces of a number or of a name: an answer waits for the whole."""
-        self._task = task
-        self._longest_wait_s = longest_wait_s
-        self._ended_at = math.inf
+    _task: asyncio.Task[HeardTurn | None]
+    begun: asyncio.Event  # lets the work begin
+    end_s: float  # of the audio that is heard
+    _longest_wait_s: float  # from the turn's end
+    dictated: bool
+    """True if the live words are pieces of a number or of a name: an answer waits for the whole."""
+    _ended_at: float = math.inf
 
     def end_turn(self) -> None:
         """Wait no longer than ``longest_wait_s`` from now on."""
@@ -134,36 +125,27 @@ class Hearing:
         self._task.cancel()
 
 
+@dataclass(eq=False)
 class SecondHearing:
     """The turns of one session: feed what the recogniser reads and yields. Times are in seconds of it."""
 
-    def __init__(
-        self,
-        transcriber: Transcriber,
-        sample_rate: int,
-        language: str | None,
-        prompt: str,
-        varieties: Collection[str] = (),
-        candidates: frozenset[str] = frozenset(),
-    ) -> None:
-        """sample_rate: hertz; language: of the session, if given; prompt, candidates: see
-        ``PromptedRecognizer``; varieties: see ``HeardCheck``.
-        """
-        self._transcriber = transcriber
-        self._rate = sample_rate
-        self._language = language
-        self._prompt = prompt
-        self._varieties = varieties
-        self._candidates = candidates
-        self._audio = RecentAudio(sample_rate, LONGEST_TURN_S)
+    _transcriber: Transcriber
+    _rate: int  # hertz
+    _language: str | None  # of the session, if given
+    _prompt: str  # see ``PromptedRecognizer``, as the candidates
+    _varieties: Collection[str]  # see ``HeardCheck``
+    _candidates: frozenset[str]
+    answered: bool = False
+    """True if turns are answered at once: what is not dictated waits for that, see ``BESIDE_ANSWERS``."""
+    _onset_s: float = 0.0  # start of the speech after the last pause
+    _start_s: float = 0.0  # infinite between turns: voices there may be echoes
+    _hearing: Hearing | None = None  # in this pause
+
+    def __post_init__(self) -> None:
+        self._audio = RecentAudio(self._rate, LONGEST_TURN_S)
         self._gate = SpeechGate(_QUIET)
         self._pauses: deque[float] = deque(maxlen=_PAUSES)  # where speech ended before each
-        self._onset_s = 0.0  # start of the speech after the last pause
         self._words: deque[RecognizedWord] = deque(maxlen=_PAUSES)
-        self.answered = False
-        """True if turns are answered at once: what is not dictated waits for that, see ``BESIDE_ANSWERS``."""
-        self._start_s = 0.0  # infinite between turns: voices there may be echoes
-        self._hearing: Hearing | None = None  # in this pause
         self._running = set[asyncio.Task[HeardTurn | None]]()
 
     def add_audio(self, samples: Samples) -> None:
@@ -236,7 +218,7 @@ class SecondHearing:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         wait_s = (DICTATED_WAIT_S if dictated else LONGEST_WAIT_S) + WAIT_SHARE * len(samples) / self._rate
-        return Hearing(task, begun, end_s, wait_s, dictated=dictated)
+        return Hearing(task, begun, end_s, wait_s, dictated)
 
     def _options(self, words: Sequence[RecognizedWord]) -> tuple[TranscriptionOptions, bool]:
         """Return the options for a turn with these live words, and True if it is dictated."""

@@ -63,7 +63,7 @@ class Delta(Struct):
 
 
 class Choice(Struct):
-    """One answer, of which there is one."""
+    """The one answer."""
 
     delta: Delta | None = None
     finish_reason: str | None = None
@@ -207,7 +207,7 @@ def finish_reason(given: str | None) -> FinishReason:
 
 
 class CallPieces:
-    """Puts the calls of tools together, of which a stream has pieces."""
+    """Puts the calls of tools together: a stream has pieces of them."""
 
     def __init__(self) -> None:
         self._calls: list[tuple[int, ToolCall]] = []

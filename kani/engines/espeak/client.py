@@ -82,20 +82,13 @@ class EspeakClient:
         """Return whether ``name`` is a voice's exact name (``es``, ``es-419``, ``en-us``, ``cmn``)."""
         return name in self._names
 
-    def phonemize(self, text: str, voice: str, tie: str | None = None) -> str:
-        """Return ``text`` in the IPA of ``voice``, words separated by a space. Blocks for a millisecond.
+    def phonemize_all(self, texts: Sequence[str], voice: str, tie: str | None = None) -> list[str]:
+        """Return ``texts`` in the IPA of ``voice``, words separated by a space. Blocks for milliseconds.
 
         Clauses are joined by a space. espeak-ng's punctuation is removed, as are the marks of words that it
         takes for another language's. ``tie`` is put between the letters of one phoneme (``t^ʃ``). Empty if
-        there is nothing to say. Raises ValueError for an unknown voice, EngineFailed for a text at which
-        espeak-ng crashes or hangs.
-        """
-        return self.phonemize_all((text,), voice, tie)[0]
-
-    def phonemize_all(self, texts: Sequence[str], voice: str, tie: str | None = None) -> list[str]:
-        """Phonemize each of ``texts`` as ``phonemize`` would, in one exchange with the process.
-
-        Raises ValueError for an unknown voice, EngineFailed if espeak-ng crashes or hangs at one of them.
+        there is nothing to say. Raises ValueError for an unknown voice, EngineFailed if espeak-ng crashes or
+        hangs at one of the texts.
         """
         with self._lock:
             for kind, content in self._request(("phonemes", tuple(texts), self._checked(voice), tie)):

@@ -12,12 +12,19 @@ from typing import Protocol
 
 import numpy as np
 
-from kani.core.types import Emphasis, Samples, Segment
-from kani.engines.kokoro.lead_in import cut_lead_in, lead_in, with_beginning
+from kani.core.types import Emphasis, Prosody, Samples, Segment
+from kani.engines.kokoro.lead_in import cut_lead_in, lead_in, with_beginning, with_rise
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
-from kani.engines.kokoro.network.silence import Silence
-from kani.engines.kokoro.pitch_control import Rise, emphasized_symbols, rises_of
+from kani.engines.kokoro.network.silence import Silence, with_silences
+from kani.engines.kokoro.pitch_control import (
+    Rise,
+    apply_pitch,
+    apply_rises,
+    emphasize,
+    emphasized_symbols,
+    rises_of,
+)
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.timing import (
     TRAILING_SILENCE_S,
@@ -69,6 +76,18 @@ class Manner:
     emphases: Sequence[Emphasis] = ()  # emphases of symbols
     silences: Sequence[Silence] = ()  # silences at symbols
     rises: Sequence[Rise] = ()
+
+    def applied(
+        self, prosody: PredictedProsody, symbols: str, language: str, wanted: Prosody, log_f0: float
+    ) -> PredictedProsody:
+        """Return the predicted prosody with the wanted one's pitch, and with silences, emphases and rises.
+
+        symbols: that it was predicted of; log_f0: of the voice (log hertz).
+        """
+        prosody = apply_pitch(prosody, wanted, log_f0)
+        prosody = apply_rises(prosody, self.rises, language, wanted, log_f0)
+        prosody = emphasize(with_silences(prosody, self.silences), self.emphases)
+        return with_rise(prosody, symbols, language)
 
 
 WHOLE = Manner()

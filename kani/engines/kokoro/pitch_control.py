@@ -113,7 +113,7 @@ def with_rises(
 
 
 class Kind(Enum):
-    """What a voice rises for."""
+    """The reason for which a voice rises."""
 
     QUESTION = auto()
     COMMA = auto()  # of a list's item or a clause, after which the sentence goes on

@@ -14,7 +14,7 @@ from kani.core.session.slots import DeadlineQueue
 FIRST_SOUND_S = 3.0
 """Seconds after a stream's beginning at which its first sound is due. If it were due at once, streams that
 begin would leave those that have just begun without audio. Six begun in one instant on two cores have no gap
-with 3 s, 27 late pieces of 0.4 s with 0.5 s (measured); alone or of two, each begins as soon as before."""
+with 3 s, 27 late pieces of 0.4 s with 0.5 s (measured); one or two begin as soon as before."""
 
 KEPT_S = 0.02
 """Seconds for which a stream keeps its place after a step: passing on the audio takes some milliseconds."""

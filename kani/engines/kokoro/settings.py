@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
 
-from kani.engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
+from kani.engines.kokoro.text.vocabulary import ACCENTED_SYMBOLS
 from kani.engines.plugin_settings import LOWER, PluginSettings, choices, listed, lower, setting
 
 SPEECH = "Speech"

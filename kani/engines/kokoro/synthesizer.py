@@ -13,7 +13,6 @@ from typing_extensions import override
 from kani.core.audio.pcm import LEVEL_LUFS, decibels
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES, mix_from_embedding, mix_language
-from kani.engines.kokoro.lead_in import with_rise
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
 from kani.engines.kokoro.network.parts import (
@@ -24,9 +23,8 @@ from kani.engines.kokoro.network.parts import (
     SplitModel,
     Window,
 )
-from kani.engines.kokoro.network.silence import with_silences
 from kani.engines.kokoro.pieces import WHOLE, Manner, PreparedUtterance, PreparingSynthesizer
-from kani.engines.kokoro.pitch_control import SEMITONE, amplified, apply_pitch, apply_rises, emphasize
+from kani.engines.kokoro.pitch_control import SEMITONE, amplified
 from kani.engines.kokoro.timing import voiced_frame_range
 from kani.engines.kokoro.voices import (
     ACCENTED_VOICES,
@@ -71,10 +69,7 @@ class NetworkSynthesizer(PreparingSynthesizer):
         begun = time.perf_counter()
         prosody = self.model.predict_prosody(symbols, style, segment.speed, stop)
         wanted, log_f0 = add_mix_prosody(segment.prosody, voice), self._statistics.log_f0(voice)
-        prosody = apply_pitch(prosody, wanted, log_f0)
-        prosody = apply_rises(prosody, manner.rises, segment.language, wanted, log_f0)
-        prosody = emphasize(with_silences(prosody, manner.silences), manner.emphases)
-        prosody = with_rise(prosody, symbols, segment.language)
+        prosody = manner.applied(prosody, symbols, segment.language, wanted, log_f0)
         features = self.model.decode_features(prosody, style, stop)
         self.speed.note(len(symbols), time.perf_counter() - begun)
         if isinstance(manner.like, PreparedWindows):

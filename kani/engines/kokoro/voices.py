@@ -21,7 +21,7 @@ from kani.core.audio.pcm import LEVEL_LUFS, decibels
 from kani.core.errors import EngineUnavailable, UnknownVoice
 from kani.core.types import Prosody, Voice
 from kani.core.voices.names import SEPARATOR, parse_mix
-from kani.engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
+from kani.engines.kokoro.text.vocabulary import ACCENTED_SYMBOLS
 
 MAX_PITCH_SHIFT = 18.0
 """Largest pitch shift, up or down, from the prosody voice, in semitones."""

@@ -75,7 +75,7 @@ class Pocket:
             for samples in stream:
                 yield samples.numpy()
         except ValueError as error:
-            # Where nothing of the text is left once it is prepared, there is no voice.
+            # There is no voice if nothing of the text is left once it is prepared.
             if "cannot be empty" not in str(error):
                 raise
         finally:

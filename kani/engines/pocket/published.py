@@ -72,7 +72,7 @@ PUBLISHED = {
 
 
 def languages_here(cache: Path, languages: Iterable[str]) -> tuple[str, ...]:
-    """List those of the languages whose weights were fetched, without any library."""
+    """List those of the languages that have their weights here, without any library."""
     return tuple(tag for tag in languages if any(map(Path.is_file, _weights(cache, tag))))
 
 

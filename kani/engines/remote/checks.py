@@ -11,18 +11,8 @@ import numpy as np
 
 from kani.core.transcriber import TranscribedSegment
 from kani.core.types import MAX_EMBEDDING_VALUES
+from kani.engines.remote import messages
 from kani.engines.remote.channel import ProtocolError
-from kani.engines.remote.messages import (
-    Chunk,
-    Embedded,
-    FromWorker,
-    Grant,
-    Logged,
-    Ready,
-    Recognized,
-    Transcribed,
-    Waiting,
-)
 
 MAX_RATE = 192_000
 """Hertz of audio at most."""
@@ -34,36 +24,36 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def check(message: FromWorker) -> None:
+def check(message: messages.FromWorker) -> None:
     """Raise ProtocolError, which names the field, for a value that no worker of this program sends."""
     match message:
-        case Chunk():
+        case messages.Chunk():
             _in_range("the sample rate of a chunk", message.sample_rate, 1, MAX_RATE)
             _finite("the start of a chunk", [message.start_s])
             for span in message.spans:
                 if not 0 <= span.start <= span.end:
                     raise ProtocolError(f"a span of the characters {span.start} to {span.end}")
                 _finite("a time of a span", (span.start_s, span.end_s, *span.character_starts))
-        case Grant():
+        case messages.Grant():
             _in_range("a grant", message.seconds, 0.0, math.inf)
             _finite("a grant", [message.seconds])
-        case Waiting():
+        case messages.Waiting():
             _in_range("the characters known to a segment", message.known, 0, math.inf)
             _finite("the time that a segment waits", [message.timeout_s or 0.0])
-        case Embedded():
+        case messages.Embedded():
             values = message.embedding.values
             _in_range("the number of an embedding's values", len(values), 0, MAX_EMBEDDING_VALUES)
             found = [each for one in message.embedding.similarity.values() for each in (one.before, one.now)]
             if not np.isfinite(values).all():
                 raise ProtocolError("the values of an embedding are no finite numbers")
             _finite("the similarity of an embedding", found)
-        case Recognized():
+        case messages.Recognized():
             _check_recognized(message)
-        case Transcribed():
+        case messages.Transcribed():
             _check_transcribed(message.segment)
-        case Ready():
+        case messages.Ready():
             _check_ready(message)
-        case Logged():
+        case messages.Logged():
             _in_range("the level of a log record", message.level, 0, 100)
 
 
@@ -77,7 +67,7 @@ def _check_transcribed(segment: TranscribedSegment) -> None:
         raise ProtocolError("a log probability of a transcript's word that is above 1")
 
 
-def _check_recognized(message: Recognized) -> None:
+def _check_recognized(message: messages.Recognized) -> None:
     if message.word is not None:
         _finite("a time of a recognised word", [message.word.start_s, message.word.end_s])
     if message.step is not None:
@@ -88,7 +78,7 @@ def _check_recognized(message: Recognized) -> None:
         raise ProtocolError("a recognition event without content")
 
 
-def _check_ready(message: Ready) -> None:
+def _check_ready(message: messages.Ready) -> None:
     words = [message.name]
     if (engine := message.engine) is not None:
         words += [engine.name, engine.version, engine.decoder]

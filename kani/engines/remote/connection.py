@@ -11,30 +11,10 @@ from itertools import count
 
 from kani.core.errors import EngineUnavailable
 from kani.core.types import JOINED_S, SpeechChunk
+from kani.engines.remote import messages
 from kani.engines.remote.channel import MAX_FRAME_BYTES, Channel, ProtocolError
 from kani.engines.remote.checks import MAX_NAME_CHARACTERS, check, log_text, one_line
 from kani.engines.remote.handshake import greet
-from kani.engines.remote.messages import (
-    Answer,
-    Cancel,
-    Chunk,
-    Embedded,
-    Ended,
-    Failed,
-    Full,
-    Grant,
-    Launch,
-    Logged,
-    Ping,
-    Pong,
-    Ready,
-    Recognized,
-    ToWorker,
-    Transcribed,
-    Unavailable,
-    Waiting,
-    decode_from_worker,
-)
 from kani_text.foreign import Unreadable
 
 START_LEASE_S = 90
@@ -55,7 +35,7 @@ MAX_UNREAD_BYTES = 2 * MAX_FRAME_BYTES
 REPLY_BYTES = 512
 """Bytes of a reply besides its message."""
 
-Reply = SpeechChunk | Waiting | Embedded | Recognized | Transcribed | Grant
+Reply = SpeechChunk | messages.Reply
 
 
 class WorkerLost(Exception):
@@ -84,13 +64,13 @@ class Exchange:
         self._received_s, self._chunks = 0.0, 0
         self.granted_s = 0.0  # seconds of speech that the worker may have sent, one chunk more at most
         self.characters = 0  # characters of the text, as far as the worker has it
-        self._end: Ended | Failed | Full | None = None
+        self._end: messages.Outcome | None = None
         self._changed = asyncio.Event()
         self.suspect = False  # True if the worker was lost while it worked on this exchange
 
-    def receive(self, message: Reply | Ended | Failed | Full, size: int) -> None:
+    def receive(self, message: Reply | messages.Outcome, size: int) -> None:
         """Accept a message of the worker, of ``size`` bytes. Raises ProtocolError."""
-        if isinstance(message, Ended | Failed | Full):
+        if isinstance(message, messages.Outcome):
             self._end = message
         else:
             if isinstance(message, SpeechChunk):
@@ -115,7 +95,7 @@ class Exchange:
         """Wake the reader, to look for the end of the connection or of its own work."""
         self._changed.set()
 
-    def send(self, message: ToWorker) -> None:
+    def send(self, message: messages.ToWorker) -> None:
         self._connection.channel.send(message)
 
     @property
@@ -130,11 +110,11 @@ class Exchange:
         """
         while not self._replies:
             match self._end:
-                case Failed():
+                case messages.Failed():
                     raise self._end.error()
-                case Full():
+                case messages.Full():
                     raise WorkerFull
-                case Ended():
+                case messages.Ended():
                     return None
             self._connection.check(suspect=self.suspect)
             if check is not None:
@@ -163,7 +143,7 @@ class Exchange:
         self._replies.clear()
         self._unread_bytes = 0
         if self._end is None:
-            self.send(Cancel(self.number))
+            self.send(messages.Cancel(self.number))
         while self._end is None and not self._connection.channel.lost.is_set():
             self._changed.clear()
             try:
@@ -177,7 +157,7 @@ class Exchange:
 class Connection:
     """A worker that is ready."""
 
-    def __init__(self, channel: Channel, changed: Callable[[Ready], None], logger: str) -> None:
+    def __init__(self, channel: Channel, changed: Callable[[messages.Ready], None], logger: str) -> None:
         """changed: called when the worker is ready, and with every change of its description."""
         self.channel = channel
         self._changed = changed
@@ -194,7 +174,7 @@ class Connection:
         self._ready = asyncio.Event()
         self._unavailable: EngineUnavailable | None = None
 
-    async def open(self, key: str, launch: Launch | None) -> None:
+    async def open(self, key: str, launch: messages.Launch | None) -> None:
         """Shake hands and wait until the engine has started.
 
         launch: for a worker that is a child. Raises EngineUnavailable with the worker's reason, and
@@ -224,7 +204,7 @@ class Connection:
         if self._unavailable is not None:
             raise self._unavailable
         self.check()
-        self.channel.watch(lambda: self.channel.send(Ping()))
+        self.channel.watch(lambda: self.channel.send(messages.Ping()))
 
     def _lost(self) -> None:
         self._ready.set()
@@ -243,7 +223,7 @@ class Connection:
             raise WorkerLost(self.channel.reason, suspect=suspect)
 
     @asynccontextmanager
-    async def exchange(self, opening: Callable[[int], ToWorker]) -> AsyncGenerator[Exchange, None]:
+    async def exchange(self, opening: Callable[[int], messages.ToWorker]) -> AsyncGenerator[Exchange, None]:
         """Open an exchange by the message that ``opening`` makes of its number; cancel it at the end.
 
         Raises WorkerLost.
@@ -265,41 +245,41 @@ class Connection:
 
     def _receive(self, frame: memoryview) -> None:
         # The tag is the second byte of the array.
-        if len(frame) > MAX_ANSWER_BYTES and frame[1] != Chunk.__struct_config__.tag:
+        if len(frame) > MAX_ANSWER_BYTES and frame[1] != messages.Chunk.__struct_config__.tag:
             raise ProtocolError(
                 f"a message of {len(frame)} bytes (at most {MAX_ANSWER_BYTES} but for speech)"
             )
         try:
-            message = decode_from_worker(frame)
+            message = messages.decode_from_worker(frame)
         except Unreadable as error:
             raise ProtocolError(f"a message that cannot be read ({error})") from error
         check(message)
         match message:
-            case Ready():
+            case messages.Ready():
                 if message.engine is not None:
                     self.slots, self._sample_rate = message.engine.max_concurrency, message.engine.sample_rate
                 self.draining = message.draining
                 self._changed(message)
                 self._ready.set()
-            case Unavailable() | Logged() if not self._is_child:
+            case messages.Unavailable() | messages.Logged() if not self._is_child:
                 raise ProtocolError(f"{type(message).__name__}, which only a child of this process sends")
-            case Unavailable():
+            case messages.Unavailable():
                 self._unavailable = EngineUnavailable(message.reason, passing=message.passing)
                 self._ready.set()
-            case Logged():
+            case messages.Logged():
                 self._log(message)
-            case Pong():
+            case messages.Pong():
                 pass
             case _:
-                self.completed += isinstance(message, Ended)
+                self.completed += isinstance(message, messages.Ended)
                 if (exchange := self._exchanges.get(message.exchange)) is not None:
                     exchange.receive(self._unpacked(message), len(frame))
 
-    def _unpacked(self, message: Answer) -> Reply | Ended | Failed | Full:
-        if isinstance(message, Failed):
+    def _unpacked(self, message: messages.Answer) -> Reply | messages.Outcome:
+        if isinstance(message, messages.Failed):
             message.message = one_line(message.message)
             message.field = one_line(message.field, MAX_NAME_CHARACTERS)
-        if not isinstance(message, Chunk):
+        if not isinstance(message, messages.Chunk):
             return message
         if message.sample_rate != self._sample_rate:
             rates = f"{message.sample_rate} Hz of an engine of {self._sample_rate} Hz"
@@ -307,7 +287,7 @@ class Connection:
         # The frame that holds the samples is overwritten after this call.
         return message.unpack()
 
-    def _log(self, message: Logged) -> None:
+    def _log(self, message: messages.Logged) -> None:
         name = one_line(message.logger, MAX_NAME_CHARACTERS)
         logger = logging.getLogger(name)
         if logger.isEnabledFor(message.level):

@@ -13,20 +13,8 @@ from kani.core.engine import Described
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.recent import Recent
 from kani.core.types import Embedding, Recording, Segment, SpeechChunk
+from kani.engines.remote import messages
 from kani.engines.remote.connection import Connection, Exchange, WorkerFull, WorkerLost
-from kani.engines.remote.messages import (
-    Embed,
-    Embedded,
-    Feed,
-    Grant,
-    Ready,
-    Refine,
-    Resume,
-    Speak,
-    ToWorker,
-    Waiting,
-    Written,
-)
 from kani.engines.remote.unloading import ByWorkers
 from kani_text.incremental_text import IncrementalText
 
@@ -49,7 +37,7 @@ class RemoteEngine(Described, ByWorkers):
         self.name = name
         self._last: Recent[str, ref[Connection]] = Recent(MAX_SESSIONS)
 
-    def changed(self, ready: Ready) -> None:
+    def changed(self, ready: messages.Ready) -> None:
         if ready.engine is not None:
             self._info = ready.engine
 
@@ -112,7 +100,7 @@ class RemoteEngine(Described, ByWorkers):
         return with_slot[0], False
 
     async def embed(self, recording: Recording) -> Embedding:
-        async with aclosing(self._embeddings(lambda number: Embed(number, recording))) as embeddings:
+        async with aclosing(self._embeddings(lambda number: messages.Embed(number, recording))) as embeddings:
             async for embedding in embeddings:
                 return embedding
         raise EngineFailed(f"the {self.info.name} engine gave no embedding")
@@ -120,15 +108,17 @@ class RemoteEngine(Described, ByWorkers):
     def refine(
         self, recording: Recording, embedding: Embedding, language: str
     ) -> AsyncGenerator[Embedding, None]:
-        return self._embeddings(lambda number: Refine(number, recording, embedding, language))
+        return self._embeddings(lambda number: messages.Refine(number, recording, embedding, language))
 
-    async def _embeddings(self, opening: Callable[[int], ToWorker]) -> AsyncGenerator[Embedding, None]:
+    async def _embeddings(
+        self, opening: Callable[[int], messages.ToWorker]
+    ) -> AsyncGenerator[Embedding, None]:
         full: set[Connection] = set()
         while True:
             connection, _ = await self._choose(full)
             try:
                 async with connection.exchange(opening) as exchange:
-                    while isinstance(reply := await exchange.get(), Embedded):
+                    while isinstance(reply := await exchange.get(), messages.Embedded):
                         yield reply.embedding
                 return
             except WorkerFull:
@@ -144,7 +134,7 @@ async def _chunks(
     granted_s, taken_s = AHEAD_S, 0.0
     written = None if text is None else _state(text)
     async with connection.exchange(
-        lambda number: Speak(number, segment, granted_s, written, waits)
+        lambda number: messages.Speak(number, segment, granted_s, written, waits)
     ) as exchange:
         exchange.granted_s = granted_s
         exchange.characters = len(segment.text if written is None else written.text)
@@ -158,11 +148,11 @@ async def _chunks(
                         taken_s += reply.duration_s
                         if granted_s - taken_s <= RENEWED_S:
                             exchange.granted_s = granted_s = taken_s + AHEAD_S
-                            exchange.send(Grant(exchange.number, granted_s))
-                    case Waiting() if text is not None and feeding is not None:
+                            exchange.send(messages.Grant(exchange.number, granted_s))
+                    case messages.Waiting() if text is not None and feeding is not None:
                         await text.wait_for_more(reply.known, reply.timeout_s)
                         feeding.update()
-                        exchange.send(Resume(exchange.number))
+                        exchange.send(messages.Resume(exchange.number))
         finally:
             if feeding is not None:
                 feeding.close()
@@ -171,7 +161,7 @@ async def _chunks(
 class _Feeding:
     """Sends a growing text to the worker, at most once in a turn of the event loop."""
 
-    def __init__(self, exchange: Exchange, text: IncrementalText, sent: Written | None) -> None:
+    def __init__(self, exchange: Exchange, text: IncrementalText, sent: messages.Written | None) -> None:
         self._exchange = exchange
         self._text = text
         self._sent = sent
@@ -195,8 +185,8 @@ class _Feeding:
             self._sent = written
             # A text that has become shorter may be known to the worker as it was.
             self._exchange.characters = max(self._exchange.characters, len(written.text))
-            self._exchange.send(Feed(self._exchange.number, written))
+            self._exchange.send(messages.Feed(self._exchange.number, written))
 
 
-def _state(text: IncrementalText) -> Written:
-    return Written(text.text, text.spoken.pronunciations, text.boundary)
+def _state(text: IncrementalText) -> messages.Written:
+    return messages.Written(text.text, text.spoken.pronunciations, text.boundary)

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.engines.remote.connection import Connection, WorkerLost
@@ -23,23 +24,18 @@ UNAVAILABLE = "the engine is being started again"
 """Message for clients, which are not to learn where it runs; the log has the rest."""
 
 
+@dataclass(eq=False)
 class Link:
     """Holds the connection to one worker."""
 
-    def __init__(
-        self,
-        connector: ChildWorker | RemoteWorker,
-        moved: Callable[[], None] = lambda: None,
-        restarted: Callable[[], None] = lambda: None,
-    ) -> None:
-        """moved: called whenever the connection has ended, or is there; restarted: when it is there again."""
-        self._connector = connector
-        self._moved, self._restarted = moved, restarted
-        self._connection: Connection | None = None
-        self._changed = asyncio.Event()
-        self._failures = 0
-        self.reason = ""  # reason for which the latest attempt to reach the worker has failed
-        self._task: asyncio.Task[None] | None = None
+    _connector: ChildWorker | RemoteWorker
+    _moved: Callable[[], None] = lambda: None  # called whenever the connection has ended, or is there
+    _restarted: Callable[[], None] = lambda: None  # called when it is there again
+    _connection: Connection | None = None
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _failures: int = 0
+    reason: str = ""  # reason for which the latest attempt to reach the worker has failed
+    _task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Reach the worker. Raises EngineUnavailable."""

@@ -267,12 +267,18 @@ class Full(_Message, tag=43):
     exchange: int
 
 
-Opening = Speak | Embed | Refine | Recognize | Transcribe
+Cloning = Embed | Refine
+Hearing = Recognize | Transcribe
+Opening = Speak | Cloning | Hearing
 """Messages that open an exchange."""
 
 ToWorker = Opening | Launch | Grant | Feed | Resume | Cancel | Audio | Ended | Ping
 
-Answer = Chunk | Grant | Waiting | Embedded | Recognized | Transcribed | Ended | Failed | Full
+Outcome = Ended | Failed | Full
+"""The end of an exchange."""
+
+Reply = Grant | Waiting | Embedded | Recognized | Transcribed
+Answer = Chunk | Reply | Outcome
 """Messages of an exchange from the worker."""
 
 FromWorker = Answer | Ready | Unavailable | Pong | Logged

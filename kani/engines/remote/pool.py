@@ -14,7 +14,7 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from dataclasses import InitVar, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 from kani.core.engine import EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable
@@ -50,8 +50,6 @@ class Pool:
     _key: str
     _changed: Callable[[Ready], None]
     """Called with the description of the engine, with the slots of all workers, or of the recogniser."""
-    watch: InitVar[Callable[[Callable[[], list[WorkerState]]], None]]
-    """Given a function that returns the workers' states, for the metrics."""
     _discover: Discover | None  # asked every ``DISCOVERY_S``; ``update`` gives the addresses that are known
     patient: bool = False  # True to wait for the first worker for any time
     recognizers: bool = False  # True if workers with a recogniser are wanted, instead of those with an engine
@@ -62,9 +60,6 @@ class Pool:
     _turn: int = 0
     _started: bool = False
     _asking: asyncio.Task[None] | None = None
-
-    def __post_init__(self, watch: Callable[[Callable[[], list[WorkerState]]], None]) -> None:
-        watch(self._states)
 
     def update(self, addresses: Collection[str]) -> None:
         """Use the workers at ``addresses``; one that is not among them finishes what it speaks."""
@@ -169,7 +164,7 @@ class Pool:
                     self._changed(Ready(recognizer=recognizer))
         self._moved.set()
 
-    def _states(self) -> list[WorkerState]:
+    def states(self) -> list[WorkerState]:
         return [member.state for member in self._members.values()]
 
 

@@ -65,16 +65,16 @@ def _link(
         replace(resources, host=None),
         worker.adapter,
     )
-    return UnloadingLink(
-        worker.name, Link(ChildWorker(launch, changed, python=worker.python), restarted=count)
-    )
+    child = ChildWorker(launch, changed, python=worker.python)
+    return UnloadingLink(worker.name, Link(child, lambda: None, count))
 
 
 def engine_at(workers: RemoteWorkers, metrics: WorkerMetrics) -> Engine:
     """Return the engine of workers that listen. Raises EngineUnavailable without their addresses or key."""
     _check(workers, "--engine remote needs the address of a worker: set KANI_ENGINE_ADDRESS")
     engine = RemoteEngine("remote")
-    pool = Pool(workers.key, engine.changed, metrics.watch_engines, workers.discover, workers.patient)
+    pool = Pool(workers.key, engine.changed, workers.discover, workers.patient)
+    metrics.engines = pool.states
     pool.update(workers.addresses)
     engine.use(pool)
     return engine
@@ -89,8 +89,8 @@ def recognizer_at(
     """
     _check(workers, "KANI_RECOGNIZER=remote needs the address of a worker: set KANI_RECOGNIZER_ADDRESS")
     recognizer = RemoteRecognizer(info)
-    watch, discover = metrics.watch_recognizers, workers.discover
-    pool = Pool(workers.key, recognizer.changed, watch, discover, workers.patient, recognizers=True)
+    pool = Pool(workers.key, recognizer.changed, workers.discover, workers.patient, recognizers=True)
+    metrics.recognizers = pool.states
     pool.update(workers.addresses)
     recognizer.use(pool)
     return recognizer

@@ -17,20 +17,8 @@ from kani.core.errors import EngineFailed, EngineLost
 from kani.core.recognizer import Mark, PromptedRecognizer, RecognitionEvent, RecognizerInfo
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
+from kani.engines.remote import messages
 from kani.engines.remote.connection import Connection, Exchange, WorkerFull, WorkerLost
-from kani.engines.remote.messages import (
-    AUDIO_AHEAD_S,
-    Audio,
-    Ended,
-    Grant,
-    Ready,
-    Recognize,
-    Recognized,
-    ToWorker,
-    Transcribe,
-    Transcribed,
-    pack_samples,
-)
 from kani.engines.remote.unloading import ByWorkers
 from kani.runtime.cancelling import end_tasks
 
@@ -53,7 +41,7 @@ class RemoteRecognizer(ByWorkers, PromptedRecognizer):
         """info: known before the worker has started; else ``UNKNOWN``. ``use`` comes before ``start``."""
         self._info = info
 
-    def changed(self, ready: Ready) -> None:
+    def changed(self, ready: messages.Ready) -> None:
         if ready.recognizer is not None:
             self._info = ready.recognizer
 
@@ -75,24 +63,25 @@ class RemoteRecognizer(ByWorkers, PromptedRecognizer):
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``PromptedRecognizer``; the worker's recogniser may be none."""
         opening = partial(
-            Recognize, language=language, prompt=prompt, candidates=candidates, expected=expected
+            messages.Recognize, language=language, prompt=prompt, candidates=candidates, expected=expected
         )
         async with aclosing(self._events(opening, audio)) as replies:
             async for reply in replies:
-                if isinstance(reply, Recognized):
+                if isinstance(reply, messages.Recognized):
                     yield reply.unpack()
 
     async def transcribe(
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
-        async with aclosing(self._events(lambda number: Transcribe(number, options), audio)) as replies:
+        opening = partial(messages.Transcribe, options=options)
+        async with aclosing(self._events(opening, audio)) as replies:
             async for reply in replies:
-                if isinstance(reply, Transcribed):
+                if isinstance(reply, messages.Transcribed):
                     yield reply.segment
 
     async def _events(
-        self, opening: Callable[[int], ToWorker], audio: Pieces
-    ) -> AsyncGenerator[Recognized | Transcribed, None]:
+        self, opening: Callable[[int], messages.ToWorker], audio: Pieces
+    ) -> AsyncGenerator[messages.Recognized | messages.Transcribed, None]:
         async with aclosing(_RepeatableAudio(audio)) as repeatable:
             attempts = 0
             while True:
@@ -117,8 +106,8 @@ class RemoteRecognizer(ByWorkers, PromptedRecognizer):
             raise EngineLost(str(error), logged=True) from error
 
     async def _replies(
-        self, connection: Connection, opening: Callable[[int], ToWorker], audio: _RepeatableAudio
-    ) -> AsyncGenerator[Recognized | Transcribed, None]:
+        self, connection: Connection, opening: Callable[[int], messages.ToWorker], audio: _RepeatableAudio
+    ) -> AsyncGenerator[messages.Recognized | messages.Transcribed, None]:
         async with connection.exchange(opening) as exchange:
             sending = _Sending(exchange, audio, self._info.sample_rate)
             try:
@@ -188,13 +177,13 @@ class _Sending:
         self._exchange = exchange
         self._audio = audio
         self._rate = rate
-        self._granted_s = AUDIO_AHEAD_S
+        self._granted_s = messages.AUDIO_AHEAD_S
         self._moved = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name="audio for the recogniser")
         # An error of the audio itself ends the wait for a reply, too.
         self._task.add_done_callback(lambda _: exchange.wake())
 
-    async def reply(self) -> Recognized | Transcribed | None:
+    async def reply(self) -> messages.Recognized | messages.Transcribed | None:
         """Return the next event, None at the end. Raises what the audio raises."""
         while True:
             reply = await self._exchange.get(self._check)
@@ -202,9 +191,9 @@ class _Sending:
             self._audio.forget()
             self._moved.set()
             match reply:
-                case Grant():
+                case messages.Grant():
                     self._granted_s = reply.seconds
-                case Recognized() | Transcribed() | None:
+                case messages.Recognized() | messages.Transcribed() | None:
                     return reply
 
     def _check(self) -> None:
@@ -223,8 +212,8 @@ class _Sending:
                 self._moved.clear()
                 await self._moved.wait()
             if isinstance(piece, Mark):
-                self._exchange.send(Audio(self._exchange.number, mark=piece.number))
+                self._exchange.send(messages.Audio(self._exchange.number, mark=piece.number))
             else:
                 sent_s += len(piece) / self._rate
-                self._exchange.send(Audio(self._exchange.number, pack_samples(piece)))
-        self._exchange.send(Ended(self._exchange.number))
+                self._exchange.send(messages.Audio(self._exchange.number, messages.pack_samples(piece)))
+        self._exchange.send(messages.Ended(self._exchange.number))

@@ -16,36 +16,15 @@ from kani.core.recognizer import Mark, RecognizedWord, Recognizer, Step, recogni
 from kani.core.session.slots import Slot, SlotQueue
 from kani.core.transcriber import Transcriber
 from kani.core.types import Samples, SpeechChunk
+from kani.engines.remote import messages
 from kani.engines.remote.channel import LEASE_S, Channel
-from kani.engines.remote.messages import (
-    AUDIO_AHEAD_S,
-    Audio,
-    Chunk,
-    Embed,
-    Embedded,
-    Ended,
-    Failed,
-    Feed,
-    Full,
-    Grant,
-    Recognize,
-    Recognized,
-    Refine,
-    Resume,
-    Speak,
-    Transcribe,
-    Transcribed,
-    Waiting,
-    pack_samples,
-    unpack_samples,
-)
 
 if TYPE_CHECKING:
     from kani.engines.worker.received_text import ReceivedText
 
 log = logging.getLogger(__name__)
 
-Further = Grant | Feed | Resume | Audio | Ended
+Further = messages.Grant | messages.Feed | messages.Resume | messages.Audio | messages.Ended
 
 
 class NoSlot(Exception):
@@ -53,7 +32,7 @@ class NoSlot(Exception):
 
 
 class SpeechExchange:
-    def __init__(self, opening: Speak, engine: Engine, slots: SlotQueue, channel: Channel) -> None:
+    def __init__(self, opening: messages.Speak, engine: Engine, slots: SlotQueue, channel: Channel) -> None:
         self._opening = opening
         self._engine = engine
         self._slots = slots
@@ -70,16 +49,16 @@ class SpeechExchange:
 
     def receive(self, message: Further) -> None:
         match message:
-            case Grant():
+            case messages.Grant():
                 self._granted_s = max(self._granted_s, message.seconds)
                 self._granted.set()
-            case Feed() if self._text is not None:
+            case messages.Feed() if self._text is not None:
                 self._text.receive(message.written)
-            case Resume() if self._text is not None:
+            case messages.Resume() if self._text is not None:
                 self._text.resume()
 
     def _ask(self, known: int, timeout_s: float | None) -> None:
-        self._channel.send(Waiting(self._opening.exchange, known, timeout_s))
+        self._channel.send(messages.Waiting(self._opening.exchange, known, timeout_s))
 
     def _begin(self) -> AsyncGenerator[SpeechChunk, None]:
         segment, text, info = self._opening.segment, self._text, self._engine.info
@@ -108,8 +87,8 @@ class SpeechExchange:
             async with self._slot as slot, aclosing(self._begin()) as chunks:
                 log.debug("speaks a segment in %s", self._opening.segment.language)
                 async for chunk in chunks:
-                    packed = pack_samples(chunk.samples)
-                    send(Chunk(number, packed, chunk.sample_rate, chunk.start_s, chunk.spans))
+                    packed = messages.pack_samples(chunk.samples)
+                    send(messages.Chunk(number, packed, chunk.sample_rate, chunk.start_s, chunk.spans))
                     sent_s += chunk.duration_s
                     if sent_s >= self._granted_s:
                         await self._wait_for_grant(slot, sent_s)
@@ -135,7 +114,7 @@ class SpeechExchange:
 
 
 class CloningExchange:
-    def __init__(self, opening: Embed | Refine, engine: Engine, channel: Channel) -> None:
+    def __init__(self, opening: messages.Cloning, engine: Engine, channel: Channel) -> None:
         self._opening = opening
         self._engine = cast(RefiningEngine, engine)
         self._channel = channel
@@ -146,17 +125,17 @@ class CloningExchange:
     async def run(self) -> None:
         """Send the embeddings. Raises SpeechError."""
         opening, send = self._opening, self._channel.send
-        if isinstance(opening, Embed):
-            send(Embedded(opening.exchange, await self._engine.embed(opening.recording)))
+        if isinstance(opening, messages.Embed):
+            send(messages.Embedded(opening.exchange, await self._engine.embed(opening.recording)))
             return
         refining = self._engine.refine(opening.recording, opening.embedding, opening.language)
         async with aclosing(refining) as better:
             async for embedding in better:
-                send(Embedded(opening.exchange, embedding))
+                send(messages.Embedded(opening.exchange, embedding))
 
 
 class RecognitionExchange:
-    def __init__(self, opening: Recognize | Transcribe, recognizer: Recognizer, channel: Channel) -> None:
+    def __init__(self, opening: messages.Hearing, recognizer: Recognizer, channel: Channel) -> None:
         self._opening = opening
         self._recognizer = recognizer
         self._channel = channel
@@ -166,23 +145,23 @@ class RecognitionExchange:
     def receive(self, message: Further) -> None:
         """Accept audio, or its end. Raises ValueError for a part of a sample."""
         match message:
-            case Audio(samples=memoryview() as packed):
-                self._pieces.put_nowait(unpack_samples(packed))
-            case Audio(mark=int() as mark):
+            case messages.Audio(samples=memoryview() as packed):
+                self._pieces.put_nowait(messages.unpack_samples(packed))
+            case messages.Audio(mark=int() as mark):
                 self._pieces.put_nowait(Mark(mark))
-            case Ended():
+            case messages.Ended():
                 self._pieces.put_nowait(None)
 
     async def run(self) -> None:
         """Send the events. Raises SpeechError."""
         opening, number = self._opening, self._opening.exchange
-        if isinstance(opening, Transcribe):
+        if isinstance(opening, messages.Transcribe):
             transcriber = self._recognizer
             if not isinstance(transcriber, Transcriber):
                 raise EngineUnavailable(f"the recogniser {transcriber.info.name} transcribes no recordings")
             async with aclosing(transcriber.transcribe(self._samples(), opening.options)) as segments:
                 async for segment in segments:
-                    self._channel.send(Transcribed(number, segment))
+                    self._channel.send(messages.Transcribed(number, segment))
             return
         recognizing = recognition(
             *(self._recognizer, self._audio(), opening.language),
@@ -192,12 +171,12 @@ class RecognitionExchange:
             async for event in events:
                 match event:
                     case RecognizedWord():
-                        self._channel.send(Recognized(number, word=event))
+                        self._channel.send(messages.Recognized(number, word=event))
                     case Step():
                         step = (event.index, event.pause_probabilities, event.voices, event.settled)
-                        self._channel.send(Recognized(number, step=step))
+                        self._channel.send(messages.Recognized(number, step=step))
                     case Mark():
-                        self._channel.send(Recognized(number, mark=event.number))
+                        self._channel.send(messages.Recognized(number, mark=event.number))
 
     async def _audio(self) -> AsyncGenerator[Samples | Mark, None]:
         """Yield the audio, and grant as much again as is pulled."""
@@ -205,10 +184,10 @@ class RecognitionExchange:
         while (piece := await self._pieces.get()) is not None:
             if not isinstance(piece, Mark):
                 self._pulled += len(piece)
-                if self._pulled - self._announced >= AUDIO_AHEAD_S / 4 * rate:
+                if self._pulled - self._announced >= messages.AUDIO_AHEAD_S / 4 * rate:
                     self._announced = self._pulled
-                    granted_s = self._pulled / rate + AUDIO_AHEAD_S
-                    self._channel.send(Grant(self._opening.exchange, granted_s))
+                    granted_s = self._pulled / rate + messages.AUDIO_AHEAD_S
+                    self._channel.send(messages.Grant(self._opening.exchange, granted_s))
             yield piece
 
     async def _samples(self) -> AsyncGenerator[Samples, None]:
@@ -221,20 +200,20 @@ class RecognitionExchange:
 Exchange = SpeechExchange | CloningExchange | RecognitionExchange
 
 
-async def outcome(number: int, exchange: Exchange) -> Ended | Failed | Full:
+async def outcome(number: int, exchange: Exchange) -> messages.Outcome:
     """Run an exchange to its end; return the message about it. Raises CancelledError."""
     try:
         await exchange.run()
     except NoSlot:
-        return Full(number)
+        return messages.Full(number)
     except SpeechError as error:
         if isinstance(error, EngineFailed) and not error.logged:
             # The cause is known only here.
             log.error("the engine failed", exc_info=error)
-            return Failed(number, "failed", str(error), logged=True)
-        return Failed.of(number, error)
+            return messages.Failed(number, "failed", str(error), logged=True)
+        return messages.Failed.of(number, error)
     except Exception:
         # Models and drivers raise errors of any type; the server must learn that the exchange has ended.
         log.exception("the engine failed")
-        return Failed(number, "failed", "speech synthesis failed", logged=True)
-    return Ended(number)
+        return messages.Failed(number, "failed", "speech synthesis failed", logged=True)
+    return messages.Ended(number)

@@ -8,24 +8,8 @@ from dataclasses import dataclass, field
 from kani.core.engine import Engine
 from kani.core.recognizer import Recognizer
 from kani.core.session.slots import SlotQueue
+from kani.engines.remote import messages
 from kani.engines.remote.channel import Channel, ProtocolError
-from kani.engines.remote.messages import (
-    Cancel,
-    Embed,
-    Ended,
-    Failed,
-    Full,
-    Launch,
-    Opening,
-    Ping,
-    Pong,
-    Ready,
-    Recognize,
-    Refine,
-    Speak,
-    Transcribe,
-    decode_to_worker,
-)
 from kani.engines.worker.exchanges import (
     CloningExchange,
     Exchange,
@@ -60,10 +44,10 @@ class Worker:
     def exchanges(self) -> int:
         return sum(server.exchanges for server in self._servers)
 
-    def _ready(self) -> Ready:
+    def _ready(self) -> messages.Ready:
         recognizer = self._recognizer.info if self._recognizer is not None else None
         engine = self._engine.info if self._engine is not None else None
-        return Ready(engine, recognizer, self._name, self.draining)
+        return messages.Ready(engine, recognizer, self._name, self.draining)
 
     def _announce(self) -> None:
         """Tell the servers of a changed description: a decoder was loaded in the background."""
@@ -96,7 +80,7 @@ class Worker:
             await server.aclose()
             self._servers.discard(server)
 
-    def _exchange(self, opening: Opening, channel: Channel) -> Exchange | None:
+    def _exchange(self, opening: messages.Opening, channel: Channel) -> Exchange | None:
         """Return the exchange of an opening, None if it is refused.
 
         Raises ProtocolError for what is not served here.
@@ -105,25 +89,20 @@ class Worker:
             return None
         engine, recognizer = self._engine, self._recognizer
         match opening:
-            case Speak() if engine is not None:
+            case messages.Speak() if engine is not None:
                 if not opening.granted_s >= 0:
                     raise ProtocolError("a grant that is no number of seconds")
                 if opening.written is not None and not engine.info.accepts_partial_text:
                     raise ProtocolError("text that is still being written, which this engine does not accept")
-                voice, language, light = (
-                    opening.segment.voice,
-                    opening.segment.language,
-                    opening.segment.light,
-                )
-                known = engine.info.light
-                if light and (known is None or not known.speak(voice, language)):
+                segment, known = opening.segment, engine.info.light
+                if segment.light and (known is None or not known.speak(segment.voice, segment.language)):
                     raise ProtocolError("a light network, which this engine does not have for the voice")
-                return SpeechExchange(opening, engine, self._light if light else self._slots, channel)
-            case Embed() if engine is not None and engine.info.cloning.kind != "none":
+                return SpeechExchange(opening, engine, self._light if segment.light else self._slots, channel)
+            case messages.Embed() if engine is not None and engine.info.cloning.kind != "none":
                 return CloningExchange(opening, engine, channel)
-            case Refine() if engine is not None and engine.info.cloning.kind == "nearest voice":
+            case messages.Refine() if engine is not None and engine.info.cloning.kind == "nearest voice":
                 return CloningExchange(opening, engine, channel)
-            case Recognize() | Transcribe() if recognizer is not None:
+            case messages.Recognize() | messages.Transcribe() if recognizer is not None:
                 return RecognitionExchange(opening, recognizer, channel)
         raise ProtocolError(f"{type(opening).__name__}, which this worker does not serve")
 
@@ -133,7 +112,7 @@ class ServerConnection:
     """One connected server, and its exchanges."""
 
     channel: Channel
-    _new_exchange: Callable[[Opening, Channel], Exchange | None]
+    _new_exchange: Callable[[messages.Opening, Channel], Exchange | None]
     _ended: Callable[[], None]  # called at the end of each exchange
     _closed: bool = False
     _exchanges: dict[int, tuple[Exchange, asyncio.Task[None]]] = field(default_factory=dict)
@@ -145,36 +124,36 @@ class ServerConnection:
     def receive(self, frame: memoryview) -> None:
         """Accept a message. Raises ProtocolError."""
         try:
-            message = decode_to_worker(frame)
+            message = messages.decode_to_worker(frame)
             match message:
-                case Speak() | Embed() | Refine() | Recognize() | Transcribe():
-                    self._open(message)
-                case Ping():
-                    self.channel.send(Pong())
-                case Launch():
+                case messages.Ping():
+                    self.channel.send(messages.Pong())
+                case messages.Launch():
                     raise ProtocolError("a launch of an engine that runs already")
+                case _ if isinstance(message, messages.Opening):
+                    self._open(message)
                 case _:
                     # Messages for an exchange that has just ended come too late.
                     known = self._exchanges.get(message.exchange)
                     if known is not None:
-                        if isinstance(message, Cancel):
+                        if isinstance(message, messages.Cancel):
                             known[1].cancel()
                         else:
                             known[0].receive(message)
         except ValueError as error:
             raise ProtocolError(f"a message that cannot be read ({error})") from error
 
-    def _open(self, opening: Opening) -> None:
+    def _open(self, opening: messages.Opening) -> None:
         number = opening.exchange
         if number in self._exchanges:
             raise ProtocolError(f"exchange {number} is open already")
         if len(self._exchanges) >= MAX_EXCHANGES:
             busy = f"the engine worker has {MAX_EXCHANGES} exchanges of this server"
-            self.channel.send(Failed(number, "busy", busy))
+            self.channel.send(messages.Failed(number, "busy", busy))
             return
         exchange = self._new_exchange(opening, self.channel)
         if exchange is None:
-            self.channel.send(Full(number))
+            self.channel.send(messages.Full(number))
             return
         task = asyncio.create_task(self._run(number, exchange))
         self._exchanges[number] = exchange, task
@@ -188,7 +167,7 @@ class ServerConnection:
         del self._exchanges[number]
         # A segment that this process cuts short is lost to its server, and not complete.
         if task.cancelled() and not self._closed:
-            self.channel.send(Ended(number))
+            self.channel.send(messages.Ended(number))
         self._ended()
 
     async def aclose(self) -> None:

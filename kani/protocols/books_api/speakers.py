@@ -33,7 +33,7 @@ Name = Annotated[str, Meta(max_length=MAX_NAME)]
 
 
 class Chapter(msgspec.Struct):
-    """A chapter whose speakers are wanted. known: names of persons in earlier chapters."""
+    """A chapter, to find its speakers. known: names of persons in earlier chapters."""
 
     text: Annotated[str, Meta(max_length=MAX_CHARACTERS)]
     language: Annotated[str, Meta(max_length=MAX_NAME)] = ""

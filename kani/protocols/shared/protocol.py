@@ -197,7 +197,7 @@ class Protocol:
     refused."""
 
     saves: Sequence[str] = ()
-    """Which texts of clients it writes to files, and where, for the start banner."""
+    """Texts of clients that it writes to files, and their places, for the start banner."""
 
     health_fields: Callable[[], Mapping[str, Any]] = dict  # added to the answer of GET /health
     calls: Callable[[], CallGroup | None] = lambda: None

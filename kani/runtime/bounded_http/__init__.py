@@ -1,4 +1,4 @@
-"""HTTP to other machines whose answers are bounded: by bytes, by pieces, by time, and never unpacked.
+"""HTTP to other machines, with bounds on their answers: by bytes, by pieces, by time, and never unpacked.
 
 Two kilobytes of gzip that is packed twice are gigabytes, and a body that comes in chunks of one byte costs
 processor time for each. So no content coding is asked for or accepted, head and body end at their limits, and
@@ -40,7 +40,7 @@ def new_client(
     tls: ssl.SSLContext | None = None,
     keepalive: int = 0,
 ) -> httpx2.AsyncClient:
-    """Return a client whose answers have bounded heads.
+    """Return a client that bounds the heads of answers.
 
     tls: what certificates are checked by, the usual authorities if None; keepalive: connections that stay
     open for the next request. It asks the given addresses only, by no proxy of the environment.

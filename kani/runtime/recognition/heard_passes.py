@@ -122,7 +122,7 @@ class HeardPasses:
         if not is_speech(heard, len(audio.samples) / SAMPLE_RATE):
             return PassResult((), language, likely, has_speech=False)
         voiced_s = np.linspace(_MARGIN_S, max(audio.speech_s, 2 * _MARGIN_S), _MOMENTS)
-        # Where the model tells no probability, only agreement decides a word.
+        # Without probabilities only agreement decides a word.
         words = timed(heard, language, voiced_s.tolist(), 0.0)
         count = told(cut(text_of(audio.prefix), language), [one.word for one in words])
         return PassResult(words[count:], language, likely, has_speech=bool(heard))

@@ -62,7 +62,7 @@ class LazyPattern:
     def unfinished(self, text: str) -> int:
         """The first place that may begin, or end otherwise, once more text follows; else the length.
 
-        A match whose place begins before is the same in all longer texts.
+        A match with a place that begins before is the same in all longer texts.
         """
         begun, most = self._begun
         found = begun.search(text, max(0, len(text) - most))

@@ -244,7 +244,7 @@ class Over:
 def test_turn_has_whole_words(voices: tuple[float, ...], padding_s: float, chunks: tuple[int, ...]) -> None:
     kinds = (TurnStarted, TurnStopped, TurnStarted)
     expected = [kind(pytest.approx(10 + 0.032 * at)) for kind, at in zip(kinds, chunks, strict=False)]
-    machine, rule = TurnMachine(RATE, start_s=10.0), after(0.096, padding_s)
+    machine, rule = TurnMachine(RATE, None, 10.0), after(0.096, padding_s)
     assert machine.feed(Step(0, NO_PAUSE, voices), rule) == expected
 
 
@@ -344,7 +344,7 @@ def test_speech_and_turns_go_on() -> None:
     assert machine.state is TurnState.PAUSED
     machine.feed(SPEECH, after(0.5))
     assert machine.state is TurnState.SPEAKING and not machine.has_probably_ended(SPEECH, ["on."], "en")
-    machine = TurnMachine(RATE, Over(), 3.0, resumed=True)
+    machine = TurnMachine(RATE, Over(), 3.0, True)
     assert machine.feed(SPEECH, TurnRule(padding_s=0.0)) == [TurnStarted(3.0)]
 
 

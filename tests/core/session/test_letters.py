@@ -109,7 +109,7 @@ async def test_one_of_several_languages_tells_its_letters() -> None:
 
 @pytest.mark.parametrize(("varieties", "expected"), [((), SIMPLIFIED), (("zh-TW",), TRADITIONAL)])
 async def test_turn_that_is_heard_once_more(varieties: tuple[str, ...], expected: str) -> None:
-    again = SecondHearing(Traditional(), RATE, "zh", "", varieties)
+    again = SecondHearing(Traditional(), RATE, "zh", "", varieties, frozenset())
     begun = asyncio.Event()
     begun.set()
     heard = await again._hear(SOUND, TranscriptionOptions("zh"), begun)

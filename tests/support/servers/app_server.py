@@ -44,7 +44,7 @@ StartApp = Callable[..., AppServer]
 def application(folder: Path, service: SpeechService) -> Starlette:
     """The whole application, ready, with default settings over a service of a test's."""
     settings, metrics = load({}, {"KANI_DATA_DIR": str(folder / "data")}, folder / "none"), Metrics("test")
-    connections = Connections(settings.max_connections, metrics.set_connections, UNREAD_S)
+    connections = Connections(settings.max_connections, metrics.connections.set, UNREAD_S)
     connections.phase = Phase.READY
     return create_app(Parts(settings, protocols_for(settings), service, metrics, connections))
 
@@ -72,7 +72,7 @@ def app_server(folder: Path, **environment: str) -> Iterator[AppServer]:
     settings = load({}, outside | environment, folder / "none")
     metrics = Metrics("test")
     service = build_service(settings, metrics, metrics.registry)
-    connections = Connections(settings.max_connections, metrics.set_connections, UNREAD_S)
+    connections = Connections(settings.max_connections, metrics.connections.set, UNREAD_S)
     start = StartTime(settings.cache_dir, settings.engine)
     parts = Parts(settings, protocols_for(settings), service, metrics, connections, start=start)
     connections.phase = Phase.READY

@@ -9,7 +9,7 @@ from kani.core.errors import InvalidRequest
 from kani_text.incremental_text import IncrementalText
 from kani_text.markup import Break
 from kani_text.normalizer import NormalizerOptions
-from kani_text.segment_pipeline import Pause
+from kani_text.segment_pipeline import Pause, SegmentPipeline
 from kani_text.segment_queue import SegmentQueue
 from kani_text.segmenter import WHOLE_SENTENCES, TextSegment
 from kani_text.ssml import PLAIN_STYLE, Mark, SsmlDocument, SsmlGate, Style, parse
@@ -218,13 +218,14 @@ def test_uncertain_beginning_is_released_as_text() -> None:
 
 
 async def parts_of(
-    text: str, language: str, **how: bool
+    text: str, language: str, *, open_segments: bool = False, **how: bool
 ) -> tuple[list[IncrementalText | Pause], SegmentQueue]:
     """The pauses and the segments with something to say of a document, and their queue at its end."""
     queue = SegmentQueue()
     queue.feed(text)
     queue.finish()
-    queue.start(WHOLE_SENTENCES, language, ["en", "es"], **{"open_segments": False} | how)
+    pipeline = SegmentPipeline(WHOLE_SENTENCES, language, ["en", "es"], **how)
+    queue.start(pipeline, open_segments=open_segments)
     parts: list[IncrementalText | Pause] = []
     while (part := await queue.next()) is not None:
         if isinstance(part, TextSegment):

@@ -16,7 +16,6 @@ from typing_extensions import override
 from kani.core.engine import LightVoices
 from kani.core.errors import UnknownVoice
 from kani.core.types import Samples, Segment, Voice
-from kani.engines.kokoro.lead_in import with_rise
 from kani.engines.kokoro.network.onnx_model import (
     FRAME_SAMPLES,
     Array,
@@ -26,9 +25,8 @@ from kani.engines.kokoro.network.onnx_model import (
     frame_counts,
 )
 from kani.engines.kokoro.network.parts import PredictedProsody, log_f0_of
-from kani.engines.kokoro.network.silence import with_silences
 from kani.engines.kokoro.pieces import WHOLE, Manner, PreparedUtterance, PreparingSynthesizer
-from kani.engines.kokoro.pitch_control import amplified, apply_pitch, apply_rises, emphasize
+from kani.engines.kokoro.pitch_control import amplified
 from kani.engines.kokoro.student.files import (
     DECODER,
     PROSODY,
@@ -161,10 +159,7 @@ class StudentSynthesizer(PreparingSynthesizer):
             symbols += _GOES_ON.get(language, "")
         prosody = model.predict(symbols, segment.speed, stop)
         wanted, log_f0 = segment.prosody, model.facts.log_f0
-        prosody = apply_pitch(prosody, wanted, log_f0)
-        prosody = apply_rises(prosody, manner.rises, segment.language, wanted, log_f0)
-        prosody = emphasize(with_silences(prosody, manner.silences), manner.emphases)
-        prosody = with_rise(prosody, symbols, segment.language)
+        prosody = manner.applied(prosody, symbols, segment.language, wanted, log_f0)
         return PreparedByStudent(model, prosody, segment.ahead_s >= _AHEAD_S)
 
 

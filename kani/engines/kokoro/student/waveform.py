@@ -44,7 +44,7 @@ _SOURCE_WINDOW = _HANN / np.float32(WINDOW / 4)
 
 
 def synthesize(spectra: Array, pitch: Array, first: int = 0) -> Samples:
-    """Return the samples [300 n] of n half frames, the first of which is ``first`` in its utterance.
+    """Return the samples [300 n] of n half frames; ``first`` is the first one's place in its utterance.
 
     spectra: lh, θ, ln, lr and φ side by side [n, 5 · 601]; pitch: hertz, below 40 where unvoiced, of the
     utterance as far as the last of them [first + n or more]. Phase and noise go on from part to part.

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import kani_text.phonetics
 from kani.core.recent import Recent
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
 from kani.engines.kokoro.text.lexicon_ipa import NEAREST, adapt_to_language, placeholder_word
-from kani.engines.kokoro.text.vocabulary import VOCABULARY
+from kani.engines.kokoro.text.vocabulary import ACCENTED_SYMBOLS, VOCABULARY
 
 CACHED_WORDS = 8192
 """Words that symbols are kept for, of all voices together: 2 MB, as no word is longer than 40 characters."""

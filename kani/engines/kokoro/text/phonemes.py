@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 from kani.core.types import Pronunciation
 from kani.engines.kokoro.text.espeak_ipa import Phonemizer
-from kani.engines.kokoro.text.marks import CLOSING, MARK, OPENING, add_mark, is_mark
-from kani.engines.kokoro.text.pauses import pauses_s
+from kani.engines.kokoro.text.marks import CLOSING, MARK, OPENING, add_mark, is_mark, pauses_s
 from kani.engines.kokoro.text.reader import ReadWord, ScriptReader, TextReader
 from kani.engines.kokoro.text.symbol_words import assign_symbols, has_group_for_each_word
 
@@ -249,7 +248,7 @@ def _parts(found: Sequence[_Token], own: Sequence[str]) -> Iterator[_Part]:
     """Yield the words of a clause; own: the symbols of each of its tokens."""
     spaces = [_is_apart(found, at) for at in range(len(found))]
     for at, token in enumerate(found):
-        # Where espeak-ng joins a placeholder to its neighbour, the IPA stays separate.
+        # The IPA stays separate even if espeak-ng joins a placeholder to its neighbour.
         beside = token.given or (at > 0 and found[at - 1].given)
         apart = own[at].startswith(" ") or bool(beside and spaces[at])
         for word in token.given or (ReadWord(token.start, token.end, own[at].strip()),):

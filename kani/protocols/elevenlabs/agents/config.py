@@ -207,7 +207,7 @@ def with_tools(config: AgentConfig, given: Sequence[dict[str, Any]], place: str)
 
 
 def with_variables(config: AgentConfig, variables: Mapping[str, Variable]) -> AgentConfig:
-    """Return ``config`` with the values of variables in place of their names, such as "{{name}}".
+    """Return ``config`` with the values of variables instead of their names, such as "{{name}}".
 
     Raises InvalidRequest for more than ``MAX_TEXT`` characters of values: a text can name one many times.
     """

@@ -47,7 +47,7 @@ class Audio(Struct):
 
 
 class Written(Struct):
-    """What the user writes; or a note about the circumstances, which is not answered."""
+    """A text of the user; or a note about the circumstances, which is not answered."""
 
     text: Text
     context_id: Name | None = None  # of a note that takes the place of the one before it

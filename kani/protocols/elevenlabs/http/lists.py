@@ -146,7 +146,7 @@ async def _subscription(service: SpeechService) -> dict[str, Any]:
 
 
 def own_url(request: Request) -> str:
-    """Return this server's URL as the client sees it: scheme behind a proxy, and ``Host``."""
+    """Return this server's URL as the client sees it: the scheme that a proxy tells, and ``Host``."""
     forwarded = request.headers.get("x-forwarded-proto", request.url.scheme)
     scheme = "https" if forwarded.partition(",")[0].strip().lower() == "https" else "http"
     return f"{scheme}://{request.headers.get('host', 'localhost')}"

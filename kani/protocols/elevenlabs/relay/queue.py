@@ -135,7 +135,7 @@ class Subscriber:
 class Broadcast:
     """Speaks the utterances of all agents, one at a time, to all subscribers.
 
-    Synthesis is paced by the fastest subscriber. One that falls ``MAX_BACKLOG_BYTES`` behind overflows.
+    Synthesis is paced by the fastest subscriber. One that lags by ``MAX_BACKLOG_BYTES`` overflows.
     """
 
     def __init__(self, state: RelayState) -> None:

@@ -59,7 +59,7 @@ class LiveSender(EventSender):
 
 
 class LiveEvents(PacedEvents):
-    """What is heard, word by word. Turns have no events."""
+    """The user's words as they are heard. Turns have no events."""
 
     _sender: LiveSender
 

@@ -22,7 +22,7 @@ ACCEPTED = "Accepted: say in a few words that you are on it. The result comes la
 
 @dataclass
 class Work:
-    """What the model has delegated: calls of tools without a result, and who is told of it."""
+    """Work that the model has delegated: calls of tools without a result, and who is told of it."""
 
     target: Delegation | None
     ask: Callable[[], None]  # have what was added to the conversation answered

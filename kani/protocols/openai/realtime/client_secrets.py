@@ -163,6 +163,6 @@ async def _config(
 
 
 def as_api_error(error: EventError) -> ApiError:
-    """Return the answer to a call whose session object has an error."""
+    """Return the answer to a call with an error in its session object."""
     param = error.param.removeprefix("body.") if error.param else None
     return ApiError(400, str(error).removeprefix("body."), param, error.code)

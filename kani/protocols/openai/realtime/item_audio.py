@@ -21,7 +21,7 @@ from kani.protocols.openai.realtime.input_events import RealtimeEvents, input_er
 from kani.protocols.openai.realtime.session_config import FORMATS, SessionConfig
 
 INPUT = "input_audio"
-"""Name of the parts with the user's sound, of whose words events tell."""
+"""Name of the parts with the user's sound; events tell its words."""
 
 MOST_HELD = MIB
 """Bytes of a connection's sound that wait to be heard; beyond them its next event waits. A single event may
@@ -170,5 +170,5 @@ def _format(message: Message, index: int, config: SessionConfig) -> AudioFormat:
 
 
 def _size(audio: str, audio_format: AudioFormat) -> int:
-    """Return the bytes of base64 as 16-bit samples, of which G.711 has one for each, at most."""
+    """Return the bytes of base64 as 16-bit samples; G.711 has one for each byte, others fewer."""
     return len(audio) * 3 // (4 if audio_format.codec == "pcm" else 2)

@@ -77,7 +77,7 @@ class TurnDetection:
 
 
 LOG_PROBABILITIES = "item.input_audio_transcription.logprobs"
-"""What a session's ``include`` may name."""
+"""The one name that a session's ``include`` may have."""
 
 NOT_ASKED = TurnDetection()
 """The turn detection of a session until its client names one; known by its identity."""

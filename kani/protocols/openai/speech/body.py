@@ -169,7 +169,7 @@ def parse_speech(given: Mapping[str, Any], max_text: int) -> SpeechBody[SpeechFi
 
 
 def validated(fields: F, unused: list[str], max_text: int) -> SpeechBody[F]:
-    """Return a body whose fields are valid together. Raises ApiError and TextTooLong."""
+    """Return a body after a check of its fields together. Raises ApiError and TextTooLong."""
     if len(fields.input) > max_text:
         raise TextTooLong(max_text)
     if not fields.input.strip():

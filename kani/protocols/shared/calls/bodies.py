@@ -84,7 +84,7 @@ def object_of(text: str | bytes, broken: str, refuse: Callable[[str], Exception]
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
-    """Parse a JSON object in UTF-8, whose mark may precede it.
+    """Parse a JSON object in UTF-8, with or without a byte order mark.
 
     Raises UnwantedJson, WrongEncoding, and ValueError if ``text`` is no JSON.
     """
@@ -174,7 +174,7 @@ def wrong_fields(
 
 
 def read_form(given: Mapping[str, Sequence[str]], kind: type[T]) -> T:
-    """Convert a form's texts, of which an empty one equals none; as ``read``."""
+    """Convert a form's texts as ``read``; an empty one equals none."""
     values = dict[str, Any]()
     for field, expected, _ in _fields(kind):
         *_, last = texts = ["", *given.get(field.encode_name, ())]

@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Annotated, Any, TypeVar
 
 import msgspec
@@ -81,24 +81,15 @@ class AudioUpload:
         return self.file, read_form(self.fields, kind), unused_header(unused)
 
 
+@dataclass(eq=False)
 class AudioUploads:
     """Receives the uploads of one protocol."""
 
-    def __init__(
-        self,
-        max_bytes: int,
-        field_bytes: int = MAX_FIELD_BYTES,
-        form_bytes: int = FORM_BYTES,
-        part: str = "file",
-    ) -> None:
-        """max_bytes: of a file; field_bytes: of the longest field of a form; form_bytes: of all that is not
-        the file; part: name of the file in a form.
-        """
-        self._max_bytes = max_bytes
-        self.part = part
-        self._field_bytes = field_bytes
-        self._form_bytes = form_bytes
-        self._decoding = asyncio.Lock()
+    max_bytes: int  # of a file
+    field_bytes: int = MAX_FIELD_BYTES  # of the longest field of a form
+    form_bytes: int = FORM_BYTES  # of all that is not the file
+    part: str = "file"  # name of the file in a form
+    _decoding: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def max_body(self) -> int:
@@ -107,12 +98,12 @@ class AudioUploads:
 
     def _limit(self, is_json: bool) -> int:
         """Bytes of the longest body that is a form, or JSON with the file in base64."""
-        file = min(self._max_bytes, MAX_JSON_FILE) * 4 // 3 if is_json else self._max_bytes
-        return file + self._form_bytes
+        file = min(self.max_bytes, MAX_JSON_FILE) * 4 // 3 if is_json else self.max_bytes
+        return file + self.form_bytes
 
     def _too_large(self, is_json: bool = False) -> FileTooLarge:
-        limit = f"at most {self._max_bytes >> 20} MB, the server's KANI_MAX_UPLOAD"
-        if is_json and self._max_bytes > MAX_JSON_FILE:
+        limit = f"at most {self.max_bytes >> 20} MB, the server's KANI_MAX_UPLOAD"
+        if is_json and self.max_bytes > MAX_JSON_FILE:
             limit = f"at most {MAX_JSON_FILE >> 20} MB in JSON; in a form {limit}"
         return FileTooLarge(self.part, f"too large ({limit})")
 
@@ -144,7 +135,7 @@ class AudioUploads:
             _complete(self._bounded(request, disk, is_json=False)),
             max_files=MAX_FILES,
             max_fields=MAX_FIELDS,
-            max_part_size=self._field_bytes,
+            max_part_size=self.field_bytes,
         )
         parser.spool_max_size = _IN_MEMORY_BYTES
         try:
@@ -168,7 +159,7 @@ class AudioUploads:
                 fields[name] = (*fields.get(name, ()), value)
             elif name == self.part:
                 file, given = value.file, value.filename or ""
-                if (value.size or 0) > self._max_bytes:
+                if (value.size or 0) > self.max_bytes:
                     raise self._too_large()
         if file is None and self.part in fields:
             raise InvalidRequest(self.part, "must be a file: a part of the form with a file name")
@@ -183,7 +174,7 @@ class AudioUploads:
                 fields = await self._read_json(body, disk, raw, file)
             except OSError as error:
                 raise _disk_error(error) from error
-            if file.seek(0, 2) > min(self._max_bytes, MAX_JSON_FILE):
+            if file.seek(0, 2) > min(self.max_bytes, MAX_JSON_FILE):
                 raise self._too_large(is_json=True)
             file.seek(0)
             yield AudioUpload(file, fields)

@@ -4,7 +4,6 @@
 // is 16-bit samples at 16 kHz. A turn begins once the agent's answer is played; "interrupt" before one of them
 // has it begin a second after the answer. Without any the conversation is in writing: WORDS in its place.
 import { readFileSync, writeFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import WebSocket from "ws";
 
 globalThis.WebSocket ??= WebSocket;
@@ -13,7 +12,9 @@ const { createConnection, setSetupStrategy } = await import("@elevenlabs/client/
 
 const [overrides, played, ...turns] = process.argv.slice(2);
 const seen = [], chunks = [], calls = [];
+const spoken = []; // pieces of the user's speech that the microphone has yet to give
 let endsAt = 0, answers = 0, sends, ended;
+let wake = () => {}; // ends the wait of ``until`` for something new
 
 setSetupStrategy(async (options) => {
   const connection = await createConnection(options);
@@ -40,16 +41,24 @@ const conversation = await Conversation.startSession({
   onIncomingEvent: (event) => {
     if (event.type !== "audio" && event.type !== "ping") seen.push(event);
     answers += event.type === "agent_response";
+    wake();
   },
-  onDisconnect: (details) => (ended = details),
+  onDisconnect: (details) => {
+    ended = details;
+    wake();
+  },
 });
 
 const silence = Buffer.alloc(800); // 25 ms
+const microphone = () => {
+  if (conversation.isOpen()) sends(spoken.shift() ?? silence);
+  wake(); // what was played moves on with it
+};
+if (!written) setInterval(microphone, 25);
 const until = async (what) => {
   while (!what()) {
     if (ended) throw new Error(`ended too early: ${JSON.stringify({ ended, seen })}`);
-    if (!written && conversation.isOpen()) sends(silence);
-    await sleep(25);
+    await new Promise((resolve) => (wake = resolve));
   }
 };
 
@@ -68,10 +77,8 @@ for (let at = written ? 1 : 0; at < turns.length; at++) {
     continue;
   }
   const samples = readFileSync(turns[at]);
-  for (let from = 0; from < samples.length; from += 800) {
-    sends(samples.subarray(from, from + 800));
-    await sleep(25);
-  }
+  for (let from = 0; from < samples.length; from += 800) spoken.push(samples.subarray(from, from + 800));
+  await until(() => !spoken.length);
 }
 await until(() => ended);
 writeFileSync(played, Buffer.concat(chunks));

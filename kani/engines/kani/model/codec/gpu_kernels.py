@@ -1,4 +1,4 @@
-"""Triton's kernels of NanoCodec's decoder. Constants, of which each value is compiled anew, are in capitals.
+"""Triton's kernels of NanoCodec's decoder. Constants are in capitals: each value of one is compiled anew.
 
 Signals are [streams, time, channels]; a joined signal has the steps of the layer's past before it. Channels
 are padded; what is padded stays zero.

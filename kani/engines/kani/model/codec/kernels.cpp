@@ -1,4 +1,4 @@
-// What lies between NanoCodec's convolutions, in one pass over memory each. Signals are
+// The steps between NanoCodec's convolutions, in one pass over memory each. Signals are
 // [streams, time, channels]; a row is a slot's state. T is float, or uint16_t for bfloat16.
 
 #include <algorithm>

@@ -92,7 +92,7 @@ def unread_versions() -> str:
 def decode_params(body: bytes) -> list[tuple[int, bytes]]:
     """Return the parameters of a chunk. Raises ValueError.
 
-    In place of aiortc's, which stays for ever at one whose length is 0.
+    Replaces aiortc's, which stays for ever at one with a length of 0.
     """
     params, at = [], 0
     while at <= len(body) - 4:

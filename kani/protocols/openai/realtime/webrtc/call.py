@@ -225,7 +225,7 @@ class Call:
     async def close(self) -> None:
         """End the call, and release all that it holds.
 
-        Once begun it goes on where a caller is cancelled: aiortc ends no peer whose ``close`` was cancelled.
+        Once begun it goes on where a caller is cancelled: a cancelled ``close`` of aiortc ends no peer.
         """
         self._closing = self._closing or asyncio.create_task(self._close(), name="call end")
         await asyncio.shield(self._closing)

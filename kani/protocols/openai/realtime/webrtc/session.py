@@ -16,7 +16,7 @@ from kani.protocols.openai.realtime.webrtc.speaker import RTP_RATE, Speaker
 
 
 class CallConnection(RealtimeConnection):
-    """A session whose binary messages are the caller's audio: 16-bit samples at ``RTP_RATE`` hertz."""
+    """A session with the caller's audio as its binary messages: 16-bit samples at ``RTP_RATE`` hertz."""
 
     def __init__(self, speaker: Speaker, *given: Any) -> None:
         """given: as for any connection; speaker: plays the answers."""
