@@ -71,7 +71,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
 
 
 def _parser(command: str, description: str, **hints: Any) -> Parser:
-    return Parser(prog=f"{COMMAND} {command}", description=description, allow_abbrev=False, **hints)
+    return Parser(prog=f"{COMMAND} {command}", description=description, **hints)
 
 
 def _elsewhere() -> Mapping[str, str]:

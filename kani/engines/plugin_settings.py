@@ -71,9 +71,9 @@ def listed(value: Any) -> Any:
 
 
 def hosts(value: Any) -> Any:
-    """Split a comma list of hosts. Raises ValueError for an address with a scheme or a path."""
+    """Split a comma list of hosts. Raises ValueError for one with a scheme, a path, a space or "*"."""
     for host in listed(value):
-        if "/" in str(host):
+        if not {*str(host)}.isdisjoint("/ *"):
             raise ValueError(f"{host!r} is no host: a name such as example.org is expected, without http://")
     return listed(value)
 
