@@ -323,6 +323,8 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> by
         options.play = True
     elif options.output != "-" and not (folder := Path(options.output).parent).is_dir():
         parser.error(f"-o {options.output}: there is no folder {folder}")
+    elif Path(options.output).is_dir():
+        parser.error(f"-o {options.output!r}: is a folder: name a file, such as speech.wav")
     elif Path(options.output).suffix.lower() in ENDINGS - {".wav"}:
         parser.error(
             f"-o {options.output}: this writes WAV files; {COMMAND} say, without --server, others too"

@@ -316,6 +316,8 @@ def _align(arguments: Sequence[str]) -> None:
 
     if given.output is not None:
         _check_output(given.output, ALIGNED_ENDINGS)
+    if given.language is not None:
+        given.language = resolve(given.language)
     text_file = file_of(given.text)
     text = given.text if text_file is None else audiobook.text_of(text_file)
     recording = _recording(given.file)
