@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
@@ -76,6 +77,20 @@ def hosts(value: Any) -> Any:
         if not {*str(host)}.isdisjoint("/ *"):
             raise ValueError(f"{host!r} is no host: a name such as example.org is expected, without http://")
     return listed(value)
+
+
+def web_address(value: Any, *, path: bool = False) -> Any:
+    """Return an address without a slash at its end; path: whether it may have a path. Raises ValueError."""
+    parts = urlsplit(value)
+    extra = parts.query or parts.fragment or parts.username or (parts.path.strip("/") and not path)
+    extra = extra or " " in value or parts.port == 0  # reading the port raises ValueError if it is no number
+    if parts.scheme not in ("http", "https") or not parts.hostname or extra:
+        version = "/v1" if path else ""
+        raise ValueError(
+            f"has to be an address like https://api.example{version} or http://localhost:11434{version}, "
+            "without a key in it"
+        )
+    return value.rstrip("/")
 
 
 def paired(value: Any) -> Any:

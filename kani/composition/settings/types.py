@@ -10,8 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from kani.composition.host_names import is_ip_address
 from kani.core.errors import UnsupportedLanguage
 from kani.engines import plugin
-from kani.engines.plugin_settings import LOWER, hosts, listed, lower, paired
-from kani.engines.upstream.address import web_address
+from kani.engines.plugin_settings import LOWER, hosts, listed, lower, paired, web_address
 from kani_text.languages import resolve
 
 LANGUAGES = "a known language, such as es, pt-BR or spanish"
