@@ -81,6 +81,18 @@ def test_every_program_that_is_named_exists():
         assert 'if __name__ == "__main__":' in source, name
 
 
+def test_lists_of_requirements_that_are_named_exist() -> None:
+    named = {
+        name
+        for path in (*DOCUMENTS, *(ROOT / "tools").rglob("*.py"), *(ROOT / "deploy").glob("Dockerfile*"))
+        for name in re.findall(
+            r"(?<![\w./*-])(?:[a-z_]+/)*requirements[\w/-]*\.txt", path.read_text(encoding="utf-8")
+        )
+    }
+    assert len(named) > 10
+    assert not [name for name in named if not (ROOT / name).is_file()]
+
+
 def test_benchmarks_page_is_what_the_results_say():
     """`python -m benchmarks.document --write` makes the page and its charts."""
     assert benchmarks.document.document() == BENCHMARKS

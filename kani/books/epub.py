@@ -74,13 +74,17 @@ def read_epub(path: Path) -> Book:
 def _read(archive: Archive, fallback: str) -> Book:
     container = archive.join("", _CONTAINER)
     if container not in archive:
+        # The folder of a book may have been packed, instead of what is in it.
+        container = archive.named(posixpath.basename(_CONTAINER))
+    if not container:
         raise UnreadableBook(f"is no EPUB: it lacks {_CONTAINER}")
-    _refuse_protection(archive)
+    top = posixpath.dirname(posixpath.dirname(container))
+    _refuse_protection(archive, top)
     rootfile = _xml(archive, container).find(".//rootfile")
-    package_name = archive.join("", rootfile.get("full-path", "") if rootfile is not None else "")
+    package_name = archive.join(top, rootfile.get("full-path", "") if rootfile is not None else "")
     package = _xml(archive, package_name)
     items = dict(_manifest(archive, package, posixpath.dirname(package_name)))
-    title = line(_first(package, "title")) or fallback
+    title = line(_title(package)) or fallback
     authors = [line(each.text or "") for each in package.iterfind("./metadata/creator")]
     contents = _contents(archive, package, items)
     start = _start(archive, package, items, posixpath.dirname(package_name))
@@ -93,7 +97,7 @@ def _read(archive: Archive, fallback: str) -> Book:
     return Book(
         title,
         line(", ".join(filter(None, authors))),
-        line(_first(package, "language")),
+        line(package.findtext("./metadata/language") or ""),
         tuple(chapter for chapter, _ in chapters),
         cover,
         next(told, next(text, 0)),
@@ -102,8 +106,8 @@ def _read(archive: Archive, fallback: str) -> Book:
     )
 
 
-def _refuse_protection(archive: Archive) -> None:
-    name = archive.join("", _ENCRYPTION)
+def _refuse_protection(archive: Archive, top: str) -> None:
+    name = archive.join(top, _ENCRYPTION)
     if name not in archive:
         return
     methods = {each.get("Algorithm", "") for each in _xml(archive, name).iter("EncryptionMethod")}
@@ -124,8 +128,12 @@ def _xml_or_nothing(archive: Archive, name: str) -> Element:
         return Element("none")
 
 
-def _first(package: Element, name: str) -> str:
-    return package.findtext(f"./metadata/{name}") or ""
+def _title(package: Element) -> str:
+    """Return the title: of several the one that EPUB 3 calls the main one, else the first; "" for none."""
+    metas = package.iterfind("./metadata/meta[@property='title-type']")
+    main = {each.get("refines") for each in metas if each.text == "main"}
+    titles = sorted(package.iterfind("./metadata/title"), key=lambda each: f"#{each.get('id')}" not in main)
+    return next((each.text or "" for each in titles), "")
 
 
 def _manifest(archive: Archive, package: Element, folder: str) -> Iterator[tuple[str, _Item]]:

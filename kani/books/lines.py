@@ -28,15 +28,15 @@ _CHAPTER = re.compile(
 _NUMBERED_CHAPTER = re.compile(_NAMED, re.IGNORECASE)
 _CHAPTERS = frozenset(
     """chapter chap ch capítulo capitulo chapitre capitolo kapitel अध्याय глава розділ hoofdstuk rozdział
-    kapitola kapittel luku fejezet capitolul capítol κεφάλαιο bölüm chương bab kapitlet poglavlje poglavje פרק
-    الفصل فصل บทที่""".split()
+    kapitola kapittel luku fejezet capitolul capítol κεφάλαιο κεφαλαιο bölüm chương bab kapitlet poglavlje
+    פרק الفصل فصل บทที่""".split()
 )
 # Divisions above chapters and below them: openings only where their numbers count up from one.
 _PARTS = frozenset(
     """letter part book stave canto act scene section lesson night carta parte libro acto escena lettre partie
     livre acte brief teil buch akt lettera atto livro भाग पत्र volume vol volumen tome tomo band episode story
     tale day día jour tag abschnitt часть книга deel boek część księga del bok osa rész kötet kısım cilt μέρος
-    §""".split()
+    μερος § no nº n° n.º nr №""".casefold().split()
 )
 NAMES = _CHAPTERS | _PARTS
 _ARTICLES = frozenset("the der die das le la el il lo o a het de".split())

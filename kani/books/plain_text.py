@@ -16,7 +16,10 @@ _START = re.compile(r"^\*{3} ?START OF TH(?:E|IS) PROJECT GUTENBERG.*$", re.MULT
 _END = re.compile(r"^\*{3} ?END OF TH(?:E|IS) PROJECT GUTENBERG", re.MULTILINE)
 _FACT = r"^{}:[ \t]*(.+(?:\n[ \t]+\S.*)*)"
 # Pictures, and where pages of print begin.
-_PICTURE = re.compile(r"\[Illustration(?::[^\[\]]{0,2000})?\]|\[(?:Pg|Page|S\.|p\.) ?\d{1,4}\] ?")
+_PICTURE = re.compile(
+    r"\[Illustration(?::[^\[\]]{0,2000})?\]|\[(?:Pg|Page|S\.|p\.) ?\d{1,4}\] ?"
+    r"|(?<=\S )\{[1-9]\d{0,3}\} ?|(?<=\n)\{[1-9]\d{0,3}\} (?=\S)"
+)
 _EMPHASIS = re.compile(r"(?<!\w)_(?=\S)([^_]{1,500})(?<=\S)_(?!\w)")
 _DIVIDED = re.compile(r"[^\W\d_][-\u00ad]$")
 _HYPHEN = re.compile(r"(\w-|--|—)\n(?=\w)")

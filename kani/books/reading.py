@@ -1,7 +1,6 @@
 """Reads a book from a file: EPUB, PDF, DOCX, HTML, Markdown or plain text, by the ending of its name."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 from kani.books.book import ENDINGS, Block, Book, UnreadableBook, checked, line, with_headings
@@ -24,15 +23,15 @@ def _read_pdf(path: Path) -> Book:
 
 _READERS = {".epub": read_epub, ".pdf": _read_pdf, ".docx": read_docx}
 
-# Facts of a book before its text, as YAML or TOML, which are read as far as these facts need it, or as lines.
+# Facts of a book before its text, as lines, or as YAML, TOML or JSON, read as far as these facts need it.
 _FRONT = re.compile(
-    r"\s*(?:(---|\+\+\+)[ \t]*\n(?s:(?P<between>.*?))^(?:\1|\.\.\.)[ \t]*$\n?"
+    r"\s*(?:(---|\+\+\+|\{(?=\s*\"))[ \t]*\n(?s:(?P<between>.*?))^(?:\1|\.\.\.|\})[ \t]*$\n?"
     r"|(?P<lines>Title:[ \t]*\S.*\n(?:(?:Subtitle|Authors?|Creator|Lang(?:uage)?|Locale|Date|Copyright"
     r"|Publisher|Editor|Translator|Illustrator|Series|Year|Keywords|Base Header Level):.*\n)*)(?=\s*\n))",
     re.MULTILINE,
 )
 _PANDOC = re.compile(r"\s*%[ \t]+(?P<title>\S.*)\n(?:%[ \t]*(?P<author>.*)\n(?:%.*\n)?)?")
-_FACT = re.compile(r"([A-Za-z_][\w-]*|[A-Z][\w-]*(?: [\w-]+)*)(?::|[ \t]*=)(?:[ \t]+(.*))?")
+_FACT = re.compile(r'(?:[ \t]*")?([A-Za-z_][\w-]*|[A-Z][\w-]*(?: [\w-]+)*)"?(?::|[ \t]*=)(?:[ \t]+(.*))?')
 _MORE = re.compile(r"(?=[ \t-])[ \t]*(?:-[ \t]+)?(?:([\w-]+):(?:[ \t]+|$))?(.*)")
 _VALUE = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^']|'')*)'|([^,\s][^,]*))""")
 _FACTS = {
@@ -49,6 +48,9 @@ _GOES_ON = re.compile(r"(?<! {2})\n(?![^\S\n]*(?:•|\d{1,3}[.)]\s))")
 # Pandoc's attributes and divisions, and where programs put a table of contents.
 _ATTRIBUTES = re.compile(r"(?<=[\])])\{(?:[#.:]|[\w-]+=)[^{}\n]{0,200}\}")
 _NO_TEXT = re.compile(r"\s*(?::{3,}.{0,200}|\[{1,2}_?TOC_?\]{1,2}|\{[:.#][\w. #-]{1,40}\})\s*", re.IGNORECASE)
+# Pandoc's raised and lowered signs: "E = mc^2^", "the 2^nd^", "H~2~O".
+_POWER = re.compile(r"\^([+−-]?\d{1,4}|(?<=[A-Za-z]\^)[a-z])\^")
+_SHIFTED = re.compile(r"(?<=\w)([\^~])([^\W_]{1,4})\1")
 _MARKED = re.compile(r"[^\w\s.,;:!?'\"()–—“”‘’«»¿¡…]")
 
 
@@ -70,11 +72,9 @@ def _read(path: Path) -> Book:
         data = file.read(MAX_TEXT_BYTES + 1)
     if len(data) > MAX_TEXT_BYTES:
         raise UnreadableBook(f"has more than {MAX_TEXT_BYTES >> 20} MiB: divide it")
-    book = Book(path.stem, "", "", ())
     if ending in (".html", ".htm", ".xhtml"):
         blocks, title, language = read_html(data)
-        book = replace(book, title=line(title) or path.stem, language=line(language))
-        blocks = with_headings(blocks)
+        facts, blocks = {"title": title, "language": language}, with_headings(blocks)
     else:
         text = decode(data).replace("\r\n", "\n").replace("\r", "\n")
         pandoc = _PANDOC.match(text) if ending == ".md" else None
@@ -88,9 +88,8 @@ def _read(path: Path) -> Book:
         else:
             blocks, title, author = read_plain(text)
             facts = {"title": title, "author": author, **facts}
-        title, author, language = (line(facts.get(name, "")) for name in ("title", "author", "language"))
-        book = Book(title or path.stem, author, language, ())
-    return book.divided(blocks)
+    title, author, language = (line(facts.get(name, "")) for name in ("title", "author", "language"))
+    return Book(title or path.stem, author, language, ()).divided(blocks)
 
 
 def _without_front(text: str) -> tuple[str, dict[str, str]]:
@@ -110,8 +109,8 @@ def _facts(lines: list[str]) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {}
     key = ""
     for each in lines:
-        # Comments, and the names of TOML's tables.
-        if not each.strip() or each.lstrip()[0] in "#[]":
+        # Comments, the names of TOML's tables, and JSON's brackets.
+        if not each.strip() or each.lstrip()[0] in "#[]{}":
             continue
         if fact := _FACT.fullmatch(each):
             key = fact[1]
@@ -130,7 +129,7 @@ def _values(written: str) -> list[str]:
         return []
     if written[:1] not in ("[", "'", '"'):
         return [written] if written else []
-    found = _VALUE.findall(written.strip("[] "))[: None if written[0] == "[" else 1]
+    found = _VALUE.findall(written.strip("[], "))[: None if written[0] == "[" else 1]
     return [
         re.sub(r"\\(.)", r"\1", double) or single.replace("''", "'") or bare.strip()
         for double, single, bare in found
@@ -174,7 +173,7 @@ def _heading(line: str, before: list[str]) -> tuple[str, int] | None:
 
 def _unmarked(paragraph: str) -> str:
     """Return a paragraph of Markdown as it is read, in one line but for items and rows."""
-    paragraph = _ATTRIBUTES.sub("", paragraph)
+    paragraph = _SHIFTED.sub(r"\2", _POWER.sub(r"^\1", _ATTRIBUTES.sub("", paragraph)))
     shown = list(paragraph)
     if _MARKED.search(paragraph):
         shown = list(without_markup(paragraph))

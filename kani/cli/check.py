@@ -7,7 +7,7 @@ It starts no server. Exit codes: 0 all passed, 1 a check failed, 2 no server at 
 """
 
 from kani.cli import prerequisites
-from kani.cli.programs import CHECK, START_SERVER
+from kani.cli.programs import CHECK
 
 with prerequisites.reported(__name__, CHECK, "websockets"):
     import argparse
@@ -29,10 +29,11 @@ with prerequisites.reported(__name__, CHECK, "websockets"):
     from websockets.exceptions import ConnectionClosed
 
     from kani.cli import broken_pipe, interrupt
-    from kani.cli.client import add_server_options, find_server
+    from kani.cli.client import add_server_options, find_server, named_remedy
     from kani.cli.parser import Parser, extra_word
+    from kani.cli.sound import CommandFailed
     from kani.cli.voices import VoiceRefused, VoicesClient, cloning_outcome
-    from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NoServer, NotConnected
+    from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NotConnected
     from websocket_config import AUDIO_FORMAT, DEFAULT_CONFIG, ERROR_MESSAGES, SUPPORTED_EMOTIONS
 
 SPANISH = (
@@ -353,15 +354,10 @@ async def diagnose(client: KaniTTSClient, voices: VoicesClient, keep: Path | Non
 async def _main(options: argparse.Namespace) -> int:
     client = KaniTTSClient(url=options.server, api_key=options.api_key)
     try:
-        async with client:
-            failed = await diagnose(client, VoicesClient(options.server, options.api_key), options.keep)
-    except AuthenticationFailed as failure:
-        print(f"{failure}: give the server's key with --api-key or KANI_API_KEY", file=sys.stderr)
-        return 2
-    except NoServer as failure:
-        print(f"{failure}; start the server in another terminal: {START_SERVER}", file=sys.stderr)
-        return 2
-    except NotConnected as failure:
+        with named_remedy():
+            async with client:
+                failed = await diagnose(client, VoicesClient(options.server, options.api_key), options.keep)
+    except (CommandFailed, NotConnected) as failure:
         print(failure, file=sys.stderr)
         return 2
     print(f"\n{'All checks passed.' if not failed else f'{failed} failed.'}")

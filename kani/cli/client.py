@@ -19,7 +19,7 @@ with prerequisites.reported(__name__, CLIENT, "websockets"):
     from urllib.parse import urlsplit, urlunsplit
 
     from kani.cli import audiobook, broken_pipe, interrupt, voices
-    from kani.cli.parser import Parser, file_of, language_tag, number, standard_input, text_in_quotes
+    from kani.cli.parser import ENDINGS, Parser, file_of, language_tag, number, standard_input, text_in_quotes
     from kani.cli.sound import CommandFailed, Output, WavOutput, find_player
     from websocket_client import (
         LOCAL_HOSTS,
@@ -101,7 +101,7 @@ async def _spoken(
 
 
 @contextlib.contextmanager
-def _named_remedy() -> Iterator[None]:
+def named_remedy() -> Iterator[None]:
     """Add the remedy to a failure to connect or to authenticate. Raises CommandFailed."""
     try:
         yield
@@ -125,7 +125,7 @@ async def _speak(options: argparse.Namespace, text: str, reference: bytes | None
     defaults = {key: value for key, value in DEFAULT_CONFIG.items() if key != "language"}
     config = {**defaults, **{key: value for key, value in given.items() if value is not None}}
     async with contextlib.AsyncExitStack() as stack:
-        with _named_remedy():
+        with named_remedy():
             client = KaniTTSClient(url=options.server, api_key=options.api_key)
             await stack.enter_async_context(client)
         progress = Progress(len(text))
@@ -286,7 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reference = _checked(program, options)
     try:
         if voices.is_requested(options):
-            with _named_remedy():
+            with named_remedy():
                 voices.manage(options, reference)
         else:
             interrupt.run(_speak(options, _text(program, options), reference))
@@ -323,7 +323,9 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> by
         options.play = True
     elif options.output != "-" and not (folder := Path(options.output).parent).is_dir():
         parser.error(f"-o {options.output}: there is no folder {folder}")
-    elif Path(options.output).suffix.lower() in (".mp3", ".m4a", ".aac", ".ogg", ".opus", ".flac"):
+    elif Path(options.output).is_dir():
+        parser.error(f"-o {options.output!r}: is a folder: name a file, such as speech.wav")
+    elif Path(options.output).suffix.lower() in ENDINGS - {".wav"}:
         parser.error(
             f"-o {options.output}: this writes WAV files; {COMMAND} say, without --server, others too"
         )

@@ -16,7 +16,7 @@ from kani.cli.programs import COMMAND
 SOUNDS = tuple(
     ".wav .mp3 .flac .opus .ogg .oga .aac .m4a .m4b .wma .aif .aiff .webm .mp4 .mkv .mov .avi".split()
 )
-_ENDINGS = {
+ENDINGS = {
     *(*READABLE, *SOUNDS),
     *".pdf .doc .docx .docm .odt .rtf .tex .mobi .azw .azw3 .fb2 .djvu .pages .ppt .pptx .odp".split(),
     *".xls .xlsx .ods .csv .tsv .json .xml .yaml .yml .ssml .srt .vtt .rst .text .markdown .log .zip".split(),
@@ -65,7 +65,7 @@ class Parser(argparse.ArgumentParser):
         elsewhere: Callable[[], Mapping[str, str]] = dict,
         **given: Any,
     ) -> None:
-        super().__init__(**given)
+        super().__init__(allow_abbrev=False, **given)
         self._extra, self._elsewhere = extra, elsewhere
 
     def error(self, message: str) -> NoReturn:
@@ -161,7 +161,7 @@ def file_of(argument: str) -> Path | None:
     path = Path(written)
     ending = path.suffix.lower()
     in_folder = "/" in written or "\\" in written
-    named = ending in _ENDINGS and (in_folder or " " not in written)
+    named = ending in ENDINGS and (in_folder or " " not in written)
     like_a_file = named or bool(_PATH.match(written))
     if "://" in written:
         if like_a_file and " " not in written:

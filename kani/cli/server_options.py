@@ -45,7 +45,6 @@ def parser(program: str = SERVER) -> Parser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
-        allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
         extra=_extra,
         elsewhere=_elsewhere,

@@ -71,7 +71,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
 
 
 def _parser(command: str, description: str, **hints: Any) -> Parser:
-    return Parser(prog=f"{COMMAND} {command}", description=description, allow_abbrev=False, **hints)
+    return Parser(prog=f"{COMMAND} {command}", description=description, **hints)
 
 
 def _elsewhere() -> Mapping[str, str]:
@@ -316,6 +316,8 @@ def _align(arguments: Sequence[str]) -> None:
 
     if given.output is not None:
         _check_output(given.output, ALIGNED_ENDINGS)
+    if given.language is not None:
+        given.language = resolve(given.language)
     text_file = file_of(given.text)
     text = given.text if text_file is None else audiobook.text_of(text_file)
     recording = _recording(given.file)

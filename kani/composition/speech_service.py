@@ -173,12 +173,13 @@ def _check_folders(settings: Settings) -> None:
     Raises SettingsError for a file or folder that is named and not there, and for one that cannot be made.
     """
     for setting in ("lexicon", "models_dir", "turn_model"):
-        if (path := getattr(settings, setting)) is not None and not is_there(path):
-            raise SettingsError(f"{setting} (KANI_{setting.upper()}): there is no {path}")
+        path, kind = getattr(settings, setting), "folder " if setting == "models_dir" else ""
+        if path is not None and not (path.is_dir() if kind else is_there(path)):
+            raise SettingsError(f"{setting} (KANI_{setting.upper()}): there is no {kind}{path}")
     if settings.voice_bucket is not None or not (error := write_error(settings.data_dir)):
         return
     sentence = f"data_dir (KANI_DATA_DIR): no voice can be stored in {settings.data_dir}: {error}"
-    if "data_dir" in settings.model_fields_set and not is_there(settings.data_dir):
+    if "data_dir" in settings.model_fields_set and not settings.data_dir.is_dir():
         raise SettingsError(sentence)
     log.warning("%s", sentence)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
@@ -71,11 +72,25 @@ def listed(value: Any) -> Any:
 
 
 def hosts(value: Any) -> Any:
-    """Split a comma list of hosts. Raises ValueError for an address with a scheme or a path."""
+    """Split a comma list of hosts. Raises ValueError for one with a scheme, a path, a space or "*"."""
     for host in listed(value):
-        if "/" in str(host):
+        if not {*str(host)}.isdisjoint("/ *"):
             raise ValueError(f"{host!r} is no host: a name such as example.org is expected, without http://")
     return listed(value)
+
+
+def web_address(value: Any, *, path: bool = False) -> Any:
+    """Return an address without a slash at its end; path: whether it may have a path. Raises ValueError."""
+    parts = urlsplit(value)
+    extra = parts.query or parts.fragment or parts.username or (parts.path.strip("/") and not path)
+    extra = extra or " " in value or parts.port == 0  # reading the port raises ValueError if it is no number
+    if parts.scheme not in ("http", "https") or not parts.hostname or extra:
+        version = "/v1" if path else ""
+        raise ValueError(
+            f"has to be an address like https://api.example{version} or http://localhost:11434{version}, "
+            "without a key in it"
+        )
+    return value.rstrip("/")
 
 
 def paired(value: Any) -> Any:

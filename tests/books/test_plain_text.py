@@ -51,6 +51,13 @@ První kapitola|Druhá kapitola
 Birinci Bölüm|İkinci Bölüm
 Chương 1|Chương 2
 Κεφάλαιο 1|Κεφάλαιο 2
+ΚΕΦΑΛΑΙΟ Α|ΚΕΦΑΛΑΙΟ Β
+ΜΕΡΟΣ 1|ΜΕΡΟΣ 2
+Μέρος 1|Μέρος 2
+No. 1|No. 2
+N.º 1|N.º 2
+№ 1|№ 2
+Nr. 1: Das Haus|Nr. 2: Der Fluss
 第一部|第二部
 卷一|卷二 夜
 その一|その二
@@ -290,6 +297,8 @@ def test_facts_before_markdown_are_not_read_but_known(
                 '+++\ntitle = "The Garden"\n# x\nauthors = ["Ann Lee"]\ndraft = false\n[extra]\nx = 1\n+++',
                 "Title: The Garden\nAuthor: Ann Lee\nTranslator: Bo Li\nBase Header Level: 2",
                 "\n---\ntitle: The Garden\nauthor: Ann Lee\n---",
+                '{\n  "title": "The Garden",\n  "authors": ["Ann Lee"],\n  "draft": false\n}',
+                '{\n"authors": [\n    "Ann Lee"\n],\n"title": "The Garden"\n}\n',
             )
         ),
     ],
@@ -305,7 +314,16 @@ def test_marks_of_other_programs_are_not_read(tmp_path: Path) -> None:
         "[TOC]\n\n::: warning\nTake [care]{.x}. ![A door](d.png){width=5}\n:::\n\n{:toc}\n\nSet $a[3]{x}$."
     )
     assert paragraphs(tmp_path / "b.md", written) == ["Take [care]. A door", "Set a[3]{x}."]
-    assert paragraphs(tmp_path / "b.txt", "The rain [Pg 12]fell [p. 13] on it.") == ["The rain fell on it."]
+    rain = "The rain [Pg 12]fell {13} on [p. 14] it\n{15} all {16}\nday."
+    assert paragraphs(tmp_path / "b.txt", rain) == ["The rain fell on it all day."]
+    assert paragraphs(tmp_path / "b.txt", "Hello {0}, a{2} and\n{name}.") == ["Hello {0}, a{2} and\n{name}."]
+
+
+def test_raised_and_lowered_signs_of_markdown(tmp_path: Path) -> None:
+    written = "E = mc^2^, 10^-3^ m, x^n^, the 2^nd^, H~2~O, CO~2~, but ~~no~~ a~b, 2^8 and note[^1]."
+    assert paragraphs(tmp_path / "b.md", written) == [
+        "E = mc^2, 10^-3 m, x^n, the 2nd, H2O, CO2, but no a~b, 2^8 and note."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -317,6 +335,8 @@ def test_marks_of_other_programs_are_not_read(tmp_path: Path) -> None:
         "---\ntitle: x\n\nIt was.",
         "It was.\n\n---\ntitle: x\n---\n\nIt is.",
         "---\n---\n\nIt was.",
+        "{\n  x = 1;\n}\n\nIt was.",
+        '{\n"She": "said it"\n}\n\nIt was.',
     ],
 )
 def test_lines_that_only_look_like_facts_are_read(tmp_path: Path, text: str) -> None:

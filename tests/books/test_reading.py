@@ -316,6 +316,39 @@ def test_names_of_files_are_found_as_readers_find_them(
     assert [each.title for each in book.chapters] == ["Uno", "Dos", "Tres"] and book.cover is not None
 
 
+def test_book_in_a_folder_of_its_archive(tmp_path: Path) -> None:
+    def within(folder: str, **more: str) -> Path:
+        names: dict[str, str | bytes | None] = dict.fromkeys(FILES)
+        return epub(
+            tmp_path / "b.epub", names | {f"{folder}/{name}": data for name, data in FILES.items()} | more
+        )
+
+    book = read_book(within("La casa", **{"__MACOSX/La casa/META-INF/._container.xml": "\0"}))
+    assert [each.title for each in book.chapters] == ["Uno", "Dos", "Tres"] and book.cover is not None
+    with pytest.raises(UnreadableBook, match="without copy protection"):
+        read_book(within("La casa", **{"La casa/META-INF/encryption.xml": ENCRYPTION.format(ADEPT)}))
+    with pytest.raises(UnreadableBook, match="is no EPUB: it lacks META-INF"):
+        read_book(within("a", **{"b/META-INF/container.xml": CONTAINER}))
+
+
+@pytest.mark.parametrize(
+    ("titles", "title"),
+    [
+        ('<dc:title id="a">Sub</dc:title><dc:title id="b">Main</dc:title>', "Main"),
+        ('<dc:title id="b">Main</dc:title><dc:title id="a">Sub</dc:title>', "Main"),
+        ("<dc:title>One</dc:title><dc:title>Two</dc:title>", "One"),
+        ("<dc:title/>", "b"),
+    ],
+)
+def test_main_title_is_the_books(tmp_path: Path, titles: str, title: str) -> None:
+    kinds = "".join(
+        f'<meta refines="#{name}" property="title-type">{kind}</meta>'
+        for name, kind in (("a", "subtitle"), ("b", "main"))
+    )
+    package = PACKAGE.replace("<dc:title>La casa &amp; el río</dc:title>", titles + kinds)
+    assert read_book(epub(tmp_path / "b.epub", {"OEBPS/book.opf": package})).title == title
+
+
 def test_a_name_that_is_there_is_that_file(tmp_path: Path) -> None:
     book = read_book(
         epub(tmp_path / "b.epub", {"OEBPS/Text/One.xhtml": "<p>Another.</p>", "oebps/nav.xhtml": "x"})

@@ -239,10 +239,12 @@ def test_file_that_cannot_be_read_is_one_line(run: Run, folder: Path) -> None:
 
 
 def test_other_names_in_the_file_are_left_alone(folder: Path) -> None:
-    Path(".env").write_text("FOO\nBAR=1\nexport BAZ\nkani_port=1\nKANI-HOST=x\nKANI_API_KEY=x\n", "utf-8")
+    lines = "FOO\nBAR=1\nexport BAZ\nkani_port=1\nKANI-HOST=x\n$env:KANI_VOICE=x\nKANI_API_KEY=x\n"
+    Path(".env").write_text(lines, "utf-8")
     assert settings.load({}, {}).port == 8001
     warned = settings.unknown_variable_warnings({})
     assert [sentence.partition("did you mean ")[2] for sentence in warned] == [
+        "KANI_VOICE?",
         "KANI_HOST?",
         "KANI_API_KEYS?",
         "KANI_PORT?",

@@ -107,17 +107,22 @@ def test_automatic_recogniser_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("variable", "complaint"),
+    ("variable", "place", "complaint"),
     [
-        ("KANI_LEXICON", "lexicon (KANI_LEXICON): there is no "),
-        ("KANI_MODELS_DIR", "models_dir (KANI_MODELS_DIR): there is no "),
-        ("KANI_TURN_MODEL", "turn_model (KANI_TURN_MODEL): there is no "),
-        ("KANI_DATA_DIR", "data_dir (KANI_DATA_DIR): no voice can be stored in "),
+        ("KANI_LEXICON", "file/x", "lexicon (KANI_LEXICON): there is no "),
+        ("KANI_MODELS_DIR", "file/x", "models_dir (KANI_MODELS_DIR): there is no "),
+        ("KANI_TURN_MODEL", "file/x", "turn_model (KANI_TURN_MODEL): there is no "),
+        ("KANI_DATA_DIR", "file/x", "data_dir (KANI_DATA_DIR): no voice can be stored in "),
+        # A file where a folder is needed.
+        ("KANI_MODELS_DIR", "file", "models_dir (KANI_MODELS_DIR): there is no folder "),
+        ("KANI_DATA_DIR", "file", "data_dir (KANI_DATA_DIR): no voice can be stored in "),
     ],
 )
-def test_missing_place_ends_the_start(run: Run, tmp_path: Path, variable: str, complaint: str) -> None:
+def test_missing_place_ends_the_start(
+    run: Run, tmp_path: Path, variable: str, place: str, complaint: str
+) -> None:
     (tmp_path / "file").touch()
-    code, _, line = run("--engine", "espeak", **{variable: str(tmp_path / "file" / "x")})
+    code, _, line = run("--engine", "espeak", **{variable: str(tmp_path / place)})
     assert (code, line.count("\n")) == (2, 1) and complaint in line
 
 

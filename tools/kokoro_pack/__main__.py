@@ -4,7 +4,7 @@
     python -m tools.kokoro_pack CHECKPOINT FOLDER --languages de   # for KANI_KOKORO_MODELS=de=FOLDER
 
 CHECKPOINT is a folder, or a model on a hub (OWNER/NAME[@REVISION]). It needs the packages of
-tools/kokoro_pack/requirements.txt besides the server's, and for a hub those of requirements-kani.txt.
+tools/kokoro_pack/requirements.txt besides the server's, and for a hub those of requirements/kani.txt.
 """
 
 from __future__ import annotations

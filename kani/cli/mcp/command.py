@@ -31,9 +31,7 @@ PROGRAM = f"{COMMAND} mcp"
 def main(arguments: Sequence[str]) -> int:
     """Serve until the client leaves; return the exit code: 0 done, 1 failed, 2 usage, 130 interrupted."""
     parser = Parser(
-        prog=PROGRAM,
-        description="Tools for coding agents: speak, listen, transcribe and voices, by MCP.",
-        allow_abbrev=False,
+        prog=PROGRAM, description="Tools for coding agents: speak, listen, transcribe and voices, by MCP."
     )
     parser.add_argument("--engine", default="auto", metavar="NAME", help=f"as for {COMMAND} serve")
     parser.add_argument("--recognizer", default="auto", metavar="NAME", help=f"as for {COMMAND} serve")

@@ -34,7 +34,9 @@ ENV_FILE = Path(".env")
 MAX_ENV_BYTES = 1 << 20
 
 CLIENT_KEY = "KANI_API_KEY"
-_LIKE_OURS = re.compile(r"KANI[_-]", re.IGNORECASE)
+# "10.000" is ten thousand in much of Europe, and ten for pydantic.
+_LENIENT = re.compile(r"\s*[+-]?\d+(?:\.0+|(?:_\d+)+)\s*")
+_LIKE_OURS = re.compile(r"\W*(?:ENV:)?KANI[_.-]", re.IGNORECASE)
 
 
 class SettingsError(ValueError):
@@ -86,8 +88,12 @@ def load(
     for name, value in _implied(written).items():
         values.setdefault(name, value)
         called.setdefault(name, name)
+    complaints = [
+        f"{called[name]}={value!r}: has to be {accepted_values(name)}"
+        for name, value in values.items()
+        if _LENIENT.fullmatch(str(value)) and accepted_values(name).startswith("a whole number")
+    ]
     plugins: dict[type[BaseModel], BaseModel] = {}
-    complaints: list[str] = []
     for model, plugin in plugin_models().items():
         names = {field: setting_name(info) for field, info in model.model_fields.items()}
         own = {field: values.pop(name) for field, name in names.items() if name in values}
@@ -158,9 +164,9 @@ def unknown_variable_warnings(
 def _unknown(name: str, known: Iterable[str]) -> str:
     # All variables begin alike, which makes none of them near.
     prefix = "KANI_" if _LIKE_OURS.match(name) else ""
-    meant = name.upper().replace("-", "_") if prefix else name
+    meant = re.sub(r"\W+", "_", _LIKE_OURS.sub("", name.upper())).strip("_") if prefix else name
     names = [each.removeprefix(prefix) for each in known if each.startswith(prefix)]
-    close = difflib.get_close_matches(meant.removeprefix(prefix), names, 1, 0.7)
+    close = difflib.get_close_matches(meant, names, 1, 0.7)
     hint = f"did you mean {prefix}{close[0]}?" if close else "docs/settings.md lists them"
     return f"{name} is no setting of this server; {hint}"
 

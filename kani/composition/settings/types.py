@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from kani.composition.host_names import is_ip_address
 from kani.core.errors import UnsupportedLanguage
 from kani.engines import plugin
-from kani.engines.plugin_settings import LOWER, hosts, listed, lower, paired
+from kani.engines.plugin_settings import LOWER, hosts, listed, lower, paired, web_address
 from kani_text.languages import resolve
 
 LANGUAGES = "a known language, such as es, pt-BR or spanish"
@@ -44,28 +44,20 @@ def _origins(value: Any) -> Any:
     origins = listed(value)
     for origin in origins:
         parts = urlsplit(origin)
-        if origin != "null" and not (parts.scheme and parts.netloc and not parts.path.strip("/")):
+        unlike = parts.path.strip("/") or not {*origin}.isdisjoint(" *")
+        if origin != "null" and (unlike or not (parts.scheme and parts.netloc)):
             raise ValueError(f"{origin!r} is no origin (https://host, https://host:port or null)")
     return tuple(origin.rstrip("/").lower() for origin in origins)
 
 
 def _base_address(value: Any) -> Any:
-    parts = urlsplit(value)
-    try:
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError(
-            "has to be an address like http://localhost:11434/v1, without a key in it (KANI_LLM_API_KEY)"
-        )
-    return value.rstrip("/").removesuffix("/chat/completions")
+    return web_address(value, path=True).removesuffix("/chat/completions")
 
 
 def _header_key(value: Any) -> Any:
     key = value.strip() if isinstance(value, str) else value
-    if isinstance(key, str) and not re.fullmatch("[!-~]*", key):
-        raise ValueError("has to consist of ASCII letters, digits and marks, as HTTP sends it in a header")
+    if isinstance(key, str) and not re.fullmatch(r"(?!([\"']).*\1\Z)[!-~]*", key):
+        raise ValueError("has to consist of ASCII letters, digits and marks, without quotes around them")
     return key
 
 

@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, SecretStr
 
 from kani.engines.plugin import EnginePlugin, later
-from kani.engines.plugin_settings import PluginSettings, setting
-from kani.engines.upstream.address import web_address
+from kani.engines.plugin_settings import PluginSettings, setting, web_address
 
 UPSTREAM = "ElevenLabs' own voices"
 

@@ -5,8 +5,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, SecretStr
 
 from kani.engines.plugin import EnginePlugin, RecognizerPlugin, later
-from kani.engines.plugin_settings import PluginSettings, listed, setting
-from kani.engines.upstream.address import web_address
+from kani.engines.plugin_settings import PluginSettings, listed, setting, web_address
 
 UPSTREAM = "Another server of OpenAI's audio API"
 

@@ -1,21 +1,7 @@
-"""Addresses of other services, and whether a key may be sent there."""
+"""Whether a key may be sent to the address of another service."""
 
 import ipaddress
-from typing import Any
 from urllib.parse import urlsplit
-
-
-def web_address(value: Any, *, path: bool = False) -> Any:
-    """Return an address without a slash at its end; path: whether it may have a path. Raises ValueError."""
-    parts = urlsplit(value)
-    extra = parts.query or parts.fragment or parts.username or (parts.path.strip("/") and not path)
-    extra = extra or parts.port == 0  # reading the port raises ValueError for one that is no number
-    if parts.scheme not in ("http", "https") or not parts.hostname or extra:
-        version = "/v1" if path else ""
-        raise ValueError(
-            f"has to be an address like https://api.example{version} or http://localhost:9000{version}"
-        )
-    return value.rstrip("/")
 
 
 def is_confidential(base_url: str) -> bool:

@@ -12,7 +12,7 @@ from kani.protocols.shared.plugin import ProtocolPlugin, built_by
 def _addresses(value: Any) -> Any:
     for address in (addresses := listed(value)):
         parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0 or " " in address:
             raise ValueError(f"{address!r} is no address like http://localhost:9000/mcp")
     return addresses
 

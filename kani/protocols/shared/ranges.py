@@ -73,5 +73,5 @@ def part(header: str, size: int) -> range | None:
     if not found[1]:
         return range(max(0, size - int(found[2])), size)
     first = int(found[1])
-    last = int(found[2]) if found[2] else size
+    last = int(found[2]) if found[2] else max(first, size)
     return None if last < first else range(min(first, size), min(last + 1, size))

@@ -170,6 +170,7 @@ def _is_before_street(place: _Place) -> bool:
     return known and _STREET.hold(place.cursor, place.table, len(place.line.parts) - 1)
 
 
+_NAME_OF_STREET = "capitalized|capitals|partitive"
 _OF_STREET = r"capital|partitive{\.?}?"
 _CONDITIONS: _Conditions = (
     ("measured", Rows("@~ length", "@~ figure length_unit", "@~ figure 'in'{[.,;)].*}")),
@@ -192,7 +193,9 @@ _BEFORE_WORDS: _Conditions = (
     (
         "address",
         Rows(
-            "street_preposition @~ capitalized|capitals|partitive",
+            rf"street_preposition @~ {_NAME_OF_STREET}",
+            rf"nothing|before_street street_article @~ {_NAME_OF_STREET}",
+            rf"word|figure{{[.!?]}} street_article @~ {_NAME_OF_STREET}",
             "small|figure{,} @~ partitive",
             # "R. das Flores, nº 21"
             rf"@~ {_OF_STREET} {_OF_STREET} {_OF_STREET} capital{{,}} house_number",

@@ -237,9 +237,12 @@ def _goes_on(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
 
 
 def _tells_when(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the number of "every 4 hrs. 1 tablet", and of "tous les"."""
+    """True for the number of "every 4 hrs. 1 tablet", of "tous les", and of a sentence's "After 2 hrs."."""
+    before = cursor.previous()
+    if before.core[:1].isupper() and is_kind(before, "delay", table):
+        return True
     often = table.times.every.format(time="").split()
-    written = [cursor.previous(2).core.lower(), cursor.previous().core.lower()][-len(often) :]
+    written = [cursor.previous(2).core.lower(), before.core.lower()][-len(often) :]
     return often != [] and all(map(str.startswith, written, (word[:3] for word in often)))
 
 

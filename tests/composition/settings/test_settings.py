@@ -79,12 +79,15 @@ def test_keys_are_split_at_commas_and_never_shown_nor_is_one_that_no_header_can_
     with pytest.raises(SettingsError, match=r"KANI_LLM_API_KEY.*ASCII") as refused:
         load({}, {"KANI_LLM_API_KEY": "sk-clé"}, NO_FILE)
     assert "sk-cl" not in str(refused.value)
+    # As Docker passes a line of --env-file.
+    with pytest.raises(SettingsError, match=r"KANI_API_KEYS.* without quotes around them"):
+        load({}, {"KANI_API_KEYS": '"hush-hush"'}, NO_FILE)
 
 
 PORT = "a whole number from 0 to 65535"
 LANGUAGE = "a known language, such as es, pt-BR or spanish"
 FOLDER = "s3://BUCKET or s3://BUCKET/FOLDER, the folder without parts . and .."
-LLM_URL = "an address like http://localhost:11434/v1, without a key in it (KANI_LLM_API_KEY)"
+LLM_URL = "an address like https://api.example/v1 or http://localhost:11434/v1, without a key in it"
 ENGINES = "one of auto, kani, kokoro, espeak, pocket, voxcpm, kyutai, elevenlabs, openai, remote"
 
 
@@ -104,6 +107,11 @@ ENGINES = "one of auto, kani, kokoro, espeak, pocket, voxcpm, kyutai, elevenlabs
         ("ELEVEN_VOICE_ID", "Ana María", "a voice's id: 1 to 72 characters, no space among them"),
         *(("KANI_LLM_URL", url, LLM_URL) for url in ("localhost:11434", "ftp://x/v1", "http://x/v1?key=1")),
         ("KANI_LLM_URL", "http://a:b@x/v1", LLM_URL),
+        ("KANI_LLM_URL", "http://localhost:11434/v1 ;", LLM_URL),
+        ("KANI_UPSTREAM", "http://x y/v1", LLM_URL),
+        # What other programs, and people, write for ten thousand.
+        *(("KANI_MAX_TEXT", number, "a whole number from 1 to 10000000") for number in ("10.000", "10_000")),
+        ("KANI_VOXCPM_PORT", "9300.0", PORT),
     ],
 )
 def test_a_wrong_setting_is_a_line_with_its_range(variable: str, value: str, required: str) -> None:
@@ -117,6 +125,11 @@ def test_wrong_origin_and_wrong_option_are_named_as_typed() -> None:
         load({}, {"KANI_ALLOWED_ORIGINS": "app.example"}, NO_FILE)
     reason = "'app.example' is no origin (https://host, https://host:port or null)"
     assert str(caught.value) == f"KANI_ALLOWED_ORIGINS='app.example': {reason}"
+    with pytest.raises(SettingsError, match=r"^KANI_ALLOWED_ORIGINS=.* is no origin "):
+        load({}, {"KANI_ALLOWED_ORIGINS": "https://*.example.com"}, NO_FILE)
+    for host in ("*.example.com", "a b"):
+        with pytest.raises(SettingsError, match=r"^KANI_ALLOWED_HOSTS=.* is no host: "):
+            load({}, {"KANI_ALLOWED_HOSTS": host}, NO_FILE)
     with pytest.raises(SettingsError, match=r"^--log-level='loud': has to be one of DEBUG, "):
         load({"log_level": "loud"}, {}, NO_FILE, names={"log_level": "--log-level"})
     for value, complaint in (("kokro=p", "there is no engine and no recogniser kokro"), ("p", "NAME=VALUE")):
