@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from kani.core.service import SpeechService
 from kani.core.session.context import Terms
 from kani.core.types import Samples, SpeechRequest
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
-from tests.judges.judge import WHISPER_RATE, hear, words_of
+from kani_text.normalizer import NormalizerOptions, normalize
+from tests.judges.judge import WHISPER_RATE, hear
 
 TEXTS = Path(__file__).parents[1] / "texts" / "quotations.txt"
 GAP_S = 0.5
@@ -59,6 +61,11 @@ def read(file: Path) -> Iterator[Quoting]:
 def has_word(text: str) -> bool:
     """True for a span that is more than marks and white space."""
     return any(map(str.isalnum, text))
+
+
+def words_of(text: str, language: str) -> list[str]:
+    """The words of a text as it is read, with numbers written out."""
+    return re.findall(r"[^\W_]+", normalize(text, options=NormalizerOptions(language)).text.lower())
 
 
 def heard_words(samples: Samples, rate: int, said: str, language: str) -> tuple[int, int]:
@@ -114,7 +121,10 @@ async def measured(texts: Sequence[Quoting], *, native: bool, show: bool) -> Non
                 counts[pair] += Counter(got=got, of=words, around=got_around, of_around=words_around)
                 likenesses[pair].append(likeness)
             if show:
-                print(f"{got} of {words}, {got_around} of {words_around}, {likeness:.2f}: {quoting.text}")
+                print(
+                    f"{got} of {words}, {got_around} of {words_around}, {likeness:.2f}: {quoting.text}",
+                    flush=True,
+                )
     rows = [
         [pair, f"{n['got']} of {n['of']}", f"{n['around']} of {n['of_around']}",
          f"{np.mean(likenesses[pair]):.2f}"]

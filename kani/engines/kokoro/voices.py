@@ -111,11 +111,15 @@ DEFAULT_VOICES = {
 }
 
 NATIVE_SHARES = {
+    ("en", "es"): 0.5,
     ("en", "fr"): 0.5,
+    ("en", "it"): 0.5,
     ("en", "pt"): 0.25,
     ("es", "fr"): 0.5,
     ("es", "pt"): 0.5,
+    ("fr", "pt"): 0.25,
     ("it", "fr"): 0.5,
+    ("it", "pt"): 0.25,
     ("pt", "fr"): 0.35,
 }
 """Share of its timbre that a voice takes from one of the language that it speaks, by both languages.

@@ -117,7 +117,7 @@ def test_voice_takes_part_of_a_native_timbre_to_be_understood(voice: str, langua
     pitch = STATISTICS.log_f0(native) + found.pitch * SEMITONE
     assert pitch == pytest.approx(STATISTICS.log_f0(own.prosody_voice))
     # In its own language, and where it is understood, the voice is as it was made.
-    for other in ("en-GB", "es", "it", "zh", "de"):
+    for other in ("en-GB", "zh", "de"):
         assert synthesizer.voice_of(Segment("", voice, other)) == voice_or_mix(voice)
 
 
