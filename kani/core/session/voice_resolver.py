@@ -128,7 +128,11 @@ class VoiceResolver:
         if len(text) < LANGUAGE_DETECTION_CHARACTERS and not complete:
             return None
         min_probability = CLEAR if of_voice else language_detection.MIN_PROBABILITY
-        if outside != text and not has_words(outside):
+        if outside != text and has_words(outside):
+            if not of_voice and any(map(str.islower, outside.split())):
+                # A clause, not a name: its likeliest language is a better guess than the default.
+                min_probability = 0.0
+        elif outside != text:
             # One word ("Fehler:") tells its language where nothing is expected, or none.
             lone = language_detection.detect(outside, self._catalogue().languages, min_probability)
             if lone is not None:

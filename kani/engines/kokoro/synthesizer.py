@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from typing_extensions import override
@@ -30,6 +30,7 @@ from kani.engines.kokoro.voices import (
     ACCENTED_VOICES,
     DEFAULT_VOICES,
     MAX_PITCH_SHIFT,
+    NATIVE_SHARES,
     StyleTables,
     VoiceMix,
     VoiceOrMix,
@@ -95,27 +96,36 @@ class WindowedSynthesizer(NetworkSynthesizer):
     def __init__(self, model: SplitModel, voices: Voices, statistics: StatisticsTable) -> None:
         super().__init__(model, voices, statistics)
         self._voices = voices
+        self._languages = {voice.id: primary(voice.language) for voice in voices.all}
 
     def voice_of(self, segment: Segment) -> VoiceOrMix:
         """The segment's voice, or the mix that its embedding holds for its language.
 
         Raises InvalidRequest for an embedding of another engine.
         """
-        if segment.embedding is None:
-            return voice_or_mix(segment.voice)
         language = primary(segment.language)
+        if segment.embedding is None:
+            return self._understood(voice_or_mix(segment.voice), language)
         mix = mix_from_embedding(segment.embedding, mix_language(language), self._voices)
         if language in LANGUAGES or language in ACCENTED_VOICES:
             return mix
         return self._with_native_prosody(mix, language)
 
+    def _understood(self, voice: VoiceOrMix, language: str) -> VoiceOrMix:
+        """The voice itself, or with a part of the sound of one of the language (``NATIVE_SHARES``)."""
+        mix = VoiceMix.from_voice(voice) if isinstance(voice, str) else voice
+        share = NATIVE_SHARES.get((self._languages.get(mix.prosody_voice, ""), language))
+        if share is None:
+            return voice
+        native = self._with_native_prosody(mix, language)
+        own = tuple((part, weight * (1 - share)) for part, weight in mix.timbre)
+        return replace(native, timbre=(*own, (native.prosody_voice, share)))
+
     def _with_native_prosody(self, mix: VoiceMix, language: str) -> VoiceMix:
         """The timbre and pitch of a mix with the prosody of the language's voice that is nearest in pitch."""
         log_f0 = self._statistics.log_f0(mix.prosody_voice) + mix.pitch * SEMITONE
         native = {
-            voice.id: self._statistics.log_f0(voice.id)
-            for voice in self._voices.all
-            if primary(voice.language) == language
+            voice: self._statistics.log_f0(voice) for voice, own in self._languages.items() if own == language
         }
         nearest = min(native, key=lambda voice: abs(native[voice] - log_f0))
         shift = float(np.clip((log_f0 - native[nearest]) / SEMITONE, -MAX_PITCH_SHIFT, MAX_PITCH_SHIFT))

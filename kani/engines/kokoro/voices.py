@@ -110,6 +110,24 @@ DEFAULT_VOICES = {
     "hi": "hf_alpha",
 }
 
+NATIVE_SHARES = {
+    ("en", "es"): 0.5,
+    ("en", "fr"): 0.5,
+    ("en", "it"): 0.5,
+    ("en", "pt"): 0.25,
+    ("es", "fr"): 0.5,
+    ("es", "pt"): 0.5,
+    ("fr", "pt"): 0.25,
+    ("it", "fr"): 0.5,
+    ("it", "pt"): 0.25,
+    ("pt", "fr"): 0.35,
+}
+"""Share of its timbre that a voice takes from one of the language that it speaks, by both languages.
+
+With its own timbre it is hard to understand there; with the other voice's whole timbre it is another speaker.
+In other pairs a voice keeps its timbre and its prosody (``python -m benchmarks.languages.quotations``).
+"""
+
 ACCENTED_VOICES = dict.fromkeys(ACCENTED_SYMBOLS, ("if_sara", "im_nicola"))
 """Voices for the languages that the model was not trained on, the default first."""
 

@@ -17,7 +17,7 @@ from kani.core.service import SpeechService
 from kani.core.session.worker import UNDERRUN_PAUSE_S
 from kani.core.types import Boundary, Emphasis, SpeechChunk, SpeechRequest
 from kani.engines.espeak.engine import EspeakEngine
-from kani_text.foreign_passages import ForeignPassage
+from kani_text.foreign_passages import ForeignPassage, outside_quotations
 from tests.core.timing.test_spans import assert_tiles
 from tests.support.event_loop import settle
 from tests.support.sessions import SPANISH, audio, collect, fed, serving, silent, spans_of, speak, started
@@ -92,6 +92,38 @@ async def test_language_of_a_text_is_that_outside_of_quotations(
         session.finish()
         await collect(session)
         assert session.resolved_voice.language == language
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("pt", 'A professora leu "once upon a time there was a little girl" alto.'),
+        ("pt", 'O que significa "the customer is always right in matters of taste"?'),
+        ("fr", "L'affiche montre « the show must go on »."),
+        ("de", "Anna flüsterte „it is much too late for that“."),
+    ],
+)
+async def test_words_around_a_quotation_are_in_the_likeliest_language(
+    tmp_path: Path, language: str, text: str
+) -> None:
+    """None of them has half of the probability, so that without a quotation the default would speak."""
+    engine = ToneEngine(languages=("de", "en", "es", "fr", "it", "pt"))
+    async with started(tmp_path, engine, default_language="en") as service:
+        async with fed(service, text, SpeechRequest()) as session:
+            await collect(session)
+            assert session.resolved_voice.language == language
+        async with fed(service, outside_quotations(text), SpeechRequest()) as session:
+            await collect(session)
+            assert session.resolved_voice.language == "en"
+
+
+async def test_name_before_a_bracket_does_not_tell_the_language(tmp_path: Path) -> None:
+    engine = ToneEngine(languages=("de", "en", "es", "fr", "it", "pt"))
+    text = "Angela Merkel (born in 1954)"
+    async with started(tmp_path, engine, default_language="en") as service:
+        async with fed(service, text, SpeechRequest()) as session:
+            await collect(session)
+            assert session.resolved_voice.language == "en"
 
 
 async def test_greek_and_code_are_read(tmp_path: Path, engine: ToneEngine, service: SpeechService) -> None:

@@ -89,6 +89,10 @@ def test_streams_follow_the_machines_speed(cost: float, cores: int, streams: int
         ("fr", "ff_siwis", "Bonjour, je suis très heureuse de vous voir."),
         ("it", "im_nicola", "Buongiorno, oggi andiamo a mangiare una pizza con gli amici."),
         ("pt", "pf_dora", "Bom dia, hoje vamos viajar para o Rio de Janeiro."),
+        # Hardly understood with the timbre of these voices by itself.
+        ("fr", "af_heart", "La porte reste ouverte toute la nuit, il faudra revenir jeudi matin."),
+        ("es", "af_heart", "La cena está lista."),
+        ("pt", "af_heart", "A loja fecha mais cedo aos sábados, como todas da cidade."),
         # Single words with a vowel first.
         ("es", "ef_dora", "¡Hola!"),
         ("es", "em_alex", "Hoy."),

@@ -36,9 +36,11 @@ from kani.engines.kokoro.voices import (
     MAX_NEGATIVE_WEIGHT,
     MAX_WEIGHT,
     MIN_WEIGHT,
+    NATIVE_SHARES,
     TIMBRE_SIZE,
     VoiceMix,
     Voices,
+    voice_or_mix,
 )
 from kani.runtime.speaker_encoder.encoder import SAMPLE_RATE, SpeakerEncoder
 from tests.judges.judge import hear, word_error_rate
@@ -98,6 +100,25 @@ def test_languages_without_a_mix_borrow_timbre_and_pitch(language: str) -> None:
     assert dict(found.timbre) == pytest.approx(dict(LOW.timbre))
     wanted = STATISTICS.log_f0(LOW.prosody_voice) + LOW.pitch * SEMITONE
     assert STATISTICS.log_f0(found.prosody_voice) + found.pitch * SEMITONE == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    ("voice", "language", "native"),
+    [("am_michael", "pt-BR", "pm_alex"), ("af_heart+am_adam", "fr", "ff_siwis")],
+)
+def test_voice_takes_part_of_a_native_timbre_to_be_understood(voice: str, language: str, native: str) -> None:
+    own = VoiceMix.from_name(voice) if "+" in voice else VoiceMix.from_voice(voice)
+    synthesizer = WindowedSynthesizer(None, VOICES, STATISTICS)  # type: ignore[arg-type]
+    found = synthesizer.voice_of(Segment("", voice, language))
+    assert isinstance(found, VoiceMix)
+    share = NATIVE_SHARES["en", language[:2]]
+    expected = {part: weight * (1 - share) for part, weight in own.timbre} | {native: share}
+    assert (found.prosody_voice, dict(found.timbre)) == (native, pytest.approx(expected))
+    pitch = STATISTICS.log_f0(native) + found.pitch * SEMITONE
+    assert pitch == pytest.approx(STATISTICS.log_f0(own.prosody_voice))
+    # In its own language, and where it is understood, the voice is as it was made.
+    for other in ("en-GB", "zh", "de"):
+        assert synthesizer.voice_of(Segment("", voice, other)) == voice_or_mix(voice)
 
 
 OUTSIDE = {
