@@ -132,7 +132,7 @@ class PaperRunner:
 
     def audio(self, places: Codes) -> Samples:
         """See Runner."""
-        return self._kept[places].reshape(-1)
+        return self._kept.take(places, axis=0).ravel()
 
     def sounding(self, places: Codes) -> Codes:
         """See Runner."""

@@ -120,6 +120,9 @@ JOINED_S = 0.4
 """Most seconds of audio that wait for a reader and are given to it as one chunk: five frames of the Kani
 model. A chunk costs the server and the network the same, however short it is."""
 
+MESSAGE_S = 0.5
+"""Most seconds of audio in a message; a joined chunk fits, which resampling may make a little longer."""
+
 
 # Not frozen: that would take four times as long to make, and a second of a stream makes some 50.
 @dataclass(slots=True, eq=False)

@@ -16,10 +16,7 @@ from kani.core.conversation.echo import AnswerAudio
 from kani.core.conversation.items import SpokenText
 from kani.core.errors import SpeechCancelled, SpeechError, TextTooLong
 from kani.core.session.session import SpeechSession
-from kani.core.types import Samples, SpeechChunk
-
-MAX_CHUNK_S = 0.25
-"""Longest audio that is given out at once."""
+from kani.core.types import MESSAGE_S, Samples, SpeechChunk
 
 NEARLY_ENDED_S = 1.0
 """Seconds of an answer that are left to play, from which on speech is taken for a reply to it."""
@@ -253,7 +250,7 @@ class Answer:
 
     async def _speak(self, output: AnswerOutput, session: SpeechSession) -> None:
         rate = self._sample_rate
-        async with aclosing(reframe(aiter(session), rate, round(MAX_CHUNK_S * rate))) as chunks:
+        async with aclosing(reframe(aiter(session), rate, round(MESSAGE_S * rate), even=True)) as chunks:
             async for chunk in chunks:
                 # The session's chunk, which is several of these, may have been taken before a cancellation.
                 self.check()

@@ -23,6 +23,7 @@ from tests.clients.elevenlabs.wire import (
 )
 from tests.protocols.bad_input import ended
 from tests.protocols.conftest import Serve
+from tests.protocols.elevenlabs.conftest import tone_app
 from tests.support.event_loop import virtual_time
 from tests.support.patience import happens
 from tests.support.servers import held_socket
@@ -89,6 +90,16 @@ async def test_message_lasts_as_long_as_its_characters(espeak_app: AppServer, ou
         said, passed_s = said + count, passed_s + seconds
         last = characters[said - 1]
         assert passed_s == pytest.approx((last.start + last.duration) / 1000, abs=0.15)
+
+
+async def test_speech_that_waits_is_sent_in_few_messages(tmp_path: Path) -> None:
+    words = 20  # of 0.4 s, made at once; at another rate a piece of 0.4 s is a little longer or shorter
+    async with tone_app(tmp_path) as server:
+        how = {"voice": "tone_es", "output_format": "pcm_24000", "sync_alignment": "true"}
+        heard = await spoken(server, "hola " * words, **how)
+    lengths = [len(data) / 48_000 for data, _ in heard.parts]
+    assert sum(lengths) == pytest.approx(0.4 * words) and max(lengths) <= 0.5
+    assert len(lengths) < 1.5 * words
 
 
 @pytest.mark.parametrize("sync", ["false", "true"])

@@ -41,7 +41,8 @@ from tests.support.sessions import audio, collect, fed, serving, spans_of
 from tests.support.tone import RATE, ToneEngine
 
 PCM = AudioFormat("pcm_1000", "pcm", RATE, None, "audio/pcm")
-ODD = SpeechRequest(language="es", speed=0.97)
+ODD_SPEED = 0.97
+ODD = SpeechRequest(language="es", speed=ODD_SPEED)
 TEXTS = st.lists(
     st.sampled_from(["hola ", "qué tal", ". ", ", ", "\n\n", "3,5 € ", "¿Sí? ", "…", "🎉", "\u200f", " y "]),
     min_size=1,
@@ -123,6 +124,18 @@ async def test_normalized_alignment_matches_engine_text(tmp_path: Path, pieces: 
             heard.normalized[-1].start + heard.normalized[-1].duration
             <= written[-1].start + written[-1].duration
         )
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+async def test_flushed_text_is_heard_up_to_text_that_was_not(tmp_path: Path, absolute: bool) -> None:
+    async with serving(ToneEngine(), tmp_path) as service, context(service, absolute=absolute) as opened:
+        opened.handle_message(ClientMessage(text="a ", flush=True))
+        opened.handle_message(ClientMessage(text="y ve. No más. "))
+        opened.close()
+        heard = await hear(opened)
+    assert heard.text.strip() == "a"
+    # With the pause after it, or without
+    assert 0.1 / ODD_SPEED - 0.02 < len(heard.audio) / 2 / RATE < 0.1 / ODD_SPEED + 0.2
 
 
 @pytest.mark.parametrize("writes", [False, True])

@@ -167,6 +167,14 @@ async def test_cancel_stops_the_engine(tmp_path: Path) -> None:
         assert transcript_of(await say(client, "siete ocho.")) == "siete ocho."
 
 
+async def test_speech_that_waits_is_sent_in_few_events(tmp_path: Path) -> None:
+    words = 20  # of 0.4 s, made at once; at another rate a piece of 0.4 s is a little longer or shorter
+    async with serving(tmp_path) as server, realtime(server.url, "model=m") as client:
+        events = await say(client, "hola " * words)
+    assert len(audio_of(events)) / 48_000 == pytest.approx(0.4 * words)
+    assert types(events).count(DELTAS[0]) < 1.5 * words
+
+
 async def test_speech_interrupts_the_response(tmp_path: Path) -> None:
     given = {"input": [text_item("uno dos tres cuatro cinco seis siete ocho nueve.")]}
     async with serving(tmp_path, PausingRecognizer()) as server, realtime(server.url, "model=m") as client:

@@ -1,11 +1,12 @@
 """Bodies of JSON in UTF-8, with its mark as Windows' programs write it, and those in other encodings."""
 
 import codecs
+import json
 
 import httpx2
 import pytest
 
-from kani.protocols.shared.calls.bodies import WrongEncoding, parse_object
+from kani.protocols.shared.calls.bodies import WrongEncoding, json_text, parse_object
 from tests.support.servers.app_server import AppServer
 
 TEXT = '{"input": "¿Qué año?"}'
@@ -24,6 +25,13 @@ def test_mark_of_utf_8_is_taken() -> None:
 def test_another_encoding_is_named(encoding: str) -> None:
     with pytest.raises(WrongEncoding, match="has to be in UTF-8"):
         parse_object(TEXT.encode(encoding))
+
+
+@pytest.mark.parametrize("said", ["¿Qué año?", "half a pair: \ud83d"])
+def test_messages_hold_audio_and_any_text(said: str) -> None:
+    written = json_text({"said": said, "audio": b"\0\1\2\3", "at": [0, 0.5, None]})
+    assert json.loads(written) == {"said": said, "audio": "AAECAw==", "at": [0, 0.5, None]}
+    assert written.endswith('"audio":"AAECAw==","at":[0,0.5,null]}')
 
 
 @pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/text-to-speech/espeak:es", "/tts"])

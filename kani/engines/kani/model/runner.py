@@ -275,7 +275,7 @@ class Runner:
 
     def audio(self, places: npt.NDArray[np.int64]) -> Samples:
         """The audio [samples] of frames at these places, one after the other, where frames are whole."""
-        samples: Samples = self._kept.arrays[1][places].reshape(-1)
+        samples: Samples = self._kept.arrays[1].take(places, axis=0).ravel()
         return samples
 
     def sounding(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

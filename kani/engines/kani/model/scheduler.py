@@ -69,8 +69,7 @@ class Scheduler:
         self._max_lead = round(max_lead_s * sample_rate)
         self._max_prefill_prompts = max_prefill_prompts
         self._prefill_tokens_per_step = prefill_tokens_per_step
-        self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        self._changed = threading.Condition()
         self._stopping = False
         self._waiting: deque[SpeechSequence] = deque()
         self._prefilling: _PrefillBatch | None = None
@@ -119,14 +118,17 @@ class Scheduler:
 
     def acknowledge(self, sequence: SpeechSequence, samples: int) -> None:
         """Report that the listener has consumed ``samples`` samples of those it received."""
-        with self._lock:
-            sequence.unconsumed_samples -= samples
+        # Without the lock, which the loop would wait for: only the listener's thread writes this number. A
+        # sequence that is being paused now is looked at again once it is paused.
+        sequence.consumed_samples += samples
+        if sequence in self._paused:
             self._note_if_caught_up(sequence)
 
     def _note_if_caught_up(self, sequence: SpeechSequence) -> None:
-        if sequence in self._paused and sequence.unconsumed_samples <= self._max_lead // 2:
-            self._caught_up[sequence] = None
-            self._changed.notify()
+        with self._changed:
+            if sequence in self._paused and sequence.unconsumed_samples <= self._max_lead // 2:
+                self._caught_up[sequence] = None
+                self._changed.notify()
 
     @property
     def _running(self) -> list[SpeechSequence]:
@@ -212,7 +214,7 @@ class Scheduler:
             self._progress.hurry(sequence.seat, hurried=True)
             with self._changed:
                 self._paused[sequence] = saved
-                self._note_if_caught_up(sequence)
+            self._note_if_caught_up(sequence)
 
     def _resume(self) -> None:
         with self._changed:
@@ -296,7 +298,7 @@ class Scheduler:
             if end.ending is Ending.ANOMALY:
                 fields = {"request": sequence.utterance.request_id}
                 log.warning("attempt %d at a segment: %s", sequence.attempt, end.detail, extra=fields)
-                if not sequence.sent and sequence.attempt < MAX_ATTEMPTS:
+                if not sequence.sent_samples and sequence.attempt < MAX_ATTEMPTS:
                     sequence.retry()
                     with self._changed:
                         self._waiting.appendleft(sequence)
@@ -327,15 +329,13 @@ class Scheduler:
             sequence = self._seats[seat]
             if sequence.cancelled:
                 continue
-            sequence.withheld.append(samples)
             if not emitted:
+                sequence.withheld.append(samples)
                 continue
-            pieces, sequence.withheld = sequence.withheld, []
-            for piece in pieces:
-                sequence.sent = True
-                with self._lock:
-                    sequence.unconsumed_samples += len(piece)
+            for piece in (*sequence.withheld, samples):
+                sequence.sent_samples += len(piece)
                 self._emit(sequence, piece)
+            sequence.withheld.clear()
             if sequence.unconsumed_samples > self._max_lead:
                 self._leading.append(sequence)
 

@@ -218,9 +218,14 @@ class SpeechSequence:
         self.attempt = 1
         self.slot = self.seat = NOBODY
         self.cancelled = False
-        self.sent = False
-        self.unconsumed_samples = 0
+        self.sent_samples = 0  # written by the scheduler's thread only
+        self.consumed_samples = 0  # written by the listener's thread only
         self.withheld: list[Samples] = []  # audio held back while only silence was decoded
+
+    @property
+    def unconsumed_samples(self) -> int:
+        """Samples that the listener has received and not consumed."""
+        return self.sent_samples - self.consumed_samples
 
     def retry(self) -> None:
         """Discard the attempt and start another with a different seed."""

@@ -1,6 +1,5 @@
 """JSON messages of an agent's conversation. Names and shapes are those of ElevenLabs' client libraries."""
 
-import json
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
@@ -11,7 +10,7 @@ from msgspec import Meta, Struct
 from kani.core.audio.decoding import STREAM_POOL, run_in_pool
 from kani.protocols.elevenlabs.agents.config import Name, Text
 from kani.protocols.elevenlabs.realtime.messages import IN_THREAD_CHARACTERS
-from kani.protocols.shared.calls.bodies import object_of
+from kani.protocols.shared.calls.bodies import json_text, object_of
 from kani.protocols.shared.errors import BadMessage
 
 _BODIES = {
@@ -33,7 +32,7 @@ class Sender:
     async def send(self, kind: str, /, **fields: Any) -> None:
         """Send a message; ``fields``: what it says."""
         body = {**fields, "event_id": next(self._ids)}
-        await self._send(json.dumps({"type": kind, _BODIES.get(kind, f"{kind}_event"): body}))
+        await self._send(json_text({"type": kind, _BODIES.get(kind, f"{kind}_event"): body}))
 
     async def error(self, message: str, error_type: str = "invalid_message", code: int = 1008) -> None:
         """Send an error that does not end the conversation; code: of the close that would say the same."""

@@ -5,7 +5,6 @@ Clients queue the audio and play it: it is sent as fast as it is made, and an in
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Awaitable, Callable
 
 from typing_extensions import override
@@ -65,7 +64,7 @@ class AgentOutput(Output):
     async def spoke(self, chunk: SpeechChunk, text: str) -> None:
         if data := self._encoder.feed(chunk.samples):
             self.answer.check()
-            await self._sender.send("audio", audio_base_64=base64.b64encode(data).decode())
+            await self._sender.send("audio", audio_base_64=data)
 
     @override
     async def called(self, call: ToolCall) -> None:

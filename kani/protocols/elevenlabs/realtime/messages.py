@@ -4,7 +4,6 @@ Names and shapes are those of ElevenLabs' client libraries (``elevenlabs`` 2.78 
 """
 
 import base64
-import json
 import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -19,7 +18,7 @@ from kani.core.expected_words import MAX_TEXT
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.realtime.config import SessionConfig
-from kani.protocols.shared.calls.bodies import WrongFields, converted, object_of
+from kani.protocols.shared.calls.bodies import WrongFields, converted, json_text, object_of
 from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, TRY_LATER
 from kani.protocols.shared.errors import BadMessage
 from kani_text.writing import space_between
@@ -39,7 +38,7 @@ class Fault(NamedTuple):
     code: int  # of the close
 
     def as_json(self) -> str:
-        return dumps({"message_type": self.message_type, "error": self.reason})
+        return json_text({"message_type": self.message_type, "error": self.reason})
 
 
 class Refused(BadMessage):
@@ -104,16 +103,17 @@ def samples_of(given: str, audio_format: AudioFormat, field: str = "audio_base_6
 
 
 def session_started(session_id: str, config: SessionConfig) -> str:
-    return dumps({"message_type": "session_started", "session_id": session_id, "config": config.as_json()})
+    message = {"message_type": "session_started", "session_id": session_id}
+    return json_text({**message, "config": config.as_json()})
 
 
 def partial(text: str) -> str:
     """Write the words of a segment so far."""
-    return dumps({"message_type": "partial_transcript", "text": text})
+    return json_text({"message_type": "partial_transcript", "text": text})
 
 
 def committed(text: str) -> str:
-    return dumps({"message_type": "committed_transcript", "text": text})
+    return json_text({"message_type": "committed_transcript", "text": text})
 
 
 def committed_with_timestamps(
@@ -121,7 +121,7 @@ def committed_with_timestamps(
 ) -> str:
     """Write a transcript with its language; words: None without times, offset_s: what their times lack."""
     message = {"message_type": "committed_transcript_with_timestamps", "text": text}
-    return dumps(
+    return json_text(
         message
         | {"language_code": language or None, "words": None if words is None else _items(words, offset_s)}
     )
@@ -161,7 +161,3 @@ def fault_of(error: BadMessage | errors.SpeechError) -> Fault:
             name = "language_code" if error.field == "language" else error.field
             return Fault("invalid_request", f"{name}: {error.reason}", POLICY_VIOLATION)
     return Fault("error", str(error), INTERNAL_ERROR)
-
-
-def dumps(message: dict[str, Any]) -> str:
-    return json.dumps(message, separators=(",", ":"))

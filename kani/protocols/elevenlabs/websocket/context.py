@@ -8,17 +8,11 @@ from kani.core.audio.resampling import reframe
 from kani.core.errors import SpeechCancelled, SpeechError
 from kani.core.session.session import SpeechSession
 from kani.core.timing.characters import FormsClock
-from kani.core.types import SpeechChunk
+from kani.core.types import MESSAGE_S, SpeechChunk
 from kani.protocols.elevenlabs.models import IncrementalTags, without_tags
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings
 from kani.protocols.elevenlabs.websocket.messages import ENTRY_RANGE, ClientMessage
-from kani.protocols.elevenlabs.websocket.timed_audio import (
-    NO_SAMPLES,
-    Block,
-    TimedAudio,
-    TimedAudioFramer,
-    TimedEncoder,
-)
+from kani.protocols.elevenlabs.websocket.timed_audio import Block, TimedAudio, TimedAudioFramer, TimedEncoder
 from kani.protocols.shared.idle_flush import IdleFlush
 
 DEFAULT_LENGTHS = (120, 160, 250, 290)
@@ -57,9 +51,6 @@ class ChunkLengthSchedule:
 
 
 StartSession = Callable[[VoiceSettings], SpeechSession]
-
-MAX_FRAME_S = 0.25
-"""Longest audio of a message."""
 
 
 @dataclass(slots=True)
@@ -276,7 +267,7 @@ class Context:
         """Yield the audible speech in parts that match their characters."""
         rate = self._encoder.audio_format.encoded_rate
         framer = TimedAudioFramer(self._clock, rate, cut_at_characters=self.cut, strict=self.strict)
-        async for frame in reframe(self._chunks(session), rate, round(MAX_FRAME_S * rate)):
+        async for frame in reframe(self._chunks(session), rate, round(MESSAGE_S * rate), even=True):
             for timed in framer.feed(self._cut_unflushed(frame, session)):
                 yield timed
         for timed in framer.finish():
@@ -294,7 +285,7 @@ class Context:
                 self._error = error
 
     def _cut_unflushed(self, frame: SpeechChunk, session: SpeechSession) -> SpeechChunk:
-        """Drop the audio of a frame that speaks text which was not flushed before ``close``."""
+        """Cut a frame off where it begins to speak text that was not flushed before ``close``."""
         end = self._speak_until
         if frame.spans:
             self._cursor.spoken = frame.spans[-1].end
@@ -302,7 +293,9 @@ class Context:
             return frame
         session.cancel()
         spans = tuple(span for span in frame.spans if span.end <= end)
-        return SpeechChunk(NO_SAMPLES, frame.sample_rate, frame.start_s, spans)
+        heard_s = frame.spans[len(spans)].start_s - frame.start_s if spans else 0.0
+        samples = frame.samples[: round(heard_s * frame.sample_rate)]
+        return SpeechChunk(samples, frame.sample_rate, frame.start_s, spans)
 
     async def aclose(self) -> None:
         """End the input and the session; returns when its synthesis has stopped."""

@@ -3,7 +3,6 @@
 Each turn is a context of its own under the dialogue's id, sent after the turn before it has ended.
 """
 
-import base64
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
@@ -22,6 +21,7 @@ from kani.protocols.elevenlabs.websocket.context import Context
 from kani.protocols.elevenlabs.websocket.messages import ClientMessage, MessageWriter, TurnText
 from kani.protocols.elevenlabs.websocket.multi import MultiContextConnection
 from kani.protocols.elevenlabs.websocket.timed_audio import AudioClock, TimedEncoder
+from kani.protocols.shared.calls.bodies import json_text
 
 
 @dataclass(slots=True)
@@ -42,15 +42,15 @@ class DialogueWriter(MessageWriter):
 
     @override
     def audio(self, data: bytes, alignments: messages.Alignments) -> str:
-        fields: dict[str, Any] = {"audio": base64.b64encode(data).decode("ascii")}
+        fields: dict[str, Any] = {"audio": data, **self._ids}
         if self.timed:
-            fields["alignment"] = _alignment_json(alignments.written)
-            fields["normalized_alignment"] = _alignment_json(alignments.normalized)
-        return messages.dumps(fields | self._ids)
+            written, normalized = map(_alignment_json, (alignments.written, alignments.normalized))
+            fields = {"alignment": written, **fields, "normalized_alignment": normalized}
+        return json_text(fields)
 
     @override
     def final(self) -> str:
-        return messages.dumps({"is_final" if self.turn.last else "is_final_audio_for_turn": True} | self._ids)
+        return json_text({**self._ids, "is_final" if self.turn.last else "is_final_audio_for_turn": True})
 
     @property
     @override

@@ -4,9 +4,6 @@ Names, shapes and the order of keys are those of frames recorded from the servic
 in its own client library (``elevenlabs`` 2.78).
 """
 
-import base64
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,7 +15,7 @@ from kani.core.request import Range
 from kani.protocols.elevenlabs import errors
 from kani.protocols.elevenlabs.http.body import MAX_INPUTS, MAX_VOICES
 from kani.protocols.elevenlabs.voice_settings import DialogueSettings, Settings, parse_settings
-from kani.protocols.shared.calls.bodies import WrongFields, object_of, read, within
+from kani.protocols.shared.calls.bodies import WrongFields, json_text, object_of, read, within
 from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, STOPPING
 from kani.protocols.shared.errors import BadMessage
 
@@ -175,34 +172,29 @@ class MessageWriter:
 
     def audio(self, data: bytes, alignments: Alignments) -> str:
         """Write audio, if any, and the alignments of the characters that begin in it."""
-        return self._message(base64.b64encode(data).decode("ascii") or None, alignments, None)
+        return self._message(data or None, alignments, None)
 
     def final(self) -> str:
         return self._message(None, NO_ALIGNMENTS, True)
 
     def error(self, error: ErrorMessage) -> str:
         """Write the error that ends the context or the connection."""
-        fields = {"code": error.code, "error": error.error, "message": error.message}
-        return dumps(fields | self._ids)
+        said = {"error": error.error, "message": error.message}
+        return json_text({"code": error.code, **self._ids, **said})
 
-    def _message(self, audio: str | None, alignments: Alignments, final: bool | None) -> str:
+    def _message(self, audio: bytes | None, alignments: Alignments, final: bool | None) -> str:
         written, normalized = (
             alignment and alignment.as_json() for alignment in (alignments.written, alignments.normalized)
         )
-        fields = {"alignment": written, "audio": audio, "isFinal": final, "normalizedAlignment": normalized}
-        if self.multi:
-            fields["is_final"] = final
-        return dumps(fields | self._ids)
+        ends = {"isFinal": final} | ({"is_final": final} if self.multi else {})
+        # In the order of ElevenLabs' service: by their names.
+        return json_text(
+            {"alignment": written, "audio": audio, **self._ids, **ends, "normalizedAlignment": normalized}
+        )
 
     @property
     def _ids(self) -> dict[str, str | None]:
         return {"contextId": self.context_id, "context_id": self.context_id} if self.multi else {}
-
-
-def dumps(message: Mapping[str, Any]) -> str:
-    # ASCII: an unpaired surrogate in a client's text comes back as the same escape. Keys in the order of
-    # ElevenLabs' service.
-    return json.dumps(message, separators=(",", ":"), sort_keys=True)
 
 
 INVALID_KEY = ErrorMessage(POLICY_VIOLATION, "invalid_api_key", "Invalid API key")

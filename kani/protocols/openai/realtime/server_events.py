@@ -1,11 +1,11 @@
 """Server events of the Realtime WebSocket, under the names of the API's generation that the client knows."""
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from kani.core.conversation.items import new_id
 from kani.protocols.openai.realtime.client_events import EventError
+from kani.protocols.shared.calls.bodies import json_text
 
 _BETA_NAMES = {
     "conversation.item.added": "conversation.item.created",
@@ -35,8 +35,7 @@ class EventSender:
         known = _BETA_NAMES.get(name, name) if self.beta else name
         if known is None:
             return
-        # ASCII: an unpaired surrogate of the client's text goes back as the same escape.
-        await self._send(json.dumps({"type": known, "event_id": new_id("event"), **fields}))
+        await self._send(json_text({"type": known, "event_id": new_id("event"), **fields}))
 
     async def error(self, error: EventError, event_id: str | None = None) -> None:
         """Send an ``error`` event; event_id: of the client's event that caused it."""

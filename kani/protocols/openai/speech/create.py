@@ -1,7 +1,5 @@
 """POST /v1/audio/speech and /dev/dialogue: audio as bytes or as events, while it is made or whole."""
 
-import base64
-import json
 import math
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
@@ -16,6 +14,7 @@ from kani.core.service import SpeechService
 from kani.protocols.openai.errors import api_error, endpoint
 from kani.protocols.openai.speech.body import SpeechBody, read_object
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
+from kani.protocols.shared.calls.bodies import json_text
 from kani.protocols.shared.errors import Handler
 from kani.protocols.shared.streamed_answer import ByteStream, begun_answer, complete_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
@@ -84,7 +83,7 @@ async def _events(utterance: Utterance, blocks: ByteStream) -> AsyncGenerator[by
         async with aclosing(blocks):
             async for block in blocks:
                 for start in range(0, len(block), SSE_BLOCK_BYTES):
-                    audio = base64.b64encode(block[start : start + SSE_BLOCK_BYTES]).decode()
+                    audio = block[start : start + SSE_BLOCK_BYTES]
                     begun = True
                     yield _event({"type": "speech.audio.delta", "audio": audio})
     except SpeechError as error:
@@ -104,4 +103,4 @@ def _usage(utterance: Utterance) -> dict[str, int]:
 
 
 def _event(content: dict[str, object]) -> bytes:
-    return b"data: " + json.dumps(content, separators=(",", ":")).encode() + b"\n\n"
+    return b"data: " + json_text(content).encode() + b"\n\n"

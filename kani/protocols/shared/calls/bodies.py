@@ -1,9 +1,11 @@
-"""Clients' JSON, and bodies of calls as structs: a field is parsed, bounded and described at its definition.
+"""JSON of messages, and bodies of calls as structs: a field is parsed, bounded and described where it stands.
 
 The limits of a field and its description are the ``Meta`` of its type; ``schemas.struct`` describes a struct.
 """
 
+import base64
 import functools
+import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -73,6 +75,17 @@ class WrongEncoding(ValueError):
 
     def __init__(self) -> None:
         super().__init__("JSON has to be in UTF-8, not in an encoding such as Latin-1 or UTF-16")
+
+
+def json_text(message: Mapping[str, Any]) -> str:
+    """Write a message; bytes become base64."""
+    try:
+        return msgspec.json.encode(message).decode()
+    except UnicodeEncodeError:
+        # An unpaired surrogate of the client's text goes back as the same escape.
+        return json.dumps(
+            message, separators=(",", ":"), default=lambda data: base64.b64encode(data).decode()
+        )
 
 
 def object_of(text: str | bytes, broken: str, refuse: Callable[[str], Exception]) -> dict[str, Any]:

@@ -342,6 +342,16 @@ def test_lagging_listener_yields_slot(bench: Bench) -> None:
         bench.check(slow)
 
 
+def test_listener_waits_for_no_lock(bench: Bench) -> None:
+    with scheduling(bench.runner(), start=False) as scheduler:
+        spoken = scheduler.submit(Utterance(bench.prompts[4], SAMPLED, 14, 100.0), lambda event: None)
+        telling = threading.Thread(target=scheduler.acknowledge, args=(spoken, 3), daemon=True)
+        with scheduler._changed:
+            telling.start()
+            telling.join(patience.WITHIN_S)
+            assert not telling.is_alive() and spoken.unconsumed_samples == -3
+
+
 @pytest.mark.parametrize("whole", [False, True])
 def test_chunks_grow_from_one_frame_to_maximum(bench: Bench, whole: bool) -> None:
     with scheduling(bench.runner(kind=Endless, whole=whole)) as scheduler:

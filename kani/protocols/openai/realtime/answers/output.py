@@ -1,6 +1,5 @@
 """Server events of one response, from ``response.created`` to ``response.done``."""
 
-import base64
 from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -99,8 +98,7 @@ class ResponseOutput(EventOutput):
     async def _give_out(self, samples: Samples) -> None:
         if data := self._encoder.feed(samples):
             self.answer.check()
-            delta = base64.b64encode(data).decode()
-            await self._sender.send("response.output_audio.delta", **self._place, delta=delta)
+            await self._sender.send("response.output_audio.delta", **self._place, delta=data)
 
     async def called(self, call: ToolCall) -> None:
         await self._end_message("completed")

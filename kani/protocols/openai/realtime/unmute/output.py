@@ -5,7 +5,6 @@ played, and an interruption is heard at once.
 """
 
 import asyncio
-import base64
 import re
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -90,7 +89,7 @@ class UnmuteOutput(EventOutput):
 
     async def _send_audio(self, page: bytes) -> None:
         if page:
-            await self._sender.send("response.audio.delta", delta=base64.b64encode(page).decode())
+            await self._sender.send("response.audio.delta", delta=page)
 
     async def end_items(self, ending: Ending) -> None:
         """Send the end of the audio once it is played, and why it ended before its time."""
