@@ -19,7 +19,6 @@ from typing_extensions import override
 from uvicorn.protocols.utils import ClientDisconnected
 
 from kani.core import request_ids
-from kani.core.audio import synthetic_mark
 from kani.protocols.shared.protocol import STRAIGHT_SEND, Refusal, RefusalBody
 from kani.server.access import AccessRules, refusal_body
 from kani.server.health import METRICS_PATH
@@ -35,21 +34,6 @@ RESPONSE_STARTS = ("http.response.start", "websocket.http.response.start")
 
 INTERNAL_ERROR, TRY_AGAIN_LATER = 1011, 1013
 """Close code (RFC 6455, 7.4.1)."""
-
-CLONING_HEADERS = ("x-cloning", "x-similarity", "x-cloning-note")
-SOUND_HEADERS = ("x-sample-rate", "x-channels", "x-bit-depth")
-EXPOSED_HEADERS = (
-    "location",  # of a call by WebRTC: OpenAI's SDK takes its id from there
-    "x-request-id",
-    "request-id",
-    "character-cost",
-    "x-unused",
-    *synthetic_mark.HEADER,
-    *("accept-ranges", "content-range", "etag"),
-    *SOUND_HEADERS,
-    *CLONING_HEADERS,
-)
-"""Response headers that web pages of other origins may read."""
 
 log = logging.getLogger("server")
 
@@ -172,7 +156,7 @@ class CorsMiddleware(CORSMiddleware):
             allow_methods=("GET", "POST", "PATCH", "DELETE"),
             allow_headers=("*",),
             allow_private_network=True,  # a page of another network has to be among the origins anyway
-            expose_headers=EXPOSED_HEADERS,
+            expose_headers=("*",),
             max_age=600,
         )
         self._rules = rules

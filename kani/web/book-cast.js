@@ -30,11 +30,9 @@ export class BookCast {
   constructor(at, changed) {
     this.#at = at;
     this.#changed = changed;
-    const dialog = find("book-cast");
     find("book-show-cast").addEventListener("click", () => this.#show());
     find("cast-ask").addEventListener("click", () => this.#ask());
-    find("book-cast-close").addEventListener("click", () => dialog.close());
-    dialog.addEventListener("close", () => sample.stop());
+    find("book-cast").addEventListener("close", () => sample.stop());
   }
 
   /** Take another book. */
@@ -99,8 +97,7 @@ export class BookCast {
     item.append(button("▶", () => {
       if (sample.sounds) return sample.stop();
       const own = query("select", item).value || this.#cast.voice || compose.speaking || compose.own(compose.tongue);
-      const problem = expected([DOMException, ServerError], ({ words = t("kept.unplayable") }) => tell(find("cast-state"), words));
-      return sample.hear(server.speech({ text: said.slice(0, LONGEST_SAMPLE), voice: own, speed: 1 })).catch(problem);
+      return sample.hear(server.speech({ text: said.slice(0, LONGEST_SAMPLE), voice: own, speed: 1 }), (words) => tell(find("cast-state"), words));
     }, { className: "quiet", ariaLabel: `${t("kept.play")}: ${name}` }));
     return item;
   }

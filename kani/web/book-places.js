@@ -3,7 +3,7 @@
 import { button, find, make, tell } from "./element.js";
 import { keepNotes, notesOf } from "./history.js";
 import { number, percent, t } from "./i18n.js";
-import { sentenceAt } from "./subtitles.js";
+import { sentenceAt } from "./sentences.js";
 import { saveFile } from "./wav.js";
 
 /** Places of a search that are shown at once, and those that are looked for; and so much of the text before and after each. */
@@ -23,14 +23,12 @@ export class BookPlaces {
   constructor(go, place) {
     this.#go = go;
     this.#place = place;
-    const dialog = find("book-notes");
     find("book-search").addEventListener("input", () => this.#search());
     // More is shown to who comes near the end.
     const found = find("book-found");
     for (const kind of ["scroll", "focusin"]) found.addEventListener(kind, () => (document.activeElement === found.lastChild || found.scrollTop + 2 * found.clientHeight > found.scrollHeight) && this.#showMore());
     find("book-mark").addEventListener("click", () => this.#mark());
     find("book-show-notes").addEventListener("click", () => this.#show());
-    find("book-notes-close").addEventListener("click", () => dialog.close());
     find("book-notes-save").addEventListener("click", () => this.#save());
   }
 

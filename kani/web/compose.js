@@ -7,7 +7,7 @@ import { clock, isChosen, locale, number, percent, t } from "./i18n.js";
 import { usualPace } from "./stage.js";
 import { Draft, Memory } from "./storage.js";
 import { fill, languageGroups, languageName, nameOf, primary, shortName, voiceGroups } from "./voices.js";
-import { direction, isMarked } from "./words.js";
+import { direction } from "./words.js";
 
 const LONGEST_TEXT = 5000;
 const MOST_LANGUAGES = 20;
@@ -121,9 +121,6 @@ class Compose {
     this.voices = voices ?? this.voices;
     this.#offer();
   }
-
-  /** Return true if a text is spoken in parts: it is too long for one request, or has marks in it. */
-  inParts = (text) => text.length > this.longest || isMarked(text);
 
   /** Return true if there is a voice, or may be: a mix is in no list. */
   speaks = (voice) => this.voices.length === 0 || voice.includes("+") || this.voices.some(({ id }) => id === voice);
@@ -294,8 +291,9 @@ class Compose {
     // A text that is being written stays, and so does its selection, which the next letter will replace; so does one that is heard.
     if (document.activeElement?.id === "text" || "sounds" in find("stage").dataset) return;
     if (this.#text.value.trim() && !isExample(this.#text.value)) return;
-    this.#given = this.#text.value = this.#exampleOf(example);
-    this.#text.dispatchEvent(new Event("input", { bubbles: true }));
+    this.#given = this.#exampleOf(example);
+    this.#text.setSelectionRange(0, this.#text.value.length);
+    type(this.#text, this.#given);
   }
 
   /** The example of the language that is chosen, or of the voice or the page; the text that is there, if it has none. */
@@ -308,8 +306,6 @@ class Compose {
     const { emotion, strength } = this.choice;
     find("strength-field").hidden = emotion === "neutral";
     find("strength-value").textContent = this.#strength.ariaValueText = percent(strength);
-    // Before it is needed: the server may be away then. If this fails, speaking the text reports it.
-    if (this.inParts(this.#text.value)) import("./text-parts.js").catch(() => {});
     const changed = Object.keys(this.params(this.choice)).filter((name) => !SEEN.includes(name)).length;
     find("parameters-changed").textContent = changed ? `· ${number(changed)}` : "";
     const text = this.#text.value;
@@ -337,6 +333,7 @@ class Compose {
     const choices = [[this.#language, t("language.auto"), language], ...[this.#voice, find("player-voice")].map((select) => [select, t("voice.default"), this.#spoken && nameOf(speaking)])];
     for (const [{ value, options }, words, chosen] of choices) options[0].text = chosen && !value ? `${words} (${chosen})` : words;
     const voice = this.voices.find(({ id }) => id === speaking);
+    tell(find("parameters-title"), speaking ? t("parameters.in", { language: languageName(this.tongue, this.voices) }) : t("parameters.title"));
     find("voice-chip-name").textContent = voice ? shortName(voice) : nameOf(speaking) || t("voice.default");
     this.#voice.dispatchEvent(new Event("chosen"));
   }

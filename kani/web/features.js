@@ -6,7 +6,7 @@ import { find, takeDrops, tell } from "./element.js";
 import { complain, expected } from "./failures.js";
 import { history } from "./history.js";
 import { t } from "./i18n.js";
-import { handleTabs } from "./navigation.js";
+import { handleTabs, reveal } from "./navigation.js";
 import { playback } from "./playback.js";
 import { inWords, server } from "./server.js";
 import { quiet, sources } from "./sources.js";
@@ -209,7 +209,6 @@ async function install() {
 /** Call when a part of the page is first opened; at the next opening again if it could not be loaded. */
 function whenOpened(id, show) {
   const again = inWords(() => whenOpened(id, show));
-  // Also shows the text that has come into it by then.
-  const seen = () => find(id).dispatchEvent(new Event("toggle"));
-  find(id).addEventListener("toggle", () => show().then(seen, again), { once: true });
+  // What has come into it by then is to be seen, too.
+  find(id).addEventListener("toggle", () => show().then(() => reveal(find(id)), again), { once: true });
 }

@@ -1,10 +1,9 @@
 /** The server's voices as a list: a click takes one and speaks a short text, its circle plays a sample, its star marks a favourite; so do Enter, Space and F. */
 
 import { compose } from "./compose.js";
-import { find, make, query, queryAll } from "./element.js";
-import { expected } from "./failures.js";
+import { find, make, query, queryAll, tell } from "./element.js";
 import { locale, number, t } from "./i18n.js";
-import { server, ServerError } from "./server.js";
+import { server } from "./server.js";
 import { Memory } from "./storage.js";
 import { collator, fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, sounds } from "./voices.js";
 import { UNSPACED } from "./words.js";
@@ -221,13 +220,12 @@ export class Gallery {
 
   async #play(voice) {
     const playing = this.#playing === voice.id;
-    find("gallery-problem").textContent = "";
+    tell(find("gallery-problem"), "");
     const { sample } = await import("./sample.js");
     if (playing) return sample.stop();
     this.#plays(voice.id);
-    await sample.hear(server.preview(voice.id, this.#tongue || locale))
-      .catch(expected([DOMException, ServerError], ({ words = t("kept.unplayable") }) => (find("gallery-problem").textContent = words)))
-      .finally(() => this.#playing === voice.id && this.#plays(""));
+    await sample.hear(server.preview(voice.id, this.#tongue || locale), (words) => tell(find("gallery-problem"), words));
+    if (this.#playing === voice.id) this.#plays("");
   }
 
   #plays(id) {

@@ -65,9 +65,6 @@ export function clock(seconds) {
 /** A moment: "today, 14:05". */
 export const moment = (time) => new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }).format(time);
 
-/** A day: "21 Nov 2026". */
-export const day = (time) => new Intl.DateTimeFormat(locale, { dateStyle: "medium" }).format(time);
-
 /** Write the page's words into it: data-t is an element's text, data-t-label its accessible name, data-t-title one that is shown, too, data-t-placeholder an example. @param {ParentNode} place a part of it */
 export function translate(place = document) {
   document.documentElement.lang = locale === "zh" ? "zh-Hans" : locale;

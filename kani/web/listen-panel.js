@@ -57,8 +57,6 @@ export class ListenPanel {
   #finished = Promise.resolve();
   /** What is heard live; null for nothing. */
   #recording = null;
-  /** Texts that were given with a file, by its transcript. */
-  #given = new WeakMap();
   #meter = meterOf(find("listen"));
   #player = new RecordingPlayer((at) => this.#view.lightAt(at));
   #repeat;
@@ -171,7 +169,7 @@ export class ListenPanel {
     const stops = state === "recording" || state === "transcribing";
     find("listen-drop").dataset.state = state;
     find("listen").disabled = state === "finishing" || !(stops || Microphone.possible);
-    find("listen").ariaPressed = stops ? "true" : null;
+    find("listen").ariaPressed = state === "recording" ? "true" : null;
     find("listen-text").textContent = find("listen-invitation").textContent = t(ROUND[state] ?? (whole ? "listen.again" : "listen.start"));
     find("listen-results").hidden = !whole;
     for (const id of ["listen-head", "listen-copy", "listen-use"]) find(id).hidden = !whole || !some;
@@ -181,13 +179,13 @@ export class ListenPanel {
     find("listen-rest").hidden = busy || !recording || (some && cut === null);
     find("listen-progress").hidden = state !== "transcribing";
     if (!busy) {
-      document.title = t("title");
-      find("listen-elapsed").textContent = "";
+      this.#unmeasured();
       this.#meter.rest();
       this.#view.light(null);
     }
-    if (whole && recording) this.#player.take(recording, this.#view.words.at(-1)?.end ?? cut ?? 0);
-    else if (!whole || this.#player.ready) this.#player.drop();
+    // A file is heard while it is transcribed, too.
+    if (recording && (whole || state === "transcribing")) this.#player.take(recording, this.#view.words.at(-1)?.end ?? cut ?? 0);
+    else this.#player.drop();
     const ended = cut === null ? t(some ? "listen.done" : "listen.nothing") : t("history.stopped", { length: reachOf(this.#transcript) });
     this.#say(told ?? ended, told === undefined && some && cut === null);
     find("listen-problem").textContent = problem;
@@ -242,7 +240,7 @@ export class ListenPanel {
   #add(transcript, said, words) {
     transcript.add(said, words);
     this.#view.refresh();
-    find("transcript").scrollTop = find("transcript").scrollHeight;
+    if (!this.#player.sounds) find("transcript").scrollTop = find("transcript").scrollHeight;
     if (this.#state === "recording") this.#view.light(this.#view.words.at(-1).element);
     this.#keeping ||= setTimeout(() => this.#keep(transcript, null), KEPT_WITHIN_MS);
   }
@@ -281,8 +279,7 @@ export class ListenPanel {
   /** Take a file to be transcribed, after those before it; it is kept from now on. given: its text, which no later file has. */
   async take(file, given = find("listen-with").open ? find("listen-given").value.trim() : "") {
     find("listen-with").open = false;
-    const transcript = Object.assign(new Transcript(), { name: file.name ?? "", recording: file, cut: 0 });
-    this.#given.set(transcript, given);
+    const transcript = Object.assign(new Transcript(), { name: file.name ?? "", recording: file, cut: 0, given });
     history.putSound(transcript.id, file);
     history.add({ ...transcript.entry, recording: null });
     await this.#queue.add(transcript, () => this.finish());
@@ -290,7 +287,7 @@ export class ListenPanel {
 
   /** Transcribe a recording anew; what was heard of it before stays in the history. */
   async #takeAgain(transcript) {
-    const taken = this.take(transcript.recording, this.#given.get(transcript));
+    const taken = this.take(transcript.recording, transcript.given || undefined);
     if (!transcript.rows.length) await history.delete(transcript.id);
     await taken;
   }
@@ -346,7 +343,7 @@ export class ListenPanel {
       this.#unmeasured();
     };
     try {
-      const [given, { recording }] = [this.#given.get(transcript), transcript];
+      const { given, recording } = transcript;
       const sentences = given ? server.align(recording, given, language, signal, sent) : server.transcribe(recording, language, speakers, signal, sent);
       for await (const sentence of sentences) {
         // The speakers are known once all was heard.

@@ -54,12 +54,7 @@ export function handleMenus() {
     chosen = /** @type {Element} */ (target).closest(".menu .list button") !== null;
     if (chosen) closeOthers();
   });
-  // What is unfolded is to be seen.
-  document.addEventListener("toggle", ({ target }) => {
-    const opened = /** @type {Element} */ (target);
-    // From its end to its summary: on a phone it has no box of its own.
-    if (opened.matches(".more > details[open]")) for (const part of [...opened.children].reverse()) part.scrollIntoView({ block: "nearest" });
-  }, true);
+  document.addEventListener("toggle", ({ target }) => reveal(/** @type {Element} */ (target)), true);
   // Before what else Escape does.
   document.addEventListener("keydown", (event) => {
     const menu = event.key === "Escape" && queryAll(".menu[open]").find((one) => one.contains(document.activeElement));
@@ -68,6 +63,12 @@ export function handleMenus() {
     menu.open = false;
     query("summary", menu).focus();
   });
+}
+
+/** Have what is unfolded be seen: from its end to its summary, as on a phone it has no box of its own. @param {Element} opened */
+export function reveal(opened) {
+  if (!opened.matches(".more > details[open]")) return;
+  for (const part of [...opened.children].reverse()) part.scrollIntoView({ block: "nearest" });
 }
 
 /** Fill the choosers of the page's language and colours, and act on them. */

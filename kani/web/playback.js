@@ -3,13 +3,15 @@
 import { compose } from "./compose.js";
 import { connection } from "./connection.js";
 import { find } from "./element.js";
-import { complain, expected, explain } from "./failures.js";
+import { complain, explain } from "./failures.js";
 import { seconds, t } from "./i18n.js";
 import { keepPlace, history, places } from "./history.js";
 import { Player } from "./player.js";
+import { sentenceAfter, sentenceAt } from "./sentences.js";
 import { sources } from "./sources.js";
 import { Stage } from "./stage.js";
 import { newId } from "./storage.js";
+import { MarkError, speechParts, turnParts } from "./text-parts.js";
 import { Utterance } from "./utterance.js";
 import { heardVoice, nameOf } from "./voices.js";
 import { isLong, isMarked, placeAt, TAG } from "./words.js";
@@ -33,9 +35,6 @@ class Playback {
   /** The utterance on the stage, null for none; asked: its answer is not complete yet. */
   shown = null;
   asked = false;
-  /** As subtitles.js has them, which is there once something is heard, or offered. */
-  #sentenceAt = (text, place) => place;
-  #sentenceAfter = (text, place) => place;
   /** What was chosen when it was asked for, as JSON. */
   #chosen = "";
   /** Timer that tells a long wait for more audio. */
@@ -71,7 +70,7 @@ class Playback {
   get sentence() {
     const { text, before = "" } = this.shown.choice;
     const heard = [...text].slice(0, Math.max(0, this.place)).join("");
-    return this.place < 0 ? before.length : this.#sentenceAt(before + text, before.length + Math.min(heard.length, text.length - 1));
+    return this.place < 0 ? before.length : sentenceAt(before + text, before.length + Math.min(heard.length, text.length - 1));
   }
 
   /** What of a text is still to be heard, from its sentence on, and what is before that; neither of a short one, which is heard anew, or one with marks or tags. */
@@ -176,17 +175,9 @@ class Playback {
   /** Resolve when nothing is asked for nor heard. */
   ended = () => new Promise((resolve) => this.#waiting.push(resolve));
 
-  /** Know where sentences begin. */
-  async #learnSentences() {
-    // Without the server a text is read on from the place itself.
-    const known = await import("./subtitles.js").catch(expected([TypeError], () => null));
-    if (known) [this.#sentenceAt, this.#sentenceAfter] = [known.sentenceAt, known.sentenceAfter];
-  }
-
   /** Show a text that can be heard. @param {string} id of what was heard of it */
   offer(choice, id = newId()) {
     sources.current ??= this;
-    this.#learnSentences();
     this.#take(Object.assign(new Utterance(id, choice, 0), { live: false, stopped: true }));
     this.stage.begin(this.shown, true);
     this.#changed();
@@ -202,19 +193,20 @@ class Playback {
   speak(choice) {
     const clicked = performance.now();
     const params = compose.params(choice);
+    const turns = this.acts.book()?.turnsOf(params.text) ?? [];
     this.#brokeAt = -1;
     this.stop();
-    sources.begin(this);
     complain("");
+    const parts = partsOf(params, turns);
+    if (!parts.length) return;
+    sources.begin(this);
     const utterance = this.#begin(choice, clicked);
     this.#take(utterance);
     this.asked = true;
     this.#keptNext = 1;
-    // First what takes time elsewhere; the page is drawn meanwhile.
-    const turns = this.acts.book()?.turnsOf(params.text) ?? [];
     utterance.inTurns = turns.length > 0;
-    if (turns.length || compose.inParts(params.text)) this.#askInParts(utterance, params, turns);
-    else this.#ask(utterance, params, [{ text: params.text }]);
+    // First what takes time elsewhere; the page is drawn meanwhile.
+    this.#ask(utterance, params, parts);
     // Browsers allow no sound before a click.
     this.player.begin(utterance.seconds, () => this.stage.foreseen - utterance.begun.seconds);
     this.stage.begin(utterance);
@@ -232,13 +224,13 @@ class Playback {
     if (same) utterance.follows = shown.id;
     if (goesOn) utterance.goOn(shown, said);
     const scrap = goesOn ? shown.broke || (shown.stopped && shown.seconds < SCRAP_S) : same && !isLong(choice.text) && (shown.broke || (shown.choice.tries && choice.tries));
-    if (scrap) utterance.replaces = shown.live && !shown.arrivals.length ? shown.replaces : shown.id;
+    if (scrap) utterance.replaces = shown.live && !shown.chunks ? shown.replaces : shown.id;
     return utterance;
   }
 
   /** Say what is waited for; ready: whether the server takes requests now. */
   connected(ready) {
-    if (this.asked && !this.shown.arrivals.length) this.stage.say(t(ready ? "status.asked" : "status.waiting"));
+    if (this.asked && !this.shown.chunks) this.stage.say(t(ready ? "status.asked" : "status.waiting"));
   }
 
   /** Silence at once, and no more work for the server. */
@@ -309,9 +301,9 @@ class Playback {
     if (wholeOf(this.shown.choice) !== text || find("words").textContent !== text || !(book || this.rest(text).text)) return false;
     const aloud = !moves || this.sounds;
     const place = moves ? given : placeAt(find("words"), given);
-    let from = this.#sentenceAt(text, Math.min(place, text.length - 1));
+    let from = sentenceAt(text, Math.min(place, text.length - 1));
     const heard = (this.shown.choice.before ?? "").length + Math.max(0, this.place);
-    if (moves && place > heard && from < heard + this.stage.pace) from = this.#sentenceAfter(text, from);
+    if (moves && place > heard && from < heard + this.stage.pace) from = sentenceAfter(text, from);
     if (from === text.length) return false;
     this.stop();
     const rest = { ...compose.choice, ...this.rest(text, from) };
@@ -329,23 +321,6 @@ class Playback {
     this.stage.begin(this.shown);
     this.stage.told(this.shown.result ?? {});
     this.#changed();
-  }
-
-  /** Ask for a text that one request does not take: it is too long, has marks in it, or voices that speak it in turns. */
-  async #askInParts(utterance, params, turns) {
-    const module = await import("./text-parts.js").catch(expected([TypeError], () => null));
-    if (this.shown !== utterance || !this.asked) return;
-    if (module === null) return this.#fails(t("problem.away"));
-    const { MarkError, speechParts, turnParts } = module;
-    try {
-      const [most, speed] = [compose.longest, params.speed ?? 1];
-      const parts = turns.length ? turnParts(params.text, most, speed, turns) : speechParts(params.text, most, speed, compose.speaks);
-      if (parts.length) this.#ask(utterance, params, parts);
-      else this.#fails(t("problem.empty"));
-    } catch (error) {
-      if (!(error instanceof MarkError)) throw error;
-      this.#fails(t(`problem.${/** @type {any} */ (error).code}`, error));
-    }
   }
 
   /** Ask for the first of ``parts``, and for each of the others once the one before it has come. */
@@ -370,7 +345,7 @@ class Playback {
         const { samples, spans } = utterance.add(frame, performance.now());
         this.player.push(samples.slice(), utterance.sampleRate);
         this.stage.came(samples, spans);
-        if (utterance.arrivals.length === 1) this.#changed();
+        if (utterance.chunks === 1) this.#changed();
         if (utterance.seconds < this.#keptNext) return;
         this.#keptNext = 1.25 * utterance.seconds;
         this.acts.keep(utterance, true);
@@ -415,7 +390,7 @@ class Playback {
     this.asked = false;
     clearTimeout(this.#drought);
     this.stage.complete();
-    if (this.shown.arrivals.length) this.acts.keep(this.shown, false);
+    if (this.shown.chunks) this.acts.keep(this.shown, false);
     this.#changed();
   }
 
@@ -438,9 +413,6 @@ class Playback {
   /** Handle the player's events of the stream that plays. */
   #happened(kind) {
     if (kind === "sound") {
-      // While the server is there: what playback may need later.
-      this.player.load().catch(expected([TypeError], () => {}));
-      this.#learnSentences();
       this.acts.sounds();
       if (this.shown.live) this.stage.sounds(performance.now() - this.shown.askedAt + 1000 * this.player.latency);
       this.#sounds();
@@ -463,6 +435,20 @@ class Playback {
     const { choice, result, live, inTurns } = this.shown;
     if (live && result && !inTurns) compose.spoken({ ...choice, text: wholeOf(choice) }, result);
     if (!this.busy) for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+}
+
+/** What is asked for, one part after the other: all at once, unless the text is too long, has marks in it, or voices that speak it in turns. None of a text with a wrong mark, which is told. */
+function partsOf({ text, speed = 1 }, turns) {
+  const { longest, speaks } = compose;
+  if (turns.length) return turnParts(text, longest, speed, turns);
+  if (text.length <= longest && !isMarked(text)) return [{ text }];
+  try {
+    return speechParts(text, longest, speed, speaks);
+  } catch (error) {
+    if (!(error instanceof MarkError)) throw error;
+    complain(t(`problem.${error.code}`, { ...error }));
+    return [];
   }
 }
 

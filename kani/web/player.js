@@ -5,6 +5,8 @@
  * known only when its first frame is there, and a context that was opened then would be late by what opening costs.
  */
 
+import { TimeStretch } from "./time-stretch.js";
+
 /** Seconds that a stream is waited for before it plays, if it comes slowly. */
 const WAIT_S = 0.6;
 /** Seconds that it is waited for, if it would run dry before its end: it is heard in one piece then, if that is no longer. */
@@ -84,8 +86,7 @@ export class Player {
   /** Seconds of speech in a second, of the next stream and of this one. */
   #nextTempo = 1;
   #tempo = 1;
-  /** The class TimeStretch, once it is loaded; and that of this stream, null at its own tempo. */
-  #TimeStretch = null;
+  /** What brings this stream to its tempo, null at its own. */
   #stretch = null;
   /** Settles once all that was pushed so far is handled, one piece after the other; never rejected. */
   #work = Promise.resolve();
@@ -106,13 +107,9 @@ export class Player {
   }
 
   /** Play the next stream at a tempo: seconds of speech in a second, at the same pitch. */
-  async setTempo(tempo) {
-    if (tempo !== 1) await this.load();
+  set tempo(tempo) {
     this.#nextTempo = tempo;
   }
-
-  /** Load what another tempo needs. */
-  load = async () => (this.#TimeStretch ??= (await import("./time-stretch.js")).TimeStretch);
 
   /** Prepare for sound without playing any; needs no click. Resolves to whether there is a device that plays. */
   open() {
@@ -252,7 +249,7 @@ export class Player {
   #take(stream, samples, rate) {
     if (this.#rate === 0) {
       this.#rate = rate;
-      if (this.#tempo !== 1) this.#stretch = new this.#TimeStretch(rate, this.#tempo);
+      if (this.#tempo !== 1) this.#stretch = new TimeStretch(rate, this.#tempo);
       this.#output.postMessage({ kind: "start", stream, rate, fades: this.#offset > 0 });
     }
     const seconds = samples.length / rate;

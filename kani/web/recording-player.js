@@ -18,6 +18,7 @@ export class RecordingPlayer {
   #waveform = new Waveform(find("heard-waveform"), (at) => this.playFrom(at));
   #light;
   #stopDrawing = () => {};
+  #taken = null;
   length = 0;
 
   /** @param {(second: number) => void} light called with what is heard now, -1 for nothing */
@@ -37,9 +38,11 @@ export class RecordingPlayer {
     return !find("heard").hidden;
   }
 
-  /** Take a recording; end: second of its last word. */
+  /** Take a recording, unless it is there already with its length; end: second of its last word. */
   async take(recording, end) {
+    if (this.#taken === recording && this.length > 0) return;
     this.drop();
+    this.#taken = recording;
     this.#audio.src = URL.createObjectURL(recording);
     find("heard").hidden = false;
     find("heard-of").textContent = recording.name ?? "";
@@ -59,6 +62,8 @@ export class RecordingPlayer {
   /** Have no recording any more. */
   drop() {
     sources.forget(this);
+    this.#taken = null;
+    this.length = 0;
     find("heard").hidden = true;
     if (!this.#audio.src) return;
     URL.revokeObjectURL(this.#audio.src);

@@ -1,5 +1,8 @@
 /** A recording that is played once, in whatever format the browser reads. */
 
+import { expected } from "./failures.js";
+import { t } from "./i18n.js";
+import { ServerError } from "./server.js";
 import { sources } from "./sources.js";
 
 class Sample {
@@ -12,8 +15,8 @@ class Sample {
     return this.#context !== null;
   }
 
-  /** Play what comes, and return once it was heard or stopped. Called in a click, as browsers want. Throws what ``coming`` throws, and a DOMException where the format is none of the browser's. @param {Promise<ArrayBuffer>} coming */
-  async hear(coming) {
+  /** Play what comes, and return once it was heard or stopped. Called in a click, as browsers want. @param {Promise<ArrayBuffer>} coming may throw a ServerError @param {(words: string) => void} told called with what went wrong, if something did */
+  async hear(coming, told) {
     this.pause();
     sources.begin(this);
     const context = (this.#context = new AudioContext());
@@ -26,6 +29,8 @@ class Sample {
         this.#end = source.onended = end;
         source.start();
       });
+    } catch (error) {
+      expected([DOMException, ServerError], ({ words = t("kept.unplayable") }) => told(words))(error);
     } finally {
       if (this.#context === context) this.stop();
       await context.close();

@@ -181,7 +181,8 @@ class Server {
   /** The samples of an utterance as a file of a kind, "mp3" or "opus". Throws ServerError. */
   async audioFile({ pieces, sampleRate }, kind) {
     const path = `v1/audio/files?${new URLSearchParams({ response_format: kind, sample_rate: sampleRate })}`;
-    return (await this.#answer(path, { method: "POST", body: new Blob(pieces) })).blob();
+    // An hour takes minutes to send and to encode: it has no limit.
+    return (await this.#answer(path, { method: "POST", body: new Blob(pieces) }, 0)).blob();
   }
 
   /** Why a socket was not opened, or broke: browsers do not tell, but the same question over HTTP does. */

@@ -31,8 +31,6 @@ const EASE = 0.04;
 export class Stage {
   #words = new Words(find("words"));
   #waveform;
-  /** The chart of when the audio came, once it was asked for. */
-  #arrivals = null;
   #utterance = null;
   #stopDrawing = () => {};
   /** When something was said that changes often, and the timer of what is said next. */
@@ -75,11 +73,10 @@ export class Stage {
     // What was told is of another text.
     text.addEventListener("input", () => this.player.busy || this.say(""));
     text.addEventListener("keydown", ({ key, ctrlKey, metaKey }) => !ctrlKey && !metaKey && !["Escape", "Tab", "Shift", "Alt"].includes(key) && this.#showWords(false));
-    find("details").addEventListener("toggle", () => this.#chart());
     remember(find("volume"), "kani.volume", (volume) => (player.volume = Number(volume)));
-    offerTempos(find("tempo"), async (tempo) => {
+    offerTempos(find("tempo"), (tempo) => {
       find("tempo-shown").textContent = find("tempo").selectedOptions[0].text;
-      await player.setTempo(tempo);
+      player.tempo = tempo;
       if (player.busy) seek(player.heard(), player.paused);
     });
   }
@@ -155,14 +152,13 @@ export class Stage {
     if (utterance.live) for (const name of ["first", "factor", "audio", "chunks"]) find(`figure-${name}`).textContent = "–";
     find("told").textContent = "";
     // An utterance from the history has no figures of its arrival.
-    query("#details .live").hidden = !utterance.live && !utterance.arrivals.length;
+    query("#details .live").hidden = !utterance.live && !utterance.chunks;
     for (const id of PARTS) find(id).hidden = false;
     find("spoken").open = false;
     for (const piece of utterance.pieces) this.#waveform.add(piece, utterance.sampleRate);
     this.#words.add(utterance.spans);
     this.#foresee(utterance.live);
     this.#waveform.expected = this.#foreseen;
-    this.#chart();
     this.#stopDrawing();
     if (still) this.#shows(0);
     else this.#stopDrawing = eachFrame(() => this.#draw());
@@ -235,7 +231,6 @@ export class Stage {
     this.complete();
     this.#waveform.expected = this.#foreseen;
     this.#shows(all ? this.#utterance.seconds : this.player.heard());
-    this.#arrivals?.draw();
   }
 
   /** Show the final metadata: engine, voice, similarity to a recording, unused parameters. */
@@ -256,19 +251,11 @@ export class Stage {
 
   /** Write the figures, once a frame at most: many chunks come between two. */
   #count() {
-    const { arrivals, factor, seconds: length } = this.#utterance;
-    if (arrivals.length === 0) return;
+    const { chunks, factor, seconds: length } = this.#utterance;
+    if (chunks === 0) return;
     tell(find("figure-factor"), number(factor, 2));
     tell(find("figure-audio"), seconds(length));
-    tell(find("figure-chunks"), number(arrivals.length));
-  }
-
-  /** Chart when the audio of this utterance came, if that is to be seen. */
-  async #chart() {
-    const { Arrivals } = find("details").open ? await import("./arrivals.js") : {};
-    if (!Arrivals || !this.#utterance) return;
-    this.#arrivals ??= new Arrivals();
-    this.#arrivals.begin(this.#utterance.arrivals);
+    tell(find("figure-chunks"), number(chunks));
   }
 
   /** Show a position: the waveform, and the time beside it. */
@@ -288,10 +275,6 @@ export class Stage {
     this.#drawn = performance.now();
     this.#count();
     this.#shows(position);
-    if (this.#utterance.live && this.#arrivals && find("details").open) {
-      if (position > 0) this.#arrivals.heard((performance.now() - this.#utterance.askedAt) / 1000, position);
-      this.#arrivals.draw();
-    }
   }
 }
 

@@ -1,5 +1,6 @@
 /** The times of the words as files, SRT, VTT and JSON; cues follow the rules of the server's `kani/core/subtitles/`. */
 
+import { divides, LONG_PAUSE_S } from "./sentences.js";
 import { SPEAKABLE } from "./words.js";
 
 /** What is not said: marks of the page, and tags; with the space before one that a space or a comma follows. */
@@ -14,14 +15,6 @@ const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f
 const LONGEST_CUE_S = 7;
 /** A cue stays for so long at least, unless the next one comes earlier. */
 const SHORTEST_CUE_S = 1;
-/** A pause of this length ends a cue. */
-const LONG_PAUSE_S = 1;
-const SENTENCE_END = /[.!?…。！？।؟][\s"'»”’)\]」』*_]*$/u;
-/** An initial, or a title: its full stop ends no sentence. */
-const TITLE = /(?<![\p{L}\p{M}])(?:\p{Lu}|Mr|Mrs|Ms|Drs?|Dra|Prof|St|Sra?|Mme|Mlle|डॉ|د)\.$/u;
-/** A quotation that its sentence goes on after: 「…。」と言う. */
-const QUOTED = /[」』]$/u;
-const GOES_ON = /^(?:と|って)/u;
 const CLAUSE_END = /[,;:—،、，；：]["'»”’)\]」』*_]*$/u;
 /** The end of a clause may lie farther from a cue's middle than another word's, by this share of its width. */
 const CLAUSE_WORTH = 0.3;
@@ -71,33 +64,6 @@ function cues(words) {
     return { lines: lines(group), start, end: Math.min(Math.max(group.at(-1).end, start + SHORTEST_CUE_S), Math.max(next, start)) };
   });
 }
-
-/** Whether a sentence goes on after a mark that ends others: after a title, in "approx. ten", and in "25.5" in a script without spaces. */
-function goesOn({ text }, next) {
-  if (TITLE.test(text) || /^\p{Ll}/u.test(next.text) || (QUOTED.test(text) && GOES_ON.test(next.text))) return true;
-  return Boolean(next.glued) && text.endsWith(".") && /^\p{N}/u.test(next.text);
-}
-
-/** Whether a sentence ends between two words. */
-const ends = (word, next) => SENTENCE_END.test(word.text) && !goesOn(word, next);
-
-/** The character at which that sentence of a text begins that holds a character. */
-export function sentenceAt(text, place) {
-  const parts = new Intl.Segmenter(undefined, { granularity: "sentence" }).segment(text);
-  const { index, segment } = parts.containing(place);
-  const before = index > 0 && text[index - 1] !== "\n" && parts.containing(index - 1).segment.trimEnd();
-  return before && goesOn({ text: before }, { text: segment }) ? sentenceAt(text, index - 1) : index;
-}
-
-/** The character at which the next sentence of a text begins, after one that begins at a character; the text's length after the last. */
-export function sentenceAfter(text, place) {
-  const { index, segment } = new Intl.Segmenter(undefined, { granularity: "sentence" }).segment(text).containing(place);
-  const next = index + segment.length;
-  return next < text.length && sentenceAt(text, next) <= place ? sentenceAfter(text, next) : next;
-}
-
-/** Whether a sentence ends between two words, or a long pause divides it there. */
-export const divides = (word, next) => ends(word, next) || next.start - word.end >= LONG_PAUSE_S;
 
 /** Words as sentences, or parts of them between long pauses; the first of each turn begins with its speaker. */
 function sentences(words) {

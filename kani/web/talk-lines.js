@@ -163,7 +163,4 @@ class AnswerLine {
     this.end();
     this.#line.append(make("span", { textContent: " —" }));
   }
-
-  /** Say how long it was waited for. */
-  note = (words) => query(".turn-acts", this.#line.parentElement).append(make("span", { className: "note", textContent: words }));
 }

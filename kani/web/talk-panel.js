@@ -6,13 +6,13 @@ import { eachFrame, find, queryAll, style, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { offerHeard } from "./heard-languages.js";
 import { history } from "./history.js";
-import { isHere, number, t } from "./i18n.js";
+import { isHere, t } from "./i18n.js";
 import { meterOf } from "./meter.js";
 import { Microphone } from "./microphone.js";
 import { Player } from "./player.js";
 import { sources } from "./sources.js";
 import { sample } from "./sample.js";
-import { server, ServerError } from "./server.js";
+import { server } from "./server.js";
 import { Draft, KEPT_WITHIN_MS, newId, remember } from "./storage.js";
 import { dialogueOf, TalkLines } from "./talk-lines.js";
 import { TalkSession } from "./talk-session.js";
@@ -163,9 +163,8 @@ export class TalkPanel {
   /** Say an answer again, in the voice that is chosen now. */
   async #sayAgain(text) {
     this.#session?.interrupt();
-    this.#view.problem.textContent = "";
-    const failed = expected([DOMException, ServerError], ({ words = t("kept.unplayable") }) => (this.#view.problem.textContent = words));
-    await sample.hear(server.speech({ ...this.#settings, text })).catch(failed);
+    tell(this.#view.problem, "");
+    await sample.hear(server.speech({ ...this.#settings, text }), (words) => tell(this.#view.problem, words));
   }
 
   /** Show a conversation of the history, which can go on; one without turns begins anew. */
@@ -316,7 +315,6 @@ export class TalkPanel {
         else this.#answer.cut(at);
         this.#keep();
       },
-      latency: (time) => this.#answer.note(t("talk.latency", { time: t("seconds", { n: number(time, 2) }) })),
       waits: (words) => this.#say(words),
       failed: (words) => (this.#view.problem.textContent = words),
       lost: (words) => {

@@ -11,7 +11,6 @@ import { isSlow, PIECE, RATE } from "./listener.js";
 import { loudest, Microphone } from "./microphone.js";
 import { Pieces } from "./resampler.js";
 import { server, ServerError } from "./server.js";
-import { SpeechEnd } from "./speech-end.js";
 
 /** The shortest turn by push-to-talk. */
 const SHORTEST_S = 0.25;
@@ -35,9 +34,6 @@ export class TalkSession {
   #waiting = [];
   #pieces = new Pieces(RATE, PIECE);
   #player;
-  #speechEnd = new SpeechEnd();
-  /** When the user was last heard, before the answer to that is; NaN if no answer is waited for. */
-  #spokenUntil = NaN;
   /** Samples that were sent; how many before the turn by push-to-talk, and whether that is still to be answered. */
   #sent = 0;
   #before = 0;
@@ -55,8 +51,7 @@ export class TalkSession {
    * @param {Record<string, any>} told state("idle"|"hearing"|"thinking"|"speaking"); level(0 to 1); wrote(item, text): more of what
    *   was understood; understood(item, text): all of it; begins(): an answer; text(words): that begin in its next
    *   audio; audio(seconds): of it; ends(seconds): it was heard until then only, or to its end;
-   *   latency(seconds): from the last word of the user to its first sound; waits(words): why none has come yet;
-   *   failed(words); lost(words): all is over
+   *   waits(words): why none has come yet; failed(words); lost(words): all is over
    * @param {{who: string, text: string}[]} earlier turns of the conversation that goes on, "you" or "answer"; none of a new one
    */
   constructor(player, settings, told, earlier) {
@@ -114,7 +109,6 @@ export class TalkSession {
     this.#due = this.#sent - this.#before >= SHORTEST_S * RATE;
     this.#send({ type: `input_audio_buffer.${this.#due ? "commit" : "clear"}` });
     if (!this.#due) return this.#tellIdle();
-    this.#spokenUntil = this.#speechEnd.before(this.#sent / RATE);
     this.#told.state("thinking");
   }
 
@@ -155,10 +149,7 @@ export class TalkSession {
   #take(samples, rate) {
     if (this.rests || (this.#settings.hold && !this.held)) return;
     this.#told.level(loudest(samples));
-    for (const piece of this.#pieces.take(samples, rate)) {
-      this.#append(piece);
-      this.#speechEnd.add(loudest(piece), this.#sent / RATE, performance.now());
-    }
+    for (const piece of this.#pieces.take(samples, rate)) this.#append(piece);
   }
 
   #append(piece) {
@@ -183,10 +174,8 @@ export class TalkSession {
       // The server has cancelled its answer.
       this.#silence();
       this.#told.state("hearing");
-    } else if (type === "input_audio_buffer.speech_stopped") {
-      this.#spokenUntil = this.#speechEnd.before(event.audio_end_ms / 1000);
-      this.#told.state("thinking");
-    } else if (type.startsWith("conversation.item.input_audio_transcription.")) this.#transcribed(event);
+    } else if (type === "input_audio_buffer.speech_stopped") this.#told.state("thinking");
+    else if (type.startsWith("conversation.item.input_audio_transcription.")) this.#transcribed(event);
     else if (type === "response.created") this.#begins(event.response);
     else if (type === "response.done") this.#done(event.response);
     else if (type.startsWith("response.output_audio")) this.#came(event);
@@ -254,12 +243,7 @@ export class TalkSession {
   }
 
   #played(kind) {
-    if (kind === "sound") {
-      const heardAt = performance.now() + 1000 * this.#player.latency;
-      if (!Number.isNaN(this.#spokenUntil)) this.#told.latency((heardAt - this.#spokenUntil) / 1000);
-      this.#spokenUntil = NaN;
-      this.#told.state("speaking");
-    }
+    if (kind === "sound") this.#told.state("speaking");
     if (kind === "silent") this.#told.failed(t("talk.silent"));
     if (kind === "ended" || kind === "silent") {
       this.#told.ends();

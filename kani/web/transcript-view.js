@@ -94,8 +94,8 @@ export class TranscriptView {
     follow(this.#box, word, lit);
   }
 
-  /** Light the word that is said at a second. */
-  lightAt = (at) => this.light(this.words.find(({ start, end }) => start <= at && at < end)?.element ?? null);
+  /** Light the word that was said last at a second: it stays lit in a pause. */
+  lightAt = (at) => this.light(this.words.findLast(({ start }) => start <= at)?.element ?? null);
 
   /** Show the rows that hold some words, or go to a time. Returns the second that the first of them begins at, NaN for none. */
   search(query) {

@@ -2,7 +2,8 @@
 
 import { clock } from "./i18n.js";
 import { newId } from "./storage.js";
-import { divides, sentenceWords } from "./subtitles.js";
+import { divides } from "./sentences.js";
+import { sentenceWords } from "./subtitles.js";
 import { UNSPACED } from "./words.js";
 
 /** Separator of two words: a space, but none between two of a script that has none. */
@@ -24,6 +25,8 @@ export class Transcript {
   name = "";
   /** A row for each sentence: {speaker: name or "", paragraph: it follows a pause or another speaker, words: [{text, start, end, glued}]}; start, end: seconds; glued: without a space before it. */
   rows = [];
+  /** The text of what was said, where its user has that: only its times are found. */
+  given = "";
   /** What was heard, a Blob; null for none. */
   recording = null;
   /** Seconds of a recording that was not heard to its end, 0 where that is not known; null of a whole one. */
@@ -127,10 +130,11 @@ export class Transcript {
     return [...new Set(this.rows.map(({ speaker }) => speaker))].filter(Boolean);
   }
 
-  /** Replace the text of a row: words that stay keep their times. A row without a word is gone. */
+  /** Replace the text of a row: words that stay keep their times, and what follows the last of them shares its time. A row without a word is gone. */
   correct(row, text) {
     row.words = aligned(row.words, text.trim(), row.words[0].start);
-    if (row.words.length) return;
+    const last = row.words.slice(row.words.findLastIndex(({ start, end }) => end > start));
+    if (last.length) return shareTime(last);
     const next = this.rows[this.rows.indexOf(row) + 1];
     if (next) next.paragraph ||= row.paragraph;
     this.rows = this.rows.filter((one) => one !== row);
@@ -149,6 +153,13 @@ function aligned(words, text, at) {
   const after = aligned(words.slice(found + 1), rest.trimStart(), word.end);
   if (after.length) after[0].glued = !/^\s/u.test(rest);
   return [...before, { ...word, glued: before.length ? !/\s$/u.test(text.slice(0, place)) : word.glued }, ...after];
+}
+
+/** Have words share the time of the first of them. */
+function shareTime(words) {
+  const [{ start, end }] = words;
+  const each = (end - start) / words.length;
+  for (const [n, word] of words.entries()) Object.assign(word, { start: start + n * each, end: start + (n + 1) * each });
 }
 
 /** Where a word stands in a text by itself, -1 for nowhere. */

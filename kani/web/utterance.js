@@ -9,7 +9,9 @@ export class Utterance {
   pieces = [];
   /** As the protocol has them, each with the words that were spoken. */
   spans = [];
-  arrivals = [];
+  /** Frames that came, and the seconds after which the latest did. */
+  chunks = 0;
+  #lastAt = 0;
   sampleRate = 0;
   samples = 0;
   /** What the server said of it: all of that when it is complete, what speaks before, null until a frame has come. */
@@ -69,7 +71,8 @@ export class Utterance {
     this.result ??= metadata.speaker ?? null;
     const samples = this.#afterPause(resampled(given, metadata.sample_rate, this.sampleRate));
     this.#keep(samples);
-    this.arrivals.push([(now - this.askedAt) / 1000, this.seconds]);
+    this.chunks++;
+    this.#lastAt = (now - this.askedAt) / 1000;
     const { characters, seconds } = this.#before;
     const spans = (metadata.spans ?? []).map(([start, end, from, to], n) => [start + characters, end + characters, from + seconds, to + seconds, metadata.spoken?.[n]]);
     this.spans.push(...spans);
@@ -124,7 +127,7 @@ export class Utterance {
 
   /** Seconds that a second of audio took to come; NaN before any came. */
   get factor() {
-    return this.arrivals.length ? this.arrivals.at(-1)[0] / (this.seconds - this.begun.seconds) : NaN;
+    return this.chunks ? this.#lastAt / (this.seconds - this.begun.seconds) : NaN;
   }
 }
 

@@ -18,7 +18,7 @@ const WAITING = 4;
 const MICROSECONDS = 1_000_000;
 
 /** The configurations of this browser's encoders for an MP4 of the canvas' size, {pictures, sound}; null without them, as on a page over plain http. */
-export async function codecs({ width, height }) {
+async function codecs({ width, height }) {
   if (!("VideoEncoder" in window && "AudioEncoder" in window)) return null;
   const pictures = await first(VideoEncoder, PICTURES, { width, height, framerate: FRAMES_PER_S, bitrate: PICTURE_BITS_PER_S });
   const sound = await first(AudioEncoder, SOUNDS, { sampleRate: SAMPLES_PER_S, numberOfChannels: 1, bitrate: SOUND_BITS_PER_S });
@@ -34,8 +34,10 @@ async function first(Encoder, kinds, shared) {
   return null;
 }
 
-/** The video of an utterance, an MP4 as a Blob; chosen: by ``codecs``; told: called with how much is done, 0 to 1. Throws a DOMException where an encoder fails. */
-export async function encoded(canvas, picture, utterance, chosen, told) {
+/** The video of an utterance, an MP4 as a Blob; null in a browser without encoders; told: called with how much is done, 0 to 1. Throws a DOMException where an encoder fails. */
+export async function encoded(canvas, picture, utterance, told) {
+  const chosen = await codecs(canvas);
+  if (!chosen) return null;
   const sound = await encode(AudioEncoder, chosen.sound, soundOf(utterance));
   const pictures = await encode(VideoEncoder, chosen.pictures, picturesOf(canvas, picture, utterance.seconds, told));
   return mp4({ width: canvas.width, height: canvas.height, seconds: utterance.seconds, pictures, sound });

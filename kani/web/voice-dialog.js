@@ -45,10 +45,7 @@ export class VoiceDialog {
       this.#stop();
     });
     find("record").addEventListener("click", () => (this.#recorder ? this.#stop() : this.#record()));
-    find("recording-play").addEventListener("click", () => {
-      const unplayable = expected([DOMException], () => this.#complain("audio", t("kept.unplayable")));
-      return sample.hear(this.#recording.arrayBuffer()).catch(unplayable);
-    });
+    find("recording-play").addEventListener("click", () => sample.hear(this.#recording.arrayBuffer(), (words) => this.#complain("audio", words)));
     const chosen = (file) => {
       this.#take(file, NaN);
       find("recording-state").textContent = "";

@@ -1,13 +1,12 @@
 /** The voices that are kept on the server: how near each comes, and what can be done with them. */
 
 import { compose } from "./compose.js";
-import { arrange, button, find, make, style } from "./element.js";
+import { arrange, button, find, make, style, tell } from "./element.js";
 import { expected, reasonWords } from "./failures.js";
-import { day, percent, seconds, t } from "./i18n.js";
+import { moment, percent, seconds, t } from "./i18n.js";
 import { sample } from "./sample.js";
-import { server, ServerError } from "./server.js";
+import { inWords, server, ServerError } from "./server.js";
 import { languageName, primary } from "./voices.js";
-import "./texts-features.js";
 
 const ASK_AGAIN_MS = 2000;
 
@@ -19,8 +18,8 @@ const isRefining = (voice) => voice.engines.some(({ state }) => state === "refin
 function nearness({ engine, similarity }, language) {
   const all = Object.entries(similarity);
   const telling = all.filter(([tag, { measured }]) => measured || tag === language);
-  const inWords = ([tag, { now, measured }]) => t(measured ? "kept.measured" : "kept.foreseen", { language: languageName(tag), now: percent(now) });
-  const values = (telling.length ? telling : all).map(inWords);
+  const near = ([tag, { now, measured }]) => t(measured ? "kept.measured" : "kept.foreseen", { language: languageName(tag), now: percent(now) });
+  const values = (telling.length ? telling : all).map(near);
   return t("kept.near", { engine, values: values.join(", ") });
 }
 
@@ -69,14 +68,14 @@ export class VoiceList {
         this.say(t("kept.chosen", voice));
         find("speak").focus();
       },
-      play: (pressed) => this.#play(voice, pressed),
+      play: ({ currentTarget }) => this.#play(voice, currentTarget, trouble),
       rename: rename.begin,
-      delete: () => this.#delete(voice),
+      delete: (event) => this.#delete(voice, event, trouble),
     };
     const buttons = Object.entries(acts).map(([name, act]) => {
       const action = t(`kept.${name}`);
       const label = t("kept.of", { action, name: voice.name });
-      return button(action, ({ currentTarget }) => this.#try(trouble, () => act(currentTarget)), { className: "quiet", ariaLabel: label });
+      return button(action, (event) => this.#try(trouble, () => act(event)), { className: "quiet", ariaLabel: label });
     });
     const element = make("li", {}, facts, make("div", { className: "actions" }, ...buttons), rename.form, trouble);
     return { element, facts, refining: false };
@@ -84,7 +83,7 @@ export class VoiceList {
 
   #facts(voice) {
     const language = voice.language ? languageName(voice.language) : t("kept.any");
-    const told = [language, seconds(voice.duration_s), day(Date.parse(voice.consent_at))].join(" · ");
+    const told = [language, seconds(voice.duration_s), moment(Date.parse(voice.consent_at))].join(" · ");
     /** @type {HTMLElement[]} */
     const facts = [make("h3", { textContent: voice.name }), make("p", { className: "note", textContent: told })];
     if (voice.description) facts.push(make("p", { textContent: voice.description }));
@@ -99,7 +98,7 @@ export class VoiceList {
     return facts;
   }
 
-  async #play({ id, name }, button) {
+  async #play({ id, name }, button, trouble) {
     const playing = button.ariaPressed === "true";
     if (playing) return sample.stop();
     const shows = (action, ariaPressed) => {
@@ -107,11 +106,17 @@ export class VoiceList {
       Object.assign(button, { textContent, ariaPressed, ariaLabel: t("kept.of", { action: textContent, name }) });
     };
     shows("hush", "true");
-    await sample.hear(server.sample(id)).finally(() => shows("play", "false"));
+    await sample.hear(server.sample(id), (words) => tell(trouble, words));
+    shows("play", "false");
   }
 
-  async #delete({ id, name }) {
-    if (!window.confirm(t("kept.sure", { name }))) return;
+  /** Ask whether it is meant, which a second press says. */
+  async #delete({ id, name }, { currentTarget: pressed, detail }, trouble) {
+    if (!pressed.ariaPressed || detail > 1) {
+      pressed.ariaPressed = "true";
+      pressed.onblur = () => (pressed.ariaPressed = null);
+      return tell(trouble, t("kept.sure", { name }));
+    }
     sample.stop();
     await server.deleteVoice(id);
     await this.#changed(id, "");
@@ -145,8 +150,8 @@ export class VoiceList {
       if (wanted === name) end();
       else this.#try(trouble, () => this.#rename(id, wanted), input);
     });
-    const begin = (pressed) => {
-      opener = pressed;
+    const begin = ({ currentTarget }) => {
+      opener = currentTarget;
       form.hidden = false;
       trouble.textContent = "";
       input.value = name;
@@ -173,8 +178,8 @@ export class VoiceList {
   async #try(trouble, act, field = null) {
     trouble.textContent = "";
     field?.removeAttribute("aria-invalid");
-    const failed = expected([DOMException, ServerError], (error) => {
-      trouble.textContent = error.words ?? t("kept.unplayable");
+    const failed = inWords((words) => {
+      trouble.textContent = words;
       field?.setAttribute("aria-invalid", "true");
       field?.focus();
     });

@@ -10,8 +10,8 @@ const AHEAD = 100;
 /** Pieces of a line: of about so many characters, up to the end of a word. */
 const PIECE = 500;
 const PIECES = new RegExp(`.{1,${PIECE}}\\S{0,40}\\s*`, "gsu");
-/** Seconds before a word is heard in which it becomes an element of its own: all of a long text would hold the page when it comes. */
-const EARLY_S = 1;
+/** Seconds before a word is heard in which it becomes an element of its own, and seconds of words that do so at a time: all of a long text would hold the page when it comes, and each by itself has its whole line laid out anew. */
+const [EARLY_S, AT_ONCE_S] = [1, 6];
 /** Milliseconds for which a scroll goes on. */
 const SETTLES_MS = 1000;
 /** What a voice says. */
@@ -132,7 +132,7 @@ export class Words {
 
   /** Light the word that is heard at ``position`` (seconds), and what was heard before it. */
   show(position) {
-    this.#reach(position + EARLY_S);
+    if (this.#known <= position + EARLY_S) this.#reach(position + AT_ONCE_S);
     const before = this.#current;
     // Playback may go back to a word that was heard before.
     while (this.#current >= 0 && this.#words[this.#current].from > position) set(this.#words[this.#current--].word, "");

@@ -65,14 +65,6 @@ TRANSCRIPT = """
   for (const text of a) text ? transcript.add({ text, start: 0, end: 1 }) : transcript.pause();
   return transcript.text;
 """
-# The last piece that is louder than halfway from noise to voice; an earlier click counts no more.
-SPEECH_END = """
-  const end = new m.SpeechEnd(), before = end.before(1);
-  const speech = (second) => (second > 12 && second <= 15) || second > 17;
-  end.add(1, 0, 0);
-  for (let n = 1; n < 500; n++) end.add(speech(n / 25) ? 0.5 : 0.05, n / 25, 100 * n);
-  return [before, end.before(16), end.before(20)];
-"""
 REFUSAL = 'return new m.ServerError("odd", "is damaged", { param: a[0] }).words.slice(0, 31);'
 FRAGMENT = "const shared = m.sharedChoice(a[0]); return shared && [shared.speed, shared.strength];"
 PARTS = "return m.textParts(a[0], 10).map(({ text }) => text);"
@@ -143,7 +135,6 @@ NOTES = """
             id="notes that a full storage refuses",
         ),
         pytest.param("text-parts.js", VOICE, ["[voice:x] A [voice:z] B"], ["voice", "z"], id="no such voice"),
-        pytest.param("speech-end.js", SPEECH_END, [], [None, 37_500, 49_900], id="end of speech in noise"),
         pytest.param(
             *("transcript.js", TRANSCRIPT, "One|two.||你|好。||日本|のJIS|規格".split("|")),
             "One two.\n你好。\n日本のJIS 規格",
@@ -244,6 +235,33 @@ def test_playback_goes_on_after_a_stream_that_failed() -> None:
     reported, told, sent, silent = run("player.js", body)
     assert (reported, told, silent) == (["gone"], ["silent"], False)
     assert sent == ["stop", "start", "samples", "samples", "end"]
+
+
+def test_an_hour_is_stretched_only_as_far_as_it_is_needed() -> None:
+    """From a place in it, at tempo 2: a minute of speech is handed over, before anything of it is heard."""
+    body = """
+      const timer = setTimeout, rate = 8000;
+      let sent = 0;
+      globalThis.setTimeout = (...asked) => timer(...asked).unref();
+      globalThis.AudioContext = class {
+        state = "running"; audioWorklet = { addModule: async () => {} };
+        createGain() { return { gain: {}, connect() {} }; }
+        async resume() {}
+      };
+      globalThis.AudioWorkletNode = class {
+        port = { postMessage: ({ kind, samples }) => { if (kind === "samples") sent += samples.length; } };
+        connect() {}
+      };
+      const player = new m.Player(() => {});
+      player.tempo = 2;
+      player.playFrom({ seconds: 3600, sampleRate: rate, pieces: [new Int16Array(3600 * rate)] }, 600, true);
+      for (let before = -1; before !== sent || !sent; ) {
+        before = sent;
+        await new Promise((done) => timer(done, 100));
+      }
+      return sent / rate;
+    """
+    assert 25 < run("player.js", body) <= 31
 
 
 @pytest.mark.parametrize("tempo", [0.5, 0.75, 1.25, 2])
@@ -412,12 +430,12 @@ def test_words_that_are_loaded_later_are_there_in_each_language(module: str) -> 
 
 
 def test_advice_is_there_in_each_language() -> None:
-    later = run("texts-features.js", "return m.texts;")
-    for words in later.values():
+    for language in PAGE_LANGUAGES:
+        words = run(f"texts-{language}.js", "return m.texts;")
         for code, sentence in SENTENCES.items():
             values = {name for _, name, _, _ in Formatter().parse(sentence) if name}
             assert {name for _, name, _, _ in Formatter().parse(words[f"advice.{code}"]) if name} == values
-    assert {name for name in later["en"] if name.startswith("advice.")} == {f"advice.{c}" for c in SENTENCES}
+        assert {name for name in words if name.startswith("advice.")} == {f"advice.{c}" for c in SENTENCES}
 
 
 @pytest.mark.parametrize(("host", "place"), [("localhost", "here"), ("192.168.1.5", "server")])

@@ -49,6 +49,18 @@ def test_each_sentence_is_a_row_that_is_played_from_its_time(visit: Visit, recor
     expect(last).to_have_css("background-color", quiet)
 
 
+IN_THE_PAUSE = """() => {
+  const at = Number(document.querySelector("#heard-waveform").ariaValueNow);
+  return at > 1.5 && at < 3.9 && document.querySelector("#transcript .now")?.textContent === "One.";
+}"""
+
+
+def test_a_word_stays_lit_in_the_pause_after_it(visit: Visit, recording: Path) -> None:
+    page = transcribe(visit(), recording, events((("One.", 0.2), ("Two.", 4.0))))
+    page.locator("#transcript time").first.click()
+    page.wait_for_function(IN_THE_PAUSE)
+
+
 def test_each_turn_begins_with_its_speaker(visit: Visit, recording: Path) -> None:
     page = transcribe(visit(), recording, events(ENGLISH, "AB"))
     assert rows(page) == [
@@ -111,9 +123,26 @@ def test_words_of_a_file_and_of_the_microphone_are_two_transcripts(visit: Visit,
     page.set_input_files("#listen-file", recording)
     expect(page.locator("#listen")).to_have_accessible_name("Stop")
     expect(page.locator("#listen-progress")).to_be_visible()
+    # It does not look as if something were recorded.
+    expect(page.locator("#listen")).not_to_have_css("background-color", "rgb(179, 56, 43)")
+    expect(page.locator(".levels").first).to_be_hidden()
     page.click("#listen")
     expect(page.locator("#listen")).to_have_accessible_name("Start listening")
     expect(page.locator("#listen-progress")).to_be_hidden()
+
+
+def test_what_is_shown_is_heard_while_a_file_is_transcribed(visit: Visit, recording: Path) -> None:
+    visitor = visit()
+    visitor.network_may_fail = True
+    page = transcribe(visitor, recording, events(ENGLISH))
+    page.unroute_all()
+    held: list[Route] = []
+    page.route(TRANSCRIPTIONS, lambda route: held.append(route))
+    page.set_input_files("#listen-file", recording)
+    expect(page.locator("#listen-progress")).to_be_visible()
+    page.locator("#transcript time").first.click()
+    expect(page.locator("#heard-play")).to_have_accessible_name("Pause")
+    expect(page.locator("#transcript .now")).to_have_count(1)
 
 
 def test_undo_goes_back_by_more_than_one_step(visit: Visit, recording: Path) -> None:
@@ -293,6 +322,8 @@ def spoken(words: list[str]) -> list[dict[str, Any]]:
         (LIBRARY, LIBRARY.split(), "We meet at the library.", {"the": 3, "library.": 5}),
         (LIBRARY, LIBRARY.split(), "Weather at the old library.", {"Weather": 0, "at": 2}),
         (LIBRARY, LIBRARY.split(), "Nothing like it", {"Nothing": 0, "it": 5.2}),
+        # One after the end, which is seen, too.
+        (LIBRARY, LIBRARY.split(), "We meet at the old library. Yes", {"library.": 5, "Yes": 5.5}),
         # Without spaces.
         (CHINESE, ["今天", "天气", "很", "好"], "今天天氣很好。", {"今天": 0, "天氣": 1, "很": 2, "好。": 3}),
     ],

@@ -224,7 +224,7 @@ def test_a_sentence_begins_where_none_goes_on() -> None:
         "Yes.",
     ]
     text = "".join(sentences)
-    found = run("subtitles.js", "return [...a[0]].map((_, at) => m.sentenceAt(a[0], at));", text)
+    found = run("sentences.js", "return [...a[0]].map((_, at) => m.sentenceAt(a[0], at));", text)
     starts = [0, *itertools.accumulate(len(sentence) for sentence in sentences)]
     assert sorted(set(found)) == starts[:-1]
     assert found[text.index("Brown")] == text.index("Mr.")

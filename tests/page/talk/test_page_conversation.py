@@ -58,7 +58,6 @@ def test_question_is_answered_interrupted_and_refused(
     )
     number = page.locator(".answer").count() - 1
     answer = page.locator(".answer").nth(number).locator("p").first
-    expect(page.locator(".answer .note").first).to_have_text(re.compile(r"^after \d+\.\d\d s$"))
     assert visitor.violations() == ""
 
     # The question comes again, into the answer.
