@@ -52,7 +52,7 @@ GREETING = "Good morning, this is the station. How can I help you?"
 PLAIN = "The train leaves from platform seven."
 SUNNY = "It is sunny and warm in Rome today."
 STORY = "Once upon a time there was a small town by the sea. " * 8
-GOODBYE = "Goodbye, and have a good journey."
+GOODBYE = "Thank you, and have a good journey."
 ASKED = {
     "plain": "Where does the train to the north leave?",
     "tool": "What is the weather in Rome?",
