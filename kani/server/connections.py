@@ -250,14 +250,15 @@ class ConnectionsMiddleware:
     )
     """Of bodies that are complete, until the answer begins."""
 
-    not_served: tuple[str, ...] = ()  # prefixes of paths that only a server of one process serves
+    not_served: tuple[str, ...] = ()  # see ``Protocol.one_process``
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connections = self.connections
         exempt = scope["type"] == "http" and scope["path"] in self.exempt_paths
+        call = f"{scope.get('method', '')} {scope.get('path', '')}"
         if exempt or scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
-        elif scope["path"].startswith(self.not_served):
+        elif scope["path"].startswith(self.not_served) or call.startswith(self.not_served):
             await JSONResponse(_NOT_SERVED, 501)(scope, receive, send)
         elif connections.phase is not Phase.READY:
             await _unavailable(f"the server is {connections.phase.value}")(scope, receive, send)

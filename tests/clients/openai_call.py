@@ -1,4 +1,4 @@
-"""A call of Realtime by WebRTC, by aiortc: a microphone that is always on, and an ear."""
+"""A call of Realtime or Live by WebRTC, by aiortc: a microphone that is always on, and an ear."""
 
 import asyncio
 import json
@@ -96,8 +96,10 @@ class Caller(Client):
         with suppress(MediaStreamError):
             while True:
                 frame = await track.recv()
-                left = frame.to_ndarray().reshape(-1, 2)[:, 0] / np.float32(32768)
-                self.heard.append((time.perf_counter(), left))
+                self.take(frame.to_ndarray().reshape(-1, 2)[:, 0] / np.float32(32768))
+
+    def take(self, frame: Samples) -> None:
+        self.heard.append((time.perf_counter(), frame))
 
     def loud_at(self, since: float = 0.0) -> list[float]:
         """Times of the loud frames that came after ``since``."""
@@ -150,6 +152,27 @@ async def calling(server: Addressed, query: str = "", **headers: str) -> AsyncIt
         caller.location = answer.headers["location"]
         await caller.connect(answer.text)
         await caller.until("session.created")
+        yield caller
+    finally:
+        await caller.close()
+
+
+LIVE = "/v1/live/sessions"
+
+
+@asynccontextmanager
+async def live_calling(server: Addressed, path: str = LIVE, **session: Any) -> AsyncIterator[Caller]:
+    """Open a Live session, and yield the caller once it has started; ``location`` is the session's id."""
+    caller = Caller()
+    try:
+        transport = {"type": "webrtc", "sdp": await caller.offer()}
+        given = {"session": {"model": "gpt-live-1", **session}, "transport": transport}
+        answer = await server.post(path, json=given)
+        assert answer.status_code == 201, answer.text
+        opened = answer.json()
+        caller.location = opened["session"]["id"]
+        await caller.connect(opened["transport"]["sdp"])
+        await caller.until("session.started")
         yield caller
     finally:
         await caller.close()

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from kani.composition.speech_service import build_diarizer
 from kani.core.audio.pcm import wav
 from kani.engines.espeak.engine import EspeakReferenceVoice
+from kani.protocols.openai.live import PATHS as LIVE_PATHS
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.servers.app_server import application
 from tests.support.servers.serving import InProcessServer, serving
@@ -39,6 +40,8 @@ EXPECTED = {
     "GET /v1/convai/conversation/get-signed-url": 400,  # without the name of an agent
     "POST /v1/realtime/calls": 413,  # the same
     "POST /v1/realtime/calls/{call_id}/hangup": 404,
+    **{f"POST {path}": 403 for path in LIVE_PATHS},  # no language model
+    **{f"POST {path}/{{session_id}}/hangup": 404 for path in LIVE_PATHS},
     "GET /v1/voices/{voice_id}/samples/{sample_id}/audio": 404,
     "DELETE /v1/voices/{voice_id}/samples/{sample_id}": 404,
     "GET /api/voices/{voice_id}/audio": 404,

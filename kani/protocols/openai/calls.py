@@ -1,6 +1,7 @@
 """Descriptions of the HTTP calls of OpenAI's audio API."""
 
 from kani.core.request import Range
+from kani.protocols.openai.live import PATHS as LIVE_PATHS
 from kani.protocols.openai.realtime.client_secrets import DEFAULT_LIFE_S, MAX_LIFE_S, MIN_LIFE_S
 from kani.protocols.openai.realtime.unmute.lists import calls as unmute_calls
 from kani.protocols.openai.realtime.webrtc.routes import PATH as CALLS_PATH
@@ -275,6 +276,7 @@ def _realtime() -> tuple[Call, ...]:
     )
     secret = {"value": text("The key."), "expires_at": whole("Seconds since 1970.")}
     errors = (400, 413, 429)
+    transport = fields(type=choice(["webrtc"]), sdp=text())
     offer = text("An SDP offer of one audio track and a data channel; or a form with it in sdp, and session.")
     return (
         Call(
@@ -284,12 +286,31 @@ def _realtime() -> tuple[Call, ...]:
             body=Body(offer, "v=0", "application/sdp"),
             errors=errors,
         ),
-        Call(
-            f"POST {CALLS_PATH}/{{call_id}}/hangup",
-            "End a call",
-            Answer("It has ended."),
-            parameters=(path_parameter("call_id", "The last part of the call's location.", "rtc_1"),),
-            errors=(404,),
+        *(
+            Call(
+                f"POST {path}",
+                "Open a Live session by WebRTC",
+                {201: json_answer("The SDP answer.", fields(session=fields(id=text()), transport=transport))},
+                body=Body(
+                    fields(session=mapping("As in session.start."), transport=transport),
+                    {"session": {"model": "gpt-live-1"}, "transport": {"type": "webrtc", "sdp": "v=0"}},
+                ),
+                errors=(*errors, 403),
+            )
+            for path in LIVE_PATHS
+        ),
+        *(
+            Call(
+                f"POST {path}/{{{name}}}/hangup",
+                "End a call",
+                Answer("It has ended."),
+                parameters=(path_parameter(name, about, example),),
+                errors=(404,),
+            )
+            for path, name, about, example in (
+                (CALLS_PATH, "call_id", "The last part of the call's location.", "rtc_1"),
+                *((path, "session_id", "The id of the session.", "live_1") for path in LIVE_PATHS),
+            )
         ),
         Call(
             "POST /v1/realtime/client_secrets",

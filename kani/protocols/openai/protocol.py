@@ -12,6 +12,7 @@ from kani.protocols.openai.live import live_routes
 from kani.protocols.openai.plugin import Settings
 from kani.protocols.openai.realtime import EphemeralKeys, realtime_routes
 from kani.protocols.openai.realtime.unmute.lists import HEALTH_PATH
+from kani.protocols.openai.realtime.webrtc.routes import Calls
 from kani.protocols.openai.speech import audio_file, speech_routes
 from kani.protocols.openai.transcription import PATHS as RECORDING_PATHS
 from kani.protocols.openai.transcription import transcription_routes, uploads_of
@@ -33,7 +34,7 @@ _NOT_SERVED = {
     ),
     "/v1/files": "this server keeps no files of OpenAI's API",
     "/v1/batches": "this server has no batches",
-    **dict.fromkeys(live.PATHS, "of the Live API only its WebSocket is served, at /v1/live/sessions"),
+    **dict.fromkeys(live.PATHS, "sessions come by WebSocket or WebRTC, not by SIP; none is stored"),
     "/v1/realtime/translations": "speech is not translated while it comes",
     "/v1/realtime/calls/": "calls come by WebRTC, not by SIP",
     "/dev/": "of Kokoro-FastAPI's own calls this server has /dev/captioned_speech, dialogue and ssml",
@@ -46,13 +47,13 @@ def protocol(own: Settings, server: ServerSettings) -> Protocol:
     uploads = uploads_of(server.max_upload)
 
     def routes(context: Context) -> list[BaseRoute]:
-        service = context.service
+        service, calls, told = context.service, Calls(), server.setting("llm_instructions")
         return [
             *speech_routes(service, max_text),
             *list_routes(service),
             *transcription_routes(service, uploads),
-            *realtime_routes(context, server.setting("llm_instructions"), keys, own.mcp_servers),
-            *live_routes(context, server.setting("llm_instructions")),
+            *realtime_routes(context, told, keys, own.mcp_servers, calls),
+            *live_routes(context, told, calls),
         ]
 
     return Protocol(
@@ -63,7 +64,7 @@ def protocol(own: Settings, server: ServerSettings) -> Protocol:
         temporary_keys=dict.fromkeys((realtime.PATH, realtime.CALLS_PATH), keys.is_valid),
         max_body={**dict.fromkeys(RECORDING_PATHS, uploads.max_body), audio_file.PATH: audio_file.MAX_BYTES},
         health_fields=lambda: {"max_upload_mib": server.max_upload >> 20},
-        one_process=(realtime.CALLS_PATH,),
+        one_process=(realtime.CALLS_PATH, *(f"POST {path}" for path in live.PATHS)),
         calls=lambda: call_group(max_text, server.max_upload),
     )
 

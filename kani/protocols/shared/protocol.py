@@ -193,8 +193,8 @@ class Protocol:
     while it comes: it does not count towards the memory of all unfinished bodies."""
 
     one_process: Sequence[str] = ()
-    """Prefixes of paths with state that no other process of a server can have: with ``--fronts`` they are
-    refused."""
+    """Prefixes of paths with state that no other process of a server can have, or of methods and paths, as
+    "POST /a": with ``--fronts`` they are refused."""
 
     saves: Sequence[str] = ()
     """Texts of clients that it writes to files, and their places, for the start banner."""

@@ -31,6 +31,7 @@ from pipecat.workers.runner import WorkerRunner
 from kani.core.audio.pcm import from_pcm16, pcm16
 from kani.core.types import Samples
 from tests.clients.openai.conftest import RATE, assert_understood, spoken
+from tests.clients.openai_call import Caller
 from tests.clients.openai_realtime import quiet
 from tests.clients.pipelines import Watch
 from tests.conftest import ServerProcess, StartServer
@@ -51,7 +52,7 @@ GREETING = "Good morning, this is the station. How can I help you?"
 PLAIN = "The train leaves from platform seven."
 SUNNY = "It is sunny and warm in Rome today."
 STORY = "Once upon a time there was a small town by the sea. " * 8
-GOODBYE = "Goodbye, and have a good journey."
+GOODBYE = "Thank you, and have a good journey."
 ASKED = {
     "plain": "Where does the train to the north leave?",
     "tool": "What is the weather in Rome?",
@@ -217,16 +218,47 @@ def check_requests(endpoint: ChatEndpoint) -> None:
     assert sum(each["role"] == "user" for each in messages) >= len(TURNS)
 
 
+DELEGATION: Any = {
+    "type": "responses",
+    "responses": {
+        "model": "gpt-5.6-luna",
+        "tools": [{"type": "function", "name": "weather", "parameters": {"type": "object"}}],
+    },
+}
+
+
+async def receive(connection: Any, party: Party, started: asyncio.Event) -> None:
+    """Hear a session of the package, and answer its calls of tools."""
+    async for event in connection:
+        match event.type:
+            case "session.started":
+                started.set()
+            case "session.output_audio.delta":
+                party.play(from_pcm16(base64.b64decode(event.delta)))
+            case "session.output_transcript.delta":
+                party.tell(event.delta)
+            case "response.event" if event.event["type"] == "response.output_item.done":
+                result = {"type": "function_call_output", "output": "sunny and warm"}
+                result["call_id"] = event.event["item"]["call_id"]
+                await connection.response.item.create(item=result)
+                await connection.response.create()
+            case "error":
+                party.errors.append(event.error.message)
+
+
+async def close(connection: Any) -> None:
+    await connection.session.close()
+    async for event in connection:
+        if event.type == "session.closed":
+            break
+    assert event.reason == "close_requested" and event.usage.seconds > 30
+
+
 async def test_openai(start_server: StartServer, sentences: dict[str, Samples]) -> None:
     async with station(start_server) as (server, endpoint):
         async with AsyncOpenAI(api_key="any", base_url=f"{server.http_url}/v1") as client:
             async with client.live.connect(websocket_connection_options={"ping_timeout": None}) as connection:
-                tool: Any = {"type": "function", "name": "weather", "parameters": {"type": "object"}}
-                delegation: Any = {
-                    "type": "responses",
-                    "responses": {"model": "gpt-5.6-luna", "tools": [tool]},
-                }
-                await connection.session.start(session={"model": "gpt-live-1", "delegation": delegation})
+                await connection.session.start(session={"model": "gpt-live-1", "delegation": DELEGATION})
 
                 async def push(samples: Samples) -> None:
                     await connection.session.input_audio.append(
@@ -235,37 +267,51 @@ async def test_openai(start_server: StartServer, sentences: dict[str, Samples]) 
 
                 party = Party(server, push)
                 started = asyncio.Event()
-
-                async def receive() -> None:
-                    async for event in connection:
-                        match event.type:
-                            case "session.started":
-                                started.set()
-                            case "session.output_audio.delta":
-                                party.play(from_pcm16(base64.b64decode(event.delta)))
-                            case "session.output_transcript.delta":
-                                party.tell(event.delta)
-                            case "response.event" if event.event["type"] == "response.output_item.done":
-                                result: Any = {"type": "function_call_output", "output": "sunny and warm"}
-                                result["call_id"] = event.event["item"]["call_id"]
-                                await connection.response.item.create(item=result)
-                                await connection.response.create()
-                            case "error":
-                                party.errors.append(event.error.message)
-
-                receiving = asyncio.create_task(receive())
-                party.tasks.append(receiving)
+                party.tasks.append(asyncio.create_task(receive(connection, party, started)))
                 await started.wait()
 
                 async def begin() -> None:
                     await connection.session.commentary.append(content=GREET, delegation_id=None)
 
                 await converse(party, sentences, begin)
-                await connection.session.close()
-                async for event in connection:
-                    if event.type == "session.closed":
-                        break
-                assert event.reason == "close_requested" and event.usage.seconds > 30
+                await close(connection)
+        check_requests(endpoint)
+
+
+async def test_openai_by_webrtc(start_server: StartServer, sentences: dict[str, Samples]) -> None:
+    """A call, and the package attached to it, which greets and answers tools."""
+
+    class Peer(Caller):
+        def take(self, frame: Samples) -> None:
+            party.play(frame.reshape(-1, 2).mean(axis=1))
+
+    async with station(start_server) as (server, endpoint):
+        async with AsyncOpenAI(api_key="any", base_url=f"{server.http_url}/v1") as client:
+            peer = Peer()
+
+            async def push(samples: Samples) -> None:
+                peer.microphone.say(samples)
+
+            party = Party(server, push)
+            given: Any = {"model": "gpt-live-1", "delegation": DELEGATION}
+            transport: Any = {"type": "webrtc", "sdp": await peer.offer()}
+            opened = await client.live.create(session=given, transport=transport)
+            options: Any = {"ping_timeout": None}
+            attached = client.live.sideband.connect(
+                session_id=opened.session.id, websocket_connection_options=options
+            )
+            async with attached as connection:
+                await peer.connect(opened.transport.sdp)
+                started = asyncio.Event()
+                party.tasks.append(asyncio.create_task(receive(connection, party, started)))
+                await started.wait()
+
+                async def begin() -> None:
+                    await connection.session.commentary.append(content=GREET, delegation_id=None)
+
+                await converse(party, sentences, begin)
+                await close(connection)
+            await peer.close()
         check_requests(endpoint)
 
 

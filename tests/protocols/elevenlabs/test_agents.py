@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 
+from kani.protocols.elevenlabs.agents import connection
 from kani.protocols.elevenlabs.agents.config import MAX_FILE
 from kani.protocols.elevenlabs.agents.routes import NO_MODEL
 from kani.protocols.elevenlabs.agents.tools import NO_OBJECT, NO_RESULT
+from kani.protocols.shared.conversation import ConnectionLimits
 from tests.clients.elevenlabs.agents import PATH, RATE, Caller, calling
 from tests.clients.openai_realtime import loud, quiet
 from tests.support.chat.endpoint import Answer, ChatEndpoint, say
 from tests.support.chat.talking import HEARD, SYSTEM, answering
-from tests.support.loudness import HearsAgain
+from tests.support.loudness import HearsAgain, PausingRecognizer
 from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.serving import InProcessServer, serving
 
@@ -275,8 +277,6 @@ async def test_text_without_speech(call: StartCall) -> None:
     await caller.send("contextual_update", text="The page is 1.", context_id="page")
     await caller.send("contextual_update", text="The user is Ana.")
     await caller.send("contextual_update", text="The page is 2.", context_id="page")
-    for kind in ("user_activity", "feedback", "mcp_tool_approval_result"):
-        await caller.send(kind, event_id=1, score="like")
     await caller.speak(*TURN)  # is not heard
     await caller.send("user_message", text="Hello")
     assert (await caller.until("agent_response"))["agent_response"] == "Hi there."
@@ -284,6 +284,65 @@ async def test_text_without_speech(call: StartCall) -> None:
     await caller.send("user_message", text="Look")
     await caller.until("agent_response")
     assert not caller.of("audio") and not server.engine.segments and not caller.of("user_transcript")
+
+
+NOT_SERVED = [
+    ("feedback", {"event_id": 1, "score": "like"}, "no conversation is kept"),
+    ("mcp_tool_approval_result", {"tool_call_id": "a", "is_approved": True}, "no call of an MCP tool waits"),
+]
+
+
+async def test_known_messages_that_are_not_served_are_named(call: StartCall) -> None:
+    caller, _, _ = await call(say("Hi."))
+    await caller.initiate()
+    for kind, fields, reason in NOT_SERVED:
+        await caller.send(kind, **fields)
+        error = await caller.until("error")
+        assert error["message"].startswith(f"type: {kind} is not served: {reason}")
+    await caller.send("user_message", text="Hello")
+    assert (await caller.until("agent_response"))["agent_response"] == "Hi."
+
+
+async def test_pings_tell_how_long_the_last_one_took(
+    call: StartCall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "PING_S", 0.05)
+    caller, _, _ = await call(say("Hi."))
+    await caller.initiate()
+    await caller.send("pong", event_id=99)  # to no ping
+    listening = asyncio.create_task(caller.receive())
+    await happens(lambda: len(caller.pings) >= 3)
+    listening.cancel()
+    await asyncio.wait([listening])
+    first, *later = [ping["ping_ms"] for ping in caller.pings]
+    assert first is None and all(isinstance(each, int) and 1 <= each < 1000 * WITHIN_S for each in later)
+
+
+async def test_activity_keeps_the_conversation_open(call: StartCall, monkeypatch: pytest.MonkeyPatch) -> None:
+    idle_s = 3.0
+    monkeypatch.setattr(connection, "LIMITS", ConnectionLimits(60.0, idle_s))
+    caller, _, _ = await call(say("Hi."))
+    await caller.initiate(text_only=True)
+    for _ in range(8):
+        await asyncio.sleep(idle_s / 6)
+        await caller.send("user_activity")
+    await caller.send("user_message", text="Hello")
+    assert (await caller.until("agent_response"))["agent_response"] == "Hi."
+    code, reason = await caller.closed()
+    assert code == 1000 and reason == "no event came for 3 s" and len(caller.of("error")) == 1
+
+
+async def test_listeners_sound_lets_the_answer_go_on(call: StartCall) -> None:
+    hears = PausingRecognizer(words=("Mhm.", "", ""))
+    caller, _, endpoint = await call(say("this is a long answer to you " * 2), recognizer=hears)
+    await caller.initiate()
+    await caller.send("user_message", text="Tell me")
+    await caller.until("agent_response")
+    await caller.speak(loud(0.24, RATE), quiet(0.8, RATE))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(caller.left_s):
+            await caller.until("interruption")
+    assert len(endpoint.requests) == 1 and not caller.of("user_transcript")
 
 
 async def test_written_message_interrupts(call: StartCall) -> None:

@@ -167,8 +167,12 @@ async def test_what_one_process_makes_is_known_to_all(start_server: StartServer)
             async with connect(f"{server.url}/v1/realtime?model=x", additional_headers=opens) as session:
                 assert "session.created" in str(await session.recv())
         # What has its state in one process is refused.
-        refused = await one.post("/v1/realtime/calls", content="v=0")
-        assert refused.status_code == 501 and "--fronts 1" in refused.text
+        for path in ("/v1/realtime/calls", "/v1/live/sessions"):
+            refused = await one.post(path, content="v=0")
+            assert refused.status_code == 501 and "--fronts 1" in refused.text
+        async with connect(f"{server.url}/v1/live/sessions", additional_headers=key | via) as session:
+            await session.send('{"type": "session.start"}')
+            assert "forbidden" in str(await session.recv())
 
 
 async def test_front_that_is_killed_takes_no_other_with_it(start_server: StartServer) -> None:

@@ -1,6 +1,7 @@
 """One conversation of ElevenLabs Agents."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -61,7 +62,11 @@ PING_S = 10.0
 """Seconds from a ping to the next, which tells clients that the connection lives."""
 
 _INITIATION = "conversation_initiation_client_data"
-_WITHOUT_EFFECT = frozenset({"pong", "user_activity", "feedback", "mcp_tool_approval_result"})
+_NOT_SERVED = {
+    "feedback": "no conversation is kept that it could be about",
+    "mcp_tool_approval_result": "no call of an MCP tool waits for an approval",
+}
+"""Reasons, by the types of messages that are known and not served."""
 
 
 class AgentEvents(InputEvents):
@@ -160,6 +165,8 @@ class AgentConnection(ConversationConnection):
         self._input = InputAudio(
             service, PROTOCOL, self._history, events, self._config, client.address, self._turns
         )
+        self._pinged_at: float | None = None  # None once the last ping is answered
+        self._ping_ms: int | None = None  # that it took, which the next ping tells
         self._begun = False
         self._beginning = asyncio.Lock()
 
@@ -246,7 +253,14 @@ class AgentConnection(ConversationConnection):
                 self._update(read(given, messages.Written))
             case "client_tool_result":
                 self._tools.take(read(given, messages.ToolResult))
-            case _ if str(kind) not in _WITHOUT_EFFECT:
+            case "pong" if self._pinged_at is not None:
+                self._ping_ms = max(1, round(1000 * (time.perf_counter() - self._pinged_at)))
+                self._pinged_at = None
+            case "pong" | "user_activity":
+                pass  # as any message it keeps the conversation open; no agent here speaks into a silence
+            case str() if kind in _NOT_SERVED:
+                raise BadMessage(f"type: {kind} is not served: {_NOT_SERVED[kind]}")
+            case _:
                 raise BadMessage(f"type: unknown message {str(kind)[:100]!r}")
 
     async def _hear(self, given: messages.Audio) -> None:
@@ -327,7 +341,8 @@ class AgentConnection(ConversationConnection):
 
     async def _ping(self) -> None:
         while True:
-            await self._sender.send("ping", ping_ms=None)
+            self._pinged_at = time.perf_counter()
+            await self._sender.send("ping", ping_ms=self._ping_ms)
             await asyncio.sleep(PING_S)
 
     @override

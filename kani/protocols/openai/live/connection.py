@@ -1,5 +1,6 @@
 """One connection of WS /v1/live/sessions, once it has started."""
 
+import asyncio
 import base64
 import time
 from collections import deque
@@ -14,13 +15,16 @@ from kani.core.audio.encoding import create_encoder
 from kani.core.conversation.items import FunctionOutput, Message, Part, new_id
 from kani.core.conversation.paced import PacedAudio
 from kani.core.service import SpeechService
+from kani.core.types import Samples
 from kani.protocols.openai.live.events import LiveEvents, LiveSender
 from kani.protocols.openai.live.output import LiveOutput, Word, Work
 from kani.protocols.openai.live.session import LiveSession
+from kani.protocols.openai.realtime.answers.paced import Track
 from kani.protocols.openai.realtime.audio_payload import read_audio
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError
 from kani.protocols.openai.realtime.connection import Connection, Dialect
 from kani.protocols.openai.realtime.conversation import read_item
+from kani.protocols.openai.realtime.server_events import Send
 from kani.protocols.shared.connection import NORMAL, Client
 from kani.protocols.shared.conversation import ConnectionLimits
 
@@ -35,6 +39,7 @@ CLIENT_EVENTS = (
     *("session.input_audio.mute", "session.input_audio.unmute", "session.instructions.append"),
     *("session.thinking.append", "session.commentary.append", "response.item.create", "response.create"),
 )
+_FIELDS = {"type", "event_id", "session", "audio", "content", "delegation_id", "item"}  # of them
 UNSUPPORTED = ("session.output_audio.fixture.play", "decision.")
 """Prefixes of client events of the API that are not served."""
 
@@ -51,17 +56,19 @@ class LiveConnection(Connection):
         session: LiveSession,
         limits: ConnectionLimits,
         start: ClientEvent,
+        track: Track | None = None,
     ) -> None:
-        """start: the event that started the session."""
+        """start: the event that started the session; track: of a call, which has its audio there."""
         config = session.config
         self._session, self._start_event = session, replace(start, fields={})
-        self._paced = paced = PacedAudio(config.output_format.sample_rate)
+        self._paced = paced = track or PacedAudio(config.output_format.sample_rate)
         self._words = deque[Word]()  # to be sent before the next frame
         self._work = Work(session.delegation, lambda: self._turns.ask())
         self._muted = False
-        make_output = partial(LiveOutput, paced, self._work, self._words.append, self._start)
+        say = self._words.append if track is None else self._say
+        make_output = partial(LiveOutput, paced, self._work, say, self._start)
         dialect = Dialect(LiveSender, partial(LiveEvents, paced), make_output, paced.clear)
-        super().__init__(client, service, config, limits, dialect)
+        super().__init__(client, service, config, limits, dialect, track)
         for message in session.history:
             self._conversation.append(message)
         session.history.clear()
@@ -76,7 +83,20 @@ class LiveConnection(Connection):
     async def _greet(self) -> None:
         await self._acknowledge("session.started", self._start_event, session=self._as_json())
         await self._tell_notices(self._start_event)
-        self._start(self._speak())
+        if self._track is None:
+            self._start(self._speak())
+        self._start(self._report())
+
+    async def greet(self, send: Send) -> None:
+        """Send another client of a call's session its first event."""
+        await LiveSender(send).send("session.started", session=self._as_json())
+
+    @override
+    async def _receive(self, received: str | bytes | None) -> None:
+        await super()._receive(received)
+        if self._track is not None:
+            # To other clients, as the caller has hung up.
+            await self._close("remote_hangup")
 
     def _as_json(self) -> dict[str, object]:
         return self._session.as_json(self._expires_at)
@@ -95,15 +115,23 @@ class LiveConnection(Connection):
         """Send the output as it is due, each word before the frame in which it begins."""
         output_format = self._config.output_format
         encoder = create_encoder(output_format, output_format.sample_rate)
-        reported_s = 0.0
         async with aclosing(self._paced.frames()) as frames:
             async for frame in frames:
                 while self._words:
                     await self._sender.transcript("output", *self._words.popleft())
                 await self._sender.audio(base64.b64encode(encoder.feed(frame)).decode())
-                if self._paced.position_s - reported_s >= USAGE_S:
-                    reported_s = self._paced.position_s
-                    await self._sender.send("session.usage.updated", usage=self._usage)
+
+    def _say(self, word: Word) -> None:
+        self._start(self._sender.transcript("output", *word))
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(USAGE_S)
+            await self._sender.send("session.usage.updated", usage=self._usage)
+
+    @override
+    async def _hear(self, samples: Samples) -> None:
+        await super()._hear(np.zeros_like(samples) if self._muted else samples)
 
     @property
     def _usage(self) -> dict[str, float]:
@@ -113,8 +141,7 @@ class LiveConnection(Connection):
     async def _handle(self, event: ClientEvent) -> None:
         match event.type:
             case "session.input_audio.append":
-                samples = await read_audio(event.audio(), self._config.input_format)
-                await self._input.append(np.zeros_like(samples) if self._muted else samples)
+                await self._hear(await read_audio(event.audio(), self._config.input_format))
             case "session.input_audio.mute" | "session.input_audio.unmute":
                 self._muted = event.type == "session.input_audio.mute"
                 await self._acknowledge(f"{event.type}d", event)
@@ -122,7 +149,6 @@ class LiveConnection(Connection):
                 self._session.update(event.object("session"))
                 self._config = self._session.config
                 await self._acknowledge("session.updated", event, session=self._as_json())
-                await self._tell_notices(event)
             case "session.instructions.append" | "session.thinking.append" | "session.commentary.append":
                 await self._append(event)
             case "response.item.create" | "response.create" if self._session.delegation != "responses":
@@ -136,9 +162,13 @@ class LiveConnection(Connection):
                 await self._close("close_requested")
             case _:
                 raise _unserved(event.type)
+        for name in {*event.fields} - _FIELDS:
+            self._session.notices.append(EventError(f"{name[:100]}: is not served", "unsupported"))
+        await self._tell_notices(event)
 
     async def _append(self, event: ClientEvent) -> None:
         kind, content = event.type.split(".")[1], event.text("content", MAX_APPENDED)
+        delegation = event.text("delegation_id")
         if not content:
             raise EventError("content: is required", "missing_required_parameter", "content")
         if kind == "instructions":
@@ -148,6 +178,9 @@ class LiveConnection(Connection):
             self._conversation.insert(Message(new_id("item"), "system", (Part("text", content),)), None)
         now_ms = round(1000 * self._paced.position_s)
         await self._acknowledge(f"session.{kind}.appended", event, start_ms=now_ms, end_ms=now_ms)
+        if delegation is not None and delegation not in self._work.begun:
+            unknown = "delegation_id: no delegation has this id, the content counts all the same"
+            self._session.notices.append(EventError(unknown, "invalid_value", "delegation_id"))
         if kind == "commentary":
             self._turns.ask()
 

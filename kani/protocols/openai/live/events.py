@@ -20,7 +20,7 @@ class LiveSender(EventSender):
     """Sends the events of the Live API, and drops those that only Realtime has."""
 
     def __init__(self, send: Any) -> None:
-        super().__init__(send, beta=False)
+        super().__init__(send)
         self.ended = False  # True from ``session.closed`` on
         self._said = dict.fromkeys(("input", "output"), ("", 0))  # last fragment, and its end
 

@@ -1,5 +1,6 @@
 """Answers of a Live session: words as they are spoken, and calls of tools as delegated work."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -26,6 +27,7 @@ class Work:
 
     target: Delegation | None
     ask: Callable[[], None]  # have what was added to the conversation answered
+    begun: deque[str] = field(default_factory=partial(deque, maxlen=MAX_ITEMS))  # ids of delegations
     open: dict[str, str] = field(default_factory=dict)  # ids of calls, and of the delegation of each
     due: str | None = None  # delegation with new results, which the next answer tells
     accepted: bool = False  # True while the next answer says that work was accepted
@@ -107,6 +109,7 @@ class LiveOutput(PacedOutput):
     async def _begin(self, target: str, **fields: Any) -> None:
         """Tell of delegated work."""
         self._delegation = new_id("deleg")
+        self._work.begun.append(self._delegation)
         delegation = {"id": self._delegation, "type": "delegation", "target": target, **fields}
         offset_ms = round(1000 * self._paced.position_s)
         await self._sender.send("session.delegation.created", offset_ms=offset_ms, delegation=delegation)

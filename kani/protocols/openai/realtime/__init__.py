@@ -17,7 +17,6 @@ from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from kani.protocols.openai.errors import ApiError, json_response
 from kani.protocols.openai.realtime.audio_payload import MAX_MESSAGE_BYTES
 from kani.protocols.openai.realtime.client_secrets import EphemeralKeys, secret_routes
 from kani.protocols.openai.realtime.connection import RealtimeConnection
@@ -48,12 +47,13 @@ BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 
 
 def realtime_routes(
-    context: Context, instructions: str, keys: EphemeralKeys, known_servers: tuple[str, ...]
+    context: Context, instructions: str, keys: EphemeralKeys, known_servers: tuple[str, ...], calls: Calls
 ) -> list[BaseRoute]:
     """Return the routes of the Realtime WebSocket, of its ephemeral keys, and of Unmute's clients.
 
     instructions: of the language model, where there is one, for clients that give none; known_servers:
-    addresses of the MCP servers that sessions may name; sessions of ephemeral keys may name none.
+    addresses of the MCP servers that sessions may name; sessions of ephemeral keys may name none; calls:
+    keeps those that come.
     """
     if known_servers:
         # Loaded before the first session, as it takes the event loop a tenth of a second.
@@ -61,24 +61,17 @@ def realtime_routes(
     service, unmute_port = context.service, context.ports.get(PORT_SETTING)
     limits = ConnectionLimits(SESSION_S, IDLE_S)
     told = instructions if service.chat_model is not None else None
-    calls: Calls = {}
-
-    async def join(websocket: WebSocket, call_id: str) -> None:
-        if call_id not in calls:
-            error = ApiError(404, "call_id: no call has this id", "call_id", "call_id_not_found")
-            await websocket.send_denial_response(json_response({"error": error.as_json()}, error.status))
-            return
-        call, _ = calls[call_id]
-        await _accept(websocket)
-        await call.join(Client(websocket))
 
     async def serve(websocket: WebSocket) -> None:
         call: Call | None = websocket.scope.get("extensions", {}).get(CALL)
         if call is None and (call_id := websocket.query_params.get("call_id")) is not None:
-            await join(websocket, call_id)
+            await calls.join(websocket, "call_id", call_id, _subprotocol(websocket))
             return
-        await _accept(websocket)
+        await websocket.accept(_subprotocol(websocket))
         client, first = Client(websocket), None
+        if call is not None:
+            await call.serve(client)
+            return
         if may_be_unmute(websocket, SUBPROTOCOL, unmute_port):
             # The first message shows the dialect; a greeting of OpenAI's would end Unmute's load test.
             try:
@@ -91,9 +84,6 @@ def realtime_routes(
                 config = initial_config("realtime", None, told)
                 await UnmuteConnection(client, service, config, limits).run(first)
                 return
-        if call is not None:
-            await call.serve(client, service, limits)
-            return
         headers = websocket.headers.getlist("openai-beta")
         offered = websocket.scope["subprotocols"]
         beta = BETA_SUBPROTOCOL in offered or any("realtime=v1" in value for value in headers)
@@ -112,13 +102,12 @@ def realtime_routes(
 
     return [
         WebSocketRoute(PATH, serve),
-        *call_routes(calls, PATH, first_config, service),
+        *call_routes(calls, PATH, first_config, service, limits),
         *secret_routes(service, keys, SESSION_S, told),
         *list_routes(service, unmute_port),
     ]
 
 
-async def _accept(websocket: WebSocket) -> None:
+def _subprotocol(websocket: WebSocket) -> str | None:
     # A browser closes a connection if the answer names none of the sub-protocols that it offers.
-    offered = websocket.scope["subprotocols"]
-    await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+    return SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None

@@ -108,7 +108,7 @@ def secret_routes(
     """
 
     async def create_secret(request: Request) -> Response:
-        body = await _read_body(request)
+        body = await read_body(request, MAX_BODY_BYTES)
         try:
             given = convert(body, _SecretBody, "body")
         except EventError as error:
@@ -121,7 +121,7 @@ def secret_routes(
 
     def create_session(kind: SessionKind) -> Callable[[Request], Any]:
         async def create(request: Request) -> Response:
-            body = await _read_body(request)
+            body = await read_body(request, MAX_BODY_BYTES)
             config = await _config(service, {"type": kind, **body}, "body", instructions)
             issued = keys.issue(config, DEFAULT_LIFE_S)
             written = config.as_beta_json(new_id("sess"), int(time.time() + session_s))
@@ -140,10 +140,11 @@ def secret_routes(
     ]
 
 
-async def _read_body(request: Request) -> dict[str, Any]:
+async def read_body(request: Request, limit: int) -> dict[str, Any]:
+    """Return the JSON object of a request, empty without a body; limit: bytes. Raises ApiError."""
     body = await request.body()
-    if len(body) > MAX_BODY_BYTES:
-        raise ApiError(413, f"the body is too large (at most {MAX_BODY_BYTES >> 10} KiB)")
+    if len(body) > limit:
+        raise ApiError(413, f"the body is too large (at most {limit >> 10} KiB)")
     # A key's content has to have UTF-8.
     return foreign.without_halves(read_object(body)) if body.strip() else {}
 

@@ -5,10 +5,10 @@
 
 import time
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from typing_extensions import override
 
@@ -17,7 +17,9 @@ from kani.core.conversation.items import Message, new_id
 from kani.core.conversation.responses import Output
 from kani.core.conversation.turn_answers import TurnAnswers
 from kani.core.service import SpeechService
+from kani.core.types import Samples
 from kani.protocols.openai.realtime.answers.output import ResponseContext, ResponseOutput
+from kani.protocols.openai.realtime.answers.paced import PacedEvents, PacedOutput, Track
 from kani.protocols.openai.realtime.answers.responses import ACTIVE, PROTOCOL, RealtimeResponses
 from kani.protocols.openai.realtime.audio_payload import read_audio
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, parse_event
@@ -31,7 +33,7 @@ from kani.protocols.openai.realtime.conversation import (
 from kani.protocols.openai.realtime.input_events import RealtimeEvents
 from kani.protocols.openai.realtime.item_audio import ItemAudio, Sounds
 from kani.protocols.openai.realtime.mcp import McpTools
-from kani.protocols.openai.realtime.server_events import EventSender
+from kani.protocols.openai.realtime.server_events import EventSender, Send
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.session_update import (
     applied_update,
@@ -54,7 +56,7 @@ CLIENT_EVENTS = (
 class Dialect:
     """Makers of a connection's events: the differences between clients of OpenAI, of Unmute and calls."""
 
-    make_sender: Callable[[Callable[[str], Awaitable[None]]], EventSender]
+    make_sender: Callable[[Send], EventSender]
     make_events: Callable[[EventSender], RealtimeEvents] = RealtimeEvents
     make_output: Callable[[ResponseContext], Output] = ResponseOutput
     silence: Callable[[], None] = lambda: None  # stops what is played on this side
@@ -70,9 +72,11 @@ class Connection(ConversationConnection):
         config: SessionConfig,
         limits: ConnectionLimits,
         dialect: Dialect,
+        track: Track | None = None,
     ) -> None:
+        """track: of a call, which has its audio there."""
         super().__init__(client, service, limits)
-        self._config = config
+        self._config, self._track, self._refusal = config, track, ""
         self._sender = dialect.make_sender(client.send)
         self._conversation = Conversation(self._memory)
         events = dialect.make_events(self._sender)
@@ -94,6 +98,10 @@ class Connection(ConversationConnection):
     async def _handle(self, event: ClientEvent) -> None:
         """Handle one event. Raises EventError, and InputFailed."""
 
+    async def _hear(self, samples: Samples) -> None:
+        """Take the client's audio, at the rate of the input's format. Raises EventError, and InputFailed."""
+        await self._input.append(samples)
+
     @override
     async def _tell_end(self, reason: str) -> None:
         await self._sender.error(EventError(reason, "session_expired"))
@@ -104,8 +112,29 @@ class Connection(ConversationConnection):
         super()._release()
 
     @override
+    async def _receive(self, received: str | bytes | None) -> None:
+        try:
+            await super()._receive(received)
+        finally:
+            if self._track is not None:
+                # Its events are sent by tasks of this connection.
+                self._track.stop()
+
+    async def _hear_track(self, track: Track, message: bytes) -> None:
+        try:
+            await self._hear(track.hear(message, self._config.input_format.sample_rate))
+        except EventError as error:
+            # Said once: fifty pieces come a second.
+            if str(error) != self._refusal:
+                await self._sender.error(error)
+            self._refusal = str(error)
+
+    @override
     async def _handle_message(self, received: str | bytes) -> None:
         event = None
+        if isinstance(received, bytes) and self._track is not None:
+            await self._hear_track(self._track, received)
+            return
         try:
             if isinstance(received, bytes):
                 raise EventError("events are text messages, not binary ones", "invalid_json")
@@ -129,12 +158,14 @@ class RealtimeConnection(Connection):
         config: SessionConfig,
         limits: ConnectionLimits,
         *,
-        beta: bool,
-        **transport: Any,
+        beta: bool = False,
+        track: Track | None = None,
     ) -> None:
-        """transport: fields of ``Dialect`` that another transport replaces."""
-        dialect = Dialect(partial(EventSender, beta=beta), **transport)
-        super().__init__(client, service, config, limits, dialect)
+        dialect = Dialect(partial(EventSender, beta=beta))
+        if track is not None:
+            make_output = partial(PacedOutput, track, self._start)
+            dialect = Dialect(EventSender, partial(PacedEvents, track), make_output, track.clear)
+        super().__init__(client, service, config, limits, dialect, track)
         self._id = new_id("sess")
         self._expires_at = int(time.time() + limits.session_s)
         self._mcp = McpTools(self._sender, self._conversation, self._start, self._answer_results)
@@ -146,9 +177,13 @@ class RealtimeConnection(Connection):
         finally:
             await self._mcp.aclose()
 
+    async def greet(self, send: Send) -> None:
+        """Send another client of a call's session its first event."""
+        await self._send_session("created", EventSender(send))
+
     @override
     async def _greet(self) -> None:
-        await self.send_session("created", self._sender)
+        await self._send_session("created", self._sender)
         await self._mcp.use(self._config.servers)
 
     @override
@@ -163,7 +198,7 @@ class RealtimeConnection(Connection):
     async def _handle(self, event: ClientEvent) -> None:
         match event.type:
             case "input_audio_buffer.append":
-                await self._input.append(await read_audio(event.audio(), self._config.input_format))
+                await self._hear(await read_audio(event.audio(), self._config.input_format))
             case "input_audio_buffer.commit":
                 await self._input.commit()
             case "input_audio_buffer.clear":
@@ -186,7 +221,11 @@ class RealtimeConnection(Connection):
                 self._conversation.remove(self._conversation.find(item_id))
                 await self._sender.send("conversation.item.deleted", item_id=item_id)
             case "output_audio_buffer.clear":
-                raise EventError("type: output_audio_buffer.clear is for WebRTC", "invalid_value", "type")
+                if self._track is None:
+                    raise EventError("type: output_audio_buffer.clear is for WebRTC", "invalid_value", "type")
+                with suppress(EventError):
+                    self._responses.cancel(None)
+                self._track.clear()
             case _:
                 known = ", ".join(CLIENT_EVENTS)
                 reason = f"type: unknown event {event.type[:100]!r} (known: {known})"
@@ -224,10 +263,10 @@ class RealtimeConnection(Connection):
         self._sender.beta = self._sender.beta or beta or is_beta_session(event.object("session"))
         self._config = config
         await self._input.configure(config)
-        await self.send_session("updated", self._sender)
+        await self._send_session("updated", self._sender)
         await self._mcp.use(config.servers)
 
-    async def send_session(self, change: str, sender: EventSender) -> None:
+    async def _send_session(self, change: str, sender: EventSender) -> None:
         """Send the event of a ``change`` of the session, "created" or "updated", with its configuration."""
         beta, config = sender.beta, self._config
         name = "transcription_session" if beta and config.kind == "transcription" else "session"

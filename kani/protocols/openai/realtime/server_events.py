@@ -20,13 +20,16 @@ _BETA_NAMES = {
 """Names of the beta generation where they differ; None for events that it does not have."""
 
 
+Send = Callable[[str], Awaitable[None]]
+
+
 class EventSender:
     """Sends events.
 
     beta: whether the client expects the names of the beta generation; it may change.
     """
 
-    def __init__(self, send: Callable[[str], Awaitable[None]], *, beta: bool) -> None:
+    def __init__(self, send: Send, *, beta: bool = False) -> None:
         self._send = send
         self.beta = beta
 

@@ -215,6 +215,36 @@ async def test_work_is_handed_over_to_the_client(talk: StartTalk) -> None:
     assert [message["role"] for message in endpoint.requests[-1]["messages"]][-2:] == ["system", "user"]
 
 
+async def test_fields_of_events_that_have_no_effect_are_named(talk: StartTalk) -> None:
+    asks = Answer(calls=[("weather", "{}")])
+    client, endpoint, _ = await talk(asks, say("It is sunny."), say("Yes."), delegation=RESPONSES)
+    await client.say(*TURN)
+    await client.until(lambda: len(inner(client)) == 3)
+    result = {
+        "type": "function_call_output",
+        "output": "sunny",
+        "call_id": inner(client)[1]["item"]["call_id"],
+    }
+    await client.send("response.item.create", item=result)
+    await client.send("response.create", event_id="r", response={"instructions": "Shout."})
+    notice = await client.next("info")
+    assert (notice["message"], notice["client_event_id"]) == ("response: is not served", "r")
+    await spoken(client, "It is sunny.")
+    known = client.of("session.delegation.created")[0]["delegation"]["id"]
+    for event_id, delegation_id in (("none", None), ("known", known), ("unknown", "deleg_none")):
+        place = {"event_id": event_id, "delegation_id": delegation_id}
+        await client.send("session.thinking.append", content="It is ten.", **place)
+    await client.next("session.thinking.appended", 3)
+    # The content counts, as that of a client whose delegation was of an earlier session.
+    notice = await client.next("info", 2)
+    assert notice["client_event_id"] == "unknown"
+    assert notice["message"].startswith("delegation_id: no delegation has this id")
+    await client.say(*TURN)
+    await spoken(client, "Yes.")
+    assert str(endpoint.said[-1]).count("It is ten.") == 3
+    assert len(client.of("info")) == 2
+
+
 async def test_tools_change_while_it_runs(talk: StartTalk) -> None:
     client, endpoint, _ = await talk(say("Hello."), delegation=RESPONSES)
     other = WEATHER | {"name": "time"}

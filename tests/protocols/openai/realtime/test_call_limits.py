@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import aioice.ice
 import pytest
@@ -23,10 +24,11 @@ from aiortc.rtcsctptransport import (
 )
 
 from kani.protocols.openai.errors import ApiError
-from kani.protocols.openai.realtime.session_config import SessionConfig
+from kani.protocols.openai.realtime.answers.paced import Track
 from kani.protocols.openai.realtime.webrtc import bounds, routes
 from kani.protocols.openai.realtime.webrtc.bounds import MAX_PIECES
 from kani.protocols.openai.realtime.webrtc.call import LEAST_SIZE, MAX_LINES, MAX_WAITING, Call
+from kani.protocols.shared.connection import Client
 from tests.clients.openai_call import CALLS, SDP, Caller, all_free, calling, post_offer
 from tests.clients.openai_realtime import loud
 from tests.running.sources import ROOT
@@ -53,6 +55,11 @@ async def offer() -> AsyncIterator[str]:
     caller = Caller()
     yield await caller.offer()
     await caller.close()
+
+
+def no_session(client: Client, track: Track) -> NoReturn:
+    """Make no session: the call's WebSocket is never accepted."""
+    raise AssertionError
 
 
 def decoders() -> int:
@@ -86,7 +93,7 @@ async def test_offer_without_what_a_call_needs(ready: InProcessServer, offer: st
 
 async def test_data_channel_may_come_before_the_audio(offer: str) -> None:
     audio, channel = offer.index("m=audio"), offer.index("m=application")
-    call = Call(SessionConfig())
+    call = Call(no_session)
     swapped = (offer[:audio] + offer[channel:] + offer[audio:channel]).replace("BUNDLE 0 1", "BUNDLE 1 0")
     answer = await call.answer(swapped, HOST)
     assert {line.split()[4] for line in answer.splitlines() if line.startswith("a=candidate")} == {HOST}
@@ -111,7 +118,7 @@ async def test_any_damage_of_an_offer_is_an_error_of_the_client(offer: str) -> N
     lines, refused = offer.splitlines(), 0
     for at, line in enumerate(lines):
         for new in ([], [line, line], [line[: len(line) // 2]], [line.replace(":", ":-", 1)]):
-            call = Call(SessionConfig())
+            call = Call(no_session)
             try:
                 await call.answer("\r\n".join([*lines[:at], *new, *lines[at + 1 :], ""]), HOST)
             except ApiError as error:
@@ -127,7 +134,7 @@ async def test_long_offer_is_not_parsed(ready: InProcessServer, offer: str) -> N
     refused = await post_offer(ready, offer.replace("a=mid:1", f"{codecs}{feedback}a=mid:1"))
     assert refused.status_code == 400 and f"at most {MAX_LINES}" in refused.json()["error"]["message"]
     candidates = "a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n" * MAX_LINES
-    call = Call(SessionConfig())
+    call = Call(no_session)
     await call.answer(offer.replace("a=mid:1", f"{candidates}a=mid:1"), HOST)
     await call.close()
 
@@ -290,7 +297,7 @@ async def test_without_the_package_the_error_names_it(
 
 @pytest.mark.parametrize(("event", "size"), [("a" * 1000, 1000), ("", LEAST_SIZE)], ids=["long", "empty"])
 async def test_flood_of_events_ends_the_call(event: str, size: int) -> None:
-    call = Call(SessionConfig())
+    call = Call(no_session)
     assert (await call.receive())["type"] == "websocket.connect"
     for _ in range(MAX_WAITING // size):
         call._on_message(event)
@@ -315,7 +322,7 @@ async def test_flood_of_events_ends_the_call(event: str, size: int) -> None:
 async def test_channel_that_only_takes_room_ends_the_call(
     offer: str, flags: int, step: int, data: bytes, streams: int, ends: bool
 ) -> None:
-    call = Call(SessionConfig())
+    call = Call(no_session)
     await call.answer(offer, HOST)
     transport = call._peer.sctp
     transport._last_received_tsn, transport._remote_port = 0, 5000

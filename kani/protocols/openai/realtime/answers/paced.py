@@ -1,5 +1,6 @@
 """Answers of connections that play them themselves: calls, and the Live API."""
 
+from abc import abstractmethod
 from typing import Any
 
 from typing_extensions import override
@@ -13,6 +14,18 @@ from kani.core.conversation.paced import PacedAudio, Utterance
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.answers.output import ResponseContext, ResponseOutput
 from kani.protocols.openai.realtime.input_events import RealtimeEvents
+
+
+class Track(PacedAudio):
+    """The audio of a call: it plays the answers, and brings what the caller says as binary messages."""
+
+    @abstractmethod
+    def hear(self, message: bytes, sample_rate: int) -> Samples:
+        """Return the audio of a message, at ``sample_rate`` hertz."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Play nothing any more."""
 
 
 class PacedEvents(RealtimeEvents):

@@ -1,6 +1,6 @@
 """Server events of Unmute's dialect: the types that its clients know, as any other ends their session."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from typing_extensions import override
@@ -39,9 +39,6 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 
 class UnmuteSender(EventSender):
     """Sends the events that the dialect has, and drops all others."""
-
-    def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
-        super().__init__(send, beta=False)
 
     @override
     async def send(self, name: str, /, **fields: Any) -> None:

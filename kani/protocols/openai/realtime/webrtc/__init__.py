@@ -1,5 +1,5 @@
 """Realtime by WebRTC: POST /v1/realtime/calls.
 
 ``routes`` answers an offer, and serves the call as a WebSocket of /v1/realtime: ``call`` is that WebSocket,
-over the call's data channel and its tracks; ``session`` is the connection; ``speaker`` plays its answers.
+over the call's data channel and its tracks; ``speaker`` plays the answers.
 """

@@ -7,7 +7,9 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 import aiortc
 import numpy as np
@@ -19,16 +21,13 @@ from aiortc.sdp import SessionDescription
 from starlette.types import Message
 
 from kani.core.audio.pcm import pcm16
-from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.realtime.answers.paced import Track
 from kani.protocols.openai.realtime.client_events import EventError
-from kani.protocols.openai.realtime.server_events import EventSender
-from kani.protocols.openai.realtime.session_config import SessionConfig
+from kani.protocols.openai.realtime.server_events import Send
 from kani.protocols.openai.realtime.webrtc.bounds import LIBRARY_ERRORS, CallBounds
-from kani.protocols.openai.realtime.webrtc.session import CallConnection
 from kani.protocols.openai.realtime.webrtc.speaker import RTP_RATE, Speaker
 from kani.protocols.shared.connection import TRY_LATER, Client
-from kani.protocols.shared.conversation import ConnectionLimits
 from kani.protocols.shared.protocol import UNREAD_S
 
 CHANNEL = "oai-events"
@@ -76,15 +75,27 @@ _CURE = "callers have to reach that address, which is the one that was called, s
 
 _GONE: Message = {"type": "websocket.disconnect", "code": 1006}
 
+
+class CallSession(Protocol):
+    """The session of a call, in any dialect."""
+
+    async def run(self) -> None: ...
+
+    async def greet(self, send: Send) -> None:
+        """Send another client its first event."""
+
+
+MakeSession = Callable[[Client, Track], CallSession]
+
 logger = logging.getLogger(__name__)
 
 
 class Call:
     """One call. ``receive`` and ``send`` are those of an ASGI WebSocket."""
 
-    def __init__(self, config: SessionConfig) -> None:
-        """config: of the session, to begin with."""
-        self._config = config
+    def __init__(self, make_session: MakeSession) -> None:
+        """make_session: makes the session, of the call as an accepted client."""
+        self._make_session = make_session
         self._speaker = Speaker()
         self._host = ""
         # By default it would ask a STUN server of Google's.
@@ -93,7 +104,7 @@ class Call:
         self._channel: aiortc.RTCDataChannel | None = None
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._inbox.put_nowait({"type": "websocket.connect"})
-        self._session: CallConnection | None = None
+        self._session: CallSession | None = None
         self._joined: list[asyncio.Queue[str | None]] = []
         self._waiting = 0
         self._flows = asyncio.Event()  # set while an event may be sent
@@ -125,9 +136,9 @@ class Call:
             raise ApiError(400, reason, "sdp", "invalid_value") from error
         return str(peer.localDescription.sdp)
 
-    async def serve(self, client: Client, service: SpeechService, limits: ConnectionLimits) -> None:
+    async def serve(self, client: Client) -> None:
         """Serve the session; client: this call, accepted."""
-        self._session = CallConnection(self._speaker, client, service, self._config, limits)
+        self._session = self._make_session(client, self._speaker)
         await self._session.run()
 
     async def join(self, client: Client) -> None:
@@ -158,7 +169,7 @@ class Call:
                     continue
                 self._take({"type": "websocket.receive", "text": message})
 
-        await self._session.send_session("created", EventSender(put, beta=False))
+        await self._session.greet(put)
         self._joined.append(events)
         try:
             await client.serve(send(), receive())
@@ -239,6 +250,7 @@ class Call:
                 async with asyncio.timeout(FLUSH_S):
                     await self._flows.wait()
         self.end()
+        self._tell_joined(None)
         self._speaker.stop()
         await (self._bounds or self._peer).close()
         if self._listening is not None:
@@ -251,7 +263,6 @@ class Call:
         if not self._ended:
             self._ended = True
             self._inbox.put_nowait(_GONE)
-            self._tell_joined(None)
 
     def _on_state(self) -> None:
         if self._peer.connectionState in ("failed", "closed"):

@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.websockets import WebSocket
 
 from kani.core.conversation.items import new_id
 from kani.core.service import SpeechService
-from kani.protocols.openai.errors import ApiError, endpoint
+from kani.protocols.openai.errors import ApiError, endpoint, json_response
+from kani.protocols.openai.realtime.answers.paced import Track
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.client_secrets import as_api_error
+from kani.protocols.openai.realtime.connection import RealtimeConnection
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.session_update import check_voice, heard_languages, updated_config
 from kani.protocols.shared.calls.bodies import parse_object
+from kani.protocols.shared.connection import Client
+from kani.protocols.shared.conversation import ConnectionLimits
 from kani.runtime.extras import install_command
 
 if TYPE_CHECKING:
-    from kani.protocols.openai.realtime.webrtc.call import Call
+    from kani.protocols.openai.realtime.webrtc.call import Call, MakeSession
 
 PATH = "/v1/realtime/calls"
 CALL = "kani.call"
@@ -36,38 +41,23 @@ MAX_BYTES = 131_072
 _PASSED_ON = ("asgi", "http_version", "headers", "query_string", "client", "server", "root_path")
 
 
-Calls = dict[str, tuple["Call", asyncio.Task[None]]]
-"""The calls that go on, and the tasks that serve them, by their ids."""
+class Calls:
+    """The calls that go on, of all dialects, by their ids."""
 
+    def __init__(self) -> None:
+        self._running: dict[str, tuple[Call, asyncio.Task[None]]] = {}
 
-def call_routes(
-    calls: Calls,
-    websocket_path: str,
-    first_config: Callable[[HTTPConnection], SessionConfig],
-    service: SpeechService,
-) -> list[BaseRoute]:
-    """Return the routes of calls, which are kept in ``calls``.
+    async def open(
+        self, request: Request, call_id: str, websocket_path: str, make_session: MakeSession, offer: str
+    ) -> str:
+        """Return the SDP answer to an offer. Raises ApiError.
 
-    websocket_path: where a call's session is served; first_config: of the session that a request opens, by
-    its key or its query.
-    """
-
-    async def create(request: Request) -> Response:
-        offer, session = await _read_body(request)
-        make_call = await asyncio.to_thread(_load)
-        try:
-            config = first_config(request)
-            if session.strip():
-                given = parse_object(session)
-                config = updated_config(config, given, heard_languages(service))
-                await check_voice(service, config, given)
-        except EventError as error:
-            raise as_api_error(error) from error
-        except ValueError as error:
-            raise ApiError(400, "session: is not a JSON object", "session", "invalid_json") from error
+        websocket_path: where the call's session is served.
+        """
+        make_call, calls = await asyncio.to_thread(_load), self._running
         if len(calls) >= MAX_CALLS:
             raise ApiError(429, f"too many calls at once (at most {MAX_CALLS})", code="server_busy")
-        call, call_id = make_call(config), new_id("rtc")
+        call = make_call(make_session)
         # Its session is a WebSocket of this server: counted, bounded and closed as any other.
         scope = {name: request.scope[name] for name in _PASSED_ON if name in request.scope}
         scope |= {"type": "websocket", "scheme": "ws", "path": websocket_path, "subprotocols": []}
@@ -86,27 +76,72 @@ def call_routes(
         try:
             if (status := await call.status) != 101:
                 raise ApiError(status, "no further session can be opened now")
-            answer = await call.answer(offer, request.scope["server"][0])
+            return await call.answer(offer, request.scope["server"][0])
         except BaseException:
             call.end()
             raise
-        return Response(answer, 201, {"location": f"{PATH}/{call_id}"}, "application/sdp")
 
-    async def hang_up(request: Request) -> Response:
-        if (found := calls.get(request.path_params["call_id"])) is None:
-            raise ApiError(404, "call_id: no call has this id", "call_id")
+    async def join(self, websocket: WebSocket, field: str, call_id: str, subprotocol: str | None) -> None:
+        """Serve another client of a call's session; field: name of the id."""
+        if call_id not in self._running:
+            error = ApiError(404, f"{field}: no call has this id", field, f"{field}_not_found")
+            await websocket.send_denial_response(json_response({"error": error.as_json()}, error.status))
+            return
+        call, _ = self._running[call_id]
+        await websocket.accept(subprotocol)
+        await call.join(Client(websocket))
+
+    async def hang_up(self, request: Request) -> Response:
+        """Answer a request that ends a call. Raises ApiError."""
+        ((field, call_id),) = request.path_params.items()
+        if (found := self._running.get(call_id)) is None:
+            raise ApiError(404, f"{field}: no call has this id", field)
         call, serving = found
         call.end()
         await asyncio.wait([serving])
         return Response()
 
+
+def call_routes(
+    calls: Calls,
+    websocket_path: str,
+    first_config: Callable[[HTTPConnection], SessionConfig],
+    service: SpeechService,
+    limits: ConnectionLimits,
+) -> list[BaseRoute]:
+    """Return the routes of calls, which are kept in ``calls``.
+
+    websocket_path: where a call's session is served; first_config: of the session that a request opens, by
+    its key or its query.
+    """
+
+    async def create(request: Request) -> Response:
+        offer, session = await _read_body(request)
+        try:
+            config = first_config(request)
+            if session.strip():
+                given = parse_object(session)
+                config = updated_config(config, given, heard_languages(service))
+                await check_voice(service, config, given)
+        except EventError as error:
+            raise as_api_error(error) from error
+        except ValueError as error:
+            raise ApiError(400, "session: is not a JSON object", "session", "invalid_json") from error
+
+        def make_session(client: Client, track: Track) -> RealtimeConnection:
+            return RealtimeConnection(client, service, config, limits, track=track)
+
+        call_id = new_id("rtc")
+        answer = await calls.open(request, call_id, websocket_path, make_session, offer)
+        return Response(answer, 201, {"location": f"{PATH}/{call_id}"}, "application/sdp")
+
     return [
         Route(PATH, endpoint(create), methods=["POST"]),
-        Route(f"{PATH}/{{call_id}}/hangup", endpoint(hang_up), methods=["POST"]),
+        Route(f"{PATH}/{{call_id}}/hangup", endpoint(calls.hang_up), methods=["POST"]),
     ]
 
 
-def _load() -> Callable[[SessionConfig], Call]:
+def _load() -> Callable[[MakeSession], Call]:
     """Import what makes a call. Raises ApiError without its packages, or with others than were read."""
     try:
         from kani.protocols.openai.realtime.webrtc.bounds import unread_versions

@@ -1,4 +1,4 @@
-"""The audio track of a call: what the answers say, at the pace at which it is heard."""
+"""The audio of a call: what the answers say, at the pace at which it is heard, and what the caller says."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, Packet
 from av.audio.codeccontext import AudioCodecContext
+from typing_extensions import override
 
 from kani.core.audio import ffmpeg
 from kani.core.audio.checked import in_range
+from kani.core.audio.pcm import from_pcm16
+from kani.core.audio.resampling import LowDelayResampler
 from kani.core.conversation.paced import LATE_S, PacedAudio
+from kani.core.types import Samples
+from kani.protocols.openai.realtime.answers.paced import Track
 
 RATE = 24_000
 """Hertz of the track."""
@@ -32,8 +37,8 @@ SETTLED = 50
 """Silent packets in a row after which the last one is sent again: a caller who waits costs no encoding."""
 
 
-class Speaker(PacedAudio, MediaStreamTrack):  # type: ignore[misc, unused-ignore]
-    """The answers as a track."""
+class Speaker(MediaStreamTrack, Track):  # type: ignore[misc, unused-ignore]
+    """The answers as a track; messages of the caller's are 16-bit samples at ``RTP_RATE`` hertz."""
 
     kind = "audio"
 
@@ -43,11 +48,18 @@ class Speaker(PacedAudio, MediaStreamTrack):  # type: ignore[misc, unused-ignore
         self._due = -np.inf
         self._sent = self._silent = 0  # frames; those without sound in a row
         self._encoded = b""  # the last one
+        self._hears_at = 0  # hertz
         # By itself aiortc would encode each frame in a thread, and wait for it: late on a busy machine.
         ffmpeg.disable_threads()
         self._encoder = AudioCodecContext.create("libopus", "w")
         self._encoder.sample_rate, self._encoder.layout, self._encoder.format = RATE, "mono", "flt"
         self._encoder.bit_rate, self._encoder.options = BIT_RATE, {"application": "voip"}
+
+    @override
+    def hear(self, message: bytes, sample_rate: int) -> Samples:
+        if sample_rate != self._hears_at:
+            self._hears_at, self._resampler = sample_rate, LowDelayResampler(RTP_RATE, sample_rate)
+        return self._resampler.feed(from_pcm16(message))
 
     async def recv(self) -> Packet[Any]:
         """Return the next packet when it is due. Raises MediaStreamError once the track has ended."""
