@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kani.engines.whisper.coverage import fastest_s, is_spoken, least_s, longest_s, said
+from kani.engines.whisper.coverage import fastest_s, is_spoken, least_s, longest_s, said, usual_s
 from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGE_WEIGHT
 from kani.engines.whisper.model import BEAMS, MIDDLE_SILENCE, PENALTIES, WINDOW_S, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
@@ -91,15 +91,17 @@ def _transcribe(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]
     answer = _best_answer(whisper, audio, stopped)
     if answer is None:
         return []
-    known = replace(audio, language=answer.language, detected=False)
-    words, told_s = _told(answer, chunk)
-    # Cut earlier, the last word would be heard twice.
-    rest = chunk.rest(told_s, words[-1].start_s + fastest_s(words[-1].word)) if words else None
-    if rest is None:
-        words = answer.words
-    else:
-        end_s = min(words[-1].end_s, rest.start_s - chunk.start_s)
-        words = (*words[:-1], replace(words[-1], end_s=end_s))
+    words, following = answer.words, list[ChunkResult]()
+    told, told_s = _told(answer, chunk)
+    if told:
+        last = told[-1]
+        over_s = max(told_s, last.start_s + usual_s(last.word.text))
+        # Cut earlier, the last word would be heard twice.
+        rest = chunk.rest(told_s, last.start_s + fastest_s(last.word), over_s)
+        if rest is not None:
+            words = (*told[:-1], replace(last, end_s=min(last.end_s, rest.start_s - chunk.start_s)))
+            known = replace(audio, chunk=rest, language=answer.language, detected=False)
+            following = _transcribe(whisper, known, stopped)
     result = ChunkResult(
         chunk,
         words,
@@ -109,9 +111,7 @@ def _transcribe(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]
         answer.log_probability,
         answer.has_speech,
     )
-    if rest is None:
-        return [result]
-    return [result, *_transcribe(whisper, replace(known, chunk=rest), stopped)]
+    return [result, *following]
 
 
 def _told(answer: _Answer, chunk: Chunk) -> tuple[tuple[TimedWord, ...], float]:
@@ -132,8 +132,11 @@ def _told(answer: _Answer, chunk: Chunk) -> tuple[tuple[TimedWord, ...], float]:
 def _best_answer(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]) -> _Answer | None:
     """Return the best answer that is speech, else the likeliest; None if all are loops."""
     encoded = whisper.encode(audio.chunk.samples, WINDOW_S, MIDDLE_SILENCE)
+    languages = [(audio.language or "", 1.0)]
+    if audio.language is None or audio.detected:
+        languages = whisper.likely_languages(encoded, audio.candidates, audio.language)
     tried: list[_Answer] = []
-    for language, likelihood in _languages(whisper, encoded, audio):
+    for language, likelihood in languages:
         if stopped():
             return None
         answer = _attempt(whisper, encoded, audio, language, likelihood)
@@ -152,16 +155,6 @@ def _best_answer(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool
         logger.debug("%.1f s are not speech in any way", audio.chunk.duration_s)
     plausible = speech or [answer for answer in tried if not answer.loop]
     return max(plausible, key=lambda answer: answer.score, default=None)
-
-
-def _languages(
-    whisper: Whisper, encoded: ctranslate2.StorageView, audio: ChunkInput
-) -> Iterator[tuple[str, float]]:
-    """Yield the languages to try with their probabilities, the likeliest first."""
-    if audio.language is not None and not audio.detected:
-        yield audio.language, 1.0
-    else:
-        yield from whisper.likely_languages(encoded, audio.candidates, audio.language)
 
 
 def _is_translated(language: str, text: str) -> bool:
@@ -196,7 +189,8 @@ def _attempt(
     timed: tuple[TimedWord, ...] = ()
     if words:
         align = partial(whisper.align, encoded, language, (), translate=audio.translate)
-        timed, _ = align(words, seconds) if audio.translate else said(align, words, seconds, spaced=spaced)
+        only_said = partial(said, align, spaced=spaced, speech_s=audio.chunk.speech_end_s)
+        timed, _ = align(words, seconds) if audio.translate else only_said(words, seconds)
     text = whisper.text_of(found.tokens)
     endless = found.count >= max_tokens and max_tokens < MAX_TOKENS
     repeats = compression_ratio(text) > _MAX_COMPRESSION and not is_spoken(timed, audio.chunk.voiced_s)
