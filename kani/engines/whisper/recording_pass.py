@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 # As in faster-whisper: samples at a temperature, and the limits of an answer that is speech.
 _SAMPLES = 5
 _MAX_COMPRESSION, _MIN_MEAN_LOG_PROBABILITY = 2.4, -1.0
-# Tokens of an answer that are times, in a second of it.
-_TIMES_PER_SECOND = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,6 @@ class _Answer:
     language: str
     likelihood: float  # of the language
     words: tuple[TimedWord, ...]
-    temperature: float
     log_probability: float  # mean of the tokens'
     loop: bool  # whether it repeats itself without end
     end_s: float | None  # that it gives for its last words; None if it gives none
@@ -107,7 +104,7 @@ def _transcribe(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]
         words,
         answer.language,
         answer.likelihood,
-        answer.temperature,
+        audio.temperature,
         answer.log_probability,
         answer.has_speech,
     )
@@ -171,8 +168,8 @@ def _attempt(
 ) -> _Answer:
     seconds = audio.chunk.duration_s
     written = "en" if audio.translate else language
-    text_tokens = whisper.limits.max_tokens(written, seconds)
-    max_tokens = min(text_tokens + math.ceil(_TIMES_PER_SECOND * seconds), MAX_TOKENS)
+    # With a time for each second.
+    max_tokens = min(whisper.limits.max_tokens(written, seconds) + math.ceil(seconds), MAX_TOKENS)
     prompt = whisper.prompt(audio.prompt, language, translate=audio.translate)
     how: dict[str, Any] = {"beam_size": BEAMS, "repetition_penalty": penalty}
     if audio.temperature:
@@ -196,4 +193,4 @@ def _attempt(
     repeats = compression_ratio(text) > _MAX_COMPRESSION and not is_spoken(timed, audio.chunk.voiced_s)
     loop = endless or is_loop(text) or repeats
 
-    return _Answer(language, likelihood, timed, audio.temperature, found.log_probability, loop, found.end_s)
+    return _Answer(language, likelihood, timed, found.log_probability, loop, found.end_s)
