@@ -8,6 +8,7 @@ stretches a word over what is left out.
 import math
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -33,6 +34,8 @@ _MAX_WORD_S, _DIGIT_S, _LETTER_S = 1.5, 0.5, 0.15
 _USUAL_WORD_S, _USUAL_LETTER_S = 0.9, 0.1
 # Samples of a moment that may be the pause between two sentences.
 _MOMENT = 400
+# The last word before a pause is drawn out: a word that begins later, and was said before, begins an echo.
+_LAST_WORD_S = 0.3
 # Fast speech has 20 to 25 letters a second.
 _LETTERS_PER_SECOND = 30
 _INSTANT_SHARE = 0.2
@@ -73,13 +76,6 @@ def without_echo(
     while at > 0 and words[at - 1].end_s - words[at - 1].start_s < _SHORT_S:
         at -= 1
     return words[:at]
-
-
-def sentence_end(words: Sequence[TimedWord], at: int) -> int:
-    """Return after how many words the sentence ends that goes on with word ``at``; ``at`` if none does."""
-    while 0 < at < len(words) and not ends_sentence(words[at - 1].word.text):
-        at += 1
-    return at
 
 
 def after_echo(words: Sequence[TimedWord]) -> Sequence[TimedWord]:
@@ -130,7 +126,7 @@ def told(
             continue
         if at + 1 == len(words) or ends_sentence(timed.word.text):
             # The word itself is said, and what is left out follows it.
-            latest_s = start_s + _usual_s(text)
+            latest_s = start_s + usual_s(text)
             earliest_s = start_s + max(_SHORT_S, _width(text) / _LETTERS_PER_SECOND)
             end_s = _quietest_s(samples, earliest_s, latest_s)
             return (*words[:at], replace(timed, end_s=end_s)), end_s
@@ -158,7 +154,7 @@ def begins_late(words: Sequence[TimedWord], samples: Samples, voiced: Voiced) ->
     first = words[0]
     if voiced(first.start_s, first.end_s) <= longest_s(first.word.text):
         return None
-    earliest_s = first.end_s - _usual_s(first.word.text)
+    earliest_s = first.end_s - usual_s(first.word.text)
     return _quietest_s(samples, max(_SHORT_S, earliest_s), first.end_s - _SHORT_S)
 
 
@@ -197,10 +193,6 @@ def _is_instant(timed: TimedWord) -> bool:
     return timed.end_s - timed.start_s < _INSTANT_S
 
 
-def _usual_s(text: str) -> float:
-    return max(_USUAL_WORD_S, _USUAL_LETTER_S * _width(text))
-
-
 def _width(text: str) -> int:
     """Return the number of letters; kana and Chinese characters take as long as two."""
     return sum(2 if unicodedata.east_asian_width(letter) == "W" else 1 for letter in text)
@@ -215,6 +207,11 @@ def _stretched(timed: TimedWord) -> tuple[str, float]:
         return timed.word.text, timed.start_s
     text, after_s = timed.last_token
     return text, timed.start_s + after_s
+
+
+def usual_s(text: str) -> float:
+    """Return the seconds within which a word has ended that is not stretched over other speech."""
+    return max(_USUAL_WORD_S, _USUAL_LETTER_S * _width(text))
 
 
 def longest_s(text: str) -> float:
@@ -248,14 +245,18 @@ def said(
 ) -> tuple[tuple[TimedWord, ...], float]:
     """Return the words that are said with their times, and the mean log probability of all tokens.
 
-    spaced, speech_s: as ``without_echo`` takes them.
+    spaced, speech_s: as ``without_echo`` takes them. An echo takes the time of the last words before it, or
+    its first word takes theirs: as many words are said as have time when they are aligned without the others.
     """
     aligned, probability = align(words, seconds)
-    timed = tuple(without_echo(aligned, spaced=spaced, speech_s=speech_s))
-    whole = sentence_end(aligned, len(timed))
-    if len(timed) < whole < len(aligned):
-        # The echo has taken the time of the sentence's last words: without it they may have some.
-        again, probable = align(words[:whole], seconds)
-        if len(without_echo(again, spaced=spaced, speech_s=speech_s)) == whole:
-            return again, probable
-    return timed, probability
+    if len(without_echo(aligned, spaced=spaced, speech_s=speech_s)) == len(aligned):
+        return aligned, probability
+
+    def echoes(count: int) -> bool:
+        again, _ = align(words[:count], seconds)
+        *before, last = (timed.word.normalized for timed in again)
+        late = last in before and speech_s - again[-1].start_s < _LAST_WORD_S
+        return late or len(without_echo(again, spaced=spaced, speech_s=speech_s)) < count
+
+    count = bisect_left(range(1, len(words)), True, key=echoes)
+    return align(words[:count], seconds) if count else ((), probability)

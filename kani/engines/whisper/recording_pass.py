@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kani.engines.whisper.coverage import fastest_s, is_spoken, least_s, longest_s, said
+from kani.engines.whisper.coverage import fastest_s, is_spoken, least_s, longest_s, said, usual_s
 from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGE_WEIGHT
 from kani.engines.whisper.model import BEAMS, MIDDLE_SILENCE, PENALTIES, WINDOW_S, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 # As in faster-whisper: samples at a temperature, and the limits of an answer that is speech.
 _SAMPLES = 5
 _MAX_COMPRESSION, _MIN_MEAN_LOG_PROBABILITY = 2.4, -1.0
-# Tokens of an answer that are times, in a second of it.
-_TIMES_PER_SECOND = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,6 @@ class _Answer:
     language: str
     likelihood: float  # of the language
     words: tuple[TimedWord, ...]
-    temperature: float
     log_probability: float  # mean of the tokens'
     loop: bool  # whether it repeats itself without end
     end_s: float | None  # that it gives for its last words; None if it gives none
@@ -91,27 +88,27 @@ def _transcribe(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]
     answer = _best_answer(whisper, audio, stopped)
     if answer is None:
         return []
-    known = replace(audio, language=answer.language, detected=False)
-    words, told_s = _told(answer, chunk)
-    # Cut earlier, the last word would be heard twice.
-    rest = chunk.rest(told_s, words[-1].start_s + fastest_s(words[-1].word)) if words else None
-    if rest is None:
-        words = answer.words
-    else:
-        end_s = min(words[-1].end_s, rest.start_s - chunk.start_s)
-        words = (*words[:-1], replace(words[-1], end_s=end_s))
+    words, following = answer.words, list[ChunkResult]()
+    told, told_s = _told(answer, chunk)
+    if told:
+        last = told[-1]
+        over_s = max(told_s, last.start_s + usual_s(last.word.text))
+        # Cut earlier, the last word would be heard twice.
+        rest = chunk.rest(told_s, last.start_s + fastest_s(last.word), over_s)
+        if rest is not None:
+            words = (*told[:-1], replace(last, end_s=min(last.end_s, rest.start_s - chunk.start_s)))
+            known = replace(audio, chunk=rest, language=answer.language, detected=False)
+            following = _transcribe(whisper, known, stopped)
     result = ChunkResult(
         chunk,
         words,
         answer.language,
         answer.likelihood,
-        answer.temperature,
+        audio.temperature,
         answer.log_probability,
         answer.has_speech,
     )
-    if rest is None:
-        return [result]
-    return [result, *_transcribe(whisper, replace(known, chunk=rest), stopped)]
+    return [result, *following]
 
 
 def _told(answer: _Answer, chunk: Chunk) -> tuple[tuple[TimedWord, ...], float]:
@@ -132,8 +129,11 @@ def _told(answer: _Answer, chunk: Chunk) -> tuple[tuple[TimedWord, ...], float]:
 def _best_answer(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]) -> _Answer | None:
     """Return the best answer that is speech, else the likeliest; None if all are loops."""
     encoded = whisper.encode(audio.chunk.samples, WINDOW_S, MIDDLE_SILENCE)
+    languages = [(audio.language or "", 1.0)]
+    if audio.language is None or audio.detected:
+        languages = whisper.likely_languages(encoded, audio.candidates, audio.language)
     tried: list[_Answer] = []
-    for language, likelihood in _languages(whisper, encoded, audio):
+    for language, likelihood in languages:
         if stopped():
             return None
         answer = _attempt(whisper, encoded, audio, language, likelihood)
@@ -154,16 +154,6 @@ def _best_answer(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool
     return max(plausible, key=lambda answer: answer.score, default=None)
 
 
-def _languages(
-    whisper: Whisper, encoded: ctranslate2.StorageView, audio: ChunkInput
-) -> Iterator[tuple[str, float]]:
-    """Yield the languages to try with their probabilities, the likeliest first."""
-    if audio.language is not None and not audio.detected:
-        yield audio.language, 1.0
-    else:
-        yield from whisper.likely_languages(encoded, audio.candidates, audio.language)
-
-
 def _is_translated(language: str, text: str) -> bool:
     return detect(text, (language, "en")) != language
 
@@ -178,8 +168,8 @@ def _attempt(
 ) -> _Answer:
     seconds = audio.chunk.duration_s
     written = "en" if audio.translate else language
-    text_tokens = whisper.limits.max_tokens(written, seconds)
-    max_tokens = min(text_tokens + math.ceil(_TIMES_PER_SECOND * seconds), MAX_TOKENS)
+    # With a time for each second.
+    max_tokens = min(whisper.limits.max_tokens(written, seconds) + math.ceil(seconds), MAX_TOKENS)
     prompt = whisper.prompt(audio.prompt, language, translate=audio.translate)
     how: dict[str, Any] = {"beam_size": BEAMS, "repetition_penalty": penalty}
     if audio.temperature:
@@ -196,10 +186,11 @@ def _attempt(
     timed: tuple[TimedWord, ...] = ()
     if words:
         align = partial(whisper.align, encoded, language, (), translate=audio.translate)
-        timed, _ = align(words, seconds) if audio.translate else said(align, words, seconds, spaced=spaced)
+        only_said = partial(said, align, spaced=spaced, speech_s=audio.chunk.speech_end_s)
+        timed, _ = align(words, seconds) if audio.translate else only_said(words, seconds)
     text = whisper.text_of(found.tokens)
     endless = found.count >= max_tokens and max_tokens < MAX_TOKENS
     repeats = compression_ratio(text) > _MAX_COMPRESSION and not is_spoken(timed, audio.chunk.voiced_s)
     loop = endless or is_loop(text) or repeats
 
-    return _Answer(language, likelihood, timed, audio.temperature, found.log_probability, loop, found.end_s)
+    return _Answer(language, likelihood, timed, found.log_probability, loop, found.end_s)

@@ -33,10 +33,13 @@ class Hypothesis:
         """Number of words at the start of ``words`` that the pass before recognised as well."""
         return agreed_count([timed.word for timed in self.undecided], [timed.word for timed in words])
 
-    def without_tail(self, words: Sequence[TimedWord]) -> Sequence[TimedWord]:
-        """Return a pass's words without a first one that is the end of the word before the kept audio."""
-        if words and not self._decided and words[0].word.normalized == self._cut_after:
-            return words[words[0].end_s - words[0].start_s < TUNING.tail_s :]
+    def without_tail(self, words: Sequence[TimedWord], speech_end_s: float) -> Sequence[TimedWord]:
+        """Return a pass's words without a first one that is the end of the same word before it."""
+        before = self._decided[-1].normalized if self._decided else self._cut_after
+        for at, timed in enumerate(words):
+            if timed.word.normalized:
+                short = min(timed.end_s, speech_end_s) - timed.start_s < TUNING.tail_s
+                return words[at + 1 :] if short and timed.word.normalized == before else words
         return words
 
     def decide(self, word: HypothesisWord, end_s: float, language: str) -> None:

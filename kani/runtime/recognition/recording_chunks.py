@@ -35,10 +35,10 @@ _MIN_REST_S = 0.8
 _UTTERANCE_PAUSE_S, _UTTERANCE_S = 0.5, 1.0
 # Beginning of a recording in which speech is detected late.
 _LATE_ONSET_S = 1.5
+# Speech after the longest time of a word that is more than its end.
+_SHORT_WORD_S = 0.2
 # Recording that is searched for speech a second time.
 _SHORT_S = 2.0
-# More speech than the alignment may leave to a word by mistake.
-_LONG_REST_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +55,11 @@ class Chunk:
     @property
     def duration_s(self) -> float:
         return len(self.samples) / SAMPLE_RATE
+
+    @property
+    def speech_end_s(self) -> float:
+        """End of the speech, in seconds of the stretch."""
+        return CHUNK_S * max((at + 1 for at, voice in enumerate(self.voices) if voice >= _SILENT), default=0)
 
     def no_speech_probability(self, start_s: float, end_s: float) -> float:
         """Return the mean probability of no voice between two times in seconds of the stretch."""
@@ -104,16 +109,16 @@ class Chunk:
         samples = np.concatenate([self.samples, following.samples])
         return Chunk(self.start, samples, self.voices + following.voices)
 
-    def rest(self, told_s: float, least_s: float = 0.0) -> Chunk | None:
+    def rest(self, told_s: float, least_s: float, most_s: float) -> Chunk | None:
         """Return the speech after the first pause from about ``told_s`` on; None without any.
 
-        least_s: before which the last word that is told cannot be over; both in seconds of the stretch.
-        Whisper leaves out a sentence that repeats the one before it word for word, and all that follows. Much
-        speech before any pause begins where a voice is least likely.
+        least_s, most_s: between which the last word told ends; all in seconds of the stretch. Whisper leaves
+        out a sentence that repeats the one before it word for word, and all that follows. If speech goes on
+        after ``most_s``, the rest begins where a voice is least likely.
         """
         first = max(int((told_s - _MARGIN_S) / CHUNK_S), math.ceil(least_s / CHUNK_S), 1)
         pause = self._pause_from(first)
-        if self.voiced_s(told_s, pause * CHUNK_S) >= _LONG_REST_S:
+        if self.voiced_s(most_s, pause * CHUNK_S) >= _SHORT_WORD_S:
             pause = _quietest(self.voices, first, first + 2 * math.ceil(_MARGIN_S / CHUNK_S))
         speech = [at for at in range(pause, len(self.voices)) if self.voices[at] >= _SPEECH]
         if len(speech) * CHUNK_S < _MIN_REST_S:

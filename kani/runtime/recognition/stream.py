@@ -260,7 +260,7 @@ class RecognitionStream:
                 self._language = result.language
                 return None
             words = [moved(timed, self._window.start_s) for timed in result.words]
-            return tuple(self._hypothesis.without_tail(words))
+            return tuple(self._hypothesis.without_tail(words, done.speech_end_s))
         # The language may have been a wrong guess, or it has changed.
         doubted = self._detects and self._language is not None
         if doubted:

@@ -22,6 +22,7 @@ from kani.engines.whisper.coverage import (
     begins_late,
     end_of,
     is_spoken,
+    said,
     told,
     without_echo,
 )
@@ -93,6 +94,29 @@ def test_words_after_the_end_are_dropped_and_single_characters_need_no_time() ->
     words = timed("我 住 在 这 里", 0.3, 0.5, 0.7, 0.7, 0.7)
     assert without_echo(words, spaced=False) == words
     assert texts(without_echo(timed("我 住 在 这 里 我", 0.3, 0.5, *[0.5] * 4), spaced=False)) == "我 住"
+
+
+COUNTED_S = (0.63, 1.27, 1.55, 2.0, 2.6, 3.08, 3.5, 4.0, 4.6, 5.06, 5.45)
+"""Ends of the words of a count that is said three times, but the last."""
+
+
+@pytest.mark.parametrize(("last_s", "speech_s"), [(5.76, 5.92), (6.06, 6.14), (8.11, 8.35)])
+def test_echo_that_takes_the_end_of_the_last_word_is_dropped_as_a_whole(
+    last_s: float, speech_s: float
+) -> None:
+    """As of the count that Whisper wrote four times: its first word began before the end of the speech."""
+    words = [one.word for one in timed("1, 2, 3, 4, " * 4, *range(16))]
+    end_s = speech_s + 0.3
+
+    def align(some: Sequence[HypothesisWord], seconds: float) -> tuple[tuple[TimedWord, ...], float]:
+        """The last of the words is given what is left of the audio."""
+        ends_s = [*COUNTED_S, last_s, *[end_s - 0.06] * 3][: len(some) - 1]
+        return timed(" ".join(one.text for one in some), *ends_s, seconds), -0.3
+
+    found, _ = said(align, words, end_s, spaced=True, speech_s=speech_s)
+    assert texts(found) == ("1, 2, 3, 4, " * 3).strip()
+    assert found == align(words[:12], end_s)[0]
+    assert said(align, words[:12], end_s, spaced=True, speech_s=speech_s)[0] == found
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,8 @@ WRITTEN = {
     "twice": Spoken("en", {"af_heart": YOU_SAID}, 2, 0.04),
     "table": Spoken("en", {"af_heart": "I would like to book a table for four people."}, 2, 0.03),
     "count": Spoken("en", {"af_heart": "One, two, three, four."}, 3, 0.3),
+    "another count": Spoken("en", {"am_michael": "One, two, three, four."}, 3, 0.3, ways=FILES),
+    "compte": Spoken("fr", {"ff_siwis": "Un, deux, trois, quatre."}, 4, 0.5, ways=FILES),
     # Whisper's answer has this sentence twice, and the alignment left its last words no time.
     "echo": Spoken("en", {"pf_dora": "Tonight it will rain in the mountains."}),
     # With single words misheard ("a English", "water"): a sentence twice would be an error rate of 1.

@@ -98,20 +98,26 @@ def test_rest_begins_in_the_pause_after_what_is_told_and_a_word_ends_with_its_vo
     voices = (0.9,) * 2 * second + (0.1,) * second + (0.9,) * 3 * second
     chunk = Chunk(100, np.zeros(len(voices) * CHUNK_SAMPLES, np.float32), voices)
     for told_s in (1.5, 2.5):
-        rest = chunk.rest(told_s)
+        rest = chunk.rest(told_s, 0.0, 2.0)
         assert rest is not None and 2.6 < (rest.start - 100) / SAMPLE_RATE < 2.8
         assert rest.start + len(rest.samples) == chunk.start + len(chunk.samples)
     # The speech up to the end is the word's.
-    assert chunk.rest(5.2) is None
+    assert chunk.rest(5.2, 0.0, 6.0) is None
     breath = Chunk(0, chunk.samples, voices[: 3 * second] + (0.9,) * 10 + (0.0,) * (3 * second - 10))
-    assert breath.rest(1.5) is None
+    assert breath.rest(1.5, 0.0, 2.0) is None
     # Without a pause it begins where a voice is least likely, but not within the last word.
     within, after = (round(at_s * second) for at_s in (2.3, 2.7))
     fluent = [0.9] * 6 * second
     fluent[within], fluent[after] = 0.5, 0.6
     for least_s, place in ((0.0, within), (2.4, after)):
-        rest = replace(chunk, voices=tuple(fluent)).rest(2.5, least_s)
+        rest = replace(chunk, voices=tuple(fluent)).rest(2.5, least_s, 3.0)
         assert rest is not None and abs((rest.start - 100) // CHUNK_SAMPLES - place) <= 1
+    # So it does before a short word that a pause follows: the word that is told is over before it.
+    short = [0.9] * 98 + [0.1] * 10 + [0.9] * 3 * second
+    short[after] = 0.6
+    for most_s, begin_s in ((2.7, 2.7), (3.0, 3.26)):
+        rest = replace(chunk, voices=tuple(short)).rest(2.5, 2.4, most_s)
+        assert rest is not None and (rest.start - 100) / SAMPLE_RATE == pytest.approx(begin_s, abs=0.1)
     chunk = Chunk(0, np.zeros(50 * CHUNK_SAMPLES, np.float32), (0.0,) * 10 + (1.0,) * 10 + (0.0,) * 30)
     assert chunk.voiced(0.0, 50 * FRAME_S) == pytest.approx((10 * FRAME_S - 0.05, 20 * FRAME_S + 0.05))
     assert chunk.voiced(11 * FRAME_S, 13 * FRAME_S) == (11 * FRAME_S, 13 * FRAME_S)

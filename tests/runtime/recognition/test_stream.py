@@ -437,6 +437,22 @@ def test_speech_after_the_last_words_that_were_believed_is_heard_again(driver: D
     assert driver.texts == names(1, 8) and not driver.stream.pass_due
 
 
+@pytest.mark.parametrize(("spoken_s", "times"), [(0.05, 0), (0.15, 1)])
+def test_end_of_a_decided_word_is_not_the_same_word_again(
+    driver: Driver, spoken_s: float, times: int
+) -> None:
+    """As of the digit that Whisper wrote twice: the second began just before the end of the speech."""
+    driver.feed(words(1, 6))
+    driver.feed(silence(0.4), passes=False)
+    decided = driver.texts
+    audio = driver.stream.begin_pass()
+    end_s, begin_s = len(audio.samples) / SAMPLE_RATE, audio.speech_s - spoken_s
+    comma = TimedWord(HypothesisWord(",", (0,)), begin_s, begin_s, 0.9)
+    again = TimedWord(HypothesisWord(decided[-1], (1,)), begin_s, end_s, 0.5)
+    driver.stream.finish_pass(PassResult((comma, again), "en", 1.0, has_speech=True))
+    assert decided and driver.texts == [*decided, *decided[-1:] * times]
+
+
 def test_decided_words_are_no_beginning_of_another_language() -> None:
     driver = Driver(language=None)
     driver.feed(words(1, 6))
