@@ -92,7 +92,8 @@ def _transcribe(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]
     told, told_s = _told(answer, chunk)
     if told:
         last = told[-1]
-        over_s = max(told_s, last.start_s + usual_s(last.word.text))
+        most_s = longest_s if any(map(str.isdigit, last.word.text)) else usual_s
+        over_s = max(told_s, last.start_s + most_s(last.word.text))
         # Cut earlier, the last word would be heard twice.
         rest = chunk.rest(told_s, last.start_s + fastest_s(last.word), over_s)
         if rest is not None:
