@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from kani.core.audio.encoding import AudioFormat
 from kani.core.audio.ogg_pages import write_page
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.timing.characters import FormsClock, TimedCharacters, TimedForms
-from kani.core.types import Span, SpeechChunk, SpeechRequest
+from kani.core.types import Segment, Span, SpeechChunk, SpeechRequest
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings
 from kani.protocols.elevenlabs.websocket import context as websocket_context
 from kani.protocols.elevenlabs.websocket.context import Context
@@ -126,16 +128,40 @@ async def test_normalized_alignment_matches_engine_text(tmp_path: Path, pieces: 
         )
 
 
+class BreathingEngine(ToneEngine):
+    """Takes a breath before each word, in one chunk with it."""
+
+    def __init__(self, breath_s: float) -> None:
+        super().__init__()
+        self._breath_s = breath_s
+
+    @override
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        at_s, breath = 0.0, np.full(round(self._breath_s * RATE), 0.1, np.float32)
+        async for chunk in super().synthesize(segment):
+            (span,) = chunk.spans
+            begins_s = at_s + self._breath_s
+            span = replace(span, start_s=begins_s, end_s=begins_s + chunk.duration_s)
+            breathed = SpeechChunk(np.concatenate([breath, chunk.samples]), RATE, at_s, (span,))
+            yield breathed
+            at_s = breathed.end_s
+
+
 @pytest.mark.parametrize("absolute", [False, True])
-async def test_flushed_text_is_heard_up_to_text_that_was_not(tmp_path: Path, absolute: bool) -> None:
-    async with serving(ToneEngine(), tmp_path) as service, context(service, absolute=absolute) as opened:
+@pytest.mark.parametrize("breath_s", [0.0, 0.7, 1.6])
+async def test_flushed_text_is_heard_up_to_text_that_was_not(
+    tmp_path: Path, absolute: bool, breath_s: float
+) -> None:
+    engine = BreathingEngine(breath_s)  # a frame's edge may be in the breath
+    async with serving(engine, tmp_path) as service, context(service, absolute=absolute) as opened:
         opened.handle_message(ClientMessage(text="a ", flush=True))
         opened.handle_message(ClientMessage(text="y ve. No más. "))
         opened.close()
         heard = await hear(opened)
     assert heard.text.strip() == "a"
     # With the pause after it, or without
-    assert 0.1 / ODD_SPEED - 0.02 < len(heard.audio) / 2 / RATE < 0.1 / ODD_SPEED + 0.2
+    length_s = 0.1 / ODD_SPEED + 2 * breath_s
+    assert length_s - 0.02 < len(heard.audio) / 2 / RATE < length_s + 0.2
 
 
 @pytest.mark.parametrize("writes", [False, True])

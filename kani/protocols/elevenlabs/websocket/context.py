@@ -286,14 +286,15 @@ class Context:
 
     def _cut_unflushed(self, frame: SpeechChunk, session: SpeechSession) -> SpeechChunk:
         """Cut a frame off where it begins to speak text that was not flushed before ``close``."""
-        end = self._speak_until
+        before, end = self._cursor.spoken, self._speak_until
         if frame.spans:
             self._cursor.spoken = frame.spans[-1].end
         if end is None or self._cursor.spoken <= end:
             return frame
         session.cancel()
         spans = tuple(span for span in frame.spans if span.end <= end)
-        heard_s = frame.spans[len(spans)].start_s - frame.start_s if spans else 0.0
+        # The end of a word that began in an earlier frame is heard; a span may come after its audio.
+        heard_s = 0.0 if before > end else max(0.0, frame.spans[len(spans)].start_s - frame.start_s)
         samples = frame.samples[: round(heard_s * frame.sample_rate)]
         return SpeechChunk(samples, frame.sample_rate, frame.start_s, spans)
 
