@@ -302,6 +302,14 @@ async def test_tags_are_not_spoken_and_untimed_dialogue_has_no_alignment(espeak_
     assert first.keys() == {"audio"}
 
 
+async def test_fields_come_in_the_order_of_the_service(espeak_app: AppServer) -> None:
+    async with dialogue(espeak_app) as socket:
+        await send(socket, {"voices": [ES]}, said("Hola."), {"close_socket": True})
+        first = json.loads(await socket.recv())
+    assert [*first] == ["alignment", "audio", "normalized_alignment"]
+    assert [*first["alignment"]] == ["char_durations_ms", "char_start_times_ms", "chars"]
+
+
 async def test_contexts_end_one_by_one(espeak_app: AppServer) -> None:
     async with dialogue(espeak_app, "multi-stream-input") as socket:
         for name in ("a", "b"):

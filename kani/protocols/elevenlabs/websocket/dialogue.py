@@ -62,9 +62,9 @@ def _alignment_json(alignment: messages.Alignment | None) -> dict[str, Any] | No
     if alignment is None:
         return None
     return {
-        "chars": list(alignment.characters),
         "char_durations_ms": alignment.durations_ms,
         "char_start_times_ms": alignment.starts_ms,
+        "chars": list(alignment.characters),
     }
 
 
