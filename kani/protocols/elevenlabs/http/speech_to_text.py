@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import IO, Annotated, Any, Literal
 
@@ -90,7 +90,7 @@ def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str | None]
     missing fields, InvalidRequest for wrong values, and what ``spoken_language`` raises.
     """
     for name, reason in _NOT_SERVED.items():
-        if (upload.get(name) or "").lower() not in _EMPTY:
+        if _asks(upload.fields.get(name, ())):
             raise InvalidRequest(name, reason)
     missing = [] if upload.get("model_id") else ["model_id"]
     if upload.file is None or missing:
@@ -100,7 +100,7 @@ def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str | None]
     if reason := fault(fields.keyterms):
         raise InvalidRequest("keyterms", reason)
     language = spoken_language(fields.language_code) if fields.language_code else None
-    asked = (name for name in upload.fields if (upload.get(name) or "").lower() not in _EMPTY)
+    asked = (name for name, values in upload.fields.items() if _asks(values))
     without_effect = () if fields.diarize else ("num_speakers",)
     known = {*TranscriptionFields.__struct_fields__, *_NOT_SERVED}.difference(without_effect)
     return TranscriptionForm(
@@ -116,6 +116,10 @@ def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str | None]
         fields.num_speakers,
         tuple(sorted(unknown_fields(asked, known))),
     )
+
+
+def _asks(values: Iterable[str]) -> bool:
+    return any(value.lower() not in _EMPTY for value in values)
 
 
 def _additional_formats(given: str | None) -> tuple[str, ...]:
