@@ -5,7 +5,7 @@ Everything that converses or hears commands feeds one ``TurnMachine`` with what 
 
 import enum
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -168,13 +168,14 @@ class TurnMachine:
     sample_rate: int  # hertz of the audio
     _answers: Answers | None = None  # None where nothing is answered aloud
     now_s: float = 0.0
-    """End of the audio so far, at first its start, in seconds of what turns are told in."""
-    _resumed: bool = False
+    """End of the audio so far, in seconds of what turns are told in; at first its start."""
+    _: KW_ONLY
+    resumed: bool = False
     """True if a turn of the stream before goes on with the first voice, which is not judged."""
-    state: TurnState = TurnState.SILENT
-    _over_answer: VoiceOverAnswer | None = None  # the last one
-    _voice: bool = False  # now
-    _loud: int = 0
+    state: TurnState = field(init=False, default=TurnState.SILENT)
+    _over_answer: VoiceOverAnswer | None = field(init=False, default=None)  # the last one
+    _voice: bool = field(init=False, default=False)  # now
+    _loud: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self._audio = RecentAudio(self.sample_rate, HEARD_S)
@@ -247,13 +248,13 @@ class TurnMachine:
         return self.stop() if paused and self._speech.is_over(self.now_s, rule) else None
 
     def _begin(self, heard: Callable[[], Samples]) -> TurnStarted | None:
-        answers = None if self._resumed or self.in_turn else self._answers
+        answers = None if self.resumed or self.in_turn else self._answers
         if answers is not None and answers.holds_voice(heard(), self.sample_rate):
             self._over_answer = VoiceOverAnswer(answers.is_echo, self.sample_rate)
             self._go(_Heard.VOICE_OVER_ANSWER)
         begins = self.state is TurnState.SILENT
         self._go(_Heard.VOICE)
-        self._resumed = self._resumed and not begins
+        self.resumed = self.resumed and not begins
         return TurnStarted(self._onset_s) if begins else None
 
     def _judge(self, step: Step, heard: Callable[[], Samples]) -> list[TurnChange]:

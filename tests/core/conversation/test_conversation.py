@@ -344,7 +344,7 @@ def test_speech_and_turns_go_on() -> None:
     assert machine.state is TurnState.PAUSED
     machine.feed(SPEECH, after(0.5))
     assert machine.state is TurnState.SPEAKING and not machine.has_probably_ended(SPEECH, ["on."], "en")
-    machine = TurnMachine(RATE, Over(), 3.0, True)
+    machine = TurnMachine(RATE, Over(), 3.0, resumed=True)
     assert machine.feed(SPEECH, TurnRule(padding_s=0.0)) == [TurnStarted(3.0)]
 
 

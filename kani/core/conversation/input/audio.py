@@ -121,7 +121,7 @@ class InputAudio:
             raise self._events.refusal(error) from error
         session.judges_turns, session.turns_are_answered = config.judges_turns, config.answers_turns
         session.hear_turns_again()
-        machine = TurnMachine(rate, self._turns, start_s, transcript.started)
+        machine = TurnMachine(rate, self._turns, start_s, resumed=transcript.started)
         self._track = Track(session, rate, start_s, hears, transcript, machine)
         self._add(self._track)
         return self._track

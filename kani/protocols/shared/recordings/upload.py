@@ -89,7 +89,7 @@ class AudioUploads:
     field_bytes: int = MAX_FIELD_BYTES  # of the longest field of a form
     form_bytes: int = FORM_BYTES  # of all that is not the file
     part: str = "file"  # name of the file in a form
-    _decoding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _decoding: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
 
     @property
     def max_body(self) -> int:

@@ -1,6 +1,6 @@
 """Answers of connections that play them themselves: calls, and the Live API."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 from typing_extensions import override
@@ -16,7 +16,7 @@ from kani.protocols.openai.realtime.answers.output import ResponseContext, Respo
 from kani.protocols.openai.realtime.input_events import RealtimeEvents
 
 
-class Track(PacedAudio):
+class Track(PacedAudio, ABC):
     """The audio of a call: it plays the answers, and brings what the caller says as binary messages."""
 
     @abstractmethod
