@@ -37,12 +37,13 @@ Event = dict[str, Any]
 
 
 class Caller:
-    """One connection; ``seen``: type and body of each message so far. Pings are answered, and not in it."""
+    """One connection; ``seen``: type and body of each message so far but pings."""
 
     def __init__(self, websocket: ClientConnection) -> None:
         self.websocket = websocket
         self.seen: list[tuple[str, Event]] = []
         self.pings: list[Event] = []
+        self.answers_pings = True
         self._playback = Playback()
 
     async def send(self, kind: str | None, **fields: Any) -> None:
@@ -54,17 +55,31 @@ class Caller:
 
     async def receive(self) -> tuple[str, Event]:
         while True:
-            message = json.loads(await asyncio.wait_for(self.websocket.recv(), WITHIN_S))
-            kind = message["type"]
-            assert message.keys() == {"type", BODIES[kind]}
-            body: Event = message[BODIES[kind]]
-            if kind == "audio":
-                self._playback.add(len(base64.b64decode(body["audio_base_64"])) / 2 / RATE)
+            kind, body = await self._next()
             if kind != "ping":
-                self.seen.append((kind, body))
                 return kind, body
-            self.pings.append(body)
+
+    async def ping(self) -> Event:
+        """Wait for the next ping."""
+        while True:
+            kind, body = await self._next()
+            if kind == "ping":
+                return body
+
+    async def _next(self) -> tuple[str, Event]:
+        message = json.loads(await asyncio.wait_for(self.websocket.recv(), WITHIN_S))
+        kind = message["type"]
+        assert message.keys() == {"type", BODIES[kind]}
+        body: Event = message[BODIES[kind]]
+        if kind == "audio":
+            self._playback.add(len(base64.b64decode(body["audio_base_64"])) / 2 / RATE)
+        if kind != "ping":
+            self.seen.append((kind, body))
+            return kind, body
+        self.pings.append(body)
+        if self.answers_pings:
             await self.send("pong", event_id=body["event_id"])
+        return kind, body
 
     async def until(self, kind: str) -> Event:
         while True:

@@ -165,7 +165,8 @@ class AgentConnection(ConversationConnection):
         self._input = InputAudio(
             service, PROTOCOL, self._history, events, self._config, client.address, self._turns
         )
-        self._pinged_at: float | None = None  # None once the last ping is answered
+        self._ping_id: int | None = None  # of the last ping, None once it is answered
+        self._pinged_at = 0.0
         self._ping_ms: int | None = None  # that it took, which the next ping tells
         self._begun = False
         self._beginning = asyncio.Lock()
@@ -253,9 +254,9 @@ class AgentConnection(ConversationConnection):
                 self._update(read(given, messages.Written))
             case "client_tool_result":
                 self._tools.take(read(given, messages.ToolResult))
-            case "pong" if self._pinged_at is not None:
+            case "pong" if given.get("event_id") == self._ping_id is not None:
                 self._ping_ms = max(1, round(1000 * (time.perf_counter() - self._pinged_at)))
-                self._pinged_at = None
+                self._ping_id = None
             case "pong" | "user_activity":
                 pass  # as any message it keeps the conversation open; no agent here speaks into a silence
             case str() if kind in _NOT_SERVED:
@@ -342,7 +343,7 @@ class AgentConnection(ConversationConnection):
     async def _ping(self) -> None:
         while True:
             self._pinged_at = time.perf_counter()
-            await self._sender.send("ping", ping_ms=self._ping_ms)
+            self._ping_id = await self._sender.send("ping", ping_ms=self._ping_ms)
             await asyncio.sleep(PING_S)
 
     @override

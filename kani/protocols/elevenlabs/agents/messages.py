@@ -29,10 +29,12 @@ class Sender:
         self._send = send
         self._ids = count(1)
 
-    async def send(self, kind: str, /, **fields: Any) -> None:
-        """Send a message; ``fields``: what it says."""
-        body = {**fields, "event_id": next(self._ids)}
+    async def send(self, kind: str, /, **fields: Any) -> int:
+        """Send a message, and return its id; ``fields``: what it says."""
+        event_id = next(self._ids)
+        body = {**fields, "event_id": event_id}
         await self._send(json_text({"type": kind, _BODIES.get(kind, f"{kind}_event"): body}))
+        return event_id
 
     async def error(self, message: str, error_type: str = "invalid_message", code: int = 1008) -> None:
         """Send an error that does not end the conversation; code: of the close that would say the same."""
