@@ -67,15 +67,19 @@ class UnmuteOutput(EventOutput):
         await self._sender.send("unmute.response.text.delta.ready", delta=text)
 
     async def spoke(self, chunk: SpeechChunk, text: str) -> None:
-        """Send the words that begin in a piece of audio, and the audio as it is played."""
-        await self._send_words(chunk.spans)
+        """Send the audio as it is played, and each word before the page in which it begins."""
         pages = await asyncio.to_thread(self._stream.write, chunk.samples)
+        end_s = chunk.start_s
         for number, page in enumerate(pages):
             await asyncio.sleep(max(0.0, self._playback.remaining_s - AHEAD_S))
             await self._stream.flows.wait()
             self.answer.check()
-            self._playback.add(len(chunk.samples[number * PIECE :][:PIECE]) / ENCODED_RATE)
+            seconds = len(chunk.samples[number * PIECE :][:PIECE]) / ENCODED_RATE
+            end_s += seconds
+            await self._send_words([span for span in chunk.spans if span.start_s < end_s])
+            self._playback.add(seconds)
             await self._send_audio(page)
+        await self._send_words(chunk.spans)
 
     async def _send_words(self, spans: Sequence[Span]) -> None:
         """Send the words that begin in ``spans``, with their marks, which are spans of their own."""

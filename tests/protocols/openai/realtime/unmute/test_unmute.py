@@ -126,6 +126,20 @@ async def test_audio_is_sent_no_faster_than_it_is_played(call: StartCall) -> Non
     assert times.done - times.audio >= times.audio_s - output.AHEAD_S - 3 * 0.08
 
 
+async def test_words_are_sent_right_before_their_sound(call: StartCall) -> None:
+    words = ["Hello", "there", "how", "is", "it", "going", "on", "over", "there"]
+    caller, _, _, _ = await call(say(" ".join(words) + "."))
+    await caller.configure()
+    await caller.until(page.AudioDone)
+    begins_s = [0.1 * sum(map(len, words[:number])) for number in range(len(words))]
+    sent_s, early_s = 0.0, []
+    for event in caller.seen:
+        if isinstance(event, page.Text):
+            early_s.append(begins_s[len(early_s)] - sent_s)
+        sent_s += 0.08 * isinstance(event, page.Audio)
+    assert len(early_s) == len(words) and max(early_s) <= 0.2
+
+
 async def test_word_interrupts_and_the_model_learns_what_was_heard(call: StartCall) -> None:
     caller, _, endpoint, _ = await call(say(LONG), say("Yes."))
     await caller.configure()
@@ -141,7 +155,7 @@ async def test_word_interrupts_and_the_model_learns_what_was_heard(call: StartCa
     assert cut["content"].endswith("—") and LONG.startswith(heard := cut["content"].removesuffix("—"))
     assert heard and (user["content"], answer["content"]) == (HEARD, "Yes.")
     assert endpoint.said[-1][1:] == [("assistant", heard), ("user", HEARD)]
-    # An answer of which nothing was heard is not in the history.
+    # An answer that was not heard at all is not in the history.
     first, second = (Message(text, "user", (Part("input_audio", text, True),)) for text in ("What", "is it?"))
     unheard = Message("answer", "assistant", status="incomplete", spoken=SpokenText())
     assert chat_history([first, unheard, second]) == [{"role": "user", "content": "What is it?"}]
