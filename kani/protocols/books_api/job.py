@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import logging
 from concurrent.futures import CancelledError, Executor
 from contextlib import suppress
@@ -22,6 +21,7 @@ from kani.core.service import SpeechService
 from kani.core.session.context import Terms
 from kani.core.types import Samples, Span, SpeechRequest
 from kani.protocols.books_api.files import unwritable
+from kani.protocols.shared.calls.bodies import sse
 from kani.protocols.shared.errors import RequestError
 from kani.protocols.shared.streamed_answer import ByteStream
 
@@ -77,12 +77,12 @@ class Job:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(ALIVE_S):
                         await self._news.wait()
-                yield _event(self._told) if self._news.is_set() and self._told else b": waiting\n\n"
+                yield sse(self._told) if self._news.is_set() and self._told else b": waiting\n\n"
                 self._news.clear()
             if error := self._making.exception():
-                yield _event({"error": _shown(error).as_json()})
+                yield sse({"error": _shown(error).as_json()})
                 return
-        yield _event({"stage": "done", "id": self._output.parent.name, "bytes": self._output.stat().st_size})
+        yield sse({"stage": "done", "id": self._output.parent.name, "bytes": self._output.stat().st_size})
 
     async def stop(self) -> None:
         """End the work, if it is not done; returns once it has ended."""
@@ -175,10 +175,6 @@ class _Meter:
 
     def close(self) -> None:
         pass
-
-
-def _event(content: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(content).encode() + b"\n\n"
 
 
 def _shown(error: BaseException) -> RequestError:

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from typing import Annotated, Any, Literal
@@ -19,7 +18,7 @@ from kani.core.timing.spans import mark_rows
 from kani.protocols.openai.errors import endpoint, json_response
 from kani.protocols.openai.speech.body import SpeechFields, parse_body, read_object
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
-from kani.protocols.shared.calls.bodies import UNUSED, about
+from kani.protocols.shared.calls.bodies import UNUSED, about, json_text
 from kani.protocols.shared.streamed_answer import ByteStream, begun_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.protocols.shared.whole_answer import WholeAnswer
@@ -164,11 +163,10 @@ async def _captioned_lines(utterance: Utterance, audio_format: AudioFormat, time
 
 
 def _line(data: bytes, audio_format: AudioFormat, words: list[Word] | None) -> bytes:
-    content = _captioned(base64.b64encode(data).decode(), audio_format, words)
-    return json.dumps(content).encode() + b"\n"
+    return json_text(_captioned(data, audio_format, words)).encode() + b"\n"
 
 
-def _captioned(audio: str, audio_format: AudioFormat, words: list[Word] | None) -> dict[str, Any]:
+def _captioned(audio: str | bytes, audio_format: AudioFormat, words: list[Word] | None) -> dict[str, Any]:
     timestamps = None
     if words is not None:
         timestamps = [

@@ -14,7 +14,7 @@ from kani.core.service import SpeechService
 from kani.protocols.openai.errors import api_error, endpoint
 from kani.protocols.openai.speech.body import SpeechBody, read_object
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
-from kani.protocols.shared.calls.bodies import json_text
+from kani.protocols.shared.calls.bodies import sse
 from kani.protocols.shared.errors import Handler
 from kani.protocols.shared.streamed_answer import ByteStream, begun_answer, complete_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
@@ -85,14 +85,14 @@ async def _events(utterance: Utterance, blocks: ByteStream) -> AsyncGenerator[by
                 for start in range(0, len(block), SSE_BLOCK_BYTES):
                     audio = block[start : start + SSE_BLOCK_BYTES]
                     begun = True
-                    yield _event({"type": "speech.audio.delta", "audio": audio})
+                    yield sse({"type": "speech.audio.delta", "audio": audio})
     except SpeechError as error:
         if begun:
-            yield _event({"type": "error", "error": api_error(error).as_json()})
+            yield sse({"type": "error", "error": api_error(error).as_json()})
         raise
     usage = _usage(utterance)
     # Speaches calls it token_usage, and its clients need it.
-    yield _event({"type": "speech.audio.done", "usage": usage, "token_usage": usage})
+    yield sse({"type": "speech.audio.done", "usage": usage, "token_usage": usage})
 
 
 def _usage(utterance: Utterance) -> dict[str, int]:
@@ -100,7 +100,3 @@ def _usage(utterance: Utterance) -> dict[str, int]:
     written = math.ceil(len(utterance.text) / CHARACTERS_A_TOKEN)
     spoken = math.ceil(utterance.duration_s * TOKENS_A_SECOND)
     return {"input_tokens": written, "output_tokens": spoken, "total_tokens": written + spoken}
-
-
-def _event(content: dict[str, object]) -> bytes:
-    return b"data: " + json_text(content).encode() + b"\n\n"

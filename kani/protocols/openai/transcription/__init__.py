@@ -1,6 +1,5 @@
 """OpenAI's audio API, text of recordings: POST /v1/audio/transcriptions, translations and alignments."""
 
-import json
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -17,7 +16,7 @@ from kani.protocols.openai.errors import api_error, endpoint, json_response
 from kani.protocols.openai.transcription import answers, timestamps
 from kani.protocols.openai.transcription.known_speakers import FIELD_BYTES, FORM_BYTES
 from kani.protocols.openai.transcription.params import TranscriptionParams, parse_params
-from kani.protocols.shared.calls.bodies import unused_header
+from kani.protocols.shared.calls.bodies import sse, unused_header
 from kani.protocols.shared.recordings.transcript import Segments, Transcript, transcribing
 from kani.protocols.shared.recordings.upload import AudioUploads
 from kani.protocols.shared.streamed_answer import ByteStream, begun_answer
@@ -109,5 +108,4 @@ async def _events(
 
 def _event(content: dict[str, Any]) -> bytes:
     # SubtitleEdit reads no event without its name.
-    name = f"event: {content['type']}\n" if "type" in content else ""
-    return f"{name}data: {json.dumps(content)}\n\n".encode()
+    return sse(content, content.get("type", ""))

@@ -3,7 +3,6 @@
 The limits of a field and its description are the ``Meta`` of its type; ``schemas.struct`` describes a struct.
 """
 
-import base64
 import functools
 import json
 import re
@@ -78,14 +77,18 @@ class WrongEncoding(ValueError):
 
 
 def json_text(message: Mapping[str, Any]) -> str:
-    """Write a message; bytes become base64."""
+    """Write a message; bytes become base64, and NumPy's numbers numbers."""
     try:
-        return msgspec.json.encode(message).decode()
+        return msgspec.json.encode(message, enc_hook=float).decode()
     except UnicodeEncodeError:
         # An unpaired surrogate of the client's text goes back as the same escape.
-        return json.dumps(
-            message, separators=(",", ":"), default=lambda data: base64.b64encode(data).decode()
-        )
+        return json.dumps(msgspec.to_builtins(message, enc_hook=float), separators=(",", ":"))
+
+
+def sse(content: Mapping[str, Any], name: str = "") -> bytes:
+    """Write a server-sent event, with a name if there is one."""
+    head = f"event: {name}\n" if name else ""
+    return f"{head}data: {json_text(content)}\n\n".encode()
 
 
 def object_of(text: str | bytes, broken: str, refuse: Callable[[str], Exception]) -> dict[str, Any]:
