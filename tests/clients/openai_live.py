@@ -146,7 +146,7 @@ class LiveClient:
 async def live(
     url: str, audio_format: AudioFormat = PCM, path: str = "/v1/live/sessions", **session: Any
 ) -> AsyncIterator[LiveClient]:
-    """Start a session, whose microphone is on."""
+    """Start a session; its microphone is on."""
     async with connect(url + path, max_size=None) as websocket:
         client = LiveClient(websocket, audio_format)
         try:

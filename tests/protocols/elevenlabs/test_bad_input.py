@@ -1,4 +1,4 @@
-"""What ElevenLabs' calls refuse: each error has the shape of the service's own, and names the field."""
+"""Refusals of ElevenLabs' calls: each error has the shape of the service's own, and names the field."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ CALLS = ["", "/stream", "/with-timestamps", "/stream/with-timestamps"]
 RATE = 16_000
 WAV = wav(np.full(RATE, 0.5, np.float32), RATE)
 TOLD = {"missing": "Field required", "json_invalid": "JSON decode error"}
-"""What is said of an error of a form, where it is not of a type."""
+"""Words about an error of a form, where it is not of a type."""
 
 Row = tuple[str, Given, int, str | None, str, str]
 """A call, what is sent, and the status, the parameter, the code and words of the error."""

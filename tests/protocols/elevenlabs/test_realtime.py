@@ -191,7 +191,7 @@ def chunk(samples: Samples | None = None, **fields: Any) -> str:
 
 
 async def until(websocket: ClientConnection, kind: str, count: int = 1) -> Messages:
-    """What comes up to the ``count``-th message of that kind."""
+    """Receive up to the ``count``-th message of that kind."""
     seen: Messages = []
     while len(of(seen, kind)) < count:
         seen.append(json.loads(await asyncio.wait_for(websocket.recv(), WITHIN_S)))
@@ -199,7 +199,7 @@ async def until(websocket: ClientConnection, kind: str, count: int = 1) -> Messa
 
 
 async def rest(websocket: ClientConnection) -> tuple[Messages, int | None]:
-    """What comes up to the close of the connection, and its code."""
+    """Receive up to the close of the connection; returns that and its code."""
     seen: Messages = []
     with suppress(ConnectionClosed):
         async with asyncio.timeout(WITHIN_S):

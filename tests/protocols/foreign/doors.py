@@ -48,7 +48,7 @@ SAMPLES: dict[str, list[Any]] = json.loads(Path(__file__).with_name("samples.jso
 Frame = str | bytes
 Answers = list[Any]
 Case = tuple[str, list[Frame]]
-"""What is wrong, and what is sent."""
+"""A name of the fault, and what is sent."""
 
 Settled = Callable[[Answers], bool]
 """Returns whether all answers have come; a closed connection always is an answer."""

@@ -211,7 +211,7 @@ async def test_handshakes(house: OpenHouse) -> None:
 async def test_every_websocket_is_tried(tmp_path: Path) -> None:
     app = application(tmp_path, build(tmp_path, ToneEngine()))
     served = {route.path for route in app.routes if isinstance(route, WebSocketRoute)}
-    # Those lead into the session of a call, whose events are those of the other WebSockets.
+    # Those lead into the session of a call: its events are those of the other WebSockets.
     attached = {f"{path}/{{session_id}}/attach" for path in live.PATHS}
     assert {door.route or door.path for door in DOORS} == served - {"/{path:path}"} - attached
 

@@ -1,4 +1,4 @@
-"""What an answer may cost: memory, if it is sent whole, and function calls for a chunk of a stream."""
+"""Cost of an answer: memory, if it is sent whole, and function calls for a chunk of a stream."""
 
 import asyncio
 import json

@@ -153,7 +153,7 @@ for socket, written, sentence in raw_rows(__file__, "bad_messages.tsv"):
 async def test_invalid_speech_message_is_answered_by_error(
     espeak_app: AppServer, spoken: dict[str, list[bytes]], message: bytes, reason: str
 ) -> None:
-    answer = await say(espeak_app, text_message(HELLO), message, text_message("And what comes behind it?"))
+    answer = await say(espeak_app, text_message(HELLO), message, text_message("And what comes after it?"))
     *before, told, end = answer.told
     assert told["type"] == "Error" and told["message"].startswith(reason)
     assert (end["type"], end["text"]) == ("Text", "")
@@ -211,13 +211,13 @@ async def test_wordless_text_ends_at_once(
     assert [told["type"] for told in answer.told if told["type"] != "Error"] == ["Ready", "Text"]
 
 
-@pytest.mark.parametrize("behind", [text_message("Too late."), "Too late.", text_message(" "), EOS])
+@pytest.mark.parametrize("later", [text_message("Too late."), "Too late.", text_message(" "), EOS])
 async def test_text_after_eos_is_error(
-    espeak_app: AppServer, spoken: dict[str, list[bytes]], behind: bytes | str
+    espeak_app: AppServer, spoken: dict[str, list[bytes]], later: bytes | str
 ) -> None:
-    answer = await say(espeak_app, text_message(HELLO), EOS, behind)
+    answer = await say(espeak_app, text_message(HELLO), EOS, later)
     solo = await hello(espeak_app, spoken, "PcmMessagePack")
-    late = "late" in str(behind)
+    late = "late" in str(later)
     assert answer.reason == ("text: came after Eos" if late else "")
     assert answer.messages[:-2] == solo[:-1] if late else answer.messages == solo
 

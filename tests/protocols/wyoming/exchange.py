@@ -31,7 +31,7 @@ async def read_until(connected: AsyncTcpClient, last: str) -> list[Event]:
     events: list[Event] = []
     while not events or events[-1].type != last:
         event = await connected.read_event()
-        assert event is not None, f"the connection ended before {last}, behind {events}"
+        assert event is not None, f"the connection ended before {last}, after {events}"
         events.append(event)
     return events
 

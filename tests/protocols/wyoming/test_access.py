@@ -1,4 +1,4 @@
-"""Who is served on Wyoming's port: its networks and announcement, limits, idle clients, and the end."""
+"""Access to Wyoming's port: its networks and announcement, limits, idle clients, and the end."""
 
 import asyncio
 from contextlib import AsyncExitStack, suppress

@@ -1,4 +1,4 @@
-"""Who an agent is: its prompt, first message, voice, language and tools, from a file or from its client.
+"""Configuration of an agent: prompt, first message, voice, language, tools; from a file or from its client.
 
 All places have ElevenLabs' own object, ``conversation_config`` of an agent.
 """

@@ -2,7 +2,7 @@
 //   ORIGIN=ws://localhost:8001 node agent.mjs OVERRIDES PLAYED SAMPLES…
 // OVERRIDES: JSON; PLAYED: file for what the agent says; SAMPLES: files of the user's speech, one a turn. Each
 // is 16-bit samples at 16 kHz. A turn begins once the agent's answer is played; "interrupt" before one of them
-// has it begin a second after the answer. Without any the conversation is in writing: WORDS in its place.
+// has it begin a second after the answer. Without any the conversation is in writing, of WORDS instead.
 import { readFileSync, writeFileSync } from "node:fs";
 import WebSocket from "ws";
 
