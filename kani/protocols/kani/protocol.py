@@ -1,7 +1,5 @@
 """Kani's protocol as the server mounts it."""
 
-from starlette.routing import BaseRoute
-
 from kani.core.request import MAX_TEXT
 from kani.protocols.kani.http import http_routes
 from kani.protocols.kani.messages import Config, Spoken
@@ -10,7 +8,7 @@ from kani.protocols.kani.websocket import websocket_routes
 from kani.protocols.shared.calls.call import Answer, Body, Call, CallGroup, audio_answer
 from kani.protocols.shared.calls.schemas import fields, struct, text
 from kani.protocols.shared.plugin import ServerSettings
-from kani.protocols.shared.protocol import CompatPort, Context, Protocol
+from kani.protocols.shared.protocol import CompatPort, Protocol
 
 _HEADERS = {
     "X-Unused": "Names of the given fields without effect.",
@@ -30,12 +28,10 @@ def protocol(_: Settings, server: ServerSettings) -> Protocol:
     """Return the protocol, with the port of the original REST server."""
     max_text = server.max_text or MAX_TEXT
     return Protocol(
-        _routes, ports=(CompatPort("rest_port", "http", "Kani REST"),), calls=lambda: _calls(max_text)
+        lambda context: [*websocket_routes(context.service), *http_routes(context.service)],
+        ports=(CompatPort("rest_port", "http", "Kani REST"),),
+        calls=lambda: _calls(max_text),
     )
-
-
-def _routes(context: Context) -> list[BaseRoute]:
-    return [*websocket_routes(context.service), *http_routes(context.service)]
 
 
 def _calls(max_text: int) -> CallGroup:
