@@ -111,7 +111,12 @@ class ConversationConnection(ABC):
         await self._client.close(NORMAL, reason)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a part of an answer as a task of this connection."""
-        task = self._group.create_task(work, name="conversation response")
+        """Run a part of an answer as a task of this connection, unless that is ending."""
+        try:
+            task = self._group.create_task(work, name="conversation response")
+        except RuntimeError:
+            # After an error the group takes no more; a track may tell of its answer until it is stopped.
+            work.close()
+            return
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

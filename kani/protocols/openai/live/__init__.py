@@ -27,7 +27,7 @@ from kani.protocols.openai.realtime.client_events import ClientEvent, EventError
 from kani.protocols.openai.realtime.client_secrets import as_api_error, read_body
 from kani.protocols.openai.realtime.session_config import PCM
 from kani.protocols.openai.realtime.unmute.connection import NO_MODEL
-from kani.protocols.openai.realtime.webrtc.routes import CALL, MAX_BYTES, Calls
+from kani.protocols.openai.realtime.webrtc.routes import CALL, Calls
 from kani.protocols.shared.connection import POLICY_VIOLATION, Client
 from kani.protocols.shared.conversation import ConnectionLimits
 from kani.protocols.shared.protocol import KEY_PROTOCOLS, Context
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from kani.protocols.openai.realtime.webrtc.call import Call
 
 PATHS = ("/v1/live/sessions", "/live/sessions", "/openai/v1/live/sessions")
+
+MAX_BYTES = 2**20
+"""Bytes of an offer with its session, which may hold long instructions and a history."""
 
 log = logging.getLogger(__name__)
 

@@ -1,9 +1,7 @@
 """One connection of WS /v1/live/sessions, once it has started."""
 
 import asyncio
-import base64
 import time
-from collections import deque
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -24,12 +22,16 @@ from kani.protocols.openai.realtime.audio_payload import read_audio
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError
 from kani.protocols.openai.realtime.connection import Connection, Dialect
 from kani.protocols.openai.realtime.conversation import read_item
-from kani.protocols.openai.realtime.server_events import Send
+from kani.protocols.openai.realtime.server_events import EventSender
+from kani.protocols.shared.calls.bodies import unknown_fields
 from kani.protocols.shared.connection import NORMAL, Client
 from kani.protocols.shared.conversation import ConnectionLimits
 
 MAX_APPENDED = 2**16
 """Characters of the content of an append event."""
+
+MAX_UNSERVED = 100
+"""Fields of events that a session names as not served, each once."""
 
 USAGE_S = 15.0
 """Seconds between reports of the usage."""
@@ -62,11 +64,11 @@ class LiveConnection(Connection):
         config = session.config
         self._session, self._start_event = session, replace(start, fields={})
         self._paced = paced = track or PacedAudio(config.output_format.sample_rate)
-        self._words = deque[Word]()  # to be sent before the next frame
+        self._words = asyncio.Queue[Word]()  # to be sent before the next frame
         self._work = Work(session.delegation, lambda: self._turns.ask())
         self._muted = False
-        say = self._words.append if track is None else self._say
-        make_output = partial(LiveOutput, paced, self._work, say, self._start)
+        self._unserved = set[str]()  # fields of events that the client was told of
+        make_output = partial(LiveOutput, paced, self._work, self._words.put_nowait, self._start)
         dialect = Dialect(LiveSender, partial(LiveEvents, paced), make_output, paced.clear)
         super().__init__(client, service, config, limits, dialect, track)
         for message in session.history:
@@ -83,20 +85,17 @@ class LiveConnection(Connection):
     async def _greet(self) -> None:
         await self._acknowledge("session.started", self._start_event, session=self._as_json())
         await self._tell_notices(self._start_event)
-        if self._track is None:
-            self._start(self._speak())
+        self._start(self._speak() if self._track is None else self._say())
         self._start(self._report())
 
-    async def greet(self, send: Send) -> None:
-        """Send another client of a call's session its first event."""
-        await LiveSender(send).send("session.started", session=self._as_json())
+    @override
+    async def greet(self, sender: EventSender) -> None:
+        await sender.send("session.started", session=self._as_json())
 
     @override
-    async def _receive(self, received: str | bytes | None) -> None:
-        await super()._receive(received)
-        if self._track is not None:
-            # To other clients, as the caller has hung up.
-            await self._close("remote_hangup")
+    async def take_leave(self, sender: EventSender) -> None:
+        if not self._sender.ended:
+            await sender.send("session.closed", **self._ending("remote_hangup"))
 
     def _as_json(self) -> dict[str, object]:
         return self._session.as_json(self._expires_at)
@@ -117,12 +116,14 @@ class LiveConnection(Connection):
         encoder = create_encoder(output_format, output_format.sample_rate)
         async with aclosing(self._paced.frames()) as frames:
             async for frame in frames:
-                while self._words:
-                    await self._sender.transcript("output", *self._words.popleft())
-                await self._sender.audio(base64.b64encode(encoder.feed(frame)).decode())
+                while not self._words.empty():
+                    await self._sender.transcript("output", *self._words.get_nowait())
+                await self._sender.audio(encoder.feed(frame))
 
-    def _say(self, word: Word) -> None:
-        self._start(self._sender.transcript("output", *word))
+    async def _say(self) -> None:
+        """Send the words of a call, which has its audio on the track."""
+        while True:
+            await self._sender.transcript("output", *await self._words.get())
 
     async def _report(self) -> None:
         while True:
@@ -162,8 +163,10 @@ class LiveConnection(Connection):
                 await self._close("close_requested")
             case _:
                 raise _unserved(event.type)
-        for name in {*event.fields} - _FIELDS:
-            self._session.notices.append(EventError(f"{name[:100]}: is not served", "unsupported"))
+        given = sorted(name for name, value in event.fields.items() if value)
+        for name in unknown_fields(given, _FIELDS | self._unserved)[: MAX_UNSERVED - len(self._unserved)]:
+            self._unserved.add(name)
+            self._session.notices.append(EventError(f"{name}: is not served", "unsupported"))
         await self._tell_notices(event)
 
     async def _append(self, event: ClientEvent) -> None:
@@ -207,8 +210,11 @@ class LiveConnection(Connection):
         await self._close("expired")
 
     async def _close(self, reason: str) -> None:
-        await self._sender.send("session.closed", reason=reason, session=self._as_json(), usage=self._usage)
+        await self._sender.send("session.closed", **self._ending(reason))
         await self._client.close(NORMAL, reason)
+
+    def _ending(self, reason: str) -> dict[str, object]:
+        return {"reason": reason, "session": self._as_json(), "usage": self._usage}
 
 
 def _unserved(name: str) -> EventError:

@@ -10,6 +10,7 @@ from kani.protocols.openai.realtime.answers.paced import PacedEvents
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.input_events import input_error
 from kani.protocols.openai.realtime.server_events import EventSender
+from kani.protocols.shared.calls.bodies import json_text
 from kani_text.writing import space_between
 
 JOINED_MS = 800
@@ -32,10 +33,10 @@ class LiveSender(EventSender):
             self.ended = name == "session.closed"
             await super().send(name, **fields)
 
-    async def audio(self, delta: str) -> None:
-        """Send a piece of the output's audio, in base64."""
+    async def audio(self, delta: bytes) -> None:
+        """Send a piece of the output's audio, without an event id."""
         if not self.ended:
-            await self._send(f'{{"type": "session.output_audio.delta", "delta": "{delta}"}}')
+            await self._send(json_text({"type": "session.output_audio.delta", "delta": delta}))
 
     async def transcript(self, side: str, text: str, start_s: float, end_s: float, first: bool) -> None:
         """Send a fragment of what the ``side``, "input" or "output", has said; first: of a turn.

@@ -142,11 +142,17 @@ def secret_routes(
 
 async def read_body(request: Request, limit: int) -> dict[str, Any]:
     """Return the JSON object of a request, empty without a body; limit: bytes. Raises ApiError."""
+    body = await bounded_body(request, limit)
+    # A key's content has to have UTF-8.
+    return foreign.without_halves(read_object(body)) if body.strip() else {}
+
+
+async def bounded_body(request: Request, limit: int) -> bytes:
+    """Return the body of a request; limit: bytes. Raises ApiError."""
     body = await request.body()
     if len(body) > limit:
         raise ApiError(413, f"the body is too large (at most {limit >> 10} KiB)")
-    # A key's content has to have UTF-8.
-    return foreign.without_halves(read_object(body)) if body.strip() else {}
+    return body
 
 
 async def _config(

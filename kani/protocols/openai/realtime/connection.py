@@ -77,6 +77,7 @@ class Connection(ConversationConnection):
         """track: of a call, which has its audio there."""
         super().__init__(client, service, limits)
         self._config, self._track, self._refusal = config, track, ""
+        self.make_sender = dialect.make_sender
         self._sender = dialect.make_sender(client.send)
         self._conversation = Conversation(self._memory)
         events = dialect.make_events(self._sender)
@@ -93,6 +94,12 @@ class Connection(ConversationConnection):
     def _answering(self) -> SessionConfig:
         """Return the configuration that answers are made by."""
         return self._config
+
+    async def greet(self, sender: EventSender) -> None:
+        """Send another client of a call's session its first event."""
+
+    async def take_leave(self, sender: EventSender) -> None:
+        """Send the other clients of a call's session its last event, if it was not sent."""
 
     @abstractmethod
     async def _handle(self, event: ClientEvent) -> None:
@@ -120,27 +127,23 @@ class Connection(ConversationConnection):
                 # Its events are sent by tasks of this connection.
                 self._track.stop()
 
-    async def _hear_track(self, track: Track, message: bytes) -> None:
-        try:
-            await self._hear(track.hear(message, self._config.input_format.sample_rate))
-        except EventError as error:
-            # Said once: fifty pieces come a second.
-            if str(error) != self._refusal:
-                await self._sender.error(error)
-            self._refusal = str(error)
-
     @override
     async def _handle_message(self, received: str | bytes) -> None:
         event = None
-        if isinstance(received, bytes) and self._track is not None:
-            await self._hear_track(self._track, received)
-            return
         try:
-            if isinstance(received, bytes):
+            if isinstance(received, str):
+                event = await parse_event(received)
+                await self._handle(event)
+            elif self._track is not None:
+                await self._hear(self._track.hear(received, self._config.input_format.sample_rate))
+            else:
                 raise EventError("events are text messages, not binary ones", "invalid_json")
-            event = await parse_event(received)
-            await self._handle(event)
         except EventError as error:
+            if isinstance(received, bytes) and self._track is not None:
+                # Said once: fifty pieces come a second.
+                if str(error) == self._refusal:
+                    return
+                self._refusal = str(error)
             await self._sender.error(error, event.event_id if event is not None else None)
 
 
@@ -177,9 +180,9 @@ class RealtimeConnection(Connection):
         finally:
             await self._mcp.aclose()
 
-    async def greet(self, send: Send) -> None:
-        """Send another client of a call's session its first event."""
-        await self._send_session("created", EventSender(send))
+    @override
+    async def greet(self, sender: EventSender) -> None:
+        await self._send_session("created", sender)
 
     @override
     async def _greet(self) -> None:

@@ -235,7 +235,7 @@ async def test_fields_of_events_that_have_no_effect_are_named(talk: StartTalk) -
         place = {"event_id": event_id, "delegation_id": delegation_id}
         await client.send("session.thinking.append", content="It is ten.", **place)
     await client.next("session.thinking.appended", 3)
-    # The content counts, as that of a client whose delegation was of an earlier session.
+    # The content counts, as that of a client with a delegation of an earlier session.
     notice = await client.next("info", 2)
     assert notice["client_event_id"] == "unknown"
     assert notice["message"].startswith("delegation_id: no delegation has this id")
@@ -243,6 +243,20 @@ async def test_fields_of_events_that_have_no_effect_are_named(talk: StartTalk) -
     await spoken(client, "Yes.")
     assert str(endpoint.said[-1]).count("It is ten.") == 3
     assert len(client.of("info")) == 2
+
+
+async def test_each_field_without_an_effect_is_named_once_and_not_too_many(talk: StartTalk) -> None:
+    client, _, _ = await talk(say("Hello."))
+    many = {f"field_{number:03}": 1 for number in range(200)}
+    for _ in range(2):
+        await client.send("session.input_audio.mute", custom=1, nothing=None, off=False)
+    for number in range(10):
+        await client.send("session.input_audio.unmute", **many)
+        await client.next("session.input_audio.unmuted", number + 1)
+    await client.send("session.input_audio.mute")
+    await client.next("session.input_audio.muted", 3)
+    named = [event["message"].removesuffix(": is not served") for event in client.of("info")]
+    assert named == ["custom", *sorted(many)[:99]]
 
 
 async def test_tools_change_while_it_runs(talk: StartTalk) -> None:

@@ -12,8 +12,8 @@ from openai.resources.live.sideband import AsyncSidebandConnection
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from kani.protocols.openai.realtime.webrtc.routes import MAX_BYTES
-from tests.clients.openai_call import LIVE, Caller, all_free, live_calling
+from kani.protocols.openai.live import MAX_BYTES
+from tests.clients.openai_call import CALLS, LIVE, Caller, all_free, calling, live_calling
 from tests.clients.openai_live import HEARD, SAID, live
 from tests.clients.openai_realtime import loud, quiet
 from tests.support.chat.endpoint import Answer, ChatEndpoint, say
@@ -175,11 +175,16 @@ async def test_muted_track_is_not_heard(talk: StartTalk) -> None:
     assert len(endpoint.requests) == 1
 
 
-async def test_end_of_the_call_is_told_to_those_who_are_attached(talk: StartTalk) -> None:
-    caller, sideband, server, _ = await talk(say("Hello."))
+@pytest.mark.parametrize("answering", [False, True])
+async def test_end_of_the_call_is_told_to_those_who_are_attached(talk: StartTalk, answering: bool) -> None:
+    caller, sideband, server, _ = await talk(say(LONG))
+    if answering:
+        caller.microphone.say(*TURN)
+        await sideband.until(lambda: len(sideband.of(SAID)) > 2)
     await caller.close()
     await sideband.until(lambda: sideband.ended)
-    assert sideband.seen[-1].type == CLOSED and sideband.seen[-1].reason == "remote_hangup"
+    (closed,) = sideband.of(CLOSED)
+    assert closed is sideband.seen[-1] and closed.reason == "remote_hangup"
     await all_free(server)
 
 
@@ -195,14 +200,32 @@ async def test_server_of_the_application_hangs_up(talk: StartTalk) -> None:
 
 
 async def test_nobody_attaches_to_a_session_that_is_no_call(talk: StartTalk) -> None:
-    _, _, server, _ = await talk(say("Hello."))
-    async with live(server.url) as client:
-        for session_id in ("live_none", client.seen[0]["session"]["id"]):
+    caller, _, server, _ = await talk(say("Hello."))
+    async with live(server.url) as client, calling(server) as other:
+        call_id = other.location.rpartition("/")[2]
+        for session_id in ("live_none", client.seen[0]["session"]["id"], call_id):
             with pytest.raises(InvalidStatus) as refused:
                 async with connect(f"{server.url}{LIVE}/{session_id}/attach"):
                     pass
             answer = refused.value.response
             assert answer.status_code == 404 and b"session_id_not_found" in answer.body
+        # Nor does a client of the other API, which an ephemeral key may be.
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(f"{server.url}/v1/realtime?call_id={caller.location}"):
+                pass
+        assert refused.value.response.status_code == 404
+        assert (await server.post(f"{CALLS}/{caller.location}/hangup")).status_code == 404
+
+
+async def test_error_on_the_data_channel_has_the_form_of_the_api(talk: StartTalk) -> None:
+    caller, sideband, _, _ = await talk(say("Hello."), instructions="i" * 150_000, delegation=RESPONSES)
+    many = [WEATHER | {"name": f"f{n}", "description": "d" * 1800} for n in range(100)]
+    given: Any = {"delegation": {"type": "responses", "responses": {"tools": many}}}
+    await sideband.session.update(session=given)
+    error = (await caller.until("error"))[-1]
+    assert (
+        error["event_id"] and error["error"]["code"] == "event_too_large" and "event_id" not in error["error"]
+    )
 
 
 async def test_package_opens_a_session(talk: StartTalk) -> None:

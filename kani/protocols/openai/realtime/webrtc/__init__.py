@@ -1,5 +1,5 @@
-"""Realtime by WebRTC: POST /v1/realtime/calls.
+"""Calls by WebRTC: POST /v1/realtime/calls, and those of the Live API.
 
-``routes`` answers an offer, and serves the call as a WebSocket of /v1/realtime: ``call`` is that WebSocket,
+``routes`` answers an offer, and serves the call as a WebSocket of its dialect: ``call`` is that WebSocket,
 over the call's data channel and its tracks; ``speaker`` plays the answers.
 """

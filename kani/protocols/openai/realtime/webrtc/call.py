@@ -4,12 +4,10 @@ No address in an offer is asked or resolved: the caller finds this side, at the 
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
 import aiortc
 import numpy as np
@@ -24,7 +22,7 @@ from kani.core.audio.pcm import pcm16
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.answers.paced import Track
 from kani.protocols.openai.realtime.client_events import EventError
-from kani.protocols.openai.realtime.server_events import Send
+from kani.protocols.openai.realtime.connection import Connection
 from kani.protocols.openai.realtime.webrtc.bounds import LIBRARY_ERRORS, CallBounds
 from kani.protocols.openai.realtime.webrtc.speaker import RTP_RATE, Speaker
 from kani.protocols.shared.connection import TRY_LATER, Client
@@ -76,16 +74,7 @@ _CURE = "callers have to reach that address, which is the one that was called, s
 _GONE: Message = {"type": "websocket.disconnect", "code": 1006}
 
 
-class CallSession(Protocol):
-    """The session of a call, in any dialect."""
-
-    async def run(self) -> None: ...
-
-    async def greet(self, send: Send) -> None:
-        """Send another client its first event."""
-
-
-MakeSession = Callable[[Client, Track], CallSession]
+MakeSession = Callable[[Client, Track], Connection]
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +93,7 @@ class Call:
         self._channel: aiortc.RTCDataChannel | None = None
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._inbox.put_nowait({"type": "websocket.connect"})
-        self._session: CallSession | None = None
+        self._session: Connection | None = None
         self._joined: list[asyncio.Queue[str | None]] = []
         self._waiting = 0
         self._flows = asyncio.Event()  # set while an event may be sent
@@ -147,7 +136,8 @@ class Call:
         It gets all events from now on, and its own are handled as the caller's, in the order in which they
         come.
         """
-        if self._session is None or self._ended or len(self._joined) >= MAX_JOINED:
+        session = self._session
+        if session is None or self._ended or len(self._joined) >= MAX_JOINED:
             await client.close(TRY_LATER, "the call cannot be joined now")
             return
         events: asyncio.Queue[str | None] = asyncio.Queue(MAX_UNSENT)
@@ -165,11 +155,11 @@ class Call:
                     continue
                 if self._waiting + len(message) > MAX_WAITING - ROOM_FOR_CALLER:
                     error = EventError("the event is too large, or too many are waiting", "event_too_large")
-                    await client.send(json.dumps({"type": "error", "error": error.as_json()}))
+                    await session.make_sender(client.send).error(error)
                     continue
                 self._take({"type": "websocket.receive", "text": message})
 
-        await self._session.greet(put)
+        await session.greet(session.make_sender(put))
         self._joined.append(events)
         try:
             await client.serve(send(), receive())
@@ -178,7 +168,7 @@ class Call:
                 self._joined.remove(events)
             await client.close()
 
-    def _tell_joined(self, text: str | None) -> None:
+    async def _tell_joined(self, text: str | None) -> None:
         """Pass an event on to the other clients, None for the end; one with ``MAX_UNSENT`` of them leaves."""
         for events in [*self._joined]:
             if full := events.full():
@@ -213,7 +203,7 @@ class Call:
             self.status.set_result(status)
 
     async def _send_event(self, text: str) -> None:
-        self._tell_joined(text)
+        await self._tell_joined(text)
         try:
             async with asyncio.timeout(CONNECT_S if self._channel is None else UNREAD_S):
                 await self._flows.wait()
@@ -221,7 +211,7 @@ class Call:
             if self._channel is None:
                 logger.warning("no packet of a call came to %s within %g s: %s", self._host, CONNECT_S, _CURE)
             raise
-        if self._ended or self._channel is None:
+        if self._ended or self._channel is None or self._session is None:
             raise ConnectionError("the call has ended")
         try:
             self._channel.send(text)
@@ -229,9 +219,13 @@ class Call:
             raise ConnectionError("the call has ended") from error
         except ValueError as error:
             missing = EventError(f"an event is missing here: {error}", "event_too_large")
-            self._channel.send(json.dumps({"type": "error", "error": missing.as_json()}))
+            await self._session.make_sender(self._put).error(missing)
         if self._channel.bufferedAmount > MAX_BUFFERED:
             self._flows.clear()
+
+    async def _put(self, text: str) -> None:
+        assert self._channel is not None
+        self._channel.send(text)
 
     async def close(self) -> None:
         """End the call, and release all that it holds.
@@ -250,7 +244,9 @@ class Call:
                 async with asyncio.timeout(FLUSH_S):
                     await self._flows.wait()
         self.end()
-        self._tell_joined(None)
+        if self._session is not None:
+            await self._session.take_leave(self._session.make_sender(self._tell_joined))
+        await self._tell_joined(None)
         self._speaker.stop()
         await (self._bounds or self._peer).close()
         if self._listening is not None:

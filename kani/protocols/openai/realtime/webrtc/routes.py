@@ -16,7 +16,7 @@ from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError, endpoint, json_response
 from kani.protocols.openai.realtime.answers.paced import Track
 from kani.protocols.openai.realtime.client_events import EventError
-from kani.protocols.openai.realtime.client_secrets import as_api_error
+from kani.protocols.openai.realtime.client_secrets import as_api_error, bounded_body
 from kani.protocols.openai.realtime.connection import RealtimeConnection
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.session_update import check_voice, heard_languages, updated_config
@@ -38,6 +38,7 @@ MAX_CALLS = 64
 MAX_BYTES = 131_072
 """Bytes of an offer, with the session object."""
 
+_PREFIXES = {"call_id": "rtc_", "session_id": "live_"}
 _PASSED_ON = ("asgi", "http_version", "headers", "query_string", "client", "server", "root_path")
 
 
@@ -83,23 +84,28 @@ class Calls:
 
     async def join(self, websocket: WebSocket, field: str, call_id: str, subprotocol: str | None) -> None:
         """Serve another client of a call's session; field: name of the id."""
-        if call_id not in self._running:
-            error = ApiError(404, f"{field}: no call has this id", field, f"{field}_not_found")
+        try:
+            call, _ = self._find(field, call_id)
+        except ApiError as error:
             await websocket.send_denial_response(json_response({"error": error.as_json()}, error.status))
             return
-        call, _ = self._running[call_id]
         await websocket.accept(subprotocol)
         await call.join(Client(websocket))
 
     async def hang_up(self, request: Request) -> Response:
         """Answer a request that ends a call. Raises ApiError."""
         ((field, call_id),) = request.path_params.items()
-        if (found := self._running.get(call_id)) is None:
-            raise ApiError(404, f"{field}: no call has this id", field)
-        call, serving = found
+        call, serving = self._find(field, call_id)
         call.end()
         await asyncio.wait([serving])
         return Response()
+
+    def _find(self, field: str, call_id: str) -> tuple[Call, asyncio.Task[None]]:
+        """Return a call of the dialect that has this field. Raises ApiError."""
+        # An ephemeral key opens paths of Realtime only.
+        if not call_id.startswith(_PREFIXES[field]) or (found := self._running.get(call_id)) is None:
+            raise ApiError(404, f"{field}: no call has this id", field, f"{field}_not_found")
+        return found
 
 
 def call_routes(
@@ -152,16 +158,14 @@ def _load() -> Callable[[MakeSession], Call]:
         wrong = f"{error.name}, which is not installed here"
     if wrong:
         install = install_command("webrtc", "deploy/requirements-webrtc.txt")
-        reason = f"Realtime by WebRTC needs {wrong}: {install}"
+        reason = f"A call by WebRTC needs {wrong}: {install}"
         raise ApiError(503, reason, code="webrtc_not_installed", retry=False)
     return Call
 
 
 async def _read_body(request: Request) -> tuple[str, str]:
     """Return the offer of a request, and its session object or nothing. Raises ApiError."""
-    body = await request.body()
-    if len(body) > MAX_BYTES:
-        raise ApiError(413, f"the body is too large (at most {MAX_BYTES >> 10} KiB)")
+    body = await bounded_body(request, MAX_BYTES)
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         return body.decode(errors="replace"), ""
     async with request.form(max_files=2, max_fields=2) as form:
