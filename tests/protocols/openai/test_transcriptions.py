@@ -231,7 +231,7 @@ def test_silence_is_an_empty_text(client: httpx2.Client) -> None:
     verbose = post(client, file=silence, response_format="verbose_json").json()
     assert (verbose["segments"], verbose["language"]) == ([], "")
     events = post(client, file=silence, stream="true").text
-    assert events.startswith('event: transcript.text.done\ndata: {"type": "transcript.text.done", "text": ""')
+    assert events.startswith('event: transcript.text.done\ndata: {"type":"transcript.text.done","text":""')
 
 
 CONTAINERS = """wav pcm_s16le, wav pcm_alaw, mp3 libmp3lame, mp4 aac, ogg libopus, webm libopus, flac flac,
