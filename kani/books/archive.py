@@ -88,28 +88,22 @@ class Archive:
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UnreadableBook(f"packs {name[:80]!r} by a method that EPUB does not have: convert it")
         allowed = min(limit, self._left, max(1 << 20, info.compress_size * MAX_EXPANSION))
-        if info.file_size > allowed:
-            raise _too_large(name)
         try:
             with self._zip.open(info) as packed:
                 data = packed.read(allowed + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
             raise UnreadableBook(f"has a damaged file {name[:80]!r} ({error}): get it again") from error
         if len(data) > allowed:
-            raise _too_large(name)
+            raise UnreadableBook(
+                f"expands too far at {name[:80]!r} (at most {MAX_FILE_BYTES >> 20} MiB a file, "
+                f"{MAX_READ_BYTES >> 20} MiB in all, {MAX_EXPANSION} times the packed size): do not trust it"
+            )
         self._left -= len(data)
         return data
 
 
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def _too_large(name: str) -> UnreadableBook:
-    return UnreadableBook(
-        f"expands too far at {name[:80]!r} (at most {MAX_FILE_BYTES >> 20} MiB a file, "
-        f"{MAX_READ_BYTES >> 20} MiB in all, {MAX_EXPANSION} times the packed size): do not trust it"
-    )
 
 
 def _check_directory(file: IO[bytes]) -> None:

@@ -104,16 +104,8 @@ class Meter(Protocol):
         """End the stage."""
 
 
-class Report:
-    """Takes the progress of a book."""
-
-    def __init__(self, lines: TextIO, meter: Callable[[int, int], Meter] | None = None) -> None:
-        """lines: where text goes; meter: of a stage, by its total and what is done; it writes to ``lines``
-        if there is none.
-        """
-        self.lines = lines
-        self.meter = meter or (lambda total, done: Progress(total, done, lines))
-
+MakeMeter = Callable[[int, int], Meter]
+"""Returns the meter of a stage, by its total and what is done."""
 
 Say = Callable[[str, str | None], Spoken]
 """Speaks a text with a voice, None for the language's own."""
@@ -132,29 +124,42 @@ def check_output(output: Path) -> None:
     """Raise ValueError if a book cannot be written to a file of that name, or its folder is not there."""
     if output.suffix.lower() not in ENDINGS:
         raise ValueError(f"{output.name}: a book's file has to end with one of {', '.join(ENDINGS)}")
-    if not output.parent.is_dir():
+    if not os.path.isdir(output.parent):
         raise ValueError(f"{output}: there is no folder {output.parent}")
 
 
 def make_audiobook(
-    book: Book, output: Path, manner: Manner, say: Say, *, report: Report, subtitles: str | None = None
+    book: Book,
+    output: Path,
+    manner: Manner,
+    say: Say,
+    report: TextIO,
+    meter: MakeMeter | None = None,
+    subtitles: str | None = None,
 ) -> Made:
     """Speak a book into ``output``; run again after a stop, it goes on where it was.
 
-    subtitles: ``srt`` or ``vtt``, for a file of that ending beside the output. Raises ValueError for a name
+    report: takes lines, and the progress if there is no meter; subtitles: ``srt`` or ``vtt``, for a file of
+    that ending beside the output. Raises ValueError for a name
     of another ending, AlreadyRunning, and what ``say`` raises; the work folder stays.
     """
     check_output(output)
+    meter = meter or (lambda total, done: Progress(total, done, report))
     pieces = pieces_of(book, manner)
     with WorkFolder(output) as folder:
         changed = folder.begin(digest(book), manner, len(pieces))
-        reused = _speak(book, pieces, folder, say, changed, report)
+        reused = sum(folder.find(piece.key) is not None for piece in pieces)
+        if changed:
+            report.write(f"changed since the last run: {', '.join(changed)}\n")
+        if reused or changed:
+            report.write(f"{reused} of {len(pieces)} pieces are spoken already\n")
+        _speak(book, pieces, folder, say, meter)
         spoken = [(piece, found) for piece in pieces if (found := folder.find(piece.key)) is not None]
         file = AudioFile(book, spoken, folder, output.suffix.lower())
         if not file.samples:
             raise ValueError("the book has no text that this voice can speak: choose another --voice")
         unfinished = folder.path / f"unfinished{output.suffix.lower()}"
-        progress = report.meter(file.samples, 0)
+        progress = meter(file.samples, 0)
         written = 0
         for samples in file.write(unfinished):
             progress.add(samples - written)
@@ -172,28 +177,20 @@ def make_audiobook(
     return Made(file.samples / file.rate, len(file.marks), reused)
 
 
-def _speak(
-    book: Book, pieces: list[Piece], folder: WorkFolder, say: Say, changed: list[str], report: Report
-) -> int:
-    """Speak the pieces that the folder lacks; return how many it had."""
-    reused = sum(folder.find(piece.key) is not None for piece in pieces)
+def _speak(book: Book, pieces: list[Piece], folder: WorkFolder, say: Say, meter: MakeMeter) -> None:
+    """Speak the pieces that the folder lacks."""
     texts: dict[str, Piece] = {}
     for piece in pieces:
         texts.setdefault(piece.key, piece)  # the same text may come twice, and is spoken once
     missing = [piece for piece in texts.values() if folder.find(piece.key) is None]
-    if changed:
-        report.lines.write(f"changed since the last run: {', '.join(changed)}\n")
-    if reused or changed:
-        report.lines.write(f"{reused} of {len(pieces)} pieces are spoken already\n")
     total = sum(len(piece.text) for piece in texts.values())
-    progress = report.meter(total, total - sum(len(piece.text) for piece in missing))
+    progress = meter(total, total - sum(len(piece.text) for piece in missing))
     for piece in missing:
         title = book.chapters[piece.chapter - 1].title
         progress.show(f"chapter {piece.chapter} of {len(book.chapters)}: {title[:40]}")
         _store(folder, piece, say(piece.text, piece.voice))
         progress.add(len(piece.text))
     progress.close()
-    return reused
 
 
 def _store(folder: WorkFolder, piece: Piece, audio: Spoken) -> None:

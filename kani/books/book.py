@@ -119,8 +119,20 @@ class Book:
         return sum(len(paragraph) for chapter in self.chapters for paragraph in chapter.paragraphs)
 
     def divided(self, blocks: Sequence[Block]) -> Book:
-        """Return the book with the chapters of a document."""
-        return replace(self, chapters=chapters_by_headings(blocks, self.title))
+        """Return the book with the chapters of a document.
+
+        It is divided at its highest level of headings that occurs more than once, then at those above. What
+        comes before the first of them, or the whole where there is none, has the book's title.
+        """
+        levels = Counter(block.level for block in blocks if block.level)
+        level = min((level for level, count in levels.items() if count > 1), default=0)
+        found: list[tuple[str, list[Block]]] = [(self.title, [])]
+        for block in blocks:
+            if block.level and (block.level == level or (block.level < level and len(found) > 1)):
+                found.append((block.text, []))
+            found[-1][1].append(block)
+        told = ((name, parts) for name, parts in found if any(each.text for each in parts))
+        return replace(self, chapters=tuple(chapter_of(line(name), parts) for name, parts in told))
 
 
 _READ = re.compile(r"｜([^\s|｜《》]{1,30})《[\u3041-\u3096\u30a1-\u30fcー・]{1,40}》")
@@ -152,21 +164,6 @@ def checked(book: Book) -> Book:
     if book.characters > MAX_CHARACTERS:
         raise UnreadableBook(f"has more than {MAX_CHARACTERS:,} characters of text: divide it")
     return book
-
-
-def chapters_by_headings(blocks: Sequence[Block], title: str) -> tuple[Chapter, ...]:
-    """Divide a document at its highest level of headings that occurs more than once, then at those above.
-
-    title: of what comes before the first of them, and of the whole where there is none.
-    """
-    levels = Counter(block.level for block in blocks if block.level)
-    level = min((level for level, count in levels.items() if count > 1), default=0)
-    found: list[tuple[str, list[Block]]] = [(title, [])]
-    for block in blocks:
-        if block.level and (block.level == level or (block.level < level and len(found) > 1)):
-            found.append((block.text, []))
-        found[-1][1].append(block)
-    return tuple(chapter_of(line(name), parts) for name, parts in found if any(each.text for each in parts))
 
 
 def book_language(book: Book, spoken: Set[str]) -> str | None:

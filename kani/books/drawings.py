@@ -23,7 +23,7 @@ class Drawing:
     naming: bool = False
 
     def open_part(self, tag: str, *, empty: bool) -> None:
-        """Begin an element of a drawing: of its titles and descriptions the first with words is taken."""
+        """Begin an element of a drawing: take its first title or description with words."""
         self.naming = tag in ("title", "desc") and not empty and self.goes_on and not self.text.strip()
 
     def open_sign(self, tag: str, given: dict[str, str | None], parent: str) -> None:

@@ -52,7 +52,7 @@ _XHTML = '"http://www.w3.org/1999/xhtml"'
 _OPENING = '“‘«"('
 _SEAMS = re.compile(f"{_SEAM}+")
 _CASELESS = re.compile(r"[\u0590-\u1fff\u2e80-\uffee]")
-_NAME_BEGINS = ("Mc", "Mac")
+_NAME_BEGINS = re.compile(r"\bMa?c$")
 # Parts of a word, where no two words meet.
 _IN_WORDS = frozenset("sup sub ruby rb rbc rt rtc br img svg math".split())
 _NUMBERED = re.compile(r"\W*(?:\d|(?:[a-z]|[ivxlc]{1,6})[.)])", re.IGNORECASE)
@@ -395,7 +395,7 @@ def _met(seam: re.Match[str]) -> str:
     earlier, before = text[max(at - 2, 0) : max(at - 1, 0)], text[max(at - 1, 0) : at]
     after, later = text[end : end + 1], text[end + 1 : end + 2]
     siblings, begins = end - at > 1, after.isupper() and later.islower()
-    if text.endswith(_NAME_BEGINS, 0, at):
+    if begins and _NAME_BEGINS.search(text, max(at - 3, 0), at):
         return ""
     if before.isupper() and not earlier.isupper():  # an initial, or a word of one letter
         apart = siblings and (begins or after in _OPENING)

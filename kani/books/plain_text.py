@@ -16,10 +16,9 @@ _START = re.compile(r"^\*{3} ?START OF TH(?:E|IS) PROJECT GUTENBERG.*$", re.MULT
 _END = re.compile(r"^\*{3} ?END OF TH(?:E|IS) PROJECT GUTENBERG", re.MULTILINE)
 _FACT = r"^{}:[ \t]*(.+(?:\n[ \t]+\S.*)*)"
 # Pictures, and where pages of print begin.
-_PICTURE = re.compile(
-    r"\[Illustration(?::[^\[\]]{0,2000})?\]|\[(?:Pg|Page|S\.|p\.) ?\d{1,4}\] ?"
-    r"|(?<=\S )\{[1-9]\d{0,3}\} ?|(?<=\n)\{[1-9]\d{0,3}\} (?=\S)"
-)
+_PICTURE = re.compile(r"\[Illustration(?::[^\[\]]{0,2000})?\]|\[(?:Pg|Page|S\.|p\.) ?\d{1,4}\] ?")
+# Numbers of pages as some of Gutenberg's texts have them.
+_BRACED = re.compile(r"(?<=\S )\{[1-9]\d{0,3}\} ?|(?<=\n)\{[1-9]\d{0,3}\} (?=\S)")
 _EMPHASIS = re.compile(r"(?<!\w)_(?=\S)([^_]{1,500})(?<=\S)_(?!\w)")
 _DIVIDED = re.compile(r"[^\W\d_][-\u00ad]$")
 _HYPHEN = re.compile(r"(\w-|--|—)\n(?=\w)")
@@ -86,7 +85,7 @@ def read_plain(text: str) -> tuple[list[Block], str, str]:
     if start := _START.search(text):
         head = text[: start.start()]
         end = _END.search(text, start.end())
-        text = _EMPHASIS.sub(r"\1", text[start.end() : end.start() if end else None])
+        text = _BRACED.sub("", _EMPHASIS.sub(r"\1", text[start.end() : end.start() if end else None]))
     title, author = (_fact(head, name) for name in ("Title", "Author"))
     text = _without_pages(_PICTURE.sub("", text))
     parts = (each.strip("\n").rstrip() for each in _PARAGRAPHS.split(text))

@@ -25,7 +25,8 @@ _READERS = {".epub": read_epub, ".pdf": _read_pdf, ".docx": read_docx}
 
 # Facts of a book before its text, as lines, or as YAML, TOML or JSON, read as far as these facts need it.
 _FRONT = re.compile(
-    r"\s*(?:(---|\+\+\+|\{(?=\s*\"))[ \t]*\n(?s:(?P<between>.*?))^(?:\1|\.\.\.|\})[ \t]*$\n?"
+    r"\s*(?:(?:(---|\+\+\+)|(?P<json>\{(?=\s*\")))[ \t]*\n"
+    r"(?s:(?P<between>.*?))^(?(json)\}|(?:\1|\.\.\.))[ \t]*$\n?"
     r"|(?P<lines>Title:[ \t]*\S.*\n(?:(?:Subtitle|Authors?|Creator|Lang(?:uage)?|Locale|Date|Copyright"
     r"|Publisher|Editor|Translator|Illustrator|Series|Year|Keywords|Base Header Level):.*\n)*)(?=\s*\n))",
     re.MULTILINE,

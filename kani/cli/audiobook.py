@@ -52,7 +52,7 @@ def text_of(path: Path) -> str:
 
 def say_book(path: Path, given: argparse.Namespace) -> None:
     """Speak the book as the options of ``kani-tts say`` tell. Raises ValueError, OSError and SpeechError."""
-    from kani.books.audiobook import Report, check_output, describe, make_audiobook, summary
+    from kani.books.audiobook import check_output, describe, make_audiobook, summary
     from kani.books.book import book_language
     from kani.books.plan import Manner
     from kani.books.reading import read_book
@@ -96,7 +96,7 @@ def say_book(path: Path, given: argparse.Namespace) -> None:
 
         try:
             made = make_audiobook(
-                book, given.output, manner, say, subtitles=given.subtitles, report=Report(sys.stderr)
+                book, given.output, manner, say, subtitles=given.subtitles, report=sys.stderr
             )
         except KeyboardInterrupt:
             if not given.piped:

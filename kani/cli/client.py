@@ -321,9 +321,9 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> by
             parser.error("--add-voice needs --reference FILE and --consent WORDS")
     elif options.output is None:
         options.play = True
-    elif options.output != "-" and not (folder := Path(options.output).parent).is_dir():
+    elif options.output != "-" and not os.path.isdir(folder := Path(options.output).parent):
         parser.error(f"-o {options.output}: there is no folder {folder}")
-    elif Path(options.output).is_dir():
+    elif os.path.isdir(options.output):
         parser.error(f"-o {options.output!r}: is a folder: name a file, such as speech.wav")
     elif Path(options.output).suffix.lower() in ENDINGS - {".wav"}:
         parser.error(

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -167,10 +168,7 @@ def file_of(argument: str) -> Path | None:
         if like_a_file and " " not in written:
             raise ValueError(f"{written} is an address: save its text as a file, and name that")
         return None
-    try:
-        there = path.exists() and bool(ending or in_folder)
-    except OSError:
-        there = False
+    there = os.path.exists(path) and bool(ending or in_folder)
     if there and path.is_dir():
         raise ValueError(f"{written} is a folder: name a file {', '.join(READABLE)}")
     if there and ending in SOUNDS:

@@ -216,7 +216,7 @@ def _check_output(output: Path, endings: Iterable[str]) -> None:
     from kani.library.results import ending_of
 
     ending_of(output, endings)
-    if not output.parent.is_dir():
+    if not os.path.isdir(output.parent):
         raise ValueError(f"-o {output}: there is no folder {output.parent}")
 
 

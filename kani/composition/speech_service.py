@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields
 from pathlib import Path
@@ -14,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from kani.composition.host_names import is_private
 from kani.composition.settings import Settings, SettingsError
-from kani.composition.voices.place import is_there, voice_place, write_error
+from kani.composition.voices.place import voice_place, write_error
 from kani.core.audio import synthetic_mark
 from kani.core.chat_model import ChatModel
 from kani.core.diarization.diarizer import Diarizer
@@ -174,12 +175,13 @@ def _check_folders(settings: Settings) -> None:
     """
     for setting in ("lexicon", "models_dir", "turn_model"):
         path, kind = getattr(settings, setting), "folder " if setting == "models_dir" else ""
-        if path is not None and not (path.is_dir() if kind else is_there(path)):
+        # Below a folder that may not be entered, Path's methods raise.
+        if path is not None and not (os.path.isdir(path) if kind else os.path.exists(path)):
             raise SettingsError(f"{setting} (KANI_{setting.upper()}): there is no {kind}{path}")
     if settings.voice_bucket is not None or not (error := write_error(settings.data_dir)):
         return
     sentence = f"data_dir (KANI_DATA_DIR): no voice can be stored in {settings.data_dir}: {error}"
-    if "data_dir" in settings.model_fields_set and not settings.data_dir.is_dir():
+    if "data_dir" in settings.model_fields_set and not os.path.isdir(settings.data_dir):
         raise SettingsError(sentence)
     log.warning("%s", sentence)
 

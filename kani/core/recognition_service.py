@@ -73,8 +73,8 @@ class RecognitionService:
         return self.recognizer is not None and not self.recognizer.info.recordings_only
 
     def leave_core(self) -> None:
-        """Have recordings leave a core to speech, which is asked for now."""
-        if self._recordings and isinstance(self.recognizer, CoreSharing):
+        """Have recordings leave a core to speech, which is asked for now: those that come soon, too."""
+        if isinstance(self.recognizer, CoreSharing):
             self.recognizer.leave_core()
 
     def check(self) -> None:

@@ -103,10 +103,10 @@ class Transcriber(Protocol):
 
 @runtime_checkable
 class CoreSharing(Protocol):
-    """A recogniser that transcribes recordings on the cores that speech is made on."""
+    """A recogniser that transcribes recordings in this process, on the cores that speech is made on."""
 
     def leave_core(self) -> None:
-        """Leave one core to speech for some seconds; called as speech is asked for beside a recording."""
+        """Leave one core to speech for some seconds; called whenever speech is asked for."""
 
 
 class HeardCheck:

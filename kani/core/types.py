@@ -121,7 +121,7 @@ JOINED_S = 0.4
 model. A chunk costs the server and the network the same, however short it is."""
 
 MESSAGE_S = 0.5
-"""Most seconds of audio in a message; a joined chunk fits, which resampling may make a little longer."""
+"""Most seconds of audio in a message: a joined chunk's 0.4 s and what resampling adds fit."""
 
 
 # Not frozen: that would take four times as long to make, and a second of a stream makes some 50.

@@ -81,14 +81,18 @@ def hosts(value: Any) -> Any:
 
 def web_address(value: Any, *, path: bool = False) -> Any:
     """Return an address without a slash at its end; path: whether it may have a path. Raises ValueError."""
-    parts = urlsplit(value)
-    extra = parts.query or parts.fragment or parts.username or (parts.path.strip("/") and not path)
-    extra = extra or " " in value or parts.port == 0  # reading the port raises ValueError if it is no number
-    if parts.scheme not in ("http", "https") or not parts.hostname or extra:
+    try:
+        parts = urlsplit(value)
+        extra = parts.query or parts.fragment or (parts.path.strip("/") and not path)
+        extra = extra or "@" in parts.netloc or " " in value or parts.port == 0
+        usable = parts.scheme in ("http", "https") and parts.hostname and not extra
+    except ValueError:  # as of a port that is no number
+        usable = False
+    if not usable:
         version = "/v1" if path else ""
         raise ValueError(
             f"has to be an address like https://api.example{version} or http://localhost:11434{version}, "
-            "without a key in it"
+            "without a key in it (a key has a setting of its own)"
         )
     return value.rstrip("/")
 

@@ -15,7 +15,7 @@ from av.stream import Disposition
 
 import kani
 from kani.books.audio_file import CHAPTER_PAUSE_S
-from kani.books.audiobook import Made, Progress, Report, make_audiobook
+from kani.books.audiobook import Made, Progress, make_audiobook
 from kani.books.book import Book, Chapter
 from kani.books.plan import Manner
 from kani.books.reading import read_book
@@ -69,7 +69,7 @@ def marks(path: Path) -> list[tuple[str, float, float]]:
 @pytest.mark.parametrize("ending", [".m4b", ".m4a", ".mp3"])
 def test_chapters_begin_where_their_sound_does(tmp_path: Path, speech: kani.Speech, ending: str) -> None:
     path = tmp_path / f"b{ending}"
-    made = make_audiobook(BOOK, path, MANNER, Speaker(speech), report=Report(io.StringIO()))
+    made = make_audiobook(BOOK, path, MANNER, Speaker(speech), report=io.StringIO())
     samples, rate = decoded(path)
     found = marks(path)
     assert [title for title, _, _ in found] == ["Chapter 1", "Chapter 2", "Chapter 3"]
@@ -120,7 +120,7 @@ def test_jpeg_cover_is_in_the_file(tmp_path: Path, speech: kani.Speech, ending: 
     package = PACKAGE.replace("cover.png", "cover.jpg").replace("image/png", "image/jpeg")
     changes = {"OEBPS/book.opf": package, "OEBPS/cover.png": None, "OEBPS/cover.jpg": picture}
     book = read_book(epub(tmp_path / "b.epub", changes))
-    make_audiobook(book, path, MANNER, Speaker(speech), report=Report(io.StringIO()))
+    make_audiobook(book, path, MANNER, Speaker(speech), report=io.StringIO())
     with av.open(str(path)) as container:
         (video,) = container.streams.video
         assert video.disposition & Disposition.attached_pic
@@ -138,7 +138,7 @@ def make(
 ) -> tuple[Made, Speaker, str]:
     """Make a book; returns with it who spoke and what was reported."""
     report, speaker = io.StringIO(), Speaker(speech, most)
-    return make_audiobook(book, path, manner, speaker, report=Report(report)), speaker, report.getvalue()
+    return make_audiobook(book, path, manner, speaker, report=report), speaker, report.getvalue()
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_a_text_that_comes_twice_is_spoken_and_counted_once(tmp_path: Path, spee
 def test_readings_of_words_are_in_no_subtitle(tmp_path: Path, speech: kani.Speech) -> None:
     path = tmp_path / "b.m4b"
     book = Book("B", "", "en", (Chapter("1", ("｜NASA《ナサ》 came. The dog sleeps.",)),))
-    make_audiobook(book, path, MANNER, Speaker(speech), subtitles="srt", report=Report(io.StringIO()))
+    make_audiobook(book, path, MANNER, Speaker(speech), subtitles="srt", report=io.StringIO())
     written = path.with_suffix(".srt").read_text(encoding="utf-8")
     assert "\nNASA came.\n" in written and "《" not in written
 

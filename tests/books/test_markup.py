@@ -95,6 +95,7 @@ def test_readings_of_words_are_written_as_speech_knows_them(ruby: str, words: st
         ("<span>C</span><span>HAPTER</span> <span>O</span><span>NE</span>", "CHAPTER ONE"),
         ("M<small>AC</small>D<small>ONALD</small>", "MACDONALD"),
         ("Mc<span>Donald</span> and <i>Mac</i><i>Leod</i>", "McDonald and MacLeod"),
+        ("<i>iMac</i><i>Pro</i> <i>Mac</i><i>1</i>", "iMac Pro Mac 1"),
         ("<em>wo</em><em>rd</em> <span>3</span><span>rd</span> <i>1</i><i>9</i>", "word 3rd 19"),
         ("第<span>12</span>章<ruby>春</ruby>の日 H<sub>2</sub>O", "第12章春の日 H₂O"),
     ],

@@ -276,6 +276,8 @@ def test_lines_of_code_keep_their_ends(tmp_path: Path) -> None:
             ("The Garden", "Ann Lee", ""),
         ),
         ("layout: post\naliases: []\nauthor: ~\n---", ("One", "", "")),
+        # A mapping in braces is no end.
+        ("title: The Garden\nx: {\n  y: 1\n}\nz: 2\n---", ("The Garden", "", "")),
     ],
 )
 def test_facts_before_markdown_are_not_read_but_known(
@@ -315,7 +317,9 @@ def test_marks_of_other_programs_are_not_read(tmp_path: Path) -> None:
     )
     assert paragraphs(tmp_path / "b.md", written) == ["Take [care]. A door", "Set a[3]{x}."]
     rain = "The rain [Pg 12]fell {13} on [p. 14] it\n{15} all {16}\nday."
-    assert paragraphs(tmp_path / "b.txt", rain) == ["The rain fell on it all day."]
+    start = "*** START OF THE PROJECT GUTENBERG EBOOK RAIN ***\n\n"
+    assert paragraphs(tmp_path / "b.txt", start + rain) == ["The rain fell on it all day."]
+    assert paragraphs(tmp_path / "b.txt", "The set {5} has\n{6} more.") == ["The set {5} has\n{6} more."]
     assert paragraphs(tmp_path / "b.txt", "Hello {0}, a{2} and\n{name}.") == ["Hello {0}, a{2} and\n{name}."]
 
 

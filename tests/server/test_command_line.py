@@ -113,6 +113,8 @@ def test_automatic_recogniser_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch
         ("KANI_MODELS_DIR", "file/x", "models_dir (KANI_MODELS_DIR): there is no "),
         ("KANI_TURN_MODEL", "file/x", "turn_model (KANI_TURN_MODEL): there is no "),
         ("KANI_DATA_DIR", "file/x", "data_dir (KANI_DATA_DIR): no voice can be stored in "),
+        ("KANI_MODELS_DIR", 300 * "x", "models_dir (KANI_MODELS_DIR): there is no folder "),
+        ("KANI_DATA_DIR", 300 * "x", "data_dir (KANI_DATA_DIR): no voice can be stored in "),
         # A file where a folder is needed.
         ("KANI_MODELS_DIR", "file", "models_dir (KANI_MODELS_DIR): there is no folder "),
         ("KANI_DATA_DIR", "file", "data_dir (KANI_DATA_DIR): no voice can be stored in "),

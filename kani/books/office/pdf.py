@@ -4,15 +4,13 @@ The process that reads books bounds the memory and the time of it; pypdf bounds 
 """
 
 import logging
-import struct
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from pypdf import PdfReader
-from pypdf.errors import DependencyError, PyPdfError
+from pypdf.errors import DependencyError
 from pypdf.generic import Destination
 
 from kani.books.archive import ENCRYPTED
@@ -25,22 +23,6 @@ MAX_PAGES = 5_000
 _SHORT = 0.85
 """Share of the usual width of a line that the last line of a paragraph has at most."""
 
-# pypdf raises these for damaged files, too.
-_DAMAGED = (
-    PyPdfError,
-    ArithmeticError,
-    AssertionError,
-    NotImplementedError,
-    struct.error,
-    zlib.error,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    RecursionError,
-)
-
 # It warns of each oddity of a file.
 logging.getLogger("pypdf").setLevel(logging.ERROR)
 
@@ -52,9 +34,9 @@ def read_pdf(path: Path) -> Book:
             pages, title, author, starts = _read(file)
         except DependencyError as error:  # its cipher is another package's
             raise UnreadableBook(ENCRYPTED) from error
-        except _DAMAGED as error:
-            if isinstance(error, UnreadableBook):
-                raise
+        except (UnreadableBook, OSError, MemoryError):
+            raise
+        except Exception as error:  # pypdf raises errors of many kinds for damaged files
             raise UnreadableBook(f"is a damaged PDF ({error}): get it again") from error
     empty = sum(not page.strip() for page in pages)
     if empty == len(pages):

@@ -195,22 +195,23 @@ def accepted_values(name: str) -> str:
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not NoneType]
     if origin is Literal:
         return "one of " + ", ".join(map(str, kinds))
-    if origin in _LISTS:
-        return _LISTS[origin]
-    if kinds[0] in (int, float):
-        return _KINDS[kinds[0]] + _range(field)
     if name.endswith("_url"):
         return "an address (https://host, wss://host)"
     if name.endswith("_dir"):
         return "a folder"
-    return LANGUAGES if name == "language" else _KINDS.get(kinds[0], "a text")
+    if name == "language":
+        return LANGUAGES
+    return (_KINDS.get(origin) or _KINDS.get(kinds[0], "a text")) + _range(field)
 
 
-_LISTS: Mapping[Any, str] = {
+_KINDS: Mapping[Any, str] = {
     Mapping: "a list of NAME=VALUE, separated by commas",
     tuple: "a list, separated by commas",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    Path: "a file",
 }
-_KINDS: Mapping[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", Path: "a file"}
 
 
 def _range(field: FieldInfo) -> str:

@@ -10,14 +10,6 @@ from kani.runtime.extras import install_command
 REQUIREMENTS = "deploy/requirements-bucket.txt"
 
 
-def is_there(path: Path) -> bool:
-    """Return whether a path can be seen; False below a folder that may not be entered."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
-
-
 def write_error(folder: Path) -> str:
     """Return the system's words if ``folder``, or the one that it would be made in, takes no files.
 

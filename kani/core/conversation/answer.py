@@ -252,7 +252,7 @@ class Answer:
         rate = self._sample_rate
         async with aclosing(reframe(aiter(session), rate, round(MESSAGE_S * rate), even=True)) as chunks:
             async for chunk in chunks:
-                # The session's chunk, which is several of these, may have been taken before a cancellation.
+                # It may have been taken from the session before a cancellation.
                 self.check()
                 if not self.spoken.duration_s:
                     self._staged("first_audio")

@@ -80,7 +80,7 @@ class Manner:
     def applied(
         self, prosody: PredictedProsody, symbols: str, language: str, wanted: Prosody, log_f0: float
     ) -> PredictedProsody:
-        """Return the predicted prosody with the wanted one's pitch, and with silences, emphases and rises.
+        """Return the predicted prosody with the pitch of ``wanted``, and with silences, emphases and rises.
 
         symbols: that it was predicted of; log_f0: of the voice (log hertz).
         """

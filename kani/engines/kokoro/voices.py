@@ -125,7 +125,8 @@ NATIVE_SHARES = {
 """Share of its timbre that a voice takes from one of the language that it speaks, by both languages.
 
 With its own timbre it is hard to understand there; with the other voice's whole timbre it is another speaker.
-In other pairs a voice keeps its timbre and its prosody (``python -m benchmarks.languages.quotations``).
+In other pairs a voice keeps its timbre and its prosody (``python -m benchmarks.languages.quotations``, which
+has no text of fr-pt, it-fr, it-pt and pt-fr).
 """
 
 ACCENTED_VOICES = dict.fromkeys(ACCENTED_SYMBOLS, ("if_sara", "im_nicola"))

@@ -29,8 +29,8 @@ class Link:
     """Holds the connection to one worker."""
 
     _connector: ChildWorker | RemoteWorker
-    _moved: Callable[[], None] = lambda: None  # called whenever the connection has ended, or is there
-    _restarted: Callable[[], None] = lambda: None  # called when it is there again
+    moved: Callable[[], None] = lambda: None  # called whenever the connection has ended, or is there
+    restarted: Callable[[], None] = lambda: None  # called when it is there again
     _connection: Connection | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _failures: int = 0
@@ -109,7 +109,7 @@ class Link:
             self._connection = connection
             self._change()
             if lost is not None:
-                self._restarted()
+                self.restarted()
             log.info("%s is there%s", self._connector.name, " again" if lost is not None else "")
 
     async def _renew(self, pause_s: float) -> tuple[Connection, float]:
@@ -128,4 +128,4 @@ class Link:
     def _change(self) -> None:
         """Wake all that wait; each looks for itself."""
         self._changed.set()
-        self._moved()
+        self.moved()

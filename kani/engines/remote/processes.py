@@ -66,7 +66,7 @@ def _link(
         worker.adapter,
     )
     child = ChildWorker(launch, changed, python=worker.python)
-    return UnloadingLink(worker.name, Link(child, lambda: None, count))
+    return UnloadingLink(worker.name, Link(child, restarted=count))
 
 
 def engine_at(workers: RemoteWorkers, metrics: WorkerMetrics) -> Engine:

@@ -82,7 +82,7 @@ class UnloadingLink:
                 continue
             if self._loading is None:
                 if self._stopped:
-                    break  # the link tells
+                    break  # the link raises the reason
                 self._loading = self._in_background(self._load())
             if not await asyncio.shield(self._loading):
                 raise EngineFailed(UNAVAILABLE, logged=True)

@@ -1,4 +1,4 @@
-"""Whether a key may be sent to the address of another service."""
+"""Rule for the addresses that a key may be sent to."""
 
 import ipaddress
 from urllib.parse import urlsplit

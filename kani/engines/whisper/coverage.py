@@ -5,7 +5,6 @@ left for such words. And it leaves out a repetition, or all from the second sent
 stretches a word over what is left out.
 """
 
-import math
 import re
 import unicodedata
 from bisect import bisect_left
@@ -55,9 +54,7 @@ Voiced = Callable[[float, float], float]
 """Returns the seconds of voice between two times of the audio."""
 
 
-def without_echo(
-    words: Sequence[TimedWord], *, spaced: bool, speech_s: float = math.inf
-) -> Sequence[TimedWord]:
+def without_echo(words: Sequence[TimedWord], *, spaced: bool, speech_s: float) -> tuple[TimedWord, ...]:
     """Return ``words`` without those at the end that have no time, or begin after the end of the speech.
 
     spaced: whether spaces divide words; speech_s: end of the speech in the words' audio.
@@ -241,22 +238,30 @@ Align = Callable[[Sequence[HypothesisWord], float], tuple[tuple[TimedWord, ...],
 
 
 def said(
-    align: Align, words: Sequence[HypothesisWord], seconds: float, *, spaced: bool, speech_s: float = math.inf
+    align: Align,
+    words: Sequence[HypothesisWord],
+    seconds: float,
+    *,
+    spaced: bool,
+    speech_s: float,
+    decisive: bool = True,
 ) -> tuple[tuple[TimedWord, ...], float]:
     """Return the words that are said with their times, and the mean log probability of all tokens.
 
     spaced, speech_s: as ``without_echo`` takes them. An echo takes the time of the last words before it, or
     its first word takes theirs: as many words are said as have time when they are aligned without the others.
+    They are searched for if the pass is decisive and spaces divide words: single characters are short anyway.
     """
     aligned, probability = align(words, seconds)
-    if len(without_echo(aligned, spaced=spaced, speech_s=speech_s)) == len(aligned):
-        return aligned, probability
+    kept = without_echo(aligned, spaced=spaced, speech_s=speech_s)
+    if len(kept) == len(aligned) or not (decisive and spaced):
+        return kept, probability
+    found = {0: (aligned[:0], probability)}
 
     def echoes(count: int) -> bool:
-        again, _ = align(words[:count], seconds)
+        again, _ = found[count] = align(words[:count], seconds)
         *before, last = (timed.word.normalized for timed in again)
         late = last in before and speech_s - again[-1].start_s < _LAST_WORD_S
         return late or len(without_echo(again, spaced=spaced, speech_s=speech_s)) < count
 
-    count = bisect_left(range(1, len(words)), True, key=echoes)
-    return align(words[:count], seconds) if count else ((), probability)
+    return found[bisect_left(range(1, len(words)), True, key=echoes)]

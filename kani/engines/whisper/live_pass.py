@@ -165,7 +165,9 @@ def _attempt(whisper: Whisper, heard: _Heard, *, beams: int, penalty: float = 1.
         logger.debug("dropped: %d tokens in %.1f s of %s are not speech", len(tokens), seconds, language)
         return loop
     align = partial(whisper.align, encoded, language, audio.prefix)
-    timed, probability = said(align, words, seconds, spaced=spaced, speech_s=audio.speech_s)
+    timed, probability = said(
+        align, words, seconds, spaced=spaced, speech_s=audio.speech_s, decisive=audio.decisive
+    )
     if audio.prefix:
         timed = tuple(after_echo(timed))
     # If an answer does not end, its words before those without audio are better than none.

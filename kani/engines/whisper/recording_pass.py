@@ -57,7 +57,7 @@ class _Answer:
 def transcribe_chunk(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]) -> list[ChunkResult]:
     """Transcribe a stretch; its parts are one after the other where it holds more than one answer tells.
 
-    stopped: asked before each step of some tenths of a second; once it is True the result does not count.
+    stopped: asked before each answer and each detection of a language; once True, the result does not count.
     """
     parts = _parts(whisper, audio, stopped)
     return [result for part in parts for result in _transcribe(whisper, part, stopped)]
@@ -187,8 +187,10 @@ def _attempt(
     timed: tuple[TimedWord, ...] = ()
     if words:
         align = partial(whisper.align, encoded, language, (), translate=audio.translate)
-        only_said = partial(said, align, spaced=spaced, speech_s=audio.chunk.speech_end_s)
-        timed, _ = align(words, seconds) if audio.translate else only_said(words, seconds)
+        if audio.translate:
+            timed, _ = align(words, seconds)
+        else:
+            timed, _ = said(align, words, seconds, spaced=spaced, speech_s=audio.chunk.speech_end_s)
     text = whisper.text_of(found.tokens)
     endless = found.count >= max_tokens and max_tokens < MAX_TOKENS
     repeats = compression_ratio(text) > _MAX_COMPRESSION and not is_spoken(timed, audio.chunk.voiced_s)

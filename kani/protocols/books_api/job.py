@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kani.books.audiobook import Report, Spoken, make_audiobook
+from kani.books.audiobook import Spoken, make_audiobook
 from kani.books.book import Book
 from kani.books.plan import Manner
 from kani.core.errors import Busy, InvalidRequest, ServerStopping, SpeechError
@@ -102,7 +102,7 @@ class Job:
 
         wanted = self._wanted
         manner = Manner("", "", wanted.voice, {}, wanted.language, wanted.speed, wanted.emotion)
-        make_audiobook(self._book, self._output, manner, self._say, report=Report(io.StringIO(), meter))
+        make_audiobook(self._book, self._output, manner, self._say, report=io.StringIO(), meter=meter)
 
     def _say(self, text: str, voice: str | None) -> Spoken:
         try:

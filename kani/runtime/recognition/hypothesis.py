@@ -36,11 +36,11 @@ class Hypothesis:
     def without_tail(self, words: Sequence[TimedWord], speech_end_s: float) -> Sequence[TimedWord]:
         """Return a pass's words without a first one that is the end of the same word before it."""
         before = self._decided[-1].normalized if self._decided else self._cut_after
-        for at, timed in enumerate(words):
-            if timed.word.normalized:
-                short = min(timed.end_s, speech_end_s) - timed.start_s < TUNING.tail_s
-                return words[at + 1 :] if short and timed.word.normalized == before else words
-        return words
+        at = next((at for at, timed in enumerate(words) if timed.word.normalized), None)
+        if at is None or words[at].word.normalized != before:
+            return words
+        short = min(words[at].end_s, speech_end_s) - words[at].start_s < TUNING.tail_s
+        return words[at + 1 :] if short else words
 
     def decide(self, word: HypothesisWord, end_s: float, language: str) -> None:
         """Append a decided word, which ends at ``end_s``."""

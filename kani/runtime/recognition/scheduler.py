@@ -102,9 +102,10 @@ def _hand_over(job: asyncio.Future[T], result: asyncio.Future[T] | None) -> None
 class PassScheduler(Generic[T]):
     """Starts urgent passes first, then those of the stream that was served longest ago, then recordings'.
 
-    While a stream is open, or speech is made, one worker of several is kept free of recordings: their passes
-    take up to some seconds, and neither a live pass nor the first sound waits for one or shares the last core
-    with it. A pass that is waited for may take that worker. All streams belong to one event loop.
+    While a stream is open, and for ten seconds after speech is asked for, one worker of several is kept free
+    of recordings: their passes take up to some seconds, and neither a live pass nor the first sound waits for
+    one or shares the last core with it. A pass that is waited for may take that worker. All streams belong to
+    one event loop.
     """
 
     def __init__(self, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -166,37 +167,39 @@ class PassScheduler(Generic[T]):
         self._pass_ended()
 
     def _start_waiting(self) -> None:
-        while self._free and (self._waiting or self._background_may_start):
-            background = self._background_may_start and (not self._waiting or self._background_is_late)
-            self._free -= 1
-            if background:
+        while self._free:
+            stream = min(
+                self._waiting, key=lambda stream: (not stream.urgent, stream._last_served), default=None
+            )
+            one = self._next_background()
+            if one and (stream is None or (self._is_late(one) and not stream.urgent)):
+                self._background.remove(one)
                 self._background_running += 1
-                self._pop_background()._start(self._pool)
-                continue
-            stream = min(self._waiting, key=lambda stream: (not stream.urgent, stream._last_served))
-            self._waiting.remove(stream)
-            self._passes += 1
-            stream._start(self._passes, self._pool)
+                one._start(self._pool)
+            elif stream:
+                self._waiting.remove(stream)
+                self._passes += 1
+                stream._start(self._passes, self._pool)
+            else:
+                break
+            self._free -= 1
 
-    @property
-    def _background_may_start(self) -> bool:
+    def _next_background(self) -> BackgroundPass[Any] | None:
+        """Return what has waited longest if that is late, or recordings would never be next; else the first.
+
+        None if none may start now.
+        """
+        if not self._background:
+            return None
         kept_free = 1 if self._workers > 1 and (self._live or self._clock() < self._speech_until_s) else 0
-        if self._background_running >= self._workers - kept_free:
-            return False
-        enough = self._free > kept_free
-        return any(enough or one.waited_for or self._is_late(one) for one in self._background)
-
-    @property
-    def _background_is_late(self) -> bool:
-        late = any(self._is_late(one) for one in self._background)
-        return late and not any(stream.urgent for stream in self._waiting)
+        first = self._background[0]  # those that are waited for stand first
+        oldest = min(self._background, key=lambda one: one.waits_since_s)
+        if self._background_running < self._workers - kept_free:
+            if self._is_late(oldest):
+                return oldest
+            if self._free > kept_free:
+                return first
+        return first if first.waited_for else None
 
     def _is_late(self, one: BackgroundPass[Any]) -> bool:
         return self._clock() - one.waits_since_s >= LONGEST_WAIT_S
-
-    def _pop_background(self) -> BackgroundPass[Any]:
-        """Remove the next one: what has waited longest if that is late, or recordings would never be next."""
-        oldest = min(self._background, key=lambda one: one.waits_since_s)
-        one = oldest if self._is_late(oldest) else self._background[0]
-        self._background.remove(one)
-        return one

@@ -194,8 +194,8 @@ _BEFORE_WORDS: _Conditions = (
         "address",
         Rows(
             rf"street_preposition @~ {_NAME_OF_STREET}",
-            rf"nothing|before_street street_article @~ {_NAME_OF_STREET}",
-            rf"word|figure{{[.!?]}} street_article @~ {_NAME_OF_STREET}",
+            rf"before_street street_article @~ {_NAME_OF_STREET}",
+            "small street_article @~ partitive",
             "small|figure{,} @~ partitive",
             # "R. das Flores, nº 21"
             rf"@~ {_OF_STREET} {_OF_STREET} {_OF_STREET} capital{{,}} house_number",

@@ -87,7 +87,10 @@ def test_keys_are_split_at_commas_and_never_shown_nor_is_one_that_no_header_can_
 PORT = "a whole number from 0 to 65535"
 LANGUAGE = "a known language, such as es, pt-BR or spanish"
 FOLDER = "s3://BUCKET or s3://BUCKET/FOLDER, the folder without parts . and .."
-LLM_URL = "an address like https://api.example/v1 or http://localhost:11434/v1, without a key in it"
+LLM_URL = (
+    "an address like https://api.example/v1 or http://localhost:11434/v1, "
+    "without a key in it (a key has a setting of its own)"
+)
 ENGINES = "one of auto, kani, kokoro, espeak, pocket, voxcpm, kyutai, elevenlabs, openai, remote"
 
 
@@ -106,7 +109,10 @@ ENGINES = "one of auto, kani, kokoro, espeak, pocket, voxcpm, kyutai, elevenlabs
         ("KANI_LANGUAGE", "xx", LANGUAGE),
         ("ELEVEN_VOICE_ID", "Ana María", "a voice's id: 1 to 72 characters, no space among them"),
         *(("KANI_LLM_URL", url, LLM_URL) for url in ("localhost:11434", "ftp://x/v1", "http://x/v1?key=1")),
-        ("KANI_LLM_URL", "http://a:b@x/v1", LLM_URL),
+        *(
+            ("KANI_LLM_URL", f"http://{host}/v1", LLM_URL)
+            for host in ("a:b@x", ":b@x", "x:port", "[::1", "x:0")
+        ),
         ("KANI_LLM_URL", "http://localhost:11434/v1 ;", LLM_URL),
         ("KANI_UPSTREAM", "http://x y/v1", LLM_URL),
         # What other programs, and people, write for ten thousand.

@@ -83,7 +83,7 @@ ECHOES: list[tuple[str, tuple[float, ...], str]] = [
 
 @pytest.mark.parametrize(("text", "ends_s", "kept"), ECHOES)
 def test_words_without_time_at_the_end_are_dropped(text: str, ends_s: tuple[float, ...], kept: str) -> None:
-    assert texts(without_echo(timed(text, *ends_s), spaced=True)) == kept
+    assert texts(without_echo(timed(text, *ends_s), spaced=True, speech_s=math.inf)) == kept
 
 
 def test_words_after_the_end_are_dropped_and_single_characters_need_no_time() -> None:
@@ -92,8 +92,9 @@ def test_words_after_the_end_are_dropped_and_single_characters_need_no_time() ->
     assert texts(without_echo(words, spaced=True, speech_s=1.4)) == "1, 2, 3, 4."
     assert texts(without_echo(words, spaced=True, speech_s=1.6)) == "1, 2, 3, 4. 1,"
     words = timed("我 住 在 这 里", 0.3, 0.5, 0.7, 0.7, 0.7)
-    assert without_echo(words, spaced=False) == words
-    assert texts(without_echo(timed("我 住 在 这 里 我", 0.3, 0.5, *[0.5] * 4), spaced=False)) == "我 住"
+    assert without_echo(words, spaced=False, speech_s=math.inf) == words
+    words = timed("我 住 在 这 里 我", 0.3, 0.5, *[0.5] * 4)
+    assert texts(without_echo(words, spaced=False, speech_s=math.inf)) == "我 住"
 
 
 COUNTED_S = (0.63, 1.27, 1.55, 2.0, 2.6, 3.08, 3.5, 4.0, 4.6, 5.06, 5.45)
@@ -107,16 +108,33 @@ def test_echo_that_takes_the_end_of_the_last_word_is_dropped_as_a_whole(
     """As of the count that Whisper wrote four times: its first word began before the end of the speech."""
     words = [one.word for one in timed("1, 2, 3, 4, " * 4, *range(16))]
     end_s = speech_s + 0.3
+    counts: list[int] = []
 
     def align(some: Sequence[HypothesisWord], seconds: float) -> tuple[tuple[TimedWord, ...], float]:
         """The last of the words is given what is left of the audio."""
+        counts.append(len(some))
         ends_s = [*COUNTED_S, last_s, *[end_s - 0.06] * 3][: len(some) - 1]
         return timed(" ".join(one.text for one in some), *ends_s, seconds), -0.3
 
     found, _ = said(align, words, end_s, spaced=True, speech_s=speech_s)
     assert texts(found) == ("1, 2, 3, 4, " * 3).strip()
+    assert len(set(counts)) == len(counts) <= 6
     assert found == align(words[:12], end_s)[0]
     assert said(align, words[:12], end_s, spaced=True, speech_s=speech_s)[0] == found
+
+
+@pytest.mark.parametrize("told", ["こ れ は 本 で す 。 そ れ も 本 で す", "我 在 这 里 我 也 在 这 里"])
+def test_character_that_comes_again_at_the_end_is_no_echo(told: str) -> None:
+    count, echo = len(told.split()), " ".join(told.split()[-5:])
+    words = [one.word for one in timed(f"{told} {echo}", *range(count + 5))]
+    speech_s = 0.15 * count
+
+    def align(some: Sequence[HypothesisWord], seconds: float) -> tuple[tuple[TimedWord, ...], float]:
+        ends_s = [min(0.15 * at, speech_s) for at in range(1, len(some))]
+        return timed(" ".join(one.text for one in some), *ends_s, seconds), -0.3
+
+    found, _ = said(align, words, speech_s + 0.02, spaced=False, speech_s=speech_s)
+    assert texts(found) == told
 
 
 @pytest.mark.parametrize(

@@ -302,6 +302,16 @@ async def test_pass_that_is_waited_for_takes_the_worker_that_is_kept_free() -> N
     await happens(lambda: streams.begun == ["live", "turn"])
     streams.may_end.set()
     await asyncio.gather(*requested)
+    # The live stream is open still, and a recording has the other worker.
+    streams.may_end.clear()
+    streams.begun.clear()
+    requested = [streams.record("recording"), streams.record("rest")]
+    await happens(lambda: streams.begun == ["recording"])
+    requested.append(streams.record("turn", waited_for=True))
+    await happens(lambda: streams.begun == ["recording", "turn"])
+    streams.may_end.set()
+    await asyncio.gather(*requested)
+    assert streams.begun == ["recording", "turn", "rest"]
     await streams.scheduler.stop()
 
 

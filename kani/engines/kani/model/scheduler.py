@@ -332,10 +332,11 @@ class Scheduler:
             if not emitted:
                 sequence.withheld.append(samples)
                 continue
-            for piece in (*sequence.withheld, samples):
+            pieces = (*sequence.withheld, samples)
+            sequence.withheld.clear()
+            for piece in pieces:
                 sequence.sent_samples += len(piece)
                 self._emit(sequence, piece)
-            sequence.withheld.clear()
             if sequence.unconsumed_samples > self._max_lead:
                 self._leading.append(sequence)
 
