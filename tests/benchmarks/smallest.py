@@ -65,6 +65,13 @@ def short_book(module: ModuleType) -> None:
         main_with(*arguments, WORDS_A_CHAPTER=60, SETTLED_AFTER=0, SAMPLE_EVERY_S=0.1)(module)
 
 
+def quotation(module: ModuleType) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        texts = Path(folder, "texts")
+        texts.write_text("es\ten\tEl cartel decía: «[[The show must go on]]».", encoding="utf-8")
+        main_with(str(texts))(module)
+
+
 WITHOUT_KOKORO: dict[str, Part] = {
     "document": main_with(),
     "listeners": lambda module: (
@@ -83,6 +90,7 @@ WITHOUT_KOKORO: dict[str, Part] = {
 WITH_KOKORO: dict[str, Part] = {
     "kokoro.words": main_with(),
     "languages.heard": main_with("zh", "--count", "1"),
+    "languages.quotations": quotation,
     "protocols.kyutai_speech": kyutai_speech,
     "recognition.names": main_with("--count", "1", "--way", "file"),
     "recognition.realtime_socket": main_with("words"),

@@ -265,7 +265,7 @@ async def test_sessions_of_a_connection_share_its_backlog(tmp_path: Path) -> Non
 async def test_connection_that_holds_much_waits_while_all_hold_too_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recognition, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(recognition, "PATIENCE_S", 0.5)
     async with hearing(tmp_path) as (service, recognizer):
         budget = service.budgets.recognition
         budget.limit, budget.small = 30 * RATE, 4 * RATE

@@ -224,11 +224,11 @@ class SessionWorker:
             self._access.release()
         await self._buffer.wait_writable()
         starved = self._segments.starved and not self._segments.flushed
-        if self._context.terms.low_latency and self._pause_s is not None and starved:
-            # The last sound must not wait for further text in a client's frame that is not full.
+        if self._context.terms.low_latency and self._pause_s is not None and not self._paused_s and starved:
+            # The last sound must not wait for further text in a client's frame that is not full: once.
             self.output.add_silence(UNDERRUN_PAUSE_S)
-            self._paused_s += UNDERRUN_PAUSE_S
-            self._pause_s = max(self._pause_s - UNDERRUN_PAUSE_S, 0.0) or None
+            self._paused_s = UNDERRUN_PAUSE_S
+            self._pause_s = max(self._pause_s - UNDERRUN_PAUSE_S, 0.0)
         return await self._segments.next(self._wait_for_text)
 
     def _wait_for_text(self) -> None:

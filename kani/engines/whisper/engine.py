@@ -72,16 +72,14 @@ class WhisperRecognizer(PromptedRecognizer):
             find_checkpoint, models_dir=models_dir, cache_dir=cache_dir / "whisper", may_fetch=may_fetch
         )
         missing = [name for name in _PACKAGES if find_spec(name) is None]
-        self._unavailable_reason = ""
-        if missing:
-            install = install_command("", "requirements.txt", *_PACKAGES)
-            self._unavailable_reason = f"{', '.join(missing)} not installed; {install}"
+        install = install_command("", "requirements.txt", *_PACKAGES)
+        reason = f"{', '.join(missing)} not installed; {install}" if missing else ""
         self._workers = min(os.cpu_count() or 1, _MAX_WORKERS)
         self._scheduler: PassScheduler[PassResult] = PassScheduler(self._workers)
         name = "base" if model is None else short_name(model)
         languages = frozenset(LANGUAGES if model is None else ())
         self._info = RecognizerInfo(
-            "whisper", f"{name} int8", SAMPLE_RATE, languages, self._unavailable_reason, hears_again=True
+            "whisper", f"{name} int8", SAMPLE_RATE, languages, reason, hears_again=True
         )
 
     @property
@@ -90,6 +88,8 @@ class WhisperRecognizer(PromptedRecognizer):
 
     async def start(self) -> None:
         """Load the model, and measure it if it is not the embedded one. Raises EngineUnavailable."""
+        if self._info.unavailable_reason:
+            raise EngineUnavailable(self._info.unavailable_reason)
         if self._model is None:
             await asyncio.to_thread(self._load_base)
             return
@@ -153,8 +153,6 @@ class WhisperRecognizer(PromptedRecognizer):
 
     def _load_checkpoint(self, model: str) -> None:
         """Load a checkpoint and measure its passes: with one core each, then with more where that is slow."""
-        if self._unavailable_reason:
-            raise EngineUnavailable(self._unavailable_reason)
         try:
             contents = read_contents(self._find(model))
         except CheckpointError as error:
@@ -178,10 +176,14 @@ class WhisperRecognizer(PromptedRecognizer):
         )
 
     def _load(self, files: Mapping[str, bytes | Path], workers: int, cores: int = 1) -> None:
+        # Less than loading takes: where it is not free, the libraries abort or do not tell why they fail.
+        bytes(256 << 20)
         try:
             self._whisper = Whisper(files, workers, cores, self._language)
             self._detector = VoiceDetector()
         except (OSError, ImportError, RuntimeError, ValueError) as error:
+            if "allocate memory" in str(error):
+                raise MemoryError(str(error)) from error
             raise EngineUnavailable(self._reason(error), passing=_is_full(error)) from error
 
     def _reason(self, error: Exception) -> str:
@@ -189,9 +191,6 @@ class WhisperRecognizer(PromptedRecognizer):
             return f"{RECOGNIZER_MODEL}: {self._model} cannot be loaded: {error}"
         if isinstance(error, OSError) and _is_full(error):
             return f"Whisper loads by the temporary folder: free some space there ({error.strerror})"
-        if isinstance(error, ModuleNotFoundError):
-            packages = install_command("", "requirements.txt", *_PACKAGES)
-            return f"Whisper needs {error.name}: {packages}"
         # For the log only: it names files of this machine.
         log.error("Whisper cannot be loaded: %s", error)
         return "Whisper cannot be loaded: the log says why"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kani.core.errors import Busy, EngineFailed, InvalidRequest, SpeechCancelled, UnknownVoice
@@ -87,6 +87,7 @@ async def test_character_starts_map_to_client_text(tmp_path: Path, speed: float)
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS, st.lists(st.integers(1, 7)), st.booleans())
+@example("hola 🎉. 🎉\n\n. ", [1, 1, 7, 3, 1], False)  # two waits, with nothing to speak between them
 def test_any_cutting_gives_same_speech(tmp_path: Path, text: str, sizes: list[int], streams: bool) -> None:
 
     async def check() -> None:
