@@ -224,8 +224,11 @@ export class Gallery {
     const { sample } = await import("./sample.js");
     if (playing) return sample.stop();
     this.#plays(voice.id);
-    await sample.hear(server.preview(voice.id, this.#tongue || locale), (words) => tell(find("gallery-problem"), words));
-    if (this.#playing === voice.id) this.#plays("");
+    try {
+      await sample.hear(server.preview(voice.id, this.#tongue || locale), (words) => tell(find("gallery-problem"), words));
+    } finally {
+      if (this.#playing === voice.id) this.#plays("");
+    }
   }
 
   #plays(id) {

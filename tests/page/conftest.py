@@ -25,7 +25,7 @@ ARGUMENTS = (
     "--host-resolver-rules=MAP *.test 127.0.0.1",
 )
 
-KEYS = ("open-sesame", "signal/of(step)")
+KEYS = ("open-sesame", "señal/de (paso)")
 """Keys of ``keyed_server``: one that may be the name of a sub-protocol, and one that may not."""
 
 HANGS_AFTER_S = WITHIN_S
