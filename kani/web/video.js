@@ -23,11 +23,16 @@ export async function saveVideo(shape) {
   const [width, height] = SHAPES[shape];
   const [canvas, utterance] = [make("canvas", { width, height }), playback.shown];
   const told = (share) => playback.stage.say(t("video.making", { percent: percent(share) }), true);
-  // Some browsers learn only with the first frame that the system's encoder does not work.
-  const video = await encoded(canvas, pictureOf(canvas, utterance), utterance, told)
-    .catch(expected([DOMException], () => null))
-    .finally(() => (filming = false));
+  let video = null;
+  try {
+    video = await encoded(canvas, pictureOf(canvas, utterance), utterance, told);
+  } catch (error) {
+    // Some browsers learn only with the first frame that the system's encoder does not work.
+    expected([DOMException, TypeError], console.info)(error);
+  } finally {
+    filming = false;
+    playback.stage.say("");
+  }
   if (video) saveFile(video, fileName(utterance.choice.text, `${shape}.mp4`));
   else complain(t("video.none"));
-  playback.stage.say("");
 }
