@@ -46,10 +46,12 @@ export class RecordingPlayer {
 
   /** Take a recording, unless it is there already; end: second of its last word. */
   async take(recording, end) {
-    if (this.#taken === recording) return this.#endsAt(end);
+    this.#end = end;
+    // A file that was written as it was recorded may not say how long it is.
+    if (this.#audio.duration === Infinity) this.#waveform.seconds = end;
+    if (this.#taken === recording) return this.#changed();
     this.drop();
     this.#taken = recording;
-    this.#end = end;
     this.#audio.src = URL.createObjectURL(recording);
     find("heard").hidden = false;
     find("heard-of").textContent = recording.name ?? "";
@@ -61,13 +63,6 @@ export class RecordingPlayer {
     if (drawn) this.#waveform.add(drawn, DRAWN_RATE);
     else this.#waveform.seconds = this.length;
     this.#waveform.expected = 0;
-    this.#changed();
-  }
-
-  /** A file that was written as it was recorded may not say how long it is. */
-  #endsAt(end) {
-    this.#end = end;
-    if (!Number.isFinite(this.#audio.duration)) this.#waveform.seconds = end;
     this.#changed();
   }
 

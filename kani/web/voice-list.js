@@ -106,21 +106,15 @@ export class VoiceList {
       Object.assign(button, { textContent, ariaPressed, ariaLabel: t("kept.of", { action: textContent, name }) });
     };
     shows("hush", "true");
-    try {
-      await sample.hear(server.sample(id), (words) => tell(trouble, words));
-    } finally {
-      shows("play", "false");
-    }
+    await sample.hear(server.sample(id), (words) => tell(trouble, words)).finally(() => shows("play", "false"));
   }
 
   /** Ask first; the question's own button deletes, and goes with its focus. */
   #ask(voice, opener, trouble) {
-    const acts = () => {
+    const sure = button(t("kept.delete"), () => {
       opener.focus();
       this.#try(trouble, () => this.#delete(voice));
-    };
-    const sure = button(t("kept.delete"), acts, { className: "quiet" });
-    sure.onblur = () => (trouble.textContent = "");
+    }, { className: "quiet", onblur: () => (trouble.textContent = "") });
     // Safari takes the focus from a button that is pressed.
     sure.onmousedown = (event) => event.preventDefault();
     sure.onkeydown = (event) => {

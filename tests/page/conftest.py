@@ -25,8 +25,11 @@ ARGUMENTS = (
     "--host-resolver-rules=MAP *.test 127.0.0.1",
 )
 
-KEYS = ("open-sesame", "señal/de (paso)")
-"""Keys of ``keyed_server``: one that may be the name of a sub-protocol, and one that may not."""
+KEYS = ("open-sesame", "signal/of(step)")
+"""Keys of ``keyed_server``: one that may be the name of a sub-protocol, and one that may not.
+
+Neither has a space or a letter beyond ASCII, which KANI_API_KEYS refuses.
+"""
 
 HANGS_AFTER_S = WITHIN_S
 """Seconds of a test in Firefox. One that starts a server twice took two minutes on a full machine."""

@@ -91,15 +91,15 @@ def test_videos_are_encoded_with_the_words_that_are_heard(spoken: Visitor) -> No
 )
 def test_video_that_cannot_be_encoded_is_told_of(visitor: Visitor, hindrance: str) -> None:
     visitor.say(TEXT, "en")
-    problem, entry = visitor.page.locator("#problem"), visitor.page.locator("#square")
+    problem = visitor.page.locator("#problem")
     visitor.page.evaluate(f"() => {{ {hindrance}; }}")
-    visitor.unfold("#square")
     # Another one may be tried.
-    for _ in range(2):
-        entry.click()
+    for shape in SHAPES:
+        visitor.unfold(f"#{shape}")
+        visitor.page.click(f"#{shape}")
         expect(problem).to_have_text("This browser cannot make videos, or only over https.")
         expect(visitor.page.locator("#status")).to_have_text("")
-        visitor.page.locator("#problem").evaluate("(problem) => { problem.textContent = ''; }")
+        problem.evaluate("(problem) => { problem.textContent = ''; }")
 
 
 @pytest.mark.parametrize("encoder", ["VideoEncoder", "AudioEncoder"])
