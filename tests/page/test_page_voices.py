@@ -348,8 +348,8 @@ def test_deletion_needs_confirmation(visitor: Visitor, voiceless: ServerProcess)
         page.focus("#text")
 
     def press_another() -> None:
-        button(visitor, "Listen: luis").click()
-        button(visitor, "Stop: luis").click()
+        button(visitor, "Listen: ana").click()
+        button(visitor, "Stop: ana").click()
 
     for leave in (turn_away, press_another, lambda: page.keyboard.press("Escape")):
         opener.click()
@@ -360,7 +360,6 @@ def test_deletion_needs_confirmation(visitor: Visitor, voiceless: ServerProcess)
         expect(question).to_have_count(0)
     expect(opener).to_be_focused()
     opener.dblclick()
-    expect(sure).to_be_focused()
     opener.focus()
     # A key that is held is pressed again and again.
     for _ in range(3):
