@@ -30,6 +30,8 @@ const REFUSED = ["host", "origin", "proxy"];
 translate();
 showPreferences();
 handleMenus();
+// Browsers have encoders only over https, and older ones none of sound.
+for (const kind of ["square", "wide"]) find(kind).hidden = !("VideoEncoder" in window && "AudioEncoder" in window);
 
 /** Other tabs of this page: one is heard at a time, and all show the same history. */
 const otherTabs = openChannel("kani");
@@ -96,7 +98,7 @@ async function saveAs(kind) {
   if (kind === "square" || kind === "wide") return (await import("./video.js")).saveVideo(kind);
   const { save } = await import("./downloads.js");
   if (kind === "mp3" || kind === "opus") playback.stage.say(t("download.making"));
-  await save(playback.shown, kind).then(() => playback.player.busy || playback.stage.say(""), inWords(complain));
+  await save(playback.shown, kind).catch(inWords(complain)).finally(() => playback.player.busy || playback.stage.say(""));
 }
 
 function buttons() {

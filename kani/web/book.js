@@ -66,7 +66,10 @@ export class Book {
     pressing("make", () => this.#make());
     pressing("cancel", () => this.#making.stop.abort());
     find("chapter").addEventListener("change", () => this.#use(Number(find("chapter").value)));
-    find("book-menu").addEventListener("toggle", () => this.#shelve());
+    find("book-menu").addEventListener("toggle", async () => {
+      const books = (await history.list()).filter(({ kind }) => kind === "book");
+      fill(find("book-shelf"), [["", books.map((book) => [book.id, `${book.title} · ${percent(shareRead(book))}`])]], this.#book?.id);
+    });
     find("book-shelf").addEventListener("change", async () => this.show(await history.find(find("book-shelf").value)));
     find("book-cover").addEventListener("error", () => (find("book-cover").hidden = true));
     // Something else is heard meanwhile.
@@ -140,12 +143,6 @@ export class Book {
     tellShown();
     this.#use(Math.min(at, chapters.length - 1), from, false, again);
     if (!again) find("chapter").focus({ focusVisible });
-  }
-
-  /** List the books that are kept. */
-  async #shelve() {
-    const books = (await history.list()).filter(({ kind }) => kind === "book");
-    fill(find("book-shelf"), [["", books.map((book) => [book.id, `${book.title} · ${percent(shareRead(book))}`])]], this.#book?.id);
   }
 
   /** Go to a place, from which the one before it can be brought back. */

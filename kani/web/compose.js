@@ -291,9 +291,8 @@ class Compose {
     // A text that is being written stays, and so does its selection, which the next letter will replace; so does one that is heard.
     if (document.activeElement?.id === "text" || "sounds" in find("stage").dataset) return;
     if (this.#text.value.trim() && !isExample(this.#text.value)) return;
-    this.#given = this.#exampleOf(example);
-    this.#text.setSelectionRange(0, this.#text.value.length);
-    type(this.#text, this.#given);
+    this.#text.value = this.#given = this.#exampleOf(example);
+    this.#text.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
   /** The example of the language that is chosen, or of the voice or the page; the text that is there, if it has none. */

@@ -48,7 +48,8 @@ export class Features {
     find("sleep").addEventListener("change", () => part(() => import("./sleep.js")).then(({ sleep }) => sleep(), told));
     find("book").addEventListener("click", () => find("book-file").showPicker());
     find("book-file").addEventListener("change", () => this.#readBook(find("book-file").files[0]));
-    for (const zone of ["compose", "talk-panel"]) takeDrops(find(zone), (file) => (isSound(file) ? this.#hear(file) : this.#readBook(file)).catch(told));
+    const hear = (file) => this.showTab("listen-panel").then(() => this.#listenPanel?.take(file));
+    for (const zone of ["compose", "talk-panel"]) takeDrops(find(zone), (file) => (isSound(file) ? hear(file) : this.#readBook(file)).catch(told));
     if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen(), told);
     whenOpened("parameters", () => compose.showParameters());
     whenOpened("code", async () => {
@@ -160,12 +161,6 @@ export class Features {
   async #bookReader() {
     const [{ Book }] = await part(() => Promise.all([import("./book.js"), import("./media-keys.js")]), find("book-open"));
     return (this.book ??= new Book());
-  }
-
-  /** Transcribe a file that was dropped elsewhere. */
-  async #hear(file) {
-    await this.showTab("listen-panel");
-    this.#listenPanel?.take(file);
   }
 
   /** Read a book's file, if there is one. */

@@ -105,18 +105,14 @@ export class History {
   /** Forget one. */
   async delete(id) {
     await this.#eraseSound(id);
-    await this.#erase(id);
+    await this.#ask("readwrite", (store) => store.delete(id));
+    this.#memory.delete(id);
   }
 
   async #eraseSound(id) {
     const beginning = soundOf(id);
     await this.#ask("readwrite", (store) => store.delete(IDBKeyRange.bound(beginning, `${beginning.slice(0, -1)};`)));
     for (const key of this.#memory.keys()) if (key.startsWith(beginning)) this.#memory.delete(key);
-  }
-
-  async #erase(id) {
-    await this.#ask("readwrite", (store) => store.delete(id));
-    this.#memory.delete(id);
   }
 
   async #write(entry) {

@@ -12,7 +12,6 @@ export async function askKey() {
   if (dialog.open) return;
   find("key-problem").textContent = server.key ? t("key.wrong") : "";
   find("key").value = "";
-  find("key-later").onclick = () => dialog.close();
   find("key-form").onsubmit = (event) => {
     event.preventDefault();
     const key = find("key").value.trim();

@@ -287,7 +287,7 @@ export class ListenPanel {
 
   /** Transcribe a recording anew; what was heard of it before stays in the history. */
   async #takeAgain(transcript) {
-    const taken = this.take(transcript.recording, transcript.given || undefined);
+    const taken = this.take(transcript.recording, transcript.given ?? undefined);
     if (!transcript.rows.length) await history.delete(transcript.id);
     await taken;
   }

@@ -173,7 +173,7 @@ class Playback {
   }
 
   /** Resolve when nothing is asked for nor heard. */
-  ended = () => new Promise((resolve) => this.#waiting.push(resolve));
+  ended = () => (this.busy ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve());
 
   /** Show a text that can be heard. @param {string} id of what was heard of it */
   offer(choice, id = newId()) {
@@ -194,11 +194,11 @@ class Playback {
     const clicked = performance.now();
     const params = compose.params(choice);
     const turns = this.acts.book()?.turnsOf(params.text) ?? [];
-    this.#brokeAt = -1;
-    this.stop();
     complain("");
     const parts = partsOf(params, turns);
     if (!parts.length) return;
+    this.#brokeAt = -1;
+    this.stop();
     sources.begin(this);
     const utterance = this.#begin(choice, clicked);
     this.#take(utterance);
@@ -438,7 +438,7 @@ class Playback {
   }
 }
 
-/** What is asked for, one part after the other: all at once, unless the text is too long, has marks in it, or voices that speak it in turns. None of a text with a wrong mark, which is told. */
+/** The parts that are asked for one after the other; none if a mark is wrong, which is told. */
 function partsOf({ text, speed = 1 }, turns) {
   const { longest, speaks } = compose;
   if (turns.length) return turnParts(text, longest, speed, turns);

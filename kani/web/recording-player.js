@@ -19,7 +19,8 @@ export class RecordingPlayer {
   #light;
   #stopDrawing = () => {};
   #taken = null;
-  length = 0;
+  /** Second of the last word that was heard, which is the length of a recording that does not tell it. */
+  #end = 0;
 
   /** @param {(second: number) => void} light called with what is heard now, -1 for nothing */
   constructor(light) {
@@ -33,14 +34,22 @@ export class RecordingPlayer {
     this.#changed();
   }
 
+  get length() {
+    const { duration } = this.#audio;
+    return Number.isFinite(duration) ? duration : this.#end;
+  }
+
   /** Whether there is a recording that can be played. */
   get ready() {
     return !find("heard").hidden;
   }
 
-  /** Take a recording, unless it is there already with its length; end: second of its last word. */
+  /** Take a recording, unless it is there already; end: second of its last word. */
   async take(recording, end) {
-    if (this.#taken === recording && this.length > 0) return;
+    this.#end = end;
+    // A file that was written as it was recorded may not say how long it is.
+    if (this.#audio.duration === Infinity) this.#waveform.seconds = end;
+    if (this.#taken === recording) return this.#changed();
     this.drop();
     this.#taken = recording;
     this.#audio.src = URL.createObjectURL(recording);
@@ -51,8 +60,6 @@ export class RecordingPlayer {
     const length = await lengthOf(recording);
     const drawn = length < LONGEST_DRAWN_S ? await decoded(recording) : null;
     if (this.#audio.src !== src) return;
-    // A file that was written as it was recorded may not say how long it is.
-    this.length = Number.isFinite(length) ? length : end;
     if (drawn) this.#waveform.add(drawn, DRAWN_RATE);
     else this.#waveform.seconds = this.length;
     this.#waveform.expected = 0;
@@ -63,7 +70,6 @@ export class RecordingPlayer {
   drop() {
     sources.forget(this);
     this.#taken = null;
-    this.length = 0;
     find("heard").hidden = true;
     if (!this.#audio.src) return;
     URL.revokeObjectURL(this.#audio.src);

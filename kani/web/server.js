@@ -179,10 +179,10 @@ class Server {
   post = (path, body, method = "POST") => this.#answer(path, { method, body: JSON.stringify(body), headers: { "content-type": "application/json" } });
 
   /** The samples of an utterance as a file of a kind, "mp3" or "opus". Throws ServerError. */
-  async audioFile({ pieces, sampleRate }, kind) {
+  async audioFile({ pieces, sampleRate, seconds }, kind) {
     const path = `v1/audio/files?${new URLSearchParams({ response_format: kind, sample_rate: sampleRate })}`;
-    // An hour takes minutes to send and to encode: it has no limit.
-    return (await this.#answer(path, { method: "POST", body: new Blob(pieces) }, 0)).blob();
+    // An hour takes minutes to send and to encode.
+    return (await this.#answer(path, { method: "POST", body: new Blob(pieces) }, UPLOAD_PATIENCE_MS + 1000 * seconds)).blob().catch(broken);
   }
 
   /** Why a socket was not opened, or broke: browsers do not tell, but the same question over HTTP does. */
@@ -231,8 +231,9 @@ class Server {
   }
 }
 
-/** Throw the error of an answer whose line broke while it came. */
+/** Throw the error of an answer whose line broke, or took too long, while it came. */
 function broken(error) {
+  if (error.name === "TimeoutError") throw new ServerError("late", String(error));
   throw error instanceof TypeError ? new ServerError("offline", String(error)) : error;
 }
 

@@ -43,7 +43,7 @@ export class Stage {
   #pace = USUAL_PACE;
   #known = { pace: USUAL_PACE, telling: TELLING_FIRST };
   /** Seconds of the utterance, with what is still to come of it. */
-  #foreseen = 0;
+  foreseen = 0;
 
   /**
    * @param {import("./player.js").Player} player that the words follow in time
@@ -57,7 +57,7 @@ export class Stage {
       const { earlier } = this.#waveform;
       // Of what is before it there is no audio, nor of what has not come.
       const place = second < 0 ? before.length * (1 + second / earlier) : before.length + progress * text.length + (second - length) * this.#pace * speed;
-      const there = second >= 0 && (second <= length || this.#foreseen <= length);
+      const there = second >= 0 && (second <= length || this.foreseen <= length);
       if (there || !readFrom(Math.floor(place), false, true)) seek(second, player.paused);
     });
     find("words").addEventListener("click", ({ clientX, clientY }) => {
@@ -87,11 +87,6 @@ export class Stage {
   /** What is heard, as its player names it. */
   get title() {
     return find("of").textContent;
-  }
-
-  /** Seconds of what is shown, with what is still to come. */
-  get foreseen() {
-    return this.#foreseen;
   }
 
   /** The loudness that is chosen, 0 to 1. */
@@ -158,7 +153,7 @@ export class Stage {
     for (const piece of utterance.pieces) this.#waveform.add(piece, utterance.sampleRate);
     this.#words.add(utterance.spans);
     this.#foresee(utterance.live);
-    this.#waveform.expected = this.#foreseen;
+    this.#waveform.expected = this.foreseen;
     this.#stopDrawing();
     if (still) this.#shows(0);
     else this.#stopDrawing = eachFrame(() => this.#draw());
@@ -205,7 +200,7 @@ export class Stage {
     this.#pace = (telling + said - begun.characters) / (telling / pace + (length - begun.seconds) * speed);
     // A chapter that was stopped is as long as it was, and so is what is offered.
     const more = comes || ((stopped || lost) && (chapter || !length));
-    this.#foreseen = length + (more ? (text.length - said) / (this.#pace * speed) : 0);
+    this.foreseen = length + (more ? (text.length - said) / (this.#pace * speed) : 0);
   }
 
   /** Seconds before a text in its chapter: those that came in the utterance before, the rest by the pace. */
@@ -229,7 +224,7 @@ export class Stage {
     this.#count();
     this.#words.end(all);
     this.complete();
-    this.#waveform.expected = this.#foreseen;
+    this.#waveform.expected = this.foreseen;
     this.#shows(all ? this.#utterance.seconds : this.player.heard());
   }
 
@@ -262,16 +257,16 @@ export class Stage {
   #shows(position) {
     const { seconds: length } = this.#utterance;
     const { earlier, expected } = this.#waveform;
-    this.#waveform.expected += EASE * (this.#foreseen - expected);
+    this.#waveform.expected += EASE * (this.foreseen - expected);
     this.#waveform.draw(position);
-    const about = earlier || this.#foreseen > length ? "~" : "";
+    const about = earlier || this.foreseen > length ? "~" : "";
     tell(find("clock"), `${clock(earlier + Math.min(position, length))} / ${about}${clock(earlier + Math.max(expected, length))}`);
   }
 
   #draw() {
     const position = this.player.heard();
     this.#words.show(position > 0 ? position : -1);
-    if (this.#foreseen > LONG_S && performance.now() < this.#drawn + EVERY_MS) return;
+    if (this.foreseen > LONG_S && performance.now() < this.#drawn + EVERY_MS) return;
     this.#drawn = performance.now();
     this.#count();
     this.#shows(position);

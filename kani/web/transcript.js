@@ -25,8 +25,8 @@ export class Transcript {
   name = "";
   /** A row for each sentence: {speaker: name or "", paragraph: it follows a pause or another speaker, words: [{text, start, end, glued}]}; start, end: seconds; glued: without a space before it. */
   rows = [];
-  /** The text of what was said, where its user has that: only its times are found. */
-  given = "";
+  /** The text of what was said, where its user has that, "" where not: only its times are found; null where nobody was asked. */
+  given = null;
   /** What was heard, a Blob; null for none. */
   recording = null;
   /** Seconds of a recording that was not heard to its end, 0 where that is not known; null of a whole one. */
@@ -130,11 +130,14 @@ export class Transcript {
     return [...new Set(this.rows.map(({ speaker }) => speaker))].filter(Boolean);
   }
 
-  /** Replace the text of a row: words that stay keep their times, and what follows the last of them shares its time. A row without a word is gone. */
+  /** Replace the text of a row: words that stay keep their times, and new ones after the last of them share its time. A row without a word is gone. */
   correct(row, text) {
-    row.words = aligned(row.words, text.trim(), row.words[0].start);
-    const last = row.words.slice(row.words.findLastIndex(({ start, end }) => end > start));
-    if (last.length) return shareTime(last);
+    const { words } = row;
+    row.words = aligned(words, text.trim(), words[0].start);
+    const last = row.words.at(-1);
+    // A recogniser's own words may take no time.
+    if (last && words.some(({ text, start }) => text === last.text && start === last.start)) return;
+    if (last) return shareTime(row.words.slice(row.words.findLastIndex(({ start, end }) => end > start)));
     const next = this.rows[this.rows.indexOf(row) + 1];
     if (next) next.paragraph ||= row.paragraph;
     this.rows = this.rows.filter((one) => one !== row);

@@ -17,9 +17,8 @@ const SOUND_BITS_PER_S = 96_000;
 const WAITING = 4;
 const MICROSECONDS = 1_000_000;
 
-/** The configurations of this browser's encoders for an MP4 of the canvas' size, {pictures, sound}; null without them, as on a page over plain http. */
+/** The configurations of this browser's encoders for an MP4 of the canvas' size, {pictures, sound}; null where they have none for it. */
 async function codecs({ width, height }) {
-  if (!("VideoEncoder" in window && "AudioEncoder" in window)) return null;
   const pictures = await first(VideoEncoder, PICTURES, { width, height, framerate: FRAMES_PER_S, bitrate: PICTURE_BITS_PER_S });
   const sound = await first(AudioEncoder, SOUNDS, { sampleRate: SAMPLES_PER_S, numberOfChannels: 1, bitrate: SOUND_BITS_PER_S });
   return pictures && sound && { pictures, sound };
@@ -34,7 +33,7 @@ async function first(Encoder, kinds, shared) {
   return null;
 }
 
-/** The video of an utterance, an MP4 as a Blob; null in a browser without encoders; told: called with how much is done, 0 to 1. Throws a DOMException where an encoder fails. */
+/** The video of an utterance, an MP4 as a Blob; null where this browser's encoders make none; told: called with how much is done, 0 to 1. Throws a DOMException where an encoder fails. */
 export async function encoded(canvas, picture, utterance, told) {
   const chosen = await codecs(canvas);
   if (!chosen) return null;

@@ -9,8 +9,7 @@ import { encoded } from "./video-encoding.js";
 import { pictureOf } from "./video-picture.js";
 import { fileName, saveFile } from "./wav.js";
 
-/** Width and height by shape. */
-const SHAPES = { square: [1080, 1080], wide: [1920, 1080] };
+const SHAPES = { square: { width: 1080, height: 1080 }, wide: { width: 1920, height: 1080 } };
 
 /** True while a video is being made. */
 let filming = false;
@@ -20,14 +19,13 @@ export async function saveVideo(shape) {
   if (filming) return;
   filming = true;
   quiet();
-  const [width, height] = SHAPES[shape];
-  const [canvas, utterance] = [make("canvas", { width, height }), playback.shown];
+  const [canvas, utterance] = [make("canvas", SHAPES[shape]), playback.shown];
   const told = (share) => playback.stage.say(t("video.making", { percent: percent(share) }), true);
   // Some browsers learn only with the first frame that the system's encoder does not work.
-  const video = await encoded(canvas, pictureOf(canvas, utterance), utterance, told)
-    .catch(expected([DOMException], () => null))
-    .finally(() => (filming = false));
+  const video = await (async () => encoded(canvas, pictureOf(canvas, utterance), utterance, told))()
+    .catch(expected([DOMException, TypeError], console.info))
+    .finally(() => (filming = false))
+    .finally(() => playback.stage.say(""));
   if (video) saveFile(video, fileName(utterance.choice.text, `${shape}.mp4`));
   else complain(t("video.none"));
-  playback.stage.say("");
 }

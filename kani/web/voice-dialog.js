@@ -39,7 +39,6 @@ export class VoiceDialog {
       event.preventDefault();
       this.#keep();
     });
-    find("voice-close").addEventListener("click", () => this.#dialog.close());
     this.#dialog.addEventListener("close", () => {
       sample.stop();
       this.#stop();

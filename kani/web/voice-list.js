@@ -70,7 +70,7 @@ export class VoiceList {
       },
       play: ({ currentTarget }) => this.#play(voice, currentTarget, trouble),
       rename: rename.begin,
-      delete: (event) => this.#delete(voice, event, trouble),
+      delete: ({ currentTarget }) => this.#ask(voice, currentTarget, trouble),
     };
     const buttons = Object.entries(acts).map(([name, act]) => {
       const action = t(`kept.${name}`);
@@ -106,17 +106,29 @@ export class VoiceList {
       Object.assign(button, { textContent, ariaPressed, ariaLabel: t("kept.of", { action: textContent, name }) });
     };
     shows("hush", "true");
-    await sample.hear(server.sample(id), (words) => tell(trouble, words));
-    shows("play", "false");
+    await sample.hear(server.sample(id), (words) => tell(trouble, words)).finally(() => shows("play", "false"));
   }
 
-  /** Ask whether it is meant, which a second press says. */
-  async #delete({ id, name }, { currentTarget: pressed, detail }, trouble) {
-    if (!pressed.ariaPressed || detail > 1) {
-      pressed.ariaPressed = "true";
-      pressed.onblur = () => (pressed.ariaPressed = null);
-      return tell(trouble, t("kept.sure", { name }));
-    }
+  /** Ask first; the question's own button deletes, and goes with its focus. */
+  #ask(voice, opener, trouble) {
+    const sure = button(t("kept.delete"), () => {
+      opener.focus();
+      this.#try(trouble, () => this.#delete(voice));
+    }, { className: "quiet", onblur: () => (trouble.textContent = "") });
+    // Safari takes the focus from a button that is pressed.
+    sure.onmousedown = (event) => event.preventDefault();
+    sure.onkeydown = (event) => {
+      // A key that is held since it asked answers nothing.
+      if (event.repeat) event.preventDefault();
+      if (event.key !== "Escape") return;
+      event.stopPropagation();
+      opener.focus();
+    };
+    trouble.replaceChildren(t("kept.sure", voice), " ", sure);
+    sure.focus();
+  }
+
+  async #delete({ id, name }) {
     sample.stop();
     await server.deleteVoice(id);
     await this.#changed(id, "");

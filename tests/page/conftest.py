@@ -26,7 +26,10 @@ ARGUMENTS = (
 )
 
 KEYS = ("open-sesame", "signal/of(step)")
-"""Keys of ``keyed_server``: one that may be the name of a sub-protocol, and one that may not."""
+"""Keys of ``keyed_server``: one that may be the name of a sub-protocol, and one that may not.
+
+Neither has a space or a letter beyond ASCII, which KANI_API_KEYS refuses.
+"""
 
 HANGS_AFTER_S = WITHIN_S
 """Seconds of a test in Firefox. One that starts a server twice took two minutes on a full machine."""

@@ -94,6 +94,16 @@ def test_what_the_server_fails_to_send_leaves_the_rest_usable(visit: Visit) -> N
     assert visitor.text("#problem") == ""
 
 
+def test_a_page_that_lost_a_module_is_whole_after_a_reload(visit: Visit) -> None:
+    visitor = visit(ready=False, network_may_fail=True)
+    visitor.page.route("**/text-parts.js", lambda route: route.abort(), times=1)
+    visitor.page.goto(visitor.url)
+    visitor.page.fill("#text", TEXT)
+    visitor.arrive()
+    visitor.say(TEXT, "en")
+    visitor.assert_lit(re.findall(r"\w+", TEXT))
+
+
 STATES = """
   window.states = [];
   addEventListener("DOMContentLoaded", () => {

@@ -71,6 +71,27 @@ def test_the_samples_that_came_and_the_times_of_the_words_are_saved(spoken: Visi
     assert spoken.download("#vtt").startswith(b"WEBVTT\n\n")
 
 
+WRONG_MARK = """async () => {
+  const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
+  const { compose } = await import(loaded.find((name) => name.endsWith("/compose.js")));
+  const { playback } = await import(loaded.find((name) => name.endsWith("/playback.js")));
+  playback.speak({ ...compose.choice, text: "[voice:nobody] Two." });
+  await playback.ended();
+  return document.querySelector("#problem").textContent;
+}"""
+
+
+def test_a_wrong_mark_leaves_what_is_heard_and_is_told_at_once(visitor: Visitor) -> None:
+    visitor.begin(LONG, "en")
+    visitor.speak("[voice:nobody] One.")
+    expect(visitor.page.locator("#problem")).to_contain_text("nobody")
+    expect(visitor.page.locator("#pause")).to_have_accessible_name("Pause")
+    visitor.page.click("#stop")
+    visitor.wait_for_end()
+    # As "Repeat after me" does, which waits for the end.
+    assert "nobody" in visitor.page.evaluate(WRONG_MARK)
+
+
 def test_a_stopped_request_leaves_the_place_to_the_next(visitor: Visitor) -> None:
     visitor.begin(LONG, "en")
     visitor.say(TEXT, "en")

@@ -335,18 +335,40 @@ def test_invalid_name_is_reported_at_its_field(name: str, words: str, visitor: V
     assert names(visitor) == ["ana", "luis"]
 
 
+@in_both
 def test_deletion_needs_confirmation(visitor: Visitor, voiceless: ServerProcess) -> None:
+    page = visitor.page
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
     button(visitor, "Use: ana").click()
-    question = visitor.page.locator("#kept-list .problem:not(:empty)")
-    for _ in range(2):
-        button(visitor, "Delete: ana").click()
-        expect(question).to_have_text("Delete the voice ana, its recording and everything made from it?")
-        # Whoever turns to something else has not meant it.
-        visitor.page.focus("#text")
-    button(visitor, "Delete: ana").dblclick()
-    assert len(list_stored(voiceless)) == 2
-    button(visitor, "Delete: ana").click()
-    visitor.page.wait_for_selector("#kept-state >> text=ana is deleted.")
+    opener, sure = button(visitor, "Delete: ana"), button(visitor, "Delete")
+    question = page.locator("#kept-list .problem:not(:empty)")
+
+    def turn_away() -> None:
+        page.focus("#text")
+
+    def press_another() -> None:
+        button(visitor, "Listen: ana").click()
+        button(visitor, "Stop: ana").click()
+
+    for leave in (turn_away, press_another, lambda: page.keyboard.press("Escape")):
+        opener.click()
+        expect(question).to_contain_text("Delete the voice ana, its recording and everything made from it?")
+        expect(sure).to_be_focused()
+        # Whoever does something else has not meant it.
+        leave()
+        expect(question).to_have_count(0)
+    expect(opener).to_be_focused()
+    opener.dblclick()
+    opener.focus()
+    # A key that is held is pressed again and again.
+    for _ in range(3):
+        page.keyboard.down("Enter")
+    page.keyboard.up("Enter")
+    expect(sure).to_be_focused()
+    assert "DELETE" not in sent
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#kept-state >> text=ana is deleted.")
     assert names(visitor) == ["luis"]
     assert visitor.value("#voice") == ""
     assert [voice["name"] for voice in list_stored(voiceless)] == ["luis"]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.page.conftest import READ_ALOUD, Visit
 from tests.page.listening.test_page_transcript import rows
@@ -38,3 +38,22 @@ def test_given_text_has_the_times_of_its_words(visit: Visit, recording: Path, tm
     expect(page.locator("#listen-problem")).to_contain_text("The text hardly fits this recording")
     assert " ".join(text for _, text in rows(page)) == OTHER
     expect(page.locator("#listen-rest")).to_be_hidden()
+
+
+def test_a_file_without_a_text_takes_none_when_it_is_brought_back(visit: Visit, recording: Path) -> None:
+    visitor = visit()
+    visitor.network_may_fail = True
+    page = visitor.page
+    asked: list[Route] = []
+    page.route("**/v1/audio/*", lambda route: asked.append(route))
+    page.click("#tab-listen")
+    page.wait_for_selector("#listen:enabled")
+    page.set_input_files("#listen-file", recording)
+    expect(page.locator("#listen-progress")).to_be_visible()
+    # For the next one.
+    page.click("text=I have the text")
+    page.fill("#listen-given", OTHER)
+    page.click("#listen")
+    with page.expect_request("**/v1/audio/*") as again:
+        page.click("#toast-undo")
+    assert again.value.url.endswith("/transcriptions")

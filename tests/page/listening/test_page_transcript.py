@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
@@ -143,6 +144,51 @@ def test_what_is_shown_is_heard_while_a_file_is_transcribed(visit: Visit, record
     page.locator("#transcript time").first.click()
     expect(page.locator("#heard-play")).to_have_accessible_name("Pause")
     expect(page.locator("#transcript .now")).to_have_count(1)
+
+
+ENDS_LATER = """
+  const { send } = XMLHttpRequest.prototype;
+  XMLHttpRequest.prototype.send = function (body) {
+    const { onload } = this;
+    this.onload = (event) => (window.ends = () => onload(event));
+    send.call(this, body);
+  };
+  // As of a long recording.
+  OfflineAudioContext.prototype.decodeAudioData = () => new Promise(() => {});
+"""
+"""The last part of an answer comes when it is called for, and no waveform by then."""
+
+
+@in_both
+@pytest.mark.parametrize("kind", ["wav", "webm"])
+def test_a_recording_is_heard_on_when_its_transcription_ends(
+    visit: Visit, recording: Path, tmp_path: Path, kind: str
+) -> None:
+    file = recording if kind == "wav" else tmp_path / "recorded.webm"
+    if kind == "webm":
+        # Written as it was recorded, it does not say how long it is.
+        with av.open(str(recording)) as heard, av.open(str(file), "w", options={"live": "1"}) as written:
+            stream = written.add_stream("libopus", rate=48_000)
+            for frame in heard.decode(audio=0):
+                written.mux(stream.encode(frame))
+            written.mux(stream.encode(None))
+    page = visit().page
+    page.route(
+        TRANSCRIPTIONS, lambda route: route.fulfill(content_type="text/event-stream", body=events(ENGLISH))
+    )
+    page.click("#tab-listen")
+    page.wait_for_selector("#listen:enabled")
+    page.evaluate(f"() => {{ {ENDS_LATER} }}")
+    page.set_input_files("#listen-file", file)
+    expect(page.locator(ROW)).to_have_count(3)
+    page.wait_for_function("() => window.ends")
+    expect(page.locator("#listen-progress")).to_be_visible()
+    page.click("#heard-play")
+    expect(page.locator("#transcript .now")).to_have_count(1)
+    page.evaluate("ends()")
+    expect(page.locator("#listen-results")).to_be_visible()
+    expect(page.locator("#heard-play")).to_have_accessible_name("Pause")
+    expect(page.locator("#heard-clock")).to_have_text(re.compile("0:0[1-6] / 0:0[4-6]"))
 
 
 def test_undo_goes_back_by_more_than_one_step(visit: Visit, recording: Path) -> None:
@@ -337,6 +383,12 @@ def test_words_that_stay_keep_their_times(
     assert {word: starts[word] for word in expected} == pytest.approx(expected)
     assert all(start <= end for _, start, end in timed)
     assert [start for _, start, _ in timed] == sorted(start for _, start, _ in timed)
+
+
+def test_last_words_that_take_no_time_stay_where_they_are() -> None:
+    words = [*spoken(["Yes", "no"]), {"word": "matter.", "start": 2, "end": 2}]
+    _, timed = run("transcript.js", SCRIPT, "Yes no matter.", words, "Yea no matter.")
+    assert timed == [["Yea", 0, 1], ["no", 1, 2], ["matter.", 2, 2]]
 
 
 def test_an_emptied_sentence_is_gone_and_its_paragraph_stays() -> None:
