@@ -14,19 +14,19 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 2_973,
-    "kani/cli": 3_484,
-    "kani/composition": 1_740,
-    "kani/core": 17_342,
-    "kani/engines": 24_936,
+    "kani/books": 2_996,
+    "kani/cli": 3_479,
+    "kani/composition": 1_732,
+    "kani/core": 17_322,
+    "kani/engines": 24_874,
     "kani/library": 1_322,
-    "kani/protocols": 24_479,
+    "kani/protocols": 24_649,
     "kani/ray": 735,
-    "kani/runtime": 3_664,
-    "kani/server": 5_252,
-    "kani_text": 19_618,
-    "tests": 83_857,
-    "benchmarks": 9_651,
+    "kani/runtime": 3_685,
+    "kani/server": 5_230,
+    "kani_text": 19_603,
+    "tests": 84_975,
+    "benchmarks": 9_799,
     "tools": 7_719,
 }
 """Most lines of Python in each room, with 1 % of slack, so that a small change needs no line here. Who takes

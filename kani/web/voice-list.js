@@ -114,7 +114,9 @@ export class VoiceList {
     const sure = button(t("kept.delete"), () => {
       opener.focus();
       this.#try(trouble, () => this.#delete(voice));
-    }, { className: "quiet", onblur: () => (trouble.textContent = "") });
+    }, { className: "quiet" });
+    // Later: what is pressed below moves up as the question goes, and would lose its click.
+    sure.onblur = () => setTimeout(() => sure.isConnected && trouble.replaceChildren(), 300);
     // Safari takes the focus from a button that is pressed.
     sure.onmousedown = (event) => event.preventDefault();
     sure.onkeydown = (event) => {
