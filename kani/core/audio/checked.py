@@ -100,7 +100,8 @@ def check_values(pieces: list[Samples], engine: str, longest: int) -> Samples:
     samples = (pieces[0] if len(pieces) == 1 else np.concatenate(pieces))[:longest]
     if not len(samples):
         return samples
-    peak = _peak(samples)
+    # Both places are that of a NaN, if there is one. Reductions would take three times as long.
+    peak = max(-samples.item(samples.argmin()), samples.item(samples.argmax()))
     if peak <= 1.0:
         return samples
     if peak <= MAX_PEAK:
@@ -111,15 +112,9 @@ def check_values(pieces: list[Samples], engine: str, longest: int) -> Samples:
 
 def in_range(samples: Samples) -> Samples:
     """Return samples clipped to [-1, 1], with 0 for NaN: some encoders end the process on others."""
-    if not len(samples) or _peak(samples) <= 1.0:
+    if not len(samples) or max(-samples.item(samples.argmin()), samples.item(samples.argmax())) <= 1.0:
         return samples
     return np.nan_to_num(samples).clip(-1.0, 1.0)
-
-
-def _peak(samples: Samples) -> float:
-    """Return the largest magnitude of samples, at least one; NaN where one of them is."""
-    # Both places are that of a NaN, if there is one. Reductions would take three times as long.
-    return max(-samples.item(samples.argmin()), samples.item(samples.argmax()))
 
 
 def _check_spans(spans: tuple[Span, ...], timed: int, characters: int, engine: str) -> None:

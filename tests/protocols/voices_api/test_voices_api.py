@@ -1,6 +1,7 @@
 """The voices of a server, listed, kept, deleted and heard in previews over HTTP."""
 
 import asyncio
+import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -240,8 +241,11 @@ def test_stored_voices_survive_restarts_and_unwritable_stores_are_reported(
     for status in (201, 409):
         with app_server(tmp_path) as server:
             assert httpx2.post(f"{server.http_url}{PATH}", **form()).status_code == status
-    (tmp_path / "file").write_bytes(b"")
-    server = start_app(KANI_DATA_DIR=str(tmp_path / "file"))
+    taken = tmp_path / "taken"
+    server = start_app(KANI_DATA_DIR=str(taken))
+    if taken.exists():
+        shutil.rmtree(taken)
+    taken.write_bytes(b"")  # after the start, which would refuse it
     answer = httpx2.post(f"{server.http_url}{PATH}", **form())
     assert answer.status_code == 507
     assert str(tmp_path) not in answer.text
