@@ -151,6 +151,8 @@ async def test_word_interrupts_and_the_model_learns_what_was_heard(call: StartCa
     await caller.until(page.Created)
     assert len(caller.of(page.Audio)) == sent and not caller.of(page.AudioDone)
     await caller.until(page.AudioDone)
+    while len(caller.history) < 3:
+        await caller.receive()
     cut, user, answer = caller.history
     assert cut["content"].endswith("—") and LONG.startswith(heard := cut["content"].removesuffix("—"))
     assert heard and (user["content"], answer["content"]) == (HEARD, "Yes.")
