@@ -323,7 +323,7 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> by
         options.play = True
     elif options.output != "-" and not os.path.isdir(folder := Path(options.output).parent):
         parser.error(f"-o {options.output}: there is no folder {folder}")
-    elif os.path.isdir(options.output):
+    elif os.path.isdir(options.output or "."):
         parser.error(f"-o {options.output!r}: is a folder: name a file, such as speech.wav")
     elif Path(options.output).suffix.lower() in ENDINGS - {".wav"}:
         parser.error(
