@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import shutil
 import wave
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,10 @@ def test_fault_of_speech_is_found() -> None:
 
 
 async def test_server_without_voices_or_other_rules(tmp_path: Path, espeak_server: ServerProcess) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with app_server(tmp_path, KANI_DATA_DIR=str(tmp_path / "file")) as server:
+    taken = tmp_path / "taken"
+    with app_server(tmp_path, KANI_DATA_DIR=str(taken)) as server:
+        shutil.rmtree(taken, ignore_errors=True)
+        taken.write_bytes(b"")  # after the start, which would refuse it
         async with KaniTTSClient(url=server.url) as client:
             check = diagnostics.stored_voices(client, None, VoicesClient(server.url))
             results = [result async for result in check]

@@ -243,8 +243,7 @@ def test_stored_voices_survive_restarts_and_unwritable_stores_are_reported(
             assert httpx2.post(f"{server.http_url}{PATH}", **form()).status_code == status
     taken = tmp_path / "taken"
     server = start_app(KANI_DATA_DIR=str(taken))
-    if taken.exists():
-        shutil.rmtree(taken)
+    shutil.rmtree(taken, ignore_errors=True)
     taken.write_bytes(b"")  # after the start, which would refuse it
     answer = httpx2.post(f"{server.http_url}{PATH}", **form())
     assert answer.status_code == 507
