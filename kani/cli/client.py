@@ -321,14 +321,8 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> by
             parser.error("--add-voice needs --reference FILE and --consent WORDS")
     elif options.output is None:
         options.play = True
-    elif options.output != "-" and not os.path.isdir(folder := Path(options.output).parent):
-        parser.error(f"-o {options.output}: there is no folder {folder}")
-    elif os.path.isdir(options.output or "."):
-        parser.error(f"-o {options.output!r}: is a folder: name a file, such as speech.wav")
-    elif Path(options.output).suffix.lower() in ENDINGS - {".wav"}:
-        parser.error(
-            f"-o {options.output}: this writes WAV files; {COMMAND} say, without --server, others too"
-        )
+    elif options.output != "-":
+        _check_output(parser, options.output)
     if options.consent is not None and options.add_voice is None:
         parser.error("--consent belongs to --add-voice")
     try:
@@ -340,6 +334,16 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> by
         return options.reference.read_bytes() if options.reference else None
     except OSError as error:
         parser.error(f"cannot read the reference: {error}")
+
+
+def _check_output(parser: argparse.ArgumentParser, name: str) -> None:
+    """End the program if no WAV file can be written there."""
+    if not os.path.isdir(folder := Path(name).parent):
+        parser.error(f"-o {name}: there is no folder {folder}")
+    if os.path.isdir(name or "."):
+        parser.error(f"-o {name!r}: is a folder: name a file, such as speech.wav")
+    if Path(name).suffix.lower() in ENDINGS - {".wav"}:
+        parser.error(f"-o {name}: this writes WAV files; {COMMAND} say, without --server, others too")
 
 
 def _text(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:

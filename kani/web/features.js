@@ -204,6 +204,6 @@ async function install() {
 /** Call when a part of the page is first opened; at the next opening again if it could not be loaded. */
 function whenOpened(id, show) {
   const again = inWords(() => whenOpened(id, show));
-  // What has come into it by then is to be seen, too.
+  // Its content that has come by then is shown, too.
   find(id).addEventListener("toggle", () => show().then(() => reveal(find(id)), again), { once: true });
 }

@@ -231,7 +231,7 @@ class Server {
   }
 }
 
-/** Throw the error of an answer whose line broke, or took too long, while it came. */
+/** Throw the error of an answer that broke off, or took too long, while it came. */
 function broken(error) {
   if (error.name === "TimeoutError") throw new ServerError("late", String(error));
   throw error instanceof TypeError ? new ServerError("offline", String(error)) : error;

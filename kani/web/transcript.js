@@ -25,7 +25,7 @@ export class Transcript {
   name = "";
   /** A row for each sentence: {speaker: name or "", paragraph: it follows a pause or another speaker, words: [{text, start, end, glued}]}; start, end: seconds; glued: without a space before it. */
   rows = [];
-  /** The text of what was said, where its user has that, "" where not: only its times are found; null where nobody was asked. */
+  /** The text that the user has of what was said, so that only its times are found; "" for none, null before the user was asked. */
   given = null;
   /** What was heard, a Blob; null for none. */
   recording = null;

@@ -254,6 +254,19 @@ async def close(connection: Any) -> None:
     assert event.reason == "close_requested" and event.usage.seconds > 30
 
 
+async def converse_by_events(connection: Any, party: Party, sentences: dict[str, Samples]) -> None:
+    """Converse in a session of the package that tells its events here, and close it."""
+    started = asyncio.Event()
+    party.tasks.append(asyncio.create_task(receive(connection, party, started)))
+    await started.wait()
+
+    async def begin() -> None:
+        await connection.session.commentary.append(content=GREET, delegation_id=None)
+
+    await converse(party, sentences, begin)
+    await close(connection)
+
+
 async def test_openai(start_server: StartServer, sentences: dict[str, Samples]) -> None:
     async with station(start_server) as (server, endpoint):
         async with AsyncOpenAI(api_key="any", base_url=f"{server.http_url}/v1") as client:
@@ -266,15 +279,7 @@ async def test_openai(start_server: StartServer, sentences: dict[str, Samples]) 
                     )
 
                 party = Party(server, push)
-                started = asyncio.Event()
-                party.tasks.append(asyncio.create_task(receive(connection, party, started)))
-                await started.wait()
-
-                async def begin() -> None:
-                    await connection.session.commentary.append(content=GREET, delegation_id=None)
-
-                await converse(party, sentences, begin)
-                await close(connection)
+                await converse_by_events(connection, party, sentences)
         check_requests(endpoint)
 
 
@@ -302,15 +307,7 @@ async def test_openai_by_webrtc(start_server: StartServer, sentences: dict[str, 
             )
             async with attached as connection:
                 await peer.connect(opened.transport.sdp)
-                started = asyncio.Event()
-                party.tasks.append(asyncio.create_task(receive(connection, party, started)))
-                await started.wait()
-
-                async def begin() -> None:
-                    await connection.session.commentary.append(content=GREET, delegation_id=None)
-
-                await converse(party, sentences, begin)
-                await close(connection)
+                await converse_by_events(connection, party, sentences)
             await peer.close()
         check_requests(endpoint)
 
