@@ -10,7 +10,7 @@ import pytest
 
 from kani.core.errors import EngineFailed
 from kani.core.recognizer import RecognizedWord, Step
-from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
+from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
 from kani.core.turns.second_hearing import DICTATED_WAIT_S, LONGEST_WAIT_S, HeardTurn, Hearing, SecondHearing
 from kani.core.turns.unfinished_words import DICTATION
 from kani.core.types import Samples
@@ -25,6 +25,7 @@ class Transcriber:
 
     text: str = " the whole"
     fails: Exception | None = None
+    words: tuple[TranscribedWord, ...] = ()
     lasts: bool = False
     asked: list[tuple[float, TranscriptionOptions]] = field(default_factory=list)
 
@@ -38,7 +39,7 @@ class Transcriber:
         if self.fails:
             raise self.fails
         if self.text:
-            yield TranscribedSegment(self.text, 0, 1, (), (), 0, 0, 0, 1, 0, "es", 1)
+            yield TranscribedSegment(self.text, 0, 1, self.words, (), 0, 0, 0, 1, 0, "es", 1)
 
 
 LANGUAGES = frozenset({"es", "fr"})
@@ -233,3 +234,15 @@ async def test_example_that_comes_back_is_heard_once_more_without_it() -> None:
     hear(again, *IN_PARTS, (SILENCE, 0.4))
     await ended(again).in_time()
     assert [options.prompt for _, options in transcriber.asked] == [ASKED, "Ana"]
+
+
+@pytest.mark.parametrize(("live_s", "kept"), [(2.85, True), (2.95, False), (3.3, True)])
+async def test_turn_of_which_less_is_heard_than_live_keeps_its_live_words(live_s: float, kept: bool) -> None:
+    """A live word that begins after the last one of the whole was left out, but for what follows the turn."""
+    again = hearing(Transcriber(words=(TranscribedWord("whole", 2.0, 2.8, -0.1),)))
+    hear(again, *IN_PARTS, (SILENCE, 0.4))
+    work = ended(again, 3.2)
+    again.add_word(RecognizedWord("late", live_s, live_s + 0.2, "es"))
+    assert (await work.in_time() is not None) is kept
+    assert (work.so_far("live", "es") == ("the whole", "es")) is kept
+    await again.aclose()

@@ -55,6 +55,9 @@ _IDLE_S, _KEPT_S = 5.0, 1.5
 """Silence after which no more than this is kept, as an idle session needs no memory: the margin, what a turn
 has before its onset, and the time until that is found."""
 
+_CUT_OFF_S = 0.1
+"""Time after the last word of a turn's text from which on a live word begins that the text lacks."""
+
 _PAUSES = 64
 """Pauses of a turn that are remembered."""
 
@@ -80,6 +83,8 @@ class Hearing:
     _longest_wait_s: float  # from the turn's end
     dictated: bool
     """True if the live words are pieces of a number or of a name: an answer waits for the whole."""
+    _start_s: float  # of the audio that is heard
+    _live_words: Collection[RecognizedWord]  # of the session, those that come later as well
     _ended_at: float = math.inf
 
     def end_turn(self) -> None:
@@ -92,8 +97,12 @@ class Hearing:
 
     @property
     def _heard(self) -> HeardTurn | None:
-        """The turn; None while the work goes on, and if nothing is understood."""
-        return None if not self._task.done() or self._task.cancelled() else self._task.result()
+        """The turn; None while the work goes on, and if nothing or less than live is understood."""
+        heard = None if not self._task.done() or self._task.cancelled() else self._task.result()
+        if heard is None or not heard.words:
+            return heard
+        known_s = self._start_s + heard.words[-1].end_s + _CUT_OFF_S
+        return None if any(known_s < word.start_s < self.end_s for word in self._live_words) else heard
 
     def so_far(self, text: str, language: str) -> tuple[str, str]:
         """Return the turn's text and language as they are known; no text while a dictated one is worked on.
@@ -218,7 +227,7 @@ class SecondHearing:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         wait_s = (DICTATED_WAIT_S if dictated else LONGEST_WAIT_S) + WAIT_SHARE * len(samples) / self._rate
-        return Hearing(task, begun, end_s, wait_s, dictated)
+        return Hearing(task, begun, end_s, wait_s, dictated, first / self._rate, self._words)
 
     def _options(self, words: Sequence[RecognizedWord]) -> tuple[TranscriptionOptions, bool]:
         """Return the options for a turn with these live words, and True if it is dictated."""
