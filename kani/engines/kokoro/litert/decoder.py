@@ -4,12 +4,14 @@ import logging
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.kokoro.litert.generator import LiteRtGenerator
-from kani.engines.kokoro.litert.harmonic_source import HarmonicSource, harmonic_phase
+from kani.engines.kokoro.litert.harmonic_source import BINS, HOPS, HarmonicSource, harmonic_phase
 from kani.engines.kokoro.litert.model import Model
 from kani.engines.kokoro.litert.packed import BROKEN, CURVES, NETWORK, PackedArchive, PackedNetwork
 from kani.engines.kokoro.network.cores import CorePool, SharedTask
@@ -19,6 +21,9 @@ from kani.engines.kokoro.network.parts import Curves, Decoder, DecoderUnavailabl
 
 _MOST_THREADS = 2
 """Threads of one call."""
+
+_AHEAD = 32
+"""Frames of a source that are computed ahead: those of a long window."""
 
 _MOST, _LEAST_RANGE = 255, 1e-6
 
@@ -61,6 +66,7 @@ class LiteRtFeatureDecoder:
         # An interpreter takes 80 MB. With more of them than cores each call would only be slower.
         self._turns = threading.BoundedSemaphore(cores // threads)
         self._harmonics, self._pool = harmonics, pool
+        self._helper = ThreadPoolExecutor(1, "kokoro-source") if cores > 1 else None
         self._pitch, self._energy = (CurveBranch(archive, name) for name in CURVES)
         self._curve_norms = Network(archive.content("curves.norms.onnx"), 1)
         self._gain, self._factor = archive.array("features.gain"), archive.array("features.factor")
@@ -95,7 +101,7 @@ class LiteRtFeatureDecoder:
             if stop.is_set:
                 raise Stopped
             features = np.ascontiguousarray(self._model.run(inputs)["features"].T)
-        return Features(features[np.newaxis], gain, bias, LazySource(self._harmonics, pitch))
+        return Features(features[np.newaxis], gain, bias, LazySource(self._harmonics, pitch, self._helper))
 
 
 def _halved(curve: Array, weight: Array, bias: np.float32) -> Array:
@@ -106,16 +112,47 @@ def _halved(curve: Array, weight: Array, bias: np.float32) -> Array:
 
 
 class LazySource:
-    """See ``Source``; computes only the frames asked for."""
+    """See ``Source``; computes the frames asked for once, and the next ones while the generator works."""
 
-    def __init__(self, harmonics: HarmonicSource, pitch: Array) -> None:
-        """pitch: of all F frames [1, 2F]."""
-        self._harmonics = harmonics
+    def __init__(self, harmonics: HarmonicSource, pitch: Array, helper: ThreadPoolExecutor | None) -> None:
+        """pitch: of all F frames [1, 2F]; helper: computes the next frames, where another core may do so."""
+        self._harmonics, self._helper = harmonics, helper
         self._pitch, self._phase = pitch, harmonic_phase(pitch)
+        self._frames = self._phase.shape[1] // 2
+        self._first = self._end = 0  # frames that are kept
+        self._kept = np.zeros((1, 2 * BINS, 1), np.float32)
+        self._ahead: tuple[int, SharedTask[Array]] | None = None  # the frames up to this one
+        self._lock = threading.Lock()
 
     def spectra(self, first: int, end: int, stop: Stop) -> Array:
         """See ``Source.spectra``; takes some milliseconds and cannot be cancelled."""
+        with self._lock:
+            return self._spectra(first, end)
+
+    def _spectra(self, first: int, end: int) -> Array:
+        goes_on = self._first <= first <= self._end > 0
+        if not goes_on:
+            self._first = self._end = first
+        elif self._ahead is not None:
+            until, task = self._ahead
+            self._append(until, task.result())
+        self._ahead = None
+        if end > self._end:
+            self._append(end, self._compute(self._end, end))
+        self._kept, self._first = self._kept[:, :, HOPS * (first - self._first) :], first
+        if goes_on and self._end < self._frames and self._helper is not None:
+            # Not while the first window is computed: somebody waits for it.
+            until = min(self._end + _AHEAD, self._frames)
+            self._ahead = until, SharedTask(partial(self._compute, self._end, until), self._helper)
+        return self._kept[:, :, : HOPS * (end - first) + 1]
+
+    def _compute(self, first: int, end: int) -> Array:
         return self._harmonics.spectra(self._phase, self._pitch, first, end)
+
+    def _append(self, end: int, spectra: Array) -> None:
+        """Keep the spectra of the frames from the kept ones on up to ``end``."""
+        kept = self._kept[:, :, : HOPS * (self._end - self._first)]
+        self._kept, self._end = np.concatenate((kept, spectra), axis=2), end
 
 
 def load_litert_decoder(packed: PackedNetwork, cores: int) -> Decoder:

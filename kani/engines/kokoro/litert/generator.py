@@ -5,14 +5,12 @@ from itertools import pairwise
 import numpy as np
 
 from kani.core.types import Samples
+from kani.engines.kokoro.litert.harmonic_source import HOPS
 from kani.engines.kokoro.litert.model import Model
 from kani.engines.kokoro.litert.packed import CONTEXT_FRAMES, PackedArchive
 from kani.engines.kokoro.network.cores import CorePool
 from kani.engines.kokoro.network.onnx_model import Array, Stop, Stopped
 from kani.engines.kokoro.network.parts import Window
-
-_HOPS = 120
-"""Short-time spectra of a frame."""
 
 _MOST_FRAMES = 32
 """Frames computed in one call. A cancellation takes effect between two calls; each computes its own context,
@@ -56,7 +54,7 @@ class LiteRtGenerator:
         made = model.run(
             {
                 "features": window.features[0, :, 2 * begin : 2 * until].T,
-                "spectra": window.spectra[0, :, _HOPS * begin : _HOPS * until + 1].T,
+                "spectra": window.spectra[0, :, HOPS * begin : HOPS * until + 1].T,
                 "coefficients": coefficients,
             }
         )
@@ -74,7 +72,7 @@ def _with_context(window: Window) -> Window:
         return window
     features, spectra = (
         np.pad(values, ((0, 0), (0, 0), (columns * before, columns * after)), mode="edge")
-        for values, columns in ((window.features, 2), (window.spectra, _HOPS))
+        for values, columns in ((window.features, 2), (window.spectra, HOPS))
     )
     return Window(features, spectra, window.scale, window.shift, CONTEXT_FRAMES, CONTEXT_FRAMES)
 

@@ -25,6 +25,9 @@ from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, A
 SIZE, HOP, BINS = 20, 5, 11
 """Samples of a spectrum, between two spectra; bins of a spectrum."""
 
+HOPS = FRAME_SAMPLES // HOP
+"""Spectra of a frame."""
+
 _F = np.float32
 _POINTS = 64
 _BLOCK = 480
@@ -77,16 +80,24 @@ class ChirpTransform:
 
     def _block(self, windows: Array) -> Array:
         windowed = windows * _WINDOW[:, np.newaxis]
-        real, imaginary = (np.zeros((_POINTS, windowed.shape[1]), np.float32) for _ in range(2))
-        rows = _REVERSED[:SIZE]
-        np.multiply(windowed, self._real, out=windowed)
-        real[rows] = windowed
-        imaginary[rows] = windows * _WINDOW[:, np.newaxis] * self._imaginary
-        real, imaginary = self._transform(real, imaginary)
+        real, imaginary = (_first_stages(windowed * chirp) for chirp in (self._real, self._imaginary))
+        self._stages[1].apply(real[::4], imaginary[::4])
+        for stage in self._stages[2:]:
+            stage.apply(real, imaginary)
         a, b = self._filter
+        real, imaginary = (each.reshape(_POINTS, -1) for each in (real, imaginary))
         filtered = real * a - imaginary * b, real * b + imaginary * a
-        real, imaginary = self._transform(*(each[_REVERSED] for each in filtered))
-        x, y = real[_RESULTS] / _F(_POINTS), imaginary[_RESULTS] / _F(_POINTS)
+        real, imaginary = (each[_REVERSED] for each in filtered)
+        for stage in self._stages[:-2]:
+            stage.apply(real, imaginary)
+        # Only the butterflies of the last two stages that lead to the results.
+        real, imaginary = (
+            each.reshape(2, 2, _POINTS // 4, -1)[:, :, _RESULTS % (_POINTS // 4)].swapaxes(0, 1)
+            for each in (real, imaginary)
+        )
+        for stage in self._stages[-2:]:
+            real, imaginary = stage.outputs(real, imaginary, _RESULTS)
+        x, y = real / _F(_POINTS), imaginary / _F(_POINTS)
         a, b = self._real[:BINS], self._imaginary[:BINS]
         real, imaginary = x * a - y * b, x * b + y * a
         return np.concatenate((np.sqrt(real * real + imaginary * imaginary), _angle(real, imaginary)))
@@ -102,20 +113,40 @@ class _Stage:
     """Butterflies of points that are ``size`` / 2 apart. Both roots are rounded by themselves."""
 
     def __init__(self, circle: Array, size: int) -> None:
-        self._shape = (_POINTS // size, 2, size // 2, -1)
-        roots = circle[:, :: _POINTS // size].reshape(2, 2, size // 2, 1)
-        (self._a, self._c), (self._b, self._d) = roots
+        self._size = size
+        self._roots = circle[:, :: _POINTS // size, np.newaxis]
 
     def apply(self, real: Array, imaginary: Array) -> None:
-        real, imaginary = real.reshape(self._shape), imaginary.reshape(self._shape)
+        """Compute them in place."""
+        shape = (-1, 2, self._size // 2, real.shape[-1])
+        real, imaginary = real.reshape(shape), imaginary.reshape(shape)
+        (a, c), (b, d) = self._roots.reshape(2, 2, -1, 1)
         x, u = real[:, 0], real[:, 1]
         y, v = imaginary[:, 0], imaginary[:, 1]
-        c_real, c_imaginary = self._c * u - self._d * v, self._c * v + self._d * u
-        a_real, a_imaginary = self._a * u - self._b * v, self._a * v + self._b * u
+        c_real, c_imaginary = c * u - d * v, c * v + d * u
+        a_real, a_imaginary = a * u - b * v, a * v + b * u
         np.add(x, c_real, out=u)
         np.add(y, c_imaginary, out=v)
         x += a_real
         y += a_imaginary
+
+    def outputs(self, real: Array, imaginary: Array, points: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+        """Compute some points of each group from the two halves [2, ...] of its butterflies."""
+        (x, u), (y, v) = real, imaginary
+        a, b = self._roots[:, points % self._size]
+        return x + (a * u - b * v), y + (a * v + b * u)
+
+
+def _first_stages(points: Array) -> Array:
+    """Return points [20, T] after two stages of the transform: in 16 groups of 4.
+
+    All others of the 64 are zero, and a butterfly of a point and a zero gives the point twice. So only
+    every fourth group lacks its second stage.
+    """
+    rows = np.empty((_POINTS // 4, 4, points.shape[1]), np.float32)
+    rows[_REVERSED[: _POINTS // 4] // 4] = points[: _POINTS // 4, np.newaxis]
+    rows[_REVERSED[: SIZE - _POINTS // 4] // 4, 2:] = points[_POINTS // 4 :, np.newaxis]
+    return rows
 
 
 def _on_circle(angles: Array) -> Array:
@@ -190,7 +221,7 @@ class HarmonicSource:
         samples = _samples(phase[0], pitch[0], max(begin, 0), min(until, length))
         # Samples beyond the ends are mirrored at the outermost ones.
         samples = np.pad(samples, (max(-begin, 0), max(until - length, 0)), mode="reflect")
-        return self._transform.spectra(samples, FRAME_SAMPLES // HOP * (end - first) + 1)[np.newaxis]
+        return self._transform.spectra(samples, HOPS * (end - first) + 1)[np.newaxis]
 
 
 def harmonic_phase(pitch: Array) -> Array:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from kani.core.types import Segment
-from kani.engines.kokoro.litert.decoder import load_litert_decoder
+from kani.engines.kokoro.litert.decoder import LazySource, load_litert_decoder
+from kani.engines.kokoro.litert.harmonic_source import HOPS, HarmonicSource, harmonic_phase
 from kani.engines.kokoro.litert.packed import CONTEXT_FRAMES, NETWORK, PackedNetwork
 from kani.engines.kokoro.network.decoder_checks import MIN_AGREEMENT_DB, check_speech, load_probe
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
@@ -195,3 +197,32 @@ def test_noisy_generator_is_refused(spoken: Spoken) -> None:
         check_speech(Noisy(spoken, 0.6), window, audio)
     with pytest.raises(DecoderUnavailable, match="no speech"):
         check_speech(Noisy(spoken, float("nan")), window, audio)
+
+
+class CountingSource(HarmonicSource):
+    """Counts the frames that are computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames = 0
+
+    @override
+    def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
+        self.frames += end - first
+        return super().spectra(phase, pitch, first, end)
+
+
+@pytest.mark.parametrize("helped", [False, True])
+def test_frames_of_a_source_are_computed_once_and_ahead_only_of_a_second_window(helped: bool) -> None:
+    frames = 100
+    pitch = np.full((1, 2 * frames), 200, np.float32)
+    whole = HarmonicSource().spectra(harmonic_phase(pitch), pitch, 0, frames)
+    with ThreadPoolExecutor(1) as helper:
+        source = LazySource(harmonics := CountingSource(), pitch, helper if helped else None)
+        asked = [(5, 20), (10, 50), (44, 90), (80, frames), (0, 10)]
+        computed = [15, 45 + helped * 32, 85 + helped * 10, 95, 105]
+        for (first, end), count in zip(asked, computed, strict=True):
+            spectra = source.spectra(first, end, Stop())
+            np.testing.assert_array_equal(spectra, whole[:, :, HOPS * first : HOPS * end + 1])
+            helper.submit(int).result()
+            assert harmonics.frames == count
