@@ -206,7 +206,7 @@ LIVE = "so we went to the garden and saw that all of the old trees there were in
 
 
 class HearsAgain(PausingRecognizer):
-    """Hears turns as a whole, once it may ``go_on``, and then ``whole``."""
+    """Hears turns as a whole, once it may ``go_on``, and then ``whole``, without times of its words."""
 
     def __init__(self, whole: str) -> None:
         super().__init__(words=LIVE.split())
@@ -221,5 +221,5 @@ class HearsAgain(PausingRecognizer):
         self.asked = True
         await self.go_on.wait()
         async for segment in super().transcribe(audio, options):
-            yield replace(segment, text=self._whole)
+            yield replace(segment, text=self._whole, words=())
             return

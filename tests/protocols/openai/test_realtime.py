@@ -5,7 +5,6 @@ import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import AsyncMock
@@ -28,7 +27,7 @@ from kani.protocols.shared.connection import Client as ServedClient
 from kani.protocols.shared.conversation import ConnectionLimits
 from tests.clients.openai_realtime import BETA, TRANSCRIPTION, Client, loud, quiet, realtime, text_item, types
 from tests.support.chat.talking import TURN_EVENTS
-from tests.support.loudness import PausingRecognizer
+from tests.support.loudness import HearsAgain, PausingRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import KEY, AppServer, StartApp
 from tests.support.sessions import started
@@ -276,10 +275,9 @@ async def test_expected_words_may_come_after_the_first_audio(hears: Hears) -> No
 
 
 async def test_turns_are_heard_again_whole_or_not_at_all(hears: Hears) -> None:
-    """Each loud second of a recording is "bum"; the second turn has words from before a configuration."""
-    recognizer = PausingRecognizer()
-    recognizer.info = replace(recognizer.info, hears_again=True)
-    client = await hears(recognizer)
+    """The second turn has words from before a configuration."""
+    client = await hears(recognizer := HearsAgain("bum"))
+    recognizer.go_on.set()
 
     async def turn() -> str:
         await client.append(loud(1.6), quiet(0.32), loud(1.6), quiet(0.8))
