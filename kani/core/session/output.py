@@ -95,7 +95,8 @@ class PlayoutBuffer:
         pieces, left = [chunk], JOINED_S * chunk.sample_rate - len(chunk.samples)
         while self._chunks and (left := left - len(self._chunks[0].samples)) >= 0:
             pieces.append(self._chunks.popleft())
-        chunk = SpeechChunk.joined(pieces)
+        if len(pieces) > 1:
+            chunk = SpeechChunk.joined(pieces)
         self._buffered_s = max(0.0, self._buffered_s - chunk.duration_s)
         if self._buffered_s <= self._high_water_s / 2:
             self._writable.set()
@@ -281,11 +282,12 @@ class OutputStream:
     def _put(self, samples: Samples, spans: list[Span]) -> None:
         if not len(samples) and not spans:
             return
-        start_s, seconds = self.duration_s, len(samples) / self.sample_rate
+        chunk = SpeechChunk(samples, self.sample_rate, self.samples / self.sample_rate, tuple(spans))
+        seconds = len(samples) / self.sample_rate
         if seconds:
             self._report.audio_made(self._engine, seconds)
         self.samples += len(samples)
-        self._buffer.put(SpeechChunk(samples, self.sample_rate, start_s, tuple(spans)))
+        self._buffer.put(chunk)
         self._audio_made(seconds)
 
 
