@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 from unicodedata import category
 
 from starlette.requests import Request
@@ -103,8 +103,13 @@ MIN_SECRET_BYTES = 32
 
 _NO_STORE = {"cache-control": "no-store"}
 _UNWRITABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_CLAIMS: tuple[tuple[str, str, type, str], ...] = (
+    ("metadata", "participant_metadata", str, "a text"),
+    ("attributes", "participant_attributes", dict, "an object with texts as values"),
+    ("roomConfig", "room_config", dict, "an object"),
+)
+"""Claims of a token, their fields, and what these have to be."""
 
-T = TypeVar("T")
 Sign = Callable[[str, str, Mapping[str, Any]], str]
 
 
@@ -236,44 +241,22 @@ class _TokenRequest:
 
     def claims(self) -> dict[str, Any]:
         """Return the token's claims besides identity and room. Raises RequestError."""
-        return {
-            claim: value
-            for claim, value in (
-                ("name", self.name("participant_name")),
-                ("metadata", self._metadata("participant_metadata")),
-                ("attributes", self._attributes("participant_attributes")),
-                ("roomConfig", self._room_config("room_config")),
-            )
-            if value
-        }
+        found: dict[str, Any] = {"name": self.name("participant_name")}
+        for claim, name, kind, expected in _CLAIMS:
+            value = self._get(name)
+            texts = value.values() if claim == "attributes" and isinstance(value, dict) else ()
+            if not isinstance(value, kind | None) or not all(isinstance(text, str) for text in texts):
+                raise RequestError(400, f"{name}: has to be {expected}")
+            if claim == "roomConfig" and isinstance(value, dict) and "egress" in value:
+                # It would have the LiveKit server record the room, and upload the recording anywhere.
+                raise RequestError(400, f"{name}: egress is not a client's to ask for")
+            found[claim] = _bounded(name, value)
+        return {claim: value for claim, value in found.items() if value}
 
     def _get(self, name: str) -> Any:
         first, *others = name.split("_")
         other_name = first + "".join(word.capitalize() for word in others)
         return self._fields.get(name, self._fields.get(other_name))
-
-    def _metadata(self, name: str) -> str | None:
-        value = self._get(name)
-        if value is not None and not isinstance(value, str):
-            raise RequestError(400, f"{name}: has to be a text")
-        return _bounded(name, value)
-
-    def _attributes(self, name: str) -> dict[str, str] | None:
-        value = self._get(name)
-        if value is not None and not (
-            isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-        ):
-            raise RequestError(400, f"{name}: has to be an object with texts as values")
-        return _bounded(name, value)
-
-    def _room_config(self, name: str) -> dict[str, Any] | None:
-        value = self._get(name)
-        if value is not None and not isinstance(value, dict):
-            raise RequestError(400, f"{name}: has to be an object")
-        if value and "egress" in value:
-            # It would have the LiveKit server record the room, and upload the recording anywhere.
-            raise RequestError(400, f"{name}: egress is not a client's to ask for")
-        return _bounded(name, value)
 
 
 def _name(field_name: str, value: Any) -> str | None:
@@ -287,7 +270,7 @@ def _name(field_name: str, value: Any) -> str | None:
     return str(value)
 
 
-def _bounded(name: str, value: T) -> T:
+def _bounded(name: str, value: Any) -> Any:
     try:
         written = foreign.guarded(lambda: json.dumps(value, ensure_ascii=False).encode())
     except foreign.Unreadable as error:

@@ -73,16 +73,6 @@ class CommonFields(Struct, kw_only=True):
     next_request_ids: Annotated[list[Any] | None, UNUSED] = None
     use_pvc_as_ivc: Annotated[bool | None, UNUSED] = None
 
-    @property
-    def language(self) -> str | None:
-        """BCP 47 tag; None is detected from the text. Raises UnsupportedLanguage."""
-        return languages.resolve(self.language_code) if self.language_code else None
-
-    @property
-    def normalize(self) -> bool:
-        """True if numbers, abbreviations and the like are spelled out. Raises InvalidRequest."""
-        return parse_normalization(self.apply_text_normalization)
-
 
 class SpeechFields(CommonFields, kw_only=True):
     """A null equals a missing field."""
@@ -128,15 +118,16 @@ class Line:
 class SpeechBody:
     """A text, which is one line, or a dialogue."""
 
+    given: CommonFields
     lines: tuple[Line, ...]
-    is_dialogue: bool
-    language: str | None  # BCP 47 tag; None is detected from each text
-    quotations: bool  # whether those in another language are spoken in it
-    melody: float | None
     settings: VoiceSettings
-    seed: int | None
+    language: str | None  # BCP 47 tag; None is detected from each text
     normalize: bool  # whether numbers, abbreviations and the like are spelled out
     unused: tuple[str, ...]  # given fields and tags without effect on this server
+
+    @property
+    def is_dialogue(self) -> bool:
+        return isinstance(self.given, DialogueFields)
 
     @property
     def length(self) -> int:
@@ -178,17 +169,9 @@ def parse_dialogue(data: bytes, max_text: int) -> SpeechBody:
 def _body(
     fields: CommonFields, lines: tuple[Line, ...], settings: VoiceSettings, tags: list[str]
 ) -> SpeechBody:
-    return SpeechBody(
-        lines,
-        isinstance(fields, DialogueFields),
-        fields.language,
-        fields.quotations,
-        fields.melody,
-        settings,
-        fields.seed,
-        fields.normalize,
-        (*ignored(fields), *tags),
-    )
+    language = languages.resolve(fields.language_code) if fields.language_code else None
+    normalize = parse_normalization(fields.apply_text_normalization)
+    return SpeechBody(fields, lines, settings, language, normalize, (*ignored(fields), *tags))
 
 
 def _check_inputs(inputs: list[DialogueInput], max_text: int) -> None:
