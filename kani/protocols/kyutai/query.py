@@ -43,15 +43,6 @@ class AudioFormat(Enum):
     OGG_OPUS = "OggOpus"
     OGG_OPUS_MESSAGE_PACK = "OggOpusMessagePack"
 
-    @property
-    def uses_messages(self) -> bool:
-        """True if audio is sent in messages, beside Ready, words and errors."""
-        return self in (AudioFormat.PCM_MESSAGE_PACK, AudioFormat.OGG_OPUS_MESSAGE_PACK)
-
-    @property
-    def is_opus(self) -> bool:
-        return self in (AudioFormat.OGG_OPUS, AudioFormat.OGG_OPUS_MESSAGE_PACK)
-
 
 @dataclass(frozen=True, slots=True)
 class SpeechQuery:

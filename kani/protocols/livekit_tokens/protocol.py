@@ -12,7 +12,6 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from unicodedata import category
 
@@ -113,23 +112,11 @@ _CLAIMS: tuple[tuple[str, str, type, str], ...] = (
 Sign = Callable[[str, str, Mapping[str, Any]], str]
 
 
-@dataclass(frozen=True, slots=True)
-class LiveKitSettings:
-    """Address and credentials of a LiveKit server."""
-
-    url: str | None  # for clients, wss://…
-    api_key: str | None = field(repr=False)
-    api_secret: str | None = field(repr=False)
-    token_seconds: int = TOKEN_SECONDS
-
-
 def protocol(settings: Settings, server: ServerSettings) -> Protocol:
-    secret = settings.api_secret.get_secret_value() if settings.api_secret else None
-    livekit = LiveKitSettings(settings.url, settings.api_key, secret)
-    return Protocol(lambda context: routes(livekit), calls=call_group)
+    return Protocol(lambda context: routes(settings), calls=call_group)
 
 
-def routes(settings: LiveKitSettings) -> list[BaseRoute]:
+def routes(settings: Settings) -> list[BaseRoute]:
     """Return the routes; log a warning about incomplete or weak settings, once."""
     _warn(settings)
     next_number = _numbers()
@@ -162,7 +149,7 @@ def routes(settings: LiveKitSettings) -> list[BaseRoute]:
     ]
 
 
-def _warn(settings: LiveKitSettings) -> None:
+def _warn(settings: Settings) -> None:
     given = (settings.url, settings.api_key, settings.api_secret)
     if any(given) and not all(given):
         log.warning(
@@ -173,7 +160,7 @@ def _warn(settings: LiveKitSettings) -> None:
     # Loaded at the start, and only where tokens can be signed: it may bring cryptography.
     import jwt
 
-    if len(settings.api_secret.encode()) < MIN_SECRET_BYTES:
+    if len(settings.api_secret.get_secret_value().encode()) < MIN_SECRET_BYTES:
         log.warning(
             "LIVEKIT_API_SECRET has fewer than %d characters: it could be guessed from any token",
             MIN_SECRET_BYTES,
@@ -198,7 +185,7 @@ def _numbers() -> Callable[[], int]:
     return following
 
 
-def _signer(settings: LiveKitSettings) -> tuple[str, Sign]:
+def _signer(settings: Settings) -> tuple[str, Sign]:
     """Return the LiveKit server's URL, and a function that signs a token.
 
     Raises RequestError if the settings are incomplete.
@@ -215,8 +202,9 @@ def _signer(settings: LiveKitSettings) -> tuple[str, Sign]:
         now = int(time.time())
         grant = {"roomJoin": True, "room": room}
         grant |= dict.fromkeys(("canPublish", "canSubscribe", "canPublishData"), True)
-        times = {"nbf": now, "exp": now + settings.token_seconds}
-        return jwt.encode({"video": grant, "sub": identity, "iss": key, **times, **further}, secret, "HS256")
+        times = {"nbf": now, "exp": now + TOKEN_SECONDS}
+        claims = {"video": grant, "sub": identity, "iss": key, **times, **further}
+        return jwt.encode(claims, secret.get_secret_value(), "HS256")
 
     return settings.url, sign
 
