@@ -11,7 +11,7 @@ from typing import Any
 from starlette.responses import Response
 
 from kani.core import errors
-from kani.protocols.shared.calls.bodies import WrongFields
+from kani.protocols.shared.calls.faults import WrongFields
 from kani.protocols.shared.errors import Handler, answering, unknown_voice
 from kani.protocols.shared.recordings.upload import FileTooLarge
 

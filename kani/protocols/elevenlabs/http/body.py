@@ -23,11 +23,9 @@ from kani.protocols.elevenlabs.voice_settings import (
 from kani.protocols.shared.calls.bodies import (
     QUOTATIONS,
     UNUSED,
-    Fault,
     Melody,
     NoObject,
     UnwantedJson,
-    WrongFields,
     about,
     ignored,
     one_of,
@@ -35,6 +33,7 @@ from kani.protocols.shared.calls.bodies import (
     read,
     within,
 )
+from kani.protocols.shared.calls.faults import Fault, WrongFields
 from kani_text import languages
 
 MAX_INPUTS = 1000

@@ -17,7 +17,8 @@ from kani.core.expected_words import MAX_TEXT
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.realtime.config import SessionConfig
-from kani.protocols.shared.calls.bodies import WrongFields, converted, json_text, object_of
+from kani.protocols.shared.calls.bodies import converted, json_text, object_of
+from kani.protocols.shared.calls.faults import WrongFields
 from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, TRY_LATER
 from kani.protocols.shared.errors import BadMessage
 from kani_text.writing import space_between

@@ -13,7 +13,8 @@ from kani.core.audio.pcm import from_pcm16
 from kani.core.conversation.input.events import Refused
 from kani.core.types import Samples
 from kani.protocols.openai.errors import FAULT_CODES
-from kani.protocols.shared.calls.bodies import WrongFields, converted, object_of
+from kani.protocols.shared.calls.bodies import converted, object_of
+from kani.protocols.shared.calls.faults import WrongFields
 
 T = TypeVar("T")
 
