@@ -196,9 +196,7 @@ def _speak(book: Book, pieces: list[Piece], folder: WorkFolder, say: Say, meter:
 def _store(folder: WorkFolder, piece: Piece, audio: Spoken) -> None:
     flac = b""
     if len(audio.samples):
-        encoder = FileEncoder(
-            AudioFormat("flac", "flac", audio.sample_rate, None, "audio/flac"), audio.sample_rate
-        )
+        encoder = FileEncoder(AudioFormat("flac", audio.sample_rate), audio.sample_rate)
         encoder.add(audio.samples)
         flac = encoder.finish()
     _, cues = words_and_cues(without_markup(audio.text), audio.spans)

@@ -178,7 +178,7 @@ def _pipe(chunks: Iterable[SpeechChunk], form: Path) -> None:
     encoder: Encoder | None = None
     for chunk in chunks:
         if encoder is None:
-            audio_format = AudioFormat(codec, codec, chunk.sample_rate, bit_rate, "")
+            audio_format = AudioFormat(codec, chunk.sample_rate, bit_rate)
             encoder = create_encoder(audio_format, chunk.sample_rate)
         sys.stdout.buffer.write(encoder.feed(chunk.samples))
         sys.stdout.buffer.flush()

@@ -129,7 +129,7 @@ class Audio:
     def encoded(self, path: Path) -> bytes:
         """Return what ``save`` writes."""
         codec, bit_rate = codec_of(path)
-        encoder = FileEncoder(AudioFormat(codec, codec, self.sample_rate, bit_rate, ""), self.sample_rate)
+        encoder = FileEncoder(AudioFormat(codec, self.sample_rate, bit_rate), self.sample_rate)
         encoder.add(self.samples)
         return encoder.finish()
 

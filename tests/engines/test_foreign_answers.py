@@ -10,7 +10,7 @@ import pytest
 from kani.core.chat_model import ChatEnd, ChatFailed
 from kani.engines.chat import wire
 from kani.engines.chat.endpoint import ChatEndpoint, ChatSettings
-from kani.engines.elevenlabs import account, failures, messages
+from kani.engines.elevenlabs import engine, failures, messages
 from kani.engines.remote.channel import ProtocolError
 from kani.engines.remote.checks import check
 from kani.engines.remote.messages import FromWorker, ToWorker, decode_from_worker, decode_to_worker
@@ -65,7 +65,7 @@ def test_elevenlabs_streams_errors_and_voices() -> None:
     listed = object_of([], voices={"type": "array", "items": voice})
     for _, text in bad(listed, {"voices": [{"voice_id": "a", "name": "a"}]}):
         with suppress(failures.UpstreamFailed):
-            assert isinstance(account.read_voices(text.encode()), tuple)
+            assert isinstance(engine.read_voices(text.encode()), tuple)
 
 
 def test_messages_of_processes() -> None:

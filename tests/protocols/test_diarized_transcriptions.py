@@ -3,6 +3,7 @@
 import base64
 import re
 from dataclasses import replace
+from io import BytesIO
 
 import httpx2
 import numpy as np
@@ -14,7 +15,11 @@ from kani.core.diarization.turns import SpeakerTurn, divide_by_speaker
 from kani.core.subtitles import speaker_name
 from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
 from kani.core.types import Samples
-from kani.protocols.elevenlabs.http.speech_to_text import TranscriptionForm, describe_transcript
+from kani.protocols.elevenlabs.http.speech_to_text import (
+    TranscriptionFields,
+    TranscriptionForm,
+    describe_transcript,
+)
 from kani.protocols.openai.transcription.answers import json_answer, plain_answer
 from kani.protocols.openai.transcription.known_speakers import KnownSpeakers
 from kani.protocols.openai.transcription.params import TranscriptionParams
@@ -79,7 +84,7 @@ def test_answers_name_the_speakers_in_the_shape_of_each_api() -> None:
     assert "\nB: Yes, go.\n" in plain_answer(TRANSCRIPT, params("vtt"))
     known = replace(params("srt"), known_speakers=KnownSpeakers(("Ana",), (b"",)))
     assert re.findall(r"(\w+): ", plain_answer(TRANSCRIPT, known)) == ["Ana", "A"]
-    form = TranscriptionForm(None, TranscriptionOptions(), "word", False, (), True, None, ())  # type: ignore[arg-type]
+    form = TranscriptionForm(TranscriptionFields(model_id="scribe_v1"), BytesIO(), TranscriptionOptions())
     items = describe_transcript(TRANSCRIPT, form)["words"]
     assert [(item["text"], item["speaker_id"]) for item in items] == [
         ("Ready?", "speaker_0"),

@@ -8,9 +8,9 @@ from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from kani.core.audio import ogg_opus, synthetic_mark
+from kani.core.audio import synthetic_mark
 from kani.core.audio.framed import AacEncoder, FlacEncoder, Mp3Encoder
-from kani.core.audio.ogg_opus import OggOpusEncoder
+from kani.core.audio.ogg_opus import ENCODED_RATE, OggOpusEncoder
 from kani.core.audio.pcm import open_wav_header, pcm16, wav_header
 from kani.core.audio.resampling import NO_SAMPLES, Resampler
 from kani.core.types import Samples
@@ -23,12 +23,16 @@ T = TypeVar("T")
 class AudioFormat:
     """An output format. PCM is 16 bits, signed, little-endian; all formats are mono."""
 
-    name: str  # as the protocol calls it
     codec: str  # of ``CODECS``
     sample_rate: int  # hertz
-    bit_rate: int | None  # bits per second, of mp3, opus and aac
-    content_type: str  # of an HTTP response
+    bit_rate: int | None = None  # bits per second, of mp3, opus and aac
+    name: str = ""  # as the protocol calls it
     marked: bool = True  # as synthetic; False where clients know the length of the header
+
+    @property
+    def content_type(self) -> str:
+        """Of an HTTP response."""
+        return CODECS[self.codec].content_type
 
     @property
     def slow(self) -> bool:
@@ -236,6 +240,7 @@ _ALAW_LEVELS = (_alaw_levels() / 32768).astype(np.float32)
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
+    content_type: str
     make: Callable[[AudioFormat], Encoder]  # of samples at the format's ``encoded_rate``
     slow: bool = False  # see ``AudioFormat``
     rate: int | None = None  # hertz of the samples that it takes, if not the format's
@@ -253,13 +258,13 @@ def _mp3(audio_format: AudioFormat) -> Encoder:
 
 
 CODECS = {
-    "pcm": _Kind(lambda _: _Pcm16()),
-    "wav": _Kind(_Wav),
-    "ulaw": _Kind(lambda _: _G711(_ULAW)),
-    "alaw": _Kind(lambda _: _G711(_ALAW)),
-    "mp3": _Kind(_mp3, slow=True),
-    "opus": _Kind(lambda form: _OggOpus(_bit_rate(form)), slow=True, rate=ogg_opus.ENCODED_RATE),
-    "aac": _Kind(lambda form: AacEncoder(form.sample_rate, _bit_rate(form)), slow=True),
-    "flac": _Kind(lambda form: FlacEncoder(form.sample_rate), slow=True),
+    "pcm": _Kind("audio/pcm", lambda _: _Pcm16()),
+    "wav": _Kind("audio/wav", _Wav),
+    "ulaw": _Kind("audio/basic", lambda _: _G711(_ULAW)),
+    "alaw": _Kind("audio/x-alaw-basic", lambda _: _G711(_ALAW)),
+    "mp3": _Kind("audio/mpeg", _mp3, slow=True),
+    "opus": _Kind("audio/opus", lambda form: _OggOpus(_bit_rate(form)), slow=True, rate=ENCODED_RATE),
+    "aac": _Kind("audio/aac", lambda form: AacEncoder(form.sample_rate, _bit_rate(form)), slow=True),
+    "flac": _Kind("audio/flac", lambda form: FlacEncoder(form.sample_rate), slow=True),
 }
 """All codecs, by name."""

@@ -4,29 +4,127 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
+
+import httpx2
 
 from kani.core.audio.pcm import Pcm16Stream
 from kani.core.engine import EngineInfo, Reading
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Samples, Segment, Span, SpeechChunk, Voice
-from kani.engines.elevenlabs import account, messages
-from kani.engines.elevenlabs.account import ENGINE, VOICE_ID_PATTERN
+from kani.engines.elevenlabs import messages
 from kani.engines.elevenlabs.connection import open_connection, send_and_receive
-from kani.engines.elevenlabs.failures import UpstreamFailed
+from kani.engines.elevenlabs.failures import UpstreamFailed, from_http_response
 from kani.engines.elevenlabs.messages import SAMPLE_RATE, Message
 from kani.engines.elevenlabs.plugin import UpstreamSettings
 from kani.engines.elevenlabs.times import CharacterTimes
 from kani.engines.plugin import Resources
 from kani.engines.upstream.address import is_confidential
+from kani.engines.upstream.failures import redacted
 from kani.engines.upstream.relay import SECONDS_EACH, RelayEngine
 from kani.engines.upstream.text import SegmentText
+from kani.runtime import bounded_http
 from kani.runtime.silence_trim import SilenceTrimmer
+from kani_text import foreign
 from kani_text.incremental_text import IncrementalText
 from kani_text.languages import primary
+
+ENGINE = "elevenlabs"
+VOICE_ID_PATTERN = re.compile(r"[A-Za-z0-9]{1,64}")
+
+MAX_VOICES = 1000
+_MAX_LIST_BYTES = 16 << 20
+_MAX_NAME_CHARACTERS = 100
+
+# From ElevenLabs' page of models. Norwegian is "no" there and "nb" in most texts' tags.
+_LANGUAGES_29 = (
+    "ar bg cs da de el en es fi fil fr hi hr id it ja ko ms nl pl pt ro ru sk sv ta tr uk zh".split()
+)
+_LANGUAGES_32 = [*_LANGUAGES_29, "hu", "nb", "no", "vi"]
+_MODEL_LANGUAGES = {
+    "eleven_multilingual_v2": _LANGUAGES_29,
+    "eleven_monolingual_v1": ["en"],
+    "eleven_flash_v2": ["en"],
+    "eleven_turbo_v2": ["en"],
+}
+_TAKE_LANGUAGE_CODE = frozenset({"eleven_flash_v2_5", "eleven_turbo_v2_5"})
+_OTHER_PROTOCOL = ("eleven_v3", "eleven_v4")
+
+
+def model_languages(model: str) -> list[str]:
+    """Return the primary subtags that ``model`` speaks; an unknown model counts as one of the latest."""
+    return _MODEL_LANGUAGES.get(model, _LANGUAGES_32)
+
+
+def language_code(model: str, language: str) -> str | None:
+    """Return ``model``'s ``language_code`` for a primary subtag; None if it takes no such parameter."""
+    if model not in _TAKE_LANGUAGE_CODE:
+        return None
+    return "no" if language == "nb" else language
+
+
+def accepts_streamed_text(model: str) -> bool:
+    """Return whether text can be streamed into ``model``; the third generation has another protocol."""
+    return not model.startswith(_OTHER_PROTOCOL)
+
+
+async def fetch_voices(
+    base_url: str, key: str, *, tls_context: ssl.SSLContext | None, timeout_s: float
+) -> tuple[Voice, ...]:
+    """Fetch the account's voices, at most ``MAX_VOICES``. Raises UpstreamFailed.
+
+    Their language is left empty, as each voice speaks all languages of the model.
+    """
+    try:
+        async with (
+            asyncio.timeout(timeout_s),
+            bounded_http.new_client(
+                timeout=timeout_s, headers={"xi-api-key": key}, tls=tls_context
+            ) as client,
+            client.stream("GET", f"{base_url}/v1/voices") as answer,
+        ):
+            body = await bounded_http.body(answer, _MAX_LIST_BYTES)
+    except bounded_http.AnswerRefused as error:
+        raise UpstreamFailed("other", f"the list of voices {error}") from error
+    except TimeoutError as error:
+        raise UpstreamFailed("stalled", f"no list of voices within {timeout_s:g} s") from error
+    except httpx2.HTTPError as error:
+        raise UpstreamFailed("unreachable", redacted(f"{type(error).__name__}: {error}", key)) from error
+    if answer.status_code != httpx2.codes.OK:
+        raise from_http_response(answer.status_code, body, key)
+    return read_voices(body)
+
+
+def read_voices(body: bytes) -> tuple[Voice, ...]:
+    """Return the voices of a list, at most ``MAX_VOICES``. Raises UpstreamFailed if it is none."""
+    try:
+        listed = foreign.parse_json(body)["voices"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise UpstreamFailed("other", "the list of voices cannot be parsed") from error
+    return tuple(_valid_voices(listed))[:MAX_VOICES]
+
+
+def make_voice(id: str, name: str = "", gender: str = "") -> Voice:
+    """Return ElevenLabs' voice ``id`` as clients of this server name it."""
+    return Voice(f"{ENGINE}:{id}", name[:_MAX_NAME_CHARACTERS] or id, "", ENGINE, gender)
+
+
+def _valid_voices(listed: Any) -> Iterator[Voice]:
+    for entry in listed if isinstance(listed, list) else []:
+        if not isinstance(entry, dict):
+            continue
+        id, name, labels = entry.get("voice_id"), entry.get("name"), entry.get("labels")
+        if not isinstance(id, str) or VOICE_ID_PATTERN.fullmatch(id) is None:
+            continue
+        gender = labels.get("gender") if isinstance(labels, dict) else None
+        yield make_voice(
+            id, name if isinstance(name, str) else "", gender if gender in ("female", "male") else ""
+        )
+
 
 SPEED_RANGE = (0.7, 1.2)
 SEED_COUNT = 2**32
@@ -165,7 +263,7 @@ class ElevenLabsEngine(RelayEngine):
 
     def _url(self, segment: Segment) -> str:
         settings = self._settings
-        language_code = account.language_code(settings.model, primary(segment.language))
+        code = language_code(settings.model, primary(segment.language))
         seed = segment.sampling.seed
         path = messages.stream_path(
             segment.voice.removeprefix(f"{ENGINE}:"),
@@ -175,7 +273,7 @@ class ElevenLabsEngine(RelayEngine):
             sync_alignment=True,
             inactivity_timeout=messages.INACTIVITY_TIMEOUT_S,
             enable_ssml_parsing=False,
-            **({} if language_code is None else {"language_code": language_code}),
+            **({} if code is None else {"language_code": code}),
             **({} if seed is None else {"seed": seed % SEED_COUNT}),
         )
         return "ws" + settings.url.removeprefix("http") + path
@@ -195,7 +293,7 @@ class ElevenLabsEngine(RelayEngine):
         ):
             if pattern.fullmatch(value) is None:
                 raise EngineUnavailable(f"the ElevenLabs engine cannot start: {variable} has to be {form}")
-        if not account.accepts_streamed_text(settings.model):
+        if not accepts_streamed_text(settings.model):
             raise EngineUnavailable(
                 f"ElevenLabs' model {settings.model} cannot be streamed into: "
                 "set ELEVEN_MODEL to eleven_flash_v2_5 or eleven_multilingual_v2"
@@ -209,11 +307,9 @@ class ElevenLabsEngine(RelayEngine):
     async def _list(self) -> None:
         """Describe the account's voices, the configured one first."""
         settings = self._settings
-        own = account.make_voice(settings.voice_id or "")
+        own = make_voice(settings.voice_id or "")
         self._info = self._info or self._describe((own,))
-        listed = await account.fetch_voices(
-            settings.url, self._key, tls_context=self._tls, timeout_s=self._timeout_s
-        )
+        listed = await fetch_voices(settings.url, self._key, tls_context=self._tls, timeout_s=self._timeout_s)
         others = tuple(voice for voice in listed if voice.id != own.id)
         self._info = self._describe((next((voice for voice in listed if voice.id == own.id), own), *others))
 
@@ -228,7 +324,7 @@ class ElevenLabsEngine(RelayEngine):
             version=settings.model,
             sample_rate=messages.SAMPLE_RATE,
             voices=voices,
-            default_voices=dict.fromkeys(account.model_languages(settings.model), voices[0].id),
+            default_voices=dict.fromkeys(model_languages(settings.model), voices[0].id),
             max_concurrency=MAX_CONCURRENCY,
             speed_range=(slowest, fastest),
             supported_fields=frozenset({"seed"}),

@@ -5,14 +5,6 @@ from kani.core.errors import InvalidRequest
 
 DEFAULT_FORMAT = "mp3_44100_128"
 
-_CONTENT_TYPES: dict[str, str] = {
-    "mp3": "audio/mpeg",
-    "pcm": "audio/pcm",
-    "wav": "audio/wav",
-    "opus": "audio/opus",
-    "ulaw": "audio/basic",
-    "alaw": "audio/x-alaw-basic",
-}
 _LINEAR_RATES = (8000, 16000, 22050, 24000, 32000, 44100, 48000)
 _KBITS = (32, 64, 96, 128, 192)
 
@@ -31,7 +23,7 @@ _ROWS: tuple[tuple[str, int, int | None], ...] = (
 
 def _format(codec: str, rate: int, kbits: int | None) -> AudioFormat:
     name = f"{codec}_{rate}" if kbits is None else f"{codec}_{rate}_{kbits}"
-    return AudioFormat(name, codec, rate, None if kbits is None else kbits * 1000, _CONTENT_TYPES[codec])
+    return AudioFormat(codec, rate, None if kbits is None else kbits * 1000, name)
 
 
 FORMATS = {each.name: each for each in (_format(*row) for row in _ROWS)}

@@ -23,13 +23,13 @@ from kani.protocols.shared.calls.bodies import (
     Speed,
     Temperature,
     TopK,
-    WrongFields,
     about,
     ignored,
     object_of,
     read,
     within,
 )
+from kani.protocols.shared.calls.faults import WrongFields
 from kani.protocols.shared.client_languages import Languages, known_languages
 from kani.protocols.shared.errors import BadMessage, encodable, unknown_voice
 from kani_text import languages

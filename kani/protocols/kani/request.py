@@ -28,7 +28,7 @@ FALLBACK_LANGUAGE = "es"
 """Kani's own default, where nothing tells the language of a text."""
 
 # Its clients may take the header for 44 bytes.
-WAV = AudioFormat("wav", "wav", SAMPLE_RATE, None, "audio/wav", marked=False)
+WAV = AudioFormat("wav", SAMPLE_RATE, marked=False)
 """Format of answers that are sent in one piece."""
 
 MAX_NAMED_VOICES = 16

@@ -101,7 +101,7 @@ SPEECH_PATHS = ("/api/tts_streaming", "/api/tts-streaming")
 """Paths of speech; LiveKit's plugin uses the second."""
 
 # Its clients may take the header for 44 bytes.
-_WAV = AudioFormat("wav", "wav", SAMPLE_RATE, None, "audio/wav", marked=False)
+_WAV = AudioFormat("wav", SAMPLE_RATE, marked=False)
 
 
 MaxSeqLen = Annotated[int, within(MAX_SEQ_LEN_RANGE)]
@@ -144,7 +144,9 @@ def speech_routes(service: SpeechService) -> list[BaseRoute]:
 
     async def legacy(request: Request) -> Response:
         body = _read(await request.body(), LegacyBody)
-        speech_request = _legacy_request(body, service)
+        sampling = Sampling(temperature=body.temperature, top_k=body.top_k, seed=body.seed)
+        voice = body.voice or next(iter(body.voices), None)
+        speech_request = build_request(voice, sampling, body.cfg_alpha, service)
         text = " ".join(body.text)
         if not body.return_timestamps:
             return await _streamed(request, service, speech_request, text, body.max_seq_len)
@@ -162,12 +164,6 @@ def speech_routes(service: SpeechService) -> list[BaseRoute]:
         *(Route(path, endpoint(streamed, "voice"), methods=["POST"]) for path in SPEECH_PATHS),
         Route("/api/tts", endpoint(legacy, "voice"), methods=["POST"]),
     ]
-
-
-def _legacy_request(body: LegacyBody, service: SpeechService) -> SpeechRequest:
-    sampling = Sampling(temperature=body.temperature, top_k=body.top_k, seed=body.seed)
-    voice = body.voice or next(iter(body.voices), None)
-    return build_request(voice, sampling, body.cfg_alpha, service)
 
 
 def _read(body: bytes, kind: type[T]) -> T:

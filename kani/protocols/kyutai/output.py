@@ -41,8 +41,9 @@ class OutputEncoder:
     """Encodes what is sent on one connection as WebSocket messages. Empty bytes are not to be sent."""
 
     def __init__(self, audio_format: AudioFormat) -> None:
-        self._messages = audio_format.uses_messages
-        self._opus = OggOpusEncoder() if audio_format.is_opus else None
+        name = audio_format.value
+        self._messages = name.endswith("MessagePack")  # beside the audio: Ready, words and errors
+        self._opus = OggOpusEncoder() if name.startswith("OggOpus") else None
 
     def start_messages(self) -> list[bytes]:
         start = [messages.encode(messages.Ready())] if self._messages else []

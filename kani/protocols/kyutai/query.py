@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from starlette.datastructures import QueryParams
 
-from kani.core.errors import EngineUnavailable, InvalidRequest, UnsupportedLanguage
+from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.expected_words import MAX_TEXT
 from kani.core.recognition_service import RecognitionService
 from kani.core.request import Range, validate
@@ -43,15 +43,6 @@ class AudioFormat(Enum):
     OGG_OPUS = "OggOpus"
     OGG_OPUS_MESSAGE_PACK = "OggOpusMessagePack"
 
-    @property
-    def uses_messages(self) -> bool:
-        """True if audio is sent in messages, beside Ready, words and errors."""
-        return self in (AudioFormat.PCM_MESSAGE_PACK, AudioFormat.OGG_OPUS_MESSAGE_PACK)
-
-    @property
-    def is_opus(self) -> bool:
-        return self in (AudioFormat.OGG_OPUS, AudioFormat.OGG_OPUS_MESSAGE_PACK)
-
 
 @dataclass(frozen=True, slots=True)
 class SpeechQuery:
@@ -61,8 +52,9 @@ class SpeechQuery:
 
 
 def read_speech_query(query: QueryParams, service: SpeechService) -> SpeechQuery:
-    """Read the parameters of ``/api/tts_streaming``; unknown ones are ignored. Raises BadMessage.
+    """Read the parameters of ``/api/tts_streaming``; unknown ones are ignored.
 
+    Raises BadMessage and InvalidRequest, as all functions here.
     ``language`` (a name or a tag) and ``quotations`` (true or false) are our own additions.
     """
     try:
@@ -78,28 +70,23 @@ def read_speech_query(query: QueryParams, service: SpeechService) -> SpeechQuery
         seed=_number(query, "seed", int),
     )
     request = build_request(query.get("voice"), sampling, cfg_alpha, service, query.get("language"))
-    try:
-        request = replace(request, quotations=read_flag(query, "quotations", default=True))
-    except InvalidRequest as error:
-        raise BadMessage(str(error)) from error
-    return SpeechQuery(audio_format, request, max_frames)
+    quotations = read_flag(query, "quotations", default=True)
+    return SpeechQuery(audio_format, replace(request, quotations=quotations), max_frames)
 
 
 def read_language(query: QueryParams, recognition: RecognitionService) -> str | None:
-    """Return the recogniser's code of the parameter ``language``, a tag or a name. Raises BadMessage."""
+    """Return the recogniser's code of the parameter ``language``, a tag or a name."""
     name = query.get("language")
     if name in (None, *_UNSET):
         return None
     try:
         return recognition.spoken(name)
-    except UnsupportedLanguage as error:
-        raise BadMessage(str(error)) from error
     except EngineUnavailable:
         return name  # the session says so
 
 
 def read_prompt(query: QueryParams) -> str:
-    """Return the parameter ``prompt``, our own addition: words to expect in the speech. Raises BadMessage."""
+    """Return the parameter ``prompt``, our own addition: words to expect in the speech."""
     prompt = query.get("prompt", "")
     if len(prompt) > MAX_TEXT:
         raise BadMessage(f"prompt: is too long (at most {MAX_TEXT} characters)")
@@ -113,15 +100,12 @@ def build_request(
     service: SpeechService,
     language: str | None = None,
 ) -> SpeechRequest:
-    """Build the core's request. Raises BadMessage."""
+    """Build the core's request."""
     options: dict[str, OptionValue] = {} if cfg_alpha is None else {"cfg_alpha": cfg_alpha}
-    request = SpeechRequest(
-        voice=resolve_voice(voice, service), language=_language(language), sampling=sampling, options=options
-    )
-    try:
-        validate(request)
-    except InvalidRequest as error:
-        raise BadMessage(str(error)) from error
+    tag = languages.resolve(language) if language not in (None, *_UNSET) else None
+    voice = resolve_voice(voice, service)
+    request = SpeechRequest(voice=voice, language=tag, sampling=sampling, options=options)
+    validate(request)
     return request
 
 
@@ -161,15 +145,6 @@ def _known_voice(name: str) -> tuple[str, str] | None:
     return next((voice for folder, voice in VOICE_FOLDERS.items() if name.startswith(folder)), None)
 
 
-def _language(name: str | None) -> str | None:
-    if name in (None, *_UNSET):
-        return None
-    try:
-        return languages.resolve(name)
-    except InvalidRequest as error:
-        raise BadMessage(str(error)) from error
-
-
 def _number(query: QueryParams, name: str, kind: type[N], allowed: Range | None = None) -> N | None:
     given = query.get(name)
     if given is None or given in _UNSET:
@@ -179,8 +154,5 @@ def _number(query: QueryParams, name: str, kind: type[N], allowed: Range | None 
     except ValueError as error:
         raise BadMessage(f"{name}: has to be a {'whole ' if kind is int else ''}number") from error
     if allowed is not None:
-        try:
-            allowed.check(name, value)
-        except InvalidRequest as error:
-            raise BadMessage(str(error)) from error
+        allowed.check(name, value)
     return value

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket
 
-from kani.core.audio.decoding import STREAM_POOL, run_in_pool
+from kani.core.audio.decoding import STREAM_POOL, run_if_long, run_in_pool
 from kani.core.audio.ogg_opus import OggOpusDecoder
 from kani.core.errors import InvalidRequest, SpeechError
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
@@ -30,15 +30,12 @@ PROTOCOL = "kyutai-asr"
 IDLE_TIMEOUT_S = 120.0
 """Seconds without any message after which a client is disconnected, as by moshi-server."""
 
-DECODE_IN_THREAD_BYTES = 2**16
-"""Longer messages are unpacked in a thread, as Ogg Opus always is: they would block the event loop."""
-
 
 async def serve_recognition(websocket: WebSocket, service: SpeechService, metrics: KyutaiMetrics) -> None:
     try:
         language = read_language(websocket.query_params, service.recognition)
         prompt = read_prompt(websocket.query_params)
-    except BadMessage as error:
+    except (BadMessage, InvalidRequest) as error:
         await websocket.send_denial_response(PlainTextResponse(str(error), 400))
         return
     await websocket.accept()
@@ -119,11 +116,7 @@ class _RecognitionConnection:
             case messages.Marker():
                 await session.mark(message.id)
             case messages.Audio():
-                if len(packed) > DECODE_IN_THREAD_BYTES:
-                    samples = await run_in_pool(STREAM_POOL, messages.audio_samples, message)
-                    await self._feed(session, samples)
-                else:
-                    await self._feed(session, messages.audio_samples(message))
+                await self._feed(session, await run_if_long(packed, messages.audio_samples, message))
             case messages.OggOpus():
                 self._opus = self._opus or OggOpusDecoder(SAMPLE_RATE)
                 pages = messages.ogg_bytes(message)
@@ -177,12 +170,8 @@ class _RecognitionConnection:
                 await send(messages.encode(messages.Marker(event.number)))
             case Step():
                 self.steps += 1
-                arrived_at = self._arrived_at((event.index + 1) * FRAME_SAMPLES)
-                self._metrics.recognition_step.observe(time.perf_counter() - arrived_at)
+                # When the last of its audio had come; what came before counts for no later step.
+                while len(self._arrivals) > 1 and self._arrivals[0][0] < (event.index + 1) * FRAME_SAMPLES:
+                    self._arrivals.popleft()
+                self._metrics.recognition_step.observe(time.perf_counter() - self._arrivals[0][1])
                 await send(messages.step(event.index, event.pause_probabilities, session.backlog_samples))
-
-    def _arrived_at(self, sample: int) -> float:
-        """Return when the audio up to a sample had arrived; forget the arrivals before it."""
-        while len(self._arrivals) > 1 and self._arrivals[0][0] < sample:
-            self._arrivals.popleft()
-        return self._arrivals[0][1]

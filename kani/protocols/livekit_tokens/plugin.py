@@ -26,6 +26,7 @@ class Settings(PluginSettings):
         "KANI_LIVEKIT_API_KEY",
         "LIVEKIT_API_KEY",
         option=False,
+        repr=False,
         min_length=1,
         about="Name of the key that its tokens are signed with.",
     )

@@ -12,8 +12,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 from unicodedata import category
 
 from starlette.requests import Request
@@ -103,28 +102,21 @@ MIN_SECRET_BYTES = 32
 
 _NO_STORE = {"cache-control": "no-store"}
 _UNWRITABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_CLAIMS: tuple[tuple[str, str, type, str], ...] = (
+    ("metadata", "participant_metadata", str, "a text"),
+    ("attributes", "participant_attributes", dict, "an object with texts as values"),
+    ("roomConfig", "room_config", dict, "an object"),
+)
+"""Claims of a token, their fields, and what these have to be."""
 
-T = TypeVar("T")
 Sign = Callable[[str, str, Mapping[str, Any]], str]
 
 
-@dataclass(frozen=True, slots=True)
-class LiveKitSettings:
-    """Address and credentials of a LiveKit server."""
-
-    url: str | None  # for clients, wss://…
-    api_key: str | None = field(repr=False)
-    api_secret: str | None = field(repr=False)
-    token_seconds: int = TOKEN_SECONDS
-
-
 def protocol(settings: Settings, server: ServerSettings) -> Protocol:
-    secret = settings.api_secret.get_secret_value() if settings.api_secret else None
-    livekit = LiveKitSettings(settings.url, settings.api_key, secret)
-    return Protocol(lambda context: routes(livekit), calls=call_group)
+    return Protocol(lambda context: routes(settings), calls=call_group)
 
 
-def routes(settings: LiveKitSettings) -> list[BaseRoute]:
+def routes(settings: Settings) -> list[BaseRoute]:
     """Return the routes; log a warning about incomplete or weak settings, once."""
     _warn(settings)
     next_number = _numbers()
@@ -157,7 +149,7 @@ def routes(settings: LiveKitSettings) -> list[BaseRoute]:
     ]
 
 
-def _warn(settings: LiveKitSettings) -> None:
+def _warn(settings: Settings) -> None:
     given = (settings.url, settings.api_key, settings.api_secret)
     if any(given) and not all(given):
         log.warning(
@@ -168,7 +160,7 @@ def _warn(settings: LiveKitSettings) -> None:
     # Loaded at the start, and only where tokens can be signed: it may bring cryptography.
     import jwt
 
-    if len(settings.api_secret.encode()) < MIN_SECRET_BYTES:
+    if len(settings.api_secret.get_secret_value().encode()) < MIN_SECRET_BYTES:
         log.warning(
             "LIVEKIT_API_SECRET has fewer than %d characters: it could be guessed from any token",
             MIN_SECRET_BYTES,
@@ -193,7 +185,7 @@ def _numbers() -> Callable[[], int]:
     return following
 
 
-def _signer(settings: LiveKitSettings) -> tuple[str, Sign]:
+def _signer(settings: Settings) -> tuple[str, Sign]:
     """Return the LiveKit server's URL, and a function that signs a token.
 
     Raises RequestError if the settings are incomplete.
@@ -210,8 +202,9 @@ def _signer(settings: LiveKitSettings) -> tuple[str, Sign]:
         now = int(time.time())
         grant = {"roomJoin": True, "room": room}
         grant |= dict.fromkeys(("canPublish", "canSubscribe", "canPublishData"), True)
-        times = {"nbf": now, "exp": now + settings.token_seconds}
-        return jwt.encode({"video": grant, "sub": identity, "iss": key, **times, **further}, secret, "HS256")
+        times = {"nbf": now, "exp": now + TOKEN_SECONDS}
+        claims = {"video": grant, "sub": identity, "iss": key, **times, **further}
+        return jwt.encode(claims, secret.get_secret_value(), "HS256")
 
     return settings.url, sign
 
@@ -236,44 +229,22 @@ class _TokenRequest:
 
     def claims(self) -> dict[str, Any]:
         """Return the token's claims besides identity and room. Raises RequestError."""
-        return {
-            claim: value
-            for claim, value in (
-                ("name", self.name("participant_name")),
-                ("metadata", self._metadata("participant_metadata")),
-                ("attributes", self._attributes("participant_attributes")),
-                ("roomConfig", self._room_config("room_config")),
-            )
-            if value
-        }
+        found: dict[str, Any] = {"name": self.name("participant_name")}
+        for claim, name, kind, expected in _CLAIMS:
+            value = self._get(name)
+            texts = value.values() if claim == "attributes" and isinstance(value, dict) else ()
+            if not isinstance(value, kind | None) or not all(isinstance(text, str) for text in texts):
+                raise RequestError(400, f"{name}: has to be {expected}")
+            if claim == "roomConfig" and isinstance(value, dict) and "egress" in value:
+                # It would have the LiveKit server record the room, and upload the recording anywhere.
+                raise RequestError(400, f"{name}: egress is not a client's to ask for")
+            found[claim] = _bounded(name, value)
+        return {claim: value for claim, value in found.items() if value}
 
     def _get(self, name: str) -> Any:
         first, *others = name.split("_")
         other_name = first + "".join(word.capitalize() for word in others)
         return self._fields.get(name, self._fields.get(other_name))
-
-    def _metadata(self, name: str) -> str | None:
-        value = self._get(name)
-        if value is not None and not isinstance(value, str):
-            raise RequestError(400, f"{name}: has to be a text")
-        return _bounded(name, value)
-
-    def _attributes(self, name: str) -> dict[str, str] | None:
-        value = self._get(name)
-        if value is not None and not (
-            isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-        ):
-            raise RequestError(400, f"{name}: has to be an object with texts as values")
-        return _bounded(name, value)
-
-    def _room_config(self, name: str) -> dict[str, Any] | None:
-        value = self._get(name)
-        if value is not None and not isinstance(value, dict):
-            raise RequestError(400, f"{name}: has to be an object")
-        if value and "egress" in value:
-            # It would have the LiveKit server record the room, and upload the recording anywhere.
-            raise RequestError(400, f"{name}: egress is not a client's to ask for")
-        return _bounded(name, value)
 
 
 def _name(field_name: str, value: Any) -> str | None:
@@ -287,7 +258,7 @@ def _name(field_name: str, value: Any) -> str | None:
     return str(value)
 
 
-def _bounded(name: str, value: T) -> T:
+def _bounded(name: str, value: Any) -> Any:
     try:
         written = foreign.guarded(lambda: json.dumps(value, ensure_ascii=False).encode())
     except foreign.Unreadable as error:

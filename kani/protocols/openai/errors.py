@@ -11,7 +11,7 @@ from typing import Any
 from starlette.responses import Response
 
 from kani.core import errors
-from kani.protocols.shared.calls.bodies import WrongFields
+from kani.protocols.shared.calls.faults import WrongFields
 from kani.protocols.shared.errors import Handler, answering, unknown_voice
 from kani.protocols.shared.recordings.upload import FileTooLarge
 
@@ -92,11 +92,9 @@ def api_error(error: errors.SpeechError, fields: Mapping[str, str] = _FIELD_NAME
     """Map an error of the core to the API's status, code and sentence; ``fields`` as for ``endpoint``."""
     match error:
         case errors.UnknownVoice():
-            return ApiError(400, f"voice: {unknown_voice(error)}", "voice", "voice_not_found")
+            return field_error("voice", unknown_voice(error), "voice_not_found")
         case errors.TextTooLong():
-            field = fields.get("text", "text")
-            message = f"{field}: too long (at most {error.limit} characters)"
-            return ApiError(400, message, field, "string_above_max_length")
+            return _invalid(error, fields, "string_above_max_length")
         case errors.UnsupportedLanguage():
             return _invalid(error, fields, "unsupported_language")
         case errors.NameTaken():
@@ -126,8 +124,12 @@ def api_error(error: errors.SpeechError, fields: Mapping[str, str] = _FIELD_NAME
 
 
 def _invalid(error: errors.InvalidRequest, fields: Mapping[str, str], code: str) -> ApiError:
-    field = fields.get(error.field, error.field)
-    return ApiError(400, f"{field}: {error.reason}", field, code)
+    return field_error(fields.get(error.field, error.field), error.reason, code)
+
+
+def field_error(field: str, reason: str, code: str = "invalid_value") -> ApiError:
+    """Return the error of a field."""
+    return ApiError(400, f"{field}: {reason}", field, code)
 
 
 def error_body(status: int, message: str) -> dict[str, Any]:

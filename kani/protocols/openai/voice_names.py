@@ -13,7 +13,7 @@ from kani.core.errors import UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.voices.catalogue import DEFAULT_VOICE
 from kani.core.voices.store import CUSTOM_PREFIX
-from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.errors import field_error
 from kani_text.languages import primary
 
 DEFAULT_NAME = "alloy"
@@ -63,8 +63,9 @@ def resolve_voice(service: SpeechService, name: str | None, param: str = "voice"
     if name is None or name == DEFAULT_VOICE:
         return VoiceChoice(None, {})
     if len(name) > MAX_VOICE_LENGTH:
-        reason = f"{param}: too long (at most {MAX_VOICE_LENGTH} characters)"
-        raise ApiError(400, reason, param, "string_above_max_length")
+        raise field_error(
+            param, f"too long (at most {MAX_VOICE_LENGTH} characters)", "string_above_max_length"
+        )
     if name.lower() in OPENAI_VOICES and (own := service.catalogue.speaker(name)) is not None:
         return VoiceChoice(own.id, {})
     if (named := OPENAI_VOICES.get(name.lower())) is not None:

@@ -66,6 +66,13 @@ class Client:
         await run_until_first(*works, ignore=WebSocketDisconnect)
 
 
+def own_url(connection: HTTPConnection) -> str:
+    """Return this server's URL as the client sees it: the scheme that a proxy tells, and ``Host``."""
+    forwarded = connection.headers.get("x-forwarded-proto", connection.url.scheme)
+    secure = forwarded.partition(",")[0].strip().lower() in ("https", "wss")
+    return f"http{'s' * secure}://{connection.headers.get('host', 'localhost')}"
+
+
 def client_address(connection: HTTPConnection) -> str:
     """IP address that a client's rate limit counts by; empty on a socket without addresses."""
     return connection.client.host if connection.client else ""

@@ -41,7 +41,7 @@ class WholeAnswer:
 
     async def add(self, chunk: SpeechChunk) -> None:
         """Append a chunk. Raises Busy when the budget is spent, InvalidRequest beyond ``max_s`` seconds."""
-        audio_format = self._format = self._format or AudioFormat("pcm", "pcm", chunk.sample_rate, None, "")
+        audio_format = self._format = self._format or AudioFormat("pcm", chunk.sample_rate)
         file = self._file = self._file or FileEncoder(audio_format, chunk.sample_rate)
         self._memory.grow(await run_encoding(audio_format, file.add, chunk.samples))
         self.spans += chunk.spans

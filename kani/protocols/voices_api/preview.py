@@ -26,8 +26,8 @@ MAX_CACHED_BYTES = 24 * 2**20
 """Memory of all previews. One is 20 to 40 KB as MP3, 120 to 240 KB as WAV."""
 
 FORMATS = {
-    "mp3": AudioFormat("mp3", "mp3", 24_000, 64_000, "audio/mpeg"),
-    "wav": AudioFormat("wav", "wav", 24_000, None, "audio/wav"),
+    "mp3": AudioFormat("mp3", 24_000, 64_000),
+    "wav": AudioFormat("wav", 24_000),
 }
 """Formats by name; the first is the default."""
 

@@ -18,7 +18,7 @@ from kani.core.audio.pcm import wav
 from kani.core.service import SpeechService
 from kani.core.session.context import Terms
 from kani.core.types import OPTION_RANGES, SpeechRequest, Voice
-from kani.protocols.shared.connection import client_address
+from kani.protocols.shared.connection import client_address, own_url
 from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
 from kani.protocols.shared.ranges import bytes_answer, file_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
@@ -40,6 +40,15 @@ DEFAULT_PARAMS = {
     "retry_badcase_max_times": 3,
     "retry_badcase_ratio_threshold": 6.0,
 }
+_STATUSES = (
+    (errors.UnknownVoice, 404),
+    (errors.InvalidRequest | BadMessage, 400),
+    (errors.RateLimited, 429),
+    (errors.Busy | errors.EngineUnavailable | errors.SpeechCancelled, 503),
+    (errors.TimedOut, 504),
+)
+"""Statuses of errors, else 500; the first row that fits counts."""
+
 _NO_CACHE = {"cache-control": "no-cache"}
 _CACHED = {"cache-control": "private, max-age=3600", "x-content-type-options": "nosniff"}
 
@@ -86,37 +95,22 @@ def http_routes(
         wav_file = await cancel_on_disconnect(request, speaking)
         return bytes_answer(request, wav_file, _CACHED | synthetic_mark.headers(), "audio/wav")
 
+    calls: dict[str, Handler] = {
+        "/api/config": config,
+        "/api/voices": listed,
+        "/api/voices/categories": categories,
+        "/api/voices/stats": stats,
+        "/api/voices/{voice_id}/audio": audio,
+    }
     return [
-        Route("/api/config", _endpoint(config), methods=["GET"]),
-        Route("/api/voices", _endpoint(listed), methods=["GET"]),
-        Route("/api/voices/categories", _endpoint(categories), methods=["GET"]),
-        Route("/api/voices/stats", _endpoint(stats), methods=["GET"]),
-        Route("/api/voices/{voice_id}/audio", _endpoint(audio), methods=["GET"]),
+        Route(path, answering(handler, _refuse, BadMessage, errors.SpeechError), methods=["GET"])
+        for path, handler in calls.items()
     ]
 
 
-def _endpoint(handler: Handler) -> Handler:
-    """Wrap an endpoint, turning its errors into a status and a sentence."""
-
-    def refuse(error: BadMessage | errors.SpeechError) -> Response:
-        return _error(_status(error), str(error))
-
-    return answering(handler, refuse, BadMessage, errors.SpeechError)
-
-
-def _status(error: BadMessage | errors.SpeechError) -> int:
-    match error:
-        case errors.UnknownVoice():
-            return 404
-        case errors.InvalidRequest() | BadMessage():
-            return 400
-        case errors.RateLimited():
-            return 429
-        case errors.Busy() | errors.EngineUnavailable() | errors.SpeechCancelled():
-            return 503
-        case errors.TimedOut():
-            return 504
-    return 500
+def _refuse(error: BadMessage | errors.SpeechError) -> Response:
+    status = next((status for kinds, status in _STATUSES if isinstance(error, kinds)), 500)
+    return _error(status, str(error))
 
 
 def _config(request: Request, max_text: int, ports: Collection[int]) -> dict[str, Any]:
@@ -126,9 +120,7 @@ def _config(request: Request, max_text: int, ports: Collection[int]) -> dict[str
     ``ports``: there the page shows the parameters of VoxCPM's model.
     """
     server = request.scope.get("server")
-    forwarded = request.headers.get("x-forwarded-proto", request.url.scheme)
-    scheme = "wss" if forwarded.partition(",")[0].strip().lower() in ("https", "wss") else "ws"
-    url = f"{scheme}://{request.headers.get('host', 'localhost')}/tts"
+    url = f"ws{own_url(request).removeprefix('http')}/tts"
     return {
         "wsUrl": url,
         "defaultParams": DEFAULT_PARAMS,

@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from kani.core.types import OPTION_RANGES, OptionValue, Recording, Sampling, SpeechRequest
-from kani.protocols.shared.calls.bodies import FILLED, Fault, WrongFields, read, within
+from kani.protocols.shared.calls.bodies import FILLED, read, within
+from kani.protocols.shared.calls.faults import Fault, WrongFields
 from kani.protocols.shared.client_languages import Languages, known_languages
 from kani.protocols.voxcpm.messages import RejectedMessage, validation_failure
 from kani_text import languages

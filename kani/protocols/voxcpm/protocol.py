@@ -1,9 +1,9 @@
 """VoxCPM's protocol as the server mounts it."""
 
 import logging
+from functools import partial
 
 from starlette.routing import BaseRoute, WebSocketRoute
-from starlette.websockets import WebSocket
 
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import CompatPort, Context, Protocol
@@ -47,9 +47,7 @@ def protocol(settings: Settings, server: ServerSettings) -> Protocol:
             RemoteRecordings(settings.recording_hosts),
         )
 
-        async def speech(websocket: WebSocket) -> None:
-            await serve(websocket, shared)
-
-        return [WebSocketRoute(PATH, speech), *http_routes(context.service, max_text, folder, ports)]
+        speech = WebSocketRoute(PATH, partial(serve, shared=shared))
+        return [speech, *http_routes(context.service, max_text, folder, ports)]
 
     return Protocol(routes, ports=PORTS, max_message={PATH: MAX_MESSAGE_BYTES}, calls=call_group)

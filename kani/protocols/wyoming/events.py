@@ -8,7 +8,8 @@ import msgspec
 from kani.core.audio.pcm import pcm16
 from kani.core.expected_words import MAX_WORD, MAX_WORDS, as_prompt
 from kani.core.types import Samples
-from kani.protocols.shared.calls.bodies import WrongFields, converted
+from kani.protocols.shared.calls.bodies import converted
+from kani.protocols.shared.calls.faults import WrongFields
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.wyoming.framing import Event
 

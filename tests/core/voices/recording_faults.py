@@ -35,7 +35,7 @@ def at_rate(recording: Recording, rate: int) -> Recording:
 def encoded(recording: Recording, codec: str, bit_rate: int) -> Recording:
     """Encode as "mp3" or "opus" with this bit rate, and decode."""
     rate = 44_100 if codec == "mp3" else 48_000
-    audio_format = AudioFormat(codec, codec, rate, bit_rate, "")  # type: ignore[arg-type]
+    audio_format = AudioFormat(codec, rate, bit_rate)  # type: ignore[arg-type]
     file = FileEncoder(audio_format, recording.sample_rate)
     file.add(recording.samples)
     return decode_recording(file.finish())

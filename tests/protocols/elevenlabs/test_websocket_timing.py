@@ -42,7 +42,7 @@ from tests.support.patience import WITHIN_S, happens
 from tests.support.sessions import audio, collect, fed, serving, spans_of
 from tests.support.tone import RATE, ToneEngine
 
-PCM = AudioFormat("pcm_1000", "pcm", RATE, None, "audio/pcm")
+PCM = AudioFormat("pcm", RATE)
 ODD_SPEED = 0.97
 ODD = SpeechRequest(language="es", speed=ODD_SPEED)
 TEXTS = st.lists(
@@ -257,7 +257,7 @@ def test_characters_of_buffered_audio_are_sent_together() -> None:
 def test_times_of_dialogues_count_from_the_audio_before(
     name: str, codec: str, bit_rate: int | None, data: bytes, starts_ms: int
 ) -> None:
-    times = AudioClock(AudioFormat(name, codec, RATE, bit_rate, ""))
+    times = AudioClock(AudioFormat(codec, RATE, bit_rate, name))
     first = times.take(TimedForms(TimedCharacters("ab", (0.0, 0.1, 0.3))), data)
     assert first.written == Alignment("ab", [0, 100], [100, 200])
     second = times.take(TimedForms(TimedCharacters("c", (0.3, 0.5))), data)

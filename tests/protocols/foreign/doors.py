@@ -23,8 +23,8 @@ from kani.protocols.kyutai import messages as kyutai_messages
 from kani.protocols.kyutai import query as kyutai_query
 from kani.protocols.openai import live, realtime
 from kani.protocols.openai.live import session as live_session
-from kani.protocols.openai.realtime import audio_payload, connection, conversation, session_update
-from kani.protocols.openai.realtime.answers import fields as response_fields
+from kani.protocols.openai.realtime import client_events, connection, conversation, session_update
+from kani.protocols.openai.realtime.answers import responses as response_fields
 from kani.protocols.openai.realtime.answers import tools
 from kani.protocols.openai.realtime.unmute.connection import Session
 from kani.protocols.voxcpm import messages as voxcpm_messages
@@ -225,7 +225,7 @@ def _realtime() -> Iterator[Case]:
 
 def _events() -> Iterator[Case]:
     yield from _broken("realtime")
-    names = names_in(connection, audio_payload)
+    names = names_in(connection, client_events)
     for kind in connection.CLIENT_EVENTS:
         for about, frames in _cases(object_of(["event_id", *names]), {"type": kind}):
             yield f"{kind}, {about}", frames

@@ -12,12 +12,12 @@ from starlette.datastructures import QueryParams
 from websockets.asyncio.client import ClientConnection
 
 from kani.core.audio.ogg_opus import OggOpusEncoder
+from kani.core.errors import UnsupportedLanguage
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
 from kani.core.session.admission import Admission, Limits
 from kani.core.types import Samples
 from kani.protocols.kyutai.query import read_language
-from kani.protocols.shared.errors import BadMessage
 from tests.clients.kyutai.speaking import Told, hear_until, let_hear, listening, say, words_of
 from tests.clients.kyutai.wire import FRAME, RATE, audio_message, frames_of, pack, unpack
 from tests.conftest import ServerProcess, StartServer
@@ -151,7 +151,7 @@ def test_language_is_one_that_is_recognised() -> None:
     # No engine speaks it.
     for given, code in (("fil-PH", "tl"), ("tl", "tl"), ("English", "en"), ("auto", None)):
         assert read_language(QueryParams({"language": given}), hears) == code
-    with pytest.raises(BadMessage, match=r"'es' \(known: en, tl"):
+    with pytest.raises(UnsupportedLanguage, match=r"'es' \(known: en, tl"):
         read_language(QueryParams({"language": "es"}), hears)
     deaf = RecognitionService(None, Observer(), Admission(Limits(), Observer()))
     assert read_language(QueryParams({"language": "es"}), deaf) == "es"

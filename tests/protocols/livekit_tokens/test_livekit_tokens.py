@@ -9,10 +9,11 @@ from typing import Any
 import httpx2
 import jwt
 import pytest
+from pydantic import SecretStr
 from starlette.applications import Starlette
 
 from kani.protocols.livekit_tokens import protocol as livekit_tokens
-from kani.protocols.livekit_tokens.protocol import LiveKitSettings
+from kani.protocols.livekit_tokens.plugin import Settings
 from tests.conftest import StartServer
 from tests.support.servers.app_server import AppServer, app_server
 
@@ -50,7 +51,11 @@ async def client(rooms: AppServer) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
-def client_alone(settings: LiveKitSettings) -> httpx2.AsyncClient:
+def livekit(url: str | None, key: str | None, secret: str | None) -> Settings:
+    return Settings(url=url, api_key=key, api_secret=None if secret is None else SecretStr(secret))
+
+
+def client_alone(settings: Settings) -> httpx2.AsyncClient:
     transport = httpx2.ASGITransport(Starlette(routes=livekit_tokens.routes(settings)))
     return httpx2.AsyncClient(transport=transport, base_url="http://localhost")
 
@@ -91,7 +96,7 @@ async def test_unnamed_clients_get_own_rooms(client: httpx2.AsyncClient) -> None
     # They are unique across restarts.
     names = []
     for _ in range(3):
-        async with client_alone(LiveKitSettings(URL, KEY, SECRET)) as restarted:
+        async with client_alone(livekit(URL, KEY, SECRET)) as restarted:
             names.append((await restarted.get("/token")).json()["room"])
         await asyncio.sleep(0.002)
     assert len({*names}) == 3 and sorted(names) == names
@@ -195,14 +200,14 @@ async def test_limits_of_names_and_fields(client: httpx2.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("settings", "detail", "warnings"),
     [
-        (LiveKitSettings(None, None, None), UNCONFIGURED["detail"], []),
-        (LiveKitSettings(URL, None, SECRET), UNCONFIGURED["detail"], ["WARNING"]),
-        (LiveKitSettings(URL, KEY, ""), UNCONFIGURED["detail"], ["WARNING"]),
-        (LiveKitSettings(None, KEY, SECRET), "LiveKit URL not configured. Check .env file.", ["WARNING"]),
+        (livekit(None, None, None), UNCONFIGURED["detail"], []),
+        (livekit(URL, None, SECRET), UNCONFIGURED["detail"], ["WARNING"]),
+        (livekit(URL, KEY, ""), UNCONFIGURED["detail"], ["WARNING"]),
+        (livekit(None, KEY, SECRET), "LiveKit URL not configured. Check .env file.", ["WARNING"]),
     ],
 )
 async def test_incomplete_settings_are_logged(
-    settings: LiveKitSettings, detail: str, warnings: list[str], caplog: pytest.LogCaptureFixture
+    settings: Settings, detail: str, warnings: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with client_alone(settings) as client:
         answer = await client.get("/token")
@@ -237,7 +242,7 @@ async def test_secret_is_never_disclosed(start_server: StartServer) -> None:
     assert answers[3].json()["credentials_loaded"] is True
     server.stop()
     seen = [answer.text + str(answer.headers) for answer in answers]
-    seen += [server.log, server.terminal, server.banner, repr(LiveKitSettings(URL, KEY, short))]
+    seen += [server.log, server.terminal, server.banner, repr(livekit(URL, KEY, short))]
     assert not any(short in text or KEY in text for text in seen)
     assert server.log.count("LIVEKIT_API_SECRET has fewer than 32 characters") == 1
     assert "InsecureKeyLengthWarning" not in server.log + server.terminal

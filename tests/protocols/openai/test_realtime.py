@@ -329,7 +329,7 @@ async def test_configuration_changes_while_a_turn_goes_on(listener: Client) -> N
 @pytest.mark.parametrize(("name", "codec"), [("audio/pcmu", "ulaw"), ("audio/pcma", "alaw")])
 async def test_telephone_audio_is_recognized(listener: Client, name: str, codec: Any) -> None:
     samples = np.concatenate([quiet(0.4, 8000), loud(0.24, 8000), quiet(0.24, 8000)])
-    data = create_encoder(AudioFormat("", codec, 8000, None, ""), 8000).feed(samples)
+    data = create_encoder(AudioFormat(codec, 8000), 8000).feed(samples)
     given = {"format": {"type": name}, "turn_detection": None}
     updated = await listener.configure(audio={"input": given})
     assert updated["session"]["audio"]["input"]["format"] == {"type": name}

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from websockets.exceptions import ConnectionClosedError
 
-from kani.protocols.openai.realtime.audio_payload import MAX_AUDIO_BYTES
+from kani.protocols.openai.realtime.client_events import MAX_AUDIO_BYTES
 from kani.protocols.openai.realtime.client_secrets import EphemeralKeys
 from kani.protocols.openai.realtime.session_config import FORMATS, SessionConfig, Transcription
 from tests.clients.openai_realtime import BETA, Client, loud, quiet, realtime, text_item

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from kani.composition.settings import Settings, load
 from kani.composition.speech_service import build_service
 from kani.core.service import SpeechService
-from kani.protocols.openai.realtime.audio_payload import MAX_MESSAGE_BYTES as REALTIME_BYTES
+from kani.protocols.openai.realtime.client_events import MAX_MESSAGE_BYTES as REALTIME_BYTES
 from kani.protocols.shared.protocol import UNREAD_S
 from kani.server.app import Parts, create_app, protocols_for
 from kani.server.connections import Connections, Phase

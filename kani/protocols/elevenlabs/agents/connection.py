@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from kani.core.audio.decoding import STREAM_POOL, run_in_pool
+from kani.core.audio.decoding import run_if_long
 from kani.core.chat_model import ToolCall
 from kani.core.conversation.answer import Answer
 from kani.core.conversation.early import Start
@@ -41,7 +41,7 @@ from kani.protocols.elevenlabs.agents.output import AgentOutput
 from kani.protocols.elevenlabs.agents.tools import ClientTools
 from kani.protocols.elevenlabs.errors import error_detail
 from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
-from kani.protocols.elevenlabs.realtime.messages import IN_THREAD_CHARACTERS, samples_of
+from kani.protocols.elevenlabs.realtime.messages import samples_of
 from kani.protocols.elevenlabs.voice_ids import resolve_voice
 from kani.protocols.shared.calls.bodies import read
 from kani.protocols.shared.connection import NORMAL, POLICY_VIOLATION, Client
@@ -267,9 +267,8 @@ class AgentConnection(ConversationConnection):
     async def _hear(self, given: messages.Audio) -> None:
         if self._config.written:
             return
-        decode = partial(samples_of, given.user_audio_chunk, self._config.input_format, "user_audio_chunk")
-        is_long = len(given.user_audio_chunk) > IN_THREAD_CHARACTERS
-        await self._input.append(await run_in_pool(STREAM_POOL, decode) if is_long else decode())
+        audio, form = given.user_audio_chunk, self._config.input_format
+        await self._input.append(await run_if_long(audio, samples_of, audio, form, "user_audio_chunk"))
 
     def _take_text(self, text: str) -> None:
         """Answer what the user has written; it interrupts. Raises Busy."""

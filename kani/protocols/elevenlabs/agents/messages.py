@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from kani.core.audio.decoding import STREAM_POOL, run_in_pool
+from kani.core.audio.decoding import run_if_long
 from kani.protocols.elevenlabs.agents.config import Name, Text
-from kani.protocols.elevenlabs.realtime.messages import IN_THREAD_CHARACTERS
 from kani.protocols.shared.calls.bodies import json_text, object_of
 from kani.protocols.shared.errors import BadMessage
 
@@ -75,4 +74,4 @@ async def read_message(received: str | bytes) -> dict[str, Any]:
     if isinstance(received, bytes):
         raise BadMessage("binary messages are not supported")
     parse = partial(object_of, received, "is not JSON", lambda reason: BadMessage(f"the message: {reason}"))
-    return await run_in_pool(STREAM_POOL, parse) if len(received) > IN_THREAD_CHARACTERS else parse()
+    return await run_if_long(received, parse)

@@ -14,11 +14,10 @@ from kani.core.service import SpeechService
 from kani.protocols.elevenlabs.agents.config import load_agent
 from kani.protocols.elevenlabs.agents.connection import AgentConnection
 from kani.protocols.elevenlabs.errors import endpoint, json_response
-from kani.protocols.elevenlabs.http.lists import own_url
 from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
 from kani.protocols.elevenlabs.realtime.connection import NO_KEY
 from kani.protocols.elevenlabs.single_use_tokens import AGENT, AGENT_PATH, SingleUseTokens
-from kani.protocols.shared.connection import INTERNAL_ERROR, POLICY_VIOLATION, Client
+from kani.protocols.shared.connection import INTERNAL_ERROR, POLICY_VIOLATION, Client, own_url
 
 SUBPROTOCOL = "convai"
 _FOR_AGENT = ".agent."  # between a token and the id of its agent; no token has a full stop

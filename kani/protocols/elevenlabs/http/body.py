@@ -23,11 +23,9 @@ from kani.protocols.elevenlabs.voice_settings import (
 from kani.protocols.shared.calls.bodies import (
     QUOTATIONS,
     UNUSED,
-    Fault,
     Melody,
     NoObject,
     UnwantedJson,
-    WrongFields,
     about,
     ignored,
     one_of,
@@ -35,6 +33,7 @@ from kani.protocols.shared.calls.bodies import (
     read,
     within,
 )
+from kani.protocols.shared.calls.faults import Fault, WrongFields
 from kani_text import languages
 
 MAX_INPUTS = 1000
@@ -72,16 +71,6 @@ class CommonFields(Struct, kw_only=True):
     previous_request_ids: Annotated[list[Any] | None, UNUSED] = None
     next_request_ids: Annotated[list[Any] | None, UNUSED] = None
     use_pvc_as_ivc: Annotated[bool | None, UNUSED] = None
-
-    @property
-    def language(self) -> str | None:
-        """BCP 47 tag; None is detected from the text. Raises UnsupportedLanguage."""
-        return languages.resolve(self.language_code) if self.language_code else None
-
-    @property
-    def normalize(self) -> bool:
-        """True if numbers, abbreviations and the like are spelled out. Raises InvalidRequest."""
-        return parse_normalization(self.apply_text_normalization)
 
 
 class SpeechFields(CommonFields, kw_only=True):
@@ -128,15 +117,16 @@ class Line:
 class SpeechBody:
     """A text, which is one line, or a dialogue."""
 
+    given: CommonFields
     lines: tuple[Line, ...]
-    is_dialogue: bool
-    language: str | None  # BCP 47 tag; None is detected from each text
-    quotations: bool  # whether those in another language are spoken in it
-    melody: float | None
     settings: VoiceSettings
-    seed: int | None
+    language: str | None  # BCP 47 tag; None is detected from each text
     normalize: bool  # whether numbers, abbreviations and the like are spelled out
     unused: tuple[str, ...]  # given fields and tags without effect on this server
+
+    @property
+    def is_dialogue(self) -> bool:
+        return isinstance(self.given, DialogueFields)
 
     @property
     def length(self) -> int:
@@ -178,17 +168,9 @@ def parse_dialogue(data: bytes, max_text: int) -> SpeechBody:
 def _body(
     fields: CommonFields, lines: tuple[Line, ...], settings: VoiceSettings, tags: list[str]
 ) -> SpeechBody:
-    return SpeechBody(
-        lines,
-        isinstance(fields, DialogueFields),
-        fields.language,
-        fields.quotations,
-        fields.melody,
-        settings,
-        fields.seed,
-        fields.normalize,
-        (*ignored(fields), *tags),
-    )
+    language = languages.resolve(fields.language_code) if fields.language_code else None
+    normalize = parse_normalization(fields.apply_text_normalization)
+    return SpeechBody(fields, lines, settings, language, normalize, (*ignored(fields), *tags))
 
 
 def _check_inputs(inputs: list[DialogueInput], max_text: int) -> None:

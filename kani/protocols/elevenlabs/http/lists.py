@@ -22,6 +22,7 @@ from kani.protocols.elevenlabs.models import DEFAULT_MODEL, MODELS, list_models
 from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import PREMADE_VOICES, PremadeVoice, resolve_voice
 from kani.protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS
+from kani.protocols.shared.connection import own_url
 from kani_text.languages import english_name, primary
 
 DEFAULT_PAGE_SIZE = 10
@@ -143,13 +144,6 @@ async def _subscription(service: SpeechService) -> dict[str, Any]:
     stored = await asyncio.to_thread(service.store.list_reachable)
     can_clone = any(engine.cloning.kind != "none" for engine in service.engines)
     return SUBSCRIPTION | {"voice_slots_used": len(stored), "can_use_instant_voice_cloning": can_clone}
-
-
-def own_url(request: Request) -> str:
-    """Return this server's URL as the client sees it: the scheme that a proxy tells, and ``Host``."""
-    forwarded = request.headers.get("x-forwarded-proto", request.url.scheme)
-    scheme = "https" if forwarded.partition(",")[0].strip().lower() == "https" else "http"
-    return f"{scheme}://{request.headers.get('host', 'localhost')}"
 
 
 def describe_voices(service: SpeechService, voices: Sequence[Voice], base_url: str) -> list[dict[str, Any]]:

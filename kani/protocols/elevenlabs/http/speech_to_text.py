@@ -73,14 +73,11 @@ class TranscriptionFields(Struct, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionForm:
+    given: TranscriptionFields
     file: IO[bytes]
     options: TranscriptionOptions
-    granularity: str  # as the field ``timestamps_granularity``
-    pcm: bool  # whether the file is 16-bit little-endian PCM at 16 kHz, without a header
-    additional_formats: tuple[str, ...]
-    diarize: bool
-    speakers: int | None  # their greatest number, if it was given
-    unused: tuple[str, ...]  # given fields without effect on this server
+    additional_formats: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()  # given fields without effect on this server
 
 
 def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str | None]) -> TranscriptionForm:
@@ -104,16 +101,13 @@ def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str | None]
     without_effect = () if fields.diarize else ("num_speakers",)
     known = {*TranscriptionFields.__struct_fields__, *_NOT_SERVED}.difference(without_effect)
     return TranscriptionForm(
+        fields,
         upload.file,
         # Whisper's highest temperature is 1.
         TranscriptionOptions(
             language, prompt=as_prompt(fields.keyterms), temperature=min(fields.temperature, 1.0)
         ),
-        fields.timestamps_granularity,
-        fields.file_format != "other",
         _additional_formats(fields.additional_formats),
-        bool(fields.diarize),
-        fields.num_speakers,
         tuple(sorted(unknown_fields(asked, known))),
     )
 
@@ -152,10 +146,10 @@ def recording_routes(service: SpeechService, uploads: Mapping[str, AudioUploads]
     async def convert(request: Request) -> Response:
         async with uploads[TRANSCRIPTION_PATH].receive(request, files) as upload:
             form = parse_form(upload, service.recognition.spoken)
-            async with transcribing(
-                *(request, service, PROTOCOL, form.file, form.options), diarize=form.diarize, pcm=form.pcm
-            ) as (session, segments):
-                collected = Transcript.of(session, segments, form.options.language, form.speakers)
+            heard, given = (request, service, PROTOCOL, form.file, form.options), form.given
+            pcm = given.file_format != "other"
+            async with transcribing(*heard, diarize=bool(given.diarize), pcm=pcm) as (session, segments):
+                collected = Transcript.of(session, segments, form.options.language, given.num_speakers)
                 transcript = await cancel_on_disconnect(request, collected)
         return json_response(describe_transcript(transcript, form), unused=form.unused)
 
@@ -183,7 +177,7 @@ def describe_transcript(transcript: Transcript, form: TranscriptionForm) -> dict
         "language_code": three_letter_code(transcript.language),
         "language_probability": round(transcript.language_probability, 4),
         "text": transcript.text,
-        "words": _items(transcript, form.granularity),
+        "words": _items(transcript, form.given.timestamps_granularity),
         "transcription_id": request_ids.current(),
         "audio_duration_secs": round(transcript.duration_s, 3),
     }

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from kani.core import request_ids
+from kani.core.audio.decoding import run_if_long
 from kani.core.conversation.heard_turns import heard_turns
 from kani.core.conversation.turns import TurnMachine, TurnStarted, TurnStopped
 from kani.core.errors import SpeechCancelled, SpeechError
@@ -19,7 +20,7 @@ from kani.core.session.recognition import RecognitionSession
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.realtime import messages
 from kani.protocols.elevenlabs.realtime.config import SessionConfig, parse_config
-from kani.protocols.elevenlabs.realtime.messages import Fault, Input, Refused, fault_of, read_message
+from kani.protocols.elevenlabs.realtime.messages import Fault, Input, Refused, fault_of, parse_message
 from kani.protocols.shared.connection import NORMAL, POLICY_VIOLATION, Client
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S
@@ -182,7 +183,9 @@ class RealtimeConnection:
             silent.cancel()
         if isinstance(text, bytes):
             raise BadMessage("binary messages are not supported")
-        return None if text is None else await read_message(text, self._config.input_format)
+        if text is None:
+            return None
+        return await run_if_long(text, parse_message, text, self._config.input_format)
 
     async def _received(self) -> str | bytes | None:
         while True:

@@ -11,23 +11,20 @@ from typing import Any, Literal, NamedTuple
 from msgspec import Struct
 
 from kani.core import errors
-from kani.core.audio.decoding import STREAM_POOL, run_in_pool
 from kani.core.audio.encoding import AudioFormat, decode_g711
 from kani.core.audio.pcm import from_pcm16
 from kani.core.expected_words import MAX_TEXT
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.realtime.config import SessionConfig
-from kani.protocols.shared.calls.bodies import WrongFields, converted, json_text, object_of
+from kani.protocols.shared.calls.bodies import converted, json_text, object_of
+from kani.protocols.shared.calls.faults import WrongFields
 from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, TRY_LATER
 from kani.protocols.shared.errors import BadMessage
 from kani_text.writing import space_between
 
 MAX_CHUNK_BYTES = 8 * 2**20
 """Decoded bytes of one message's audio."""
-
-IN_THREAD_CHARACTERS = 2**16
-"""Longer messages are parsed in a thread: they would block the event loop."""
 
 
 class Fault(NamedTuple):
@@ -63,13 +60,6 @@ class Input(NamedTuple):
     samples: Samples
     commit: bool
     previous_text: str  # what was said before the session
-
-
-async def read_message(text: str, audio_format: AudioFormat) -> Input:
-    """Parse a client's message, a long one in a thread. Raises BadMessage."""
-    if len(text) > IN_THREAD_CHARACTERS:
-        return await run_in_pool(STREAM_POOL, parse_message, text, audio_format)
-    return parse_message(text, audio_format)
 
 
 def parse_message(text: str, audio_format: AudioFormat) -> Input:

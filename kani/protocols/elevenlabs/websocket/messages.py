@@ -15,7 +15,8 @@ from kani.core.request import Range
 from kani.protocols.elevenlabs import errors
 from kani.protocols.elevenlabs.http.body import MAX_INPUTS, MAX_VOICES
 from kani.protocols.elevenlabs.voice_settings import DialogueSettings, Settings, parse_settings
-from kani.protocols.shared.calls.bodies import WrongFields, json_text, object_of, read, within
+from kani.protocols.shared.calls.bodies import json_text, object_of, read, within
+from kani.protocols.shared.calls.faults import WrongFields
 from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, STOPPING
 from kani.protocols.shared.errors import BadMessage
 

@@ -45,24 +45,21 @@ def parse_query(query: QueryParams, service: SpeechService) -> Query:
     if seed is not None:
         SEED_RANGE.check("seed", seed)
     inactivity_s = _number(query, "inactivity_timeout")
+    inactivity_s = DEFAULT_INACTIVITY_S if inactivity_s is None else inactivity_s
+    if inactivity_s < MIN_INACTIVITY_S:
+        raise InvalidRequest("inactivity_timeout", f"must be at least {MIN_INACTIVITY_S:g}")
     return Query(
         audio_format=resolve_format(query.get("output_format") or None),
         language=language or None,
         quotations=read_flag(query, "quotations", default=True),
         seed=int(seed) if seed is not None else None,
-        inactivity_timeout_s=_inactivity(DEFAULT_INACTIVITY_S if inactivity_s is None else inactivity_s),
+        # Larger values are clamped, as by ElevenLabs' service.
+        inactivity_timeout_s=min(inactivity_s, MAX_INACTIVITY_S),
         sync_alignment=read_flag(query, "sync_alignment"),
         auto_mode=read_flag(query, "auto_mode"),
         audio_tags=has_audio_tags(query.get("model_id")),
         normalize=parse_normalization(query.get("apply_text_normalization")),
     )
-
-
-def _inactivity(seconds: float) -> float:
-    if seconds < MIN_INACTIVITY_S:
-        raise InvalidRequest("inactivity_timeout", f"must be at least {MIN_INACTIVITY_S:g}")
-    # Larger values are clamped, as by ElevenLabs' service.
-    return min(seconds, MAX_INACTIVITY_S)
 
 
 def _number(query: QueryParams, name: str) -> float | None:

@@ -17,13 +17,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from kani.protocols.openai.errors import ApiError, endpoint, json_response
+from kani.protocols.openai.errors import ApiError, endpoint, field_error, json_response
 from kani.protocols.openai.live.connection import LiveConnection
 from kani.protocols.openai.live.events import LiveSender
 from kani.protocols.openai.live.session import read_session
 from kani.protocols.openai.realtime import IDLE_S, SESSION_S
 from kani.protocols.openai.realtime.answers.paced import Track
-from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, convert, parse_event
+from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, convert, faulty, parse_event
 from kani.protocols.openai.realtime.client_secrets import as_api_error, read_body
 from kani.protocols.openai.realtime.session_config import PCM
 from kani.protocols.openai.realtime.unmute.connection import NO_MODEL
@@ -74,7 +74,7 @@ def live_routes(context: Context, instructions: str, calls: Calls) -> list[BaseR
                     return
             event = await parse_event(first if isinstance(first, str) else "")
             if event.type != "session.start":
-                raise EventError("type: must be session.start in the first event", "invalid_state", "type")
+                raise faulty("type", "must be session.start in the first event", "invalid_state")
             if service.chat_model is None:
                 # By this code LiveKit's client does not try again.
                 raise EventError(NO_MODEL, "forbidden")
@@ -103,8 +103,8 @@ def live_routes(context: Context, instructions: str, calls: Calls) -> list[BaseR
         if service.chat_model is None:
             raise ApiError(403, NO_MODEL, code="forbidden")
         if given.session.get("client"):
-            reason = "session.client: events of a data channel cannot be restricted here"
-            raise ApiError(400, reason, "session.client", "unsupported")
+            reason = "events of a data channel cannot be restricted here"
+            raise field_error("session.client", reason, "unsupported")
         session.note_unserved(fields | {"session": None}, _Create, "body")
         # Its audio is that of the tracks.
         session.config = replace(session.config, input_format=PCM, output_format=PCM)

@@ -18,8 +18,13 @@ from kani.protocols.openai.live.events import LiveEvents, LiveSender
 from kani.protocols.openai.live.output import LiveOutput, Word, Work
 from kani.protocols.openai.live.session import LiveSession
 from kani.protocols.openai.realtime.answers.paced import Track
-from kani.protocols.openai.realtime.audio_payload import read_audio
-from kani.protocols.openai.realtime.client_events import ClientEvent, EventError
+from kani.protocols.openai.realtime.client_events import (
+    ClientEvent,
+    EventError,
+    faulty,
+    read_audio,
+    unknown_event,
+)
 from kani.protocols.openai.realtime.connection import Connection, Dialect
 from kani.protocols.openai.realtime.conversation import read_item
 from kani.protocols.openai.realtime.server_events import EventSender
@@ -162,7 +167,7 @@ class LiveConnection(Connection):
             case "session.close":
                 await self._close("close_requested")
             case _:
-                raise _unserved(event.type)
+                raise _unserved(event)
         given = sorted(name for name, value in event.fields.items() if value)
         for name in unknown_fields(given, _FIELDS | self._unserved)[: MAX_UNSERVED - len(self._unserved)]:
             self._unserved.add(name)
@@ -173,7 +178,7 @@ class LiveConnection(Connection):
         kind, content = event.type.split(".")[1], event.text("content", MAX_APPENDED)
         delegation = event.text("delegation_id")
         if not content:
-            raise EventError("content: is required", "missing_required_parameter", "content")
+            raise faulty("content", "is required", "missing_required_parameter")
         if kind == "instructions":
             self._session.tell(content)
             self._config = self._session.config
@@ -182,18 +187,18 @@ class LiveConnection(Connection):
         now_ms = round(1000 * self._paced.position_s)
         await self._acknowledge(f"session.{kind}.appended", event, start_ms=now_ms, end_ms=now_ms)
         if delegation is not None and delegation not in self._work.begun:
-            unknown = "delegation_id: no delegation has this id, the content counts all the same"
-            self._session.notices.append(EventError(unknown, "invalid_value", "delegation_id"))
+            unknown = "no delegation has this id, the content counts all the same"
+            self._session.notices.append(faulty("delegation_id", unknown))
         if kind == "commentary":
             self._turns.ask()
 
     def _take_result(self, event: ClientEvent) -> None:
         item = read_item(event.fields.get("item"), "item", answers=True)
         if not isinstance(item, FunctionOutput):
-            raise EventError("item.type: must be function_call_output", "invalid_value", "item.type")
+            raise faulty("item.type", "must be function_call_output")
         delegation = self._work.open.get(item.call_id)
         if delegation is None:
-            raise EventError("item.call_id: no open call has this id", "invalid_value", "item.call_id")
+            raise faulty("item.call_id", "no open call has this id")
         self._conversation.insert(item, None)
         del self._work.open[item.call_id]
         self._work.due = delegation
@@ -217,10 +222,9 @@ class LiveConnection(Connection):
         return {"reason": reason, "session": self._as_json(), "usage": self._usage}
 
 
-def _unserved(name: str) -> EventError:
-    if name == "session.start":
-        return EventError("type: the session has started", "invalid_state", "type")
-    if name.startswith(UNSUPPORTED):
-        return EventError(f"type: {name[:100]} is not served", "unsupported", "type")
-    known = ", ".join(CLIENT_EVENTS)
-    return EventError(f"type: unknown event {name[:100]!r} (known: {known})", "unknown_event", "type")
+def _unserved(event: ClientEvent) -> EventError:
+    if event.type == "session.start":
+        return faulty("type", "the session has started", "invalid_state")
+    if event.type.startswith(UNSUPPORTED):
+        return faulty("type", f"{event.type[:100]} is not served", "unsupported")
+    return unknown_event(event, CLIENT_EVENTS, "unknown_event")

@@ -15,7 +15,7 @@ from kani.protocols.openai.realtime.answers.model_fields import (
     with_model_fields,
 )
 from kani.protocols.openai.realtime.answers.tools import choice_json, tools_json
-from kani.protocols.openai.realtime.client_events import EventError, convert
+from kani.protocols.openai.realtime.client_events import EventError, convert, faulty
 from kani.protocols.openai.realtime.session_config import (
     DEFAULT_VOICE,
     SessionConfig,
@@ -143,14 +143,14 @@ class LiveSession:
             fixed = "delegation.type"
         if fixed is not None:
             param = f"session.{fixed}"
-            raise EventError(f"{param}: cannot change after session.start", "immutable_parameter", param)
+            raise faulty(param, "cannot change after session.start", "immutable_parameter")
         if given is not None:
             self.set_delegation(session["delegation"])
 
     def note_unserved(self, given: dict[str, Any], kind: type[Struct], place: str) -> None:
         """Note the fields of an object that ask for something which is not served."""
         for param in unserved(given, kind, place):
-            self.notices.append(EventError(f"{param}: is not served", "unsupported", param))
+            self.notices.append(faulty(param, "is not served", "unsupported"))
 
     def set_delegation(self, given: dict[str, Any]) -> None:
         """Apply the fields of a delegation: absent ones stay. What is not served is noted."""
@@ -180,8 +180,8 @@ class LiveSession:
         """Add to the instructions. Raises EventError if they get too long."""
         told = _joined(self.instructions, instructions)
         if len(told) > MAX_INSTRUCTIONS:
-            reason = f"content: the instructions get too long (at most {MAX_INSTRUCTIONS} characters in all)"
-            raise EventError(reason, "string_above_max_length", "content")
+            reason = f"the instructions get too long (at most {MAX_INSTRUCTIONS} characters in all)"
+            raise faulty("content", reason, "string_above_max_length")
         self.instructions = told
         self.config = replace(self.config, instructions=_joined(told, self.backend))
 

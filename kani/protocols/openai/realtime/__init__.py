@@ -17,7 +17,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from kani.protocols.openai.realtime.audio_payload import MAX_MESSAGE_BYTES
+from kani.protocols.openai.realtime.client_events import MAX_MESSAGE_BYTES
 from kani.protocols.openai.realtime.client_secrets import EphemeralKeys, secret_routes
 from kani.protocols.openai.realtime.connection import RealtimeConnection
 from kani.protocols.openai.realtime.session_config import SessionConfig, SessionKind, initial_config

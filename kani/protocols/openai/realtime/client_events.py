@@ -1,18 +1,28 @@
-"""Client events of the Realtime WebSocket, and the error for one that cannot be served."""
+"""Client events of the Realtime WebSocket, the audio in them, and the error for one that cannot be served."""
+
+from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from kani.core.audio.decoding import STREAM_POOL, run_in_pool
+from kani.core.audio.decoding import run_if_long
+from kani.core.audio.encoding import AudioFormat, decode_g711
+from kani.core.audio.pcm import from_pcm16
 from kani.core.conversation.input.events import Refused
+from kani.core.types import Samples
 from kani.protocols.openai.errors import FAULT_CODES
-from kani.protocols.shared.calls.bodies import WrongFields, converted, object_of
+from kani.protocols.shared.calls.bodies import converted, object_of
+from kani.protocols.shared.calls.faults import WrongFields
 
 T = TypeVar("T")
 
-PARSE_IN_THREAD_CHARACTERS = 2**16
-"""Longer events are parsed in a thread: they would block the event loop."""
+MAX_AUDIO_BYTES = 15 * 2**20
+"""Decoded bytes of one event."""
+
+MAX_MESSAGE_BYTES = 24 * 2**20
+"""Bytes of a message on the WebSocket; audio that is a little beyond its own limit is still answered."""
 
 MAX_ID_LENGTH = 512
 """Characters of an id that a client gives."""
@@ -38,12 +48,40 @@ class EventError(Refused):
         return fields | {"event_id": event_id}
 
 
+def faulty(param: str, reason: str, code: str = "invalid_value") -> EventError:
+    """Return the error of a field."""
+    return EventError(f"{param}: {reason}", code, param)
+
+
+def unknown_event(event: ClientEvent, known: Sequence[str], code: str = "invalid_value") -> EventError:
+    """Return the error of a type that is none of those ``known``."""
+    return faulty("type", f"unknown event {event.type[:100]!r} (known: {', '.join(known)})", code)
+
+
 def decoded(audio: str, param: str = "audio") -> bytes:
     """Decode the base64 of the field ``param``. Raises EventError."""
     try:
         return base64.b64decode(audio, validate=True)
     except ValueError as error:
-        raise EventError(f"{param}: is not base64", "invalid_value", param) from error
+        raise faulty(param, "is not base64") from error
+
+
+async def read_audio(given: str, audio_format: AudioFormat, param: str = "audio") -> Samples:
+    """Return the samples of base64, at the format's rate; param: name of the field. Raises EventError."""
+    return await run_if_long(given, _decode_audio, given, audio_format, param)
+
+
+def _decode_audio(given: str, audio_format: AudioFormat, param: str) -> Samples:
+    if len(given) * 3 // 4 - given[-2:].count("=") > MAX_AUDIO_BYTES:
+        limit = f"{MAX_AUDIO_BYTES >> 20} MiB"
+        raise faulty(param, f"too large (at most {limit} in one event)", "audio_too_large")
+    data = decoded(given, param)
+    match audio_format.codec:
+        case "ulaw" | "alaw" as codec:
+            return decode_g711(data, codec)
+    if len(data) % 2:
+        raise faulty(param, f"16-bit samples need an even number of bytes ({len(data)} were sent)")
+    return from_pcm16(data)
 
 
 def unsupported(message: str, param: str) -> EventError:
@@ -66,37 +104,35 @@ class ClientEvent:
         if given is None:
             return None
         if not isinstance(given, str):
-            raise EventError(f"{name}: must be a string", "invalid_type", name)
+            raise faulty(name, "must be a string", "invalid_type")
         if len(given) > max_length:
-            raise EventError(f"{name}: too long (at most {max_length} characters)", "invalid_value", name)
+            raise faulty(name, f"too long (at most {max_length} characters)")
         return given
 
     def required_text(self, name: str) -> str:
         """Return a string field. Raises EventError if it is missing."""
         if (given := self.text(name)) is None:
-            raise EventError(f"{name}: is required", "missing_required_parameter", name)
+            raise faulty(name, "is required", "missing_required_parameter")
         return given
 
     def audio(self) -> str:
         """Return the base64 of an append event. Raises EventError."""
         given = self.fields.get("audio")
         if not isinstance(given, str):
-            raise EventError("audio: must be a string of base64", "invalid_type", "audio")
+            raise faulty("audio", "must be a string of base64", "invalid_type")
         return given
 
     def object(self, name: str) -> dict[str, Any]:
         """Return an object field; empty if it is absent or null. Raises EventError."""
         given = self.fields.get(name)
         if given is not None and not isinstance(given, dict):
-            raise EventError(f"{name}: must be an object", "invalid_type", name)
+            raise faulty(name, "must be an object", "invalid_type")
         return given or {}
 
 
 async def parse_event(text: str) -> ClientEvent:
     """Parse one message, a long one in a thread. Raises EventError."""
-    if len(text) > PARSE_IN_THREAD_CHARACTERS:
-        return await run_in_pool(STREAM_POOL, read_event, text)
-    return read_event(text)
+    return await run_if_long(text, read_event, text)
 
 
 def read_event(text: str) -> ClientEvent:

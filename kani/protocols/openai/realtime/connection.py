@@ -21,8 +21,14 @@ from kani.core.types import Samples
 from kani.protocols.openai.realtime.answers.output import ResponseContext, ResponseOutput
 from kani.protocols.openai.realtime.answers.paced import PacedEvents, PacedOutput, Track
 from kani.protocols.openai.realtime.answers.responses import ACTIVE, PROTOCOL, RealtimeResponses
-from kani.protocols.openai.realtime.audio_payload import read_audio
-from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, parse_event
+from kani.protocols.openai.realtime.client_events import (
+    ClientEvent,
+    EventError,
+    faulty,
+    parse_event,
+    read_audio,
+    unknown_event,
+)
 from kani.protocols.openai.realtime.conversation import (
     Conversation,
     item_json,
@@ -225,14 +231,12 @@ class RealtimeConnection(Connection):
                 await self._sender.send("conversation.item.deleted", item_id=item_id)
             case "output_audio_buffer.clear":
                 if self._track is None:
-                    raise EventError("type: output_audio_buffer.clear is for WebRTC", "invalid_value", "type")
+                    raise faulty("type", "output_audio_buffer.clear is for WebRTC")
                 with suppress(EventError):
                     self._responses.cancel(None)
                 self._track.clear()
             case _:
-                known = ", ".join(CLIENT_EVENTS)
-                reason = f"type: unknown event {event.type[:100]!r} (known: {known})"
-                raise EventError(reason, "invalid_value", "type")
+                raise unknown_event(event, CLIENT_EVENTS)
 
     async def _create_response(self, event: ClientEvent) -> None:
         fields = event.object("response")
@@ -301,17 +305,15 @@ class RealtimeConnection(Connection):
         item = self._conversation.find(item_id)
         content_index = event.fields.get("content_index", 0)
         if content_index != 0:
-            raise EventError("content_index: must be 0", "invalid_value", "content_index")
+            raise faulty("content_index", "must be 0")
         end_ms = event.fields.get("audio_end_ms")
         if not isinstance(end_ms, int) or isinstance(end_ms, bool) or end_ms < 0:
-            reason = "audio_end_ms: must be a whole number of milliseconds from 0 on"
-            raise EventError(reason, "invalid_value", "audio_end_ms")
+            raise faulty("audio_end_ms", "must be a whole number of milliseconds from 0 on")
         if not isinstance(item, Message) or item.role != "assistant":
-            raise EventError("item_id: only spoken items can be truncated", "invalid_value", "item_id")
+            raise faulty("item_id", "only spoken items can be truncated")
         length_ms = 1000 * item.spoken.duration_s if item.spoken is not None else 0.0
         if end_ms > length_ms:
-            reason = f"audio_end_ms: the item has {length_ms:.0f} ms of audio so far"
-            raise EventError(reason, "invalid_value", "audio_end_ms")
+            raise faulty("audio_end_ms", f"the item has {length_ms:.0f} ms of audio so far")
         self._conversation.truncate(item, end_ms / 1000)
         await self._sender.send(
             "conversation.item.truncated", item_id=item_id, content_index=0, audio_end_ms=end_ms

@@ -22,7 +22,13 @@ from kani.core.conversation.items import (
 )
 from kani.core.errors import Busy
 from kani.core.session.budget import Share
-from kani.protocols.openai.realtime.client_events import MAX_ID_LENGTH, EventError, convert, unsupported
+from kani.protocols.openai.realtime.client_events import (
+    MAX_ID_LENGTH,
+    EventError,
+    convert,
+    faulty,
+    unsupported,
+)
 from kani.protocols.openai.realtime.server_events import EventSender
 
 MAX_PARTS = 64
@@ -94,19 +100,16 @@ def _unserved(part: Any, param: str, sees: bool) -> EventError | None:
     if not isinstance(kind, str) or (kind in get_args(_PartType) and kind != _IMAGE):
         return None
     if kind != _IMAGE:
-        return EventError(
-            f"{param}.type: {kind[:100]!r} parts are not served", "unsupported", f"{param}.type"
-        )
+        return faulty(f"{param}.type", f"{kind[:100]!r} parts are not served", "unsupported")
     if not sees:
-        reason = f"{param}.type: a language model sees pictures in a user's messages"
-        return EventError(reason, "unsupported", f"{param}.type")
+        reason = "a language model sees pictures in a user's messages"
+        return faulty(f"{param}.type", reason, "unsupported")
     param, url = f"{param}.image_url", part.get("image_url")
     if isinstance(url, str) and len(url) > history.MAX_PICTURES:
-        reason = f"{param}: too large (at most {history.MAX_PICTURES} characters)"
-        return EventError(reason, "string_above_max_length", param)
+        reason = f"too large (at most {history.MAX_PICTURES} characters)"
+        return faulty(param, reason, "string_above_max_length")
     if not isinstance(url, str) or not _PICTURE.match(url):
-        reason = f'{param}: must be a PNG, JPEG, WebP or GIF as "data:image/png;base64,…"'
-        return EventError(reason, "invalid_value", param)
+        return faulty(param, 'must be a PNG, JPEG, WebP or GIF as "data:image/png;base64,…"')
     return None
 
 
@@ -118,17 +121,17 @@ def read_item(given: Any, param: str, *, answers: bool = False) -> Item:
     """
     kind = given.get("type") if isinstance(given, dict) else None
     if isinstance(kind, str) and kind != "message" and not (answers and kind in _TOOL_ITEMS):
-        reason = f"{param}.type: {kind[:100]!r} items are not served"
+        reason = f"{kind[:100]!r} items are not served"
         if answers:
-            raise EventError(reason, "invalid_value", f"{param}.type")
-        raise unsupported(reason, f"{param}.type")
+            raise faulty(f"{param}.type", reason)
+        raise unsupported(f"{param}.type: {reason}", f"{param}.type")
     item = _read_tool_item(given, param) if kind in _TOOL_ITEMS else _read_message(given, param)
     if isinstance(item, Message) and item.picture_size > history.MAX_PICTURES:
-        reason = f"{param}.content: its pictures are too large (at most {history.MAX_PICTURES} characters)"
-        raise EventError(reason, "string_above_max_length", f"{param}.content")
+        reason = f"its pictures are too large (at most {history.MAX_PICTURES} characters)"
+        raise faulty(f"{param}.content", reason, "string_above_max_length")
     if item.size > history.MAX_CHARACTERS:
-        reason = f"{param}: too long (at most {history.MAX_CHARACTERS} characters)"
-        raise EventError(reason, "string_above_max_length", param)
+        reason = f"too long (at most {history.MAX_CHARACTERS} characters)"
+        raise faulty(param, reason, "string_above_max_length")
     return item
 
 
@@ -145,7 +148,7 @@ def _read_part(part: _Part, param: str) -> Part:
         return Part(part.type, None, picture=part.image_url or "")
     if part.transcript is UNSET and part.audio is UNSET:
         # Null is what we write for speech without known words; without both fields something else is meant.
-        raise EventError(f"{param}.audio: is required", "missing_required_parameter", f"{param}.audio")
+        raise faulty(f"{param}.audio", "is required", "missing_required_parameter")
     words = part.transcript if isinstance(part.transcript, str) else None
     is_heard = isinstance(part.audio, str) and not words
     return Part(part.type, None if is_heard else words, is_speech=True)
@@ -206,7 +209,7 @@ class Conversation(History):
         Returns the id of the one before it. Raises EventError.
         """
         if self.get(item.id) is not None:
-            raise EventError(f"item.id: {item.id!r} is in use", "item_already_exists", "item.id")
+            raise faulty("item.id", f"{item.id!r} is in use", "item_already_exists")
         try:
             self.check_room(item)
         except Busy as error:
@@ -220,7 +223,7 @@ class Conversation(History):
     def find(self, item_id: str, param: str = "item_id") -> Item:
         """Return the item of that id. Raises EventError."""
         if (item := self.get(item_id)) is None:
-            raise EventError(f"{param}: no item has the id {item_id!r}", "item_not_found", param)
+            raise faulty(param, f"no item has the id {item_id!r}", "item_not_found")
         return item
 
     def truncate(self, message: Message, heard_s: float) -> None:

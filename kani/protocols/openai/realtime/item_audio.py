@@ -15,7 +15,7 @@ from kani.core.conversation.items import Item, Message
 from kani.core.errors import Busy, SpeechError
 from kani.core.service import SpeechService
 from kani.core.session.budget import MIB
-from kani.protocols.openai.realtime.audio_payload import MAX_AUDIO_BYTES, read_audio
+from kani.protocols.openai.realtime.client_events import MAX_AUDIO_BYTES, read_audio
 from kani.protocols.openai.realtime.conversation import Conversation, audio_in
 from kani.protocols.openai.realtime.input_events import RealtimeEvents, input_error
 from kani.protocols.openai.realtime.session_config import FORMATS, SessionConfig

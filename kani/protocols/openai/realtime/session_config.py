@@ -16,11 +16,11 @@ from kani.protocols.openai.realtime.answers.tools import McpServer, choice_json,
 SessionKind = Literal["realtime", "transcription"]
 Eagerness = Literal["low", "medium", "high", "auto"]
 
-PCM = AudioFormat("audio/pcm", "pcm", 24_000, None, "audio/pcm")
+PCM = AudioFormat("pcm", 24_000, name="audio/pcm")
 FORMATS = {
     "audio/pcm": PCM,
-    "audio/pcmu": AudioFormat("audio/pcmu", "ulaw", 8000, None, "audio/basic"),
-    "audio/pcma": AudioFormat("audio/pcma", "alaw", 8000, None, "audio/x-alaw-basic"),
+    "audio/pcmu": AudioFormat("ulaw", 8000, name="audio/pcmu"),
+    "audio/pcma": AudioFormat("alaw", 8000, name="audio/pcma"),
 }
 BETA_FORMATS = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
 _BETA_NAMES = {name: beta for beta, name in BETA_FORMATS.items()}

@@ -19,7 +19,7 @@ from kani.protocols.openai.realtime.answers.model_fields import (
     refuse_model_fields,
     with_model_fields,
 )
-from kani.protocols.openai.realtime.client_events import EventError, convert
+from kani.protocols.openai.realtime.client_events import EventError, convert, faulty
 from kani.protocols.openai.realtime.session_config import (
     BETA_FORMATS,
     DEFAULT_TRANSCRIPTION_MODEL,
@@ -169,8 +169,7 @@ async def check_voice(
         await asyncio.to_thread(resolve_voice, service, config.voice)
     except SpeechError as error:
         known = api_error(error)
-        message = f"{param}: {str(known).removeprefix('voice: ')}"
-        raise EventError(message, known.code or "server_error", param) from error
+        raise faulty(param, str(known).removeprefix("voice: "), known.code or "server_error") from error
 
 
 def applied_update(
@@ -262,8 +261,7 @@ def read_format(given: Format | None, param: str, other: int | None = None) -> A
     known = FORMATS[given.type]
     rates = {known.sample_rate, other or known.sample_rate} if known.codec == "pcm" else {known.sample_rate}
     if given.rate is not None and given.rate not in rates:
-        reason = f"{param}.rate: {given.type} has {' or '.join(map(str, sorted(rates)))} Hz"
-        raise EventError(reason, "invalid_value", f"{param}.rate")
+        raise faulty(f"{param}.rate", f"{given.type} has {' or '.join(map(str, sorted(rates)))} Hz")
     return replace(known, sample_rate=given.rate or known.sample_rate)
 
 
@@ -285,8 +283,7 @@ def _read_language(name: str, known: Collection[str], param: str) -> str | None:
     try:
         return spoken_language(name, known)
     except UnsupportedLanguage as error:
-        reason = f"{param}: {name!r} cannot be recognised"
-        raise EventError(reason, "unsupported_language", param) from error
+        raise faulty(param, f"{name!r} cannot be recognised", "unsupported_language") from error
 
 
 def _read_turn_detection(given: _TurnDetection, before: TurnDetection | None) -> TurnDetection:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from kani.core.audio.encoding import FileEncoder, run_encoding
 from kani.core.audio.pcm import Pcm16Stream
 from kani.core.types import Samples
-from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.errors import ApiError, field_error
 from kani.protocols.openai.speech.formats import SAMPLE_RATE, resolve_format
 
 PATH = "/v1/audio/files"
@@ -54,7 +54,7 @@ def _rate(query: Mapping[str, str]) -> int:
     """Return the samples' rate in hertz, which the file has, too. Raises ApiError."""
     given = query.get("sample_rate", str(SAMPLE_RATE))
     if not given.isascii() or not given.isdecimal() or len(given) > 6:
-        raise ApiError(400, "sample_rate: must be a whole number", "sample_rate", "invalid_value")
+        raise field_error("sample_rate", "must be a whole number")
     return int(given)
 
 

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from kani.core.audio.encoding import AudioFormat
 from kani.core.errors import InvalidRequest, TextTooLong, UnsupportedLanguage
 from kani.core.request import RANGES, Range
-from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.errors import ApiError, field_error
 from kani.protocols.openai.lists import SPEECH_MODELS
 from kani.protocols.openai.speech import formats
 from kani.protocols.openai.speech.instructions import Style, parse_instructions
@@ -173,7 +173,7 @@ def validated(fields: F, unused: list[str], max_text: int) -> SpeechBody[F]:
     if len(fields.input) > max_text:
         raise TextTooLong(max_text)
     if not fields.input.strip():
-        raise ApiError(400, "input: is empty", "input", "string_below_min_length")
+        raise field_error("input", "is empty", "string_below_min_length")
     audio_format = formats.resolve_format(fields.response_format, fields.sample_rate)
     if audio_format.codec == "opus" and fields.sample_rate not in (None, formats.OPUS_RATE):
         unused = [*unused, "sample_rate"]
@@ -194,7 +194,7 @@ def _language(fields: Spoken) -> str | None:
             try:
                 return languages.resolve(_LANGUAGE_CODES.get(code.lower(), code))
             except UnsupportedLanguage as error:
-                raise ApiError(400, f"{name}: {error.reason}", name, "unsupported_language") from error
+                raise field_error(name, error.reason, "unsupported_language") from error
     return None
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from kani.core.audio.encoding import AudioFormat
 from kani.core.request import Range
-from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.errors import field_error
 
 SAMPLE_RATE = 24_000
 """Hertz of a format unless the request names others, whatever the engine's rate: clients read ``pcm`` so."""
@@ -21,18 +21,8 @@ _RATES: dict[str, tuple[int, ...]] = {
 
 DEFAULT_FORMAT = "mp3"
 
-_ROWS: tuple[tuple[str, int | None, str], ...] = (
-    ("mp3", 128_000, "audio/mpeg"),
-    ("opus", 64_000, "audio/opus"),
-    ("aac", 96_000, "audio/aac"),
-    ("flac", None, "audio/flac"),
-    ("wav", None, "audio/wav"),
-    ("pcm", None, "audio/pcm"),
-)
-FORMATS: dict[str, AudioFormat] = {
-    codec: AudioFormat(codec, codec, SAMPLE_RATE, bit_rate, content_type)
-    for codec, bit_rate, content_type in _ROWS
-}
+_BIT_RATES = {"mp3": 128_000, "opus": 64_000, "aac": 96_000, "flac": None, "wav": None, "pcm": None}
+FORMATS = {codec: AudioFormat(codec, SAMPLE_RATE, bit_rate, codec) for codec, bit_rate in _BIT_RATES.items()}
 """All formats by name; ``opus`` is Ogg Opus, ``aac`` is ADTS."""
 
 
@@ -43,19 +33,16 @@ def resolve_format(name: str | None, sample_rate: float | None = None) -> AudioF
     """
     audio_format = FORMATS.get((name or DEFAULT_FORMAT).lower())
     if audio_format is None:
-        known = ", ".join(FORMATS)
-        raise ApiError(400, f"response_format: must be one of {known}", "response_format", "invalid_value")
+        raise field_error("response_format", f"must be one of {', '.join(FORMATS)}")
     if sample_rate is None:
         return audio_format
     known_rates = _RATES.get(audio_format.codec)
     if not SAMPLE_RATES.low <= sample_rate <= SAMPLE_RATES.high or sample_rate % 1:
-        raise _rate_error(f"a whole number between {SAMPLE_RATES.low} and {SAMPLE_RATES.high}")
+        limits = f"between {SAMPLE_RATES.low} and {SAMPLE_RATES.high}"
+        raise field_error("sample_rate", f"must be a whole number {limits}")
     if known_rates is not None and sample_rate not in known_rates:
-        raise _rate_error(f"one of {', '.join(map(str, known_rates))} with {audio_format.name}")
+        known = ", ".join(map(str, known_rates))
+        raise field_error("sample_rate", f"must be one of {known} with {audio_format.name}")
     if audio_format.codec == "opus":
         return audio_format
     return replace(audio_format, sample_rate=int(sample_rate))
-
-
-def _rate_error(allowed: str) -> ApiError:
-    return ApiError(400, f"sample_rate: must be {allowed}", "sample_rate", "invalid_value")

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 from kani.core.request import RANGES
-from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.errors import field_error
 
 MAX_PAUSE_S = 10.0
 MAX_MARKS = 1000
@@ -46,7 +46,7 @@ def split_turns(text: str, *, marks: bool) -> list[Turn]:
     end = count = 0
     for mark in _MARK.finditer(text):
         if (count := count + 1) > MAX_MARKS:
-            raise _invalid(f"too many marks (at most {MAX_MARKS})")
+            raise field_error("input", f"too many marks (at most {MAX_MARKS})")
         pieces.append(text[end : mark.start()])
         end = mark.end()
         if mark["kind"].lower() == "pause":
@@ -62,7 +62,7 @@ def split_turns(text: str, *, marks: bool) -> list[Turn]:
     if rest and turns:
         turns[-1] = replace(turns[-1], pieces=(*turns[-1].pieces, *rest))
     if not turns:
-        raise ApiError(400, "input: is empty", "input", "string_below_min_length")
+        raise field_error("input", "is empty", "string_below_min_length")
     return turns
 
 
@@ -77,19 +77,15 @@ def _close(turns: list[Turn], voice: str | None, rate: float, pieces: list[str |
 def _rate(value: str) -> float:
     speed = RANGES["speed"]
     if _RATE.fullmatch(value) is None or not speed.low <= float(value) <= speed.high:
-        raise _invalid(f'"[rate:{value:.20}]" is no number {speed}')
+        raise field_error("input", f'"[rate:{value:.20}]" is no number {speed}')
     return float(value)
 
 
 def _seconds(value: str) -> float:
     match = _SECONDS.fullmatch(value)
     if match is None:
-        raise _invalid(f'"[pause:{value:.20}]" has no length, such as 1.5s or 300ms')
+        raise field_error("input", f'"[pause:{value:.20}]" has no length, such as 1.5s or 300ms')
     seconds = float(match["number"]) / (1000 if (match["unit"] or "s").lower() == "ms" else 1)
     if seconds > MAX_PAUSE_S:
-        raise _invalid(f"a pause is too long (at most {MAX_PAUSE_S:g} s)")
+        raise field_error("input", f"a pause is too long (at most {MAX_PAUSE_S:g} s)")
     return seconds
-
-
-def _invalid(reason: str) -> ApiError:
-    return ApiError(400, f"input: {reason}", "input", "invalid_value")

@@ -13,7 +13,7 @@ from kani.core.errors import UnsupportedLanguage
 from kani.core.expected_words import MAX_WORD, MAX_WORDS, as_prompt, fault
 from kani.core.request import Range
 from kani.core.transcriber import TranscriptionOptions
-from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.errors import field_error
 from kani.protocols.openai.transcription import known_speakers as known
 from kani.protocols.openai.transcription.known_speakers import KnownSpeakers
 from kani.protocols.shared.calls.bodies import about, one_of, parse_object, read_form, unknown_fields, within
@@ -94,13 +94,11 @@ class TranscriptionParams:
 def parse_params(
     upload: AudioUpload, spoken_language: SpokenLanguage, *, translate: bool
 ) -> TranscriptionParams:
-    """Parse the fields of ``upload``. Raises ApiError (400) that names the field."""
+    """Parse the fields of ``upload``. Raises ApiError."""
     if upload.file is None:
-        raise ApiError(400, "file: is missing: send the recording as a form's file", "file", "missing_file")
+        raise field_error("file", "is missing: send the recording as a form's file", "missing_file")
     if upload.get("model") is None:
-        raise ApiError(
-            400, "model: is missing; any name is accepted, whisper-1 say", "model", "missing_model"
-        )
+        raise field_error("model", "is missing; any name is accepted, whisper-1 say", "missing_model")
     # Some clients send the list as one text: "word,segment" or ["word"].
     listed = [each for text in upload.fields.get(_TIMES, ()) for each in re.split(r'[\s,"\[\]]+', text)]
     fields = read_form({**upload.fields, _TIMES: listed}, TranscriptionFields)
@@ -109,8 +107,7 @@ def parse_params(
     timed = response_format == "verbose_json"
     if words and not timed and fields.model == "whisper-1":
         # OpenAI refuses only this: clients send the field with json, and with its other models words, too.
-        message = "timestamp_granularities: words need response_format verbose_json"
-        raise ApiError(400, message, _TIMES, "invalid_value")
+        raise field_error(_TIMES, "words need response_format verbose_json")
     _check_chunking(fields.chunking_strategy)
     asked = fields.diarization or DIARIZING in fields.model
     diarize = response_format == "diarized_json" or (response_format in NAMING and asked)
@@ -138,7 +135,7 @@ def _options(
 ) -> TranscriptionOptions:
     language = fields.language
     if reason := fault(fields.keywords):
-        raise _invalid("keywords", reason)
+        raise field_error("keywords", reason)
     candidates = {
         code for name in fields.languages if (code := _language("languages", name, spoken_language))
     }
@@ -156,24 +153,24 @@ def _response_format(given: str, *, translate: bool) -> str:
     allowed = [name for name in FORMATS if not (translate and name == "diarized_json")]
     if given in allowed:
         return given
-    message = f"response_format: unknown format {given[:40]!r} (one of {', '.join(allowed)})"
-    raise ApiError(400, message, "response_format", "unsupported_format")
+    reason = f"unknown format {given[:40]!r} (one of {', '.join(allowed)})"
+    raise field_error("response_format", reason, "unsupported_format")
 
 
 def _language(field: str, name: str, spoken_language: SpokenLanguage) -> str | None:
     try:
         return spoken_language(name)
     except UnsupportedLanguage as error:
-        raise ApiError(400, f"{field}: {error.reason}", field, "unsupported_language") from error
+        raise field_error(field, error.reason, "unsupported_language") from error
 
 
 def _clip(fields: TranslationFields) -> Clip:
     """Return the stretch that Speaches' ``start`` and ``duration`` name, in seconds."""
     clip = Clip(fields.start or 0.0, math.inf if fields.duration is None else fields.duration)
     if not 0 <= clip.start_s < math.inf:
-        raise _invalid("start", "must be a number of seconds, 0 or more")
+        raise field_error("start", "must be a number of seconds, 0 or more")
     if fields.duration is not None and not (clip.length_s > 0 and fields.start is not None):
-        raise _invalid("duration", "must be a number of seconds above 0, and needs start")
+        raise field_error("duration", "must be a number of seconds above 0, and needs start")
     return clip
 
 
@@ -186,8 +183,4 @@ def _check_chunking(given: str) -> None:
     except ValueError:
         strategy = {}
     if strategy.get("type") != "server_vad":
-        raise _invalid("chunking_strategy", 'must be "auto" or {"type": "server_vad"}')
-
-
-def _invalid(field: str, reason: str) -> ApiError:
-    return ApiError(400, f"{field}: {reason}", field, "invalid_value")
+        raise field_error("chunking_strategy", 'must be "auto" or {"type": "server_vad"}')

@@ -47,12 +47,6 @@ def as_lines(transcript: Transcript) -> str:
     return "".join(f" {segment.text.strip()}\n" for segment in transcript.segments)
 
 
-def whisper_result(transcript: Transcript, *, words: bool) -> dict[str, Any]:
-    """Return the result as Whisper's own program writes it; words: whether segments have theirs."""
-    segments = [_segment(*each, words=words) for each in enumerate(transcript.segments)]
-    return {"text": transcript.text, "segments": segments, "language": transcript.language}
-
-
 def whisper_cpp_result(transcript: Transcript, *, translate: bool) -> dict[str, Any]:
     """Return whisper.cpp's verbose_json."""
     name, code = language(transcript)
@@ -144,9 +138,10 @@ def _routes(service: SpeechService, uploads: Mapping[str, AudioUploads]) -> list
             "content-disposition": f'attachment; filename="transcript.{wanted.output}"',
         }
         if wanted.output == "json":
-            return JSONResponse(
-                whisper_result(transcript, words=wanted.words), headers=headers, media_type=_PLAIN
-            )
+            # As Whisper's own program writes it.
+            segments = [_segment(*each, words=wanted.words) for each in enumerate(transcript.segments)]
+            result = {"text": transcript.text, "segments": segments, "language": transcript.language}
+            return JSONResponse(result, headers=headers, media_type=_PLAIN)
         return Response(as_text(transcript, wanted.output), headers=headers, media_type=_PLAIN)
 
     async def detect(request: Request) -> Response:

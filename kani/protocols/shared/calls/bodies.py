@@ -7,14 +7,14 @@ import functools
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, TypeVar
+from dataclasses import replace
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, inspect
 
-from kani.core.errors import InvalidRequest
 from kani.core.request import RANGES, Range
+from kani.protocols.shared.calls.faults import Fault, WrongFields, bare, fault_of, struct_of
 from kani_text import foreign
 
 S = TypeVar("S")
@@ -120,25 +120,6 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     return parsed
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A fault of a field."""
-
-    path: str  # "turns[1].voice"
-    kind: Literal["missing", "type", "value"]
-    reason: str  # for people, as "must be a string"
-    value: Any = None
-    wanted: str = ""  # msgspec's name of the type, of a wrong type
-
-
-class WrongFields(InvalidRequest):
-    """A body with missing or wrong fields; the first of its ``faults`` is the error's."""
-
-    def __init__(self, *faults: Fault) -> None:
-        super().__init__(faults[0].path, faults[0].reason)
-        self.faults = faults
-
-
 def read(given: Any, kind: type[T], place: str = "", *, strict: bool = True) -> T:
     """Convert a parsed object; a null equals a missing field, unknown fields are ignored.
 
@@ -160,7 +141,7 @@ def read(given: Any, kind: type[T], place: str = "", *, strict: bool = True) -> 
             except foreign.Unreadable as error:
                 if error.field.startswith("[...]"):
                     error.field = _at_fault(value, field.type, strict=strict) + error.field[5:]
-                faults.append(_fault(error, path, expected, value))
+                faults.append(fault_of(error, path, expected, value))
             except WrongFields as wrong:
                 faults += wrong.faults
         elif field.required:
@@ -185,7 +166,7 @@ def wrong_fields(
     error: foreign.Unreadable, kind: Any, place: str = "", *, whole: str = "body", value: Any = None
 ) -> WrongFields:
     """Say in plain words what a parser found that knew the type; the arguments are those of ``converted``."""
-    fault = _fault(error, place, _described(kind), value)
+    fault = fault_of(error, place, _described(kind), value)
     return WrongFields(fault if fault.path else replace(fault, path=whole))
 
 
@@ -194,7 +175,7 @@ def read_form(given: Mapping[str, Sequence[str]], kind: type[T]) -> T:
     values = dict[str, Any]()
     for field, expected, _ in _fields(kind):
         *_, last = texts = ["", *given.get(field.encode_name, ())]
-        match _bare(expected):
+        match bare(expected):
             case inspect.ListType():
                 values[field.encode_name] = [text.strip() for text in texts if text.strip()] or None
             case inspect.BoolType():
@@ -238,19 +219,7 @@ def _fields(
     types = inspect.type_info(kind)
     assert isinstance(types, inspect.StructType)
     fields = zip(msgspec.structs.fields(kind), types.fields, strict=True)
-    return [(field, described.type, _struct(described.type)) for field, described in fields]
-
-
-def _struct(kind: inspect.Type) -> type[msgspec.Struct] | None:
-    """Return the struct of a field that is an object of fields: it has nulls and faults of its own."""
-    match kind:
-        case inspect.Metadata(type=inner):
-            return _struct(inner)
-        case inspect.UnionType(types=kinds):
-            return next(filter(None, map(_struct, kinds)), None)
-        case inspect.StructType(cls=found):
-            return found
-    return None
+    return [(field, described.type, struct_of(described.type)) for field, described in fields]
 
 
 @functools.cache
@@ -272,110 +241,6 @@ def _at_fault(given: Mapping[str, Any], kind: Any, *, strict: bool) -> str:
         except foreign.Unreadable:
             return f".{name}"
     return "[...]"
-
-
-def _fault(error: foreign.Unreadable, name: str, expected: inspect.Type, value: Any) -> Fault:
-    where, around = error.field, expected
-    for step in re.findall(r"\.\.\.|[^.\[\]]+", where):
-        around, expected = expected, _inside(expected, step) or expected
-        value = value[int(step)] if isinstance(value, list) else (value or {}).get(step)
-    if where.endswith("]") and _struct(expected) is None:
-        # A field is named, not its item, unless that has fields.
-        where = where[: where.rindex("[")]
-    else:
-        around = expected
-    where = where.replace("[...]", "")
-    if missing := re.fullmatch(r"object missing required field `(.+)`", error.reason):
-        return Fault(f"{name}.{where}.{missing[1]}".replace("..", ".").strip("."), "missing", "is needed")
-    path = f"{name}.{where}".replace(".[", "[").replace("..", ".").strip(".")
-    wrong = re.fullmatch(r"expected `(.+)`, got `.+`", error.reason)
-    if wrong is not None:
-        return Fault(path, "type", f"must be {_named(around)}", value, wrong[1])
-    return Fault(path, "value", _limit(_bare(expected)), value)
-
-
-def _inside(kind: inspect.Type, step: str) -> inspect.Type | None:
-    """Return the type of what is at a step inside: a field, the number of an item, "..." for any name."""
-    match kind:
-        case inspect.Metadata(type=inner):
-            return _inside(inner, step)
-        case inspect.UnionType(types=kinds):
-            found = [*filter(None, (_inside(each, step) for each in kinds))]
-            tags = [tag for each in found if isinstance(each, inspect.LiteralType) for tag in each.values]
-            return inspect.LiteralType(tuple(tags)) if tags else next(iter(found), None)
-        case inspect.StructType(tag_field=field, tag=tag) if field == step:
-            return inspect.LiteralType((tag,))
-        case inspect.StructType(fields=fields):
-            return next((field.type for field in fields if field.encode_name == step), None)
-        case inspect.CollectionType(item_type=inner) | inspect.DictType(value_type=inner):
-            return inner
-    return None
-
-
-_NAMES: Mapping[type[inspect.Type], str] = {
-    inspect.StrType: "a string",
-    inspect.IntType: "a whole number",
-    inspect.FloatType: "a number",
-    inspect.BoolType: "true or false",
-    inspect.BytesType: "bytes (base64 in JSON)",
-    inspect.ListType: "a list",
-    inspect.VarTupleType: "a list",
-    inspect.DictType: "an object",
-    inspect.StructType: "an object",
-}
-_ITEMS: Mapping[type[inspect.Type], str] = {
-    inspect.StrType: " of strings",
-    inspect.IntType: " of whole numbers",
-    inspect.FloatType: " of numbers",
-}
-_MOST_SHOWN = 4  # fields of an object that a sentence shows
-
-
-def _named(kind: inspect.Type) -> str:
-    """Say what is taken, as it follows "must be"."""
-    match kind:
-        case inspect.Metadata(type=inner):
-            return _named(inner)
-        case inspect.UnionType(types=kinds):
-            names = [_named(each) for each in kinds if not isinstance(each, inspect.NoneType)]
-            return " or ".join(dict.fromkeys(names))
-        case inspect.StructType(fields=fields, tag_field=None) if len(fields) <= _MOST_SHOWN and not any(
-            _struct(each.type) for each in fields
-        ):
-            inside = (f'"{each.encode_name}": {_named(each.type)}' for each in fields)
-            return f"{{{', '.join(inside)}}}"
-        case inspect.LiteralType(values=values):
-            return ("one of " if len(values) > 1 else "") + ", ".join(map(str, values))
-        case inspect.CollectionType(item_type=item) | inspect.DictType(value_type=item):
-            return _NAMES[type(kind)] + _ITEMS.get(type(_bare(item)), "")
-    return _NAMES.get(type(kind), "another value")
-
-
-def _bare(kind: inspect.Type) -> inspect.Type:
-    """Return what is taken beside null, of several types the first."""
-    match kind:
-        case inspect.Metadata(type=inner):
-            return _bare(inner)
-        case inspect.UnionType(types=kinds):
-            return _bare(next(each for each in kinds if not isinstance(each, inspect.NoneType)))
-    return kind
-
-
-def _limit(kind: inspect.Type) -> str:
-    """Say what limit a value of the right type breaks."""
-    match kind:
-        case inspect.IntType(ge=low, le=high) | inspect.FloatType(ge=low, le=high) if low is not None:
-            step = f", a multiple of {kind.multiple_of:g}" if kind.multiple_of else ""
-            return f"must be {Range(low, low if high is None else high)}{step}"
-        case inspect.StrType(max_length=int(most)):
-            return f"too long (at most {most} characters)"
-        case inspect.StrType():
-            return "is empty"
-        case inspect.CollectionType(min_length=least, max_length=most):
-            return f"must be a list of {least} to {most}" if least else f"too many (at most {most})"
-        case inspect.DictType(max_length=most):
-            return f"must be an object of at most {most} names"
-    return f"must be {_named(kind)}"
 
 
 def unknown_fields(given: Iterable[str], known: Collection[str]) -> list[str]:

@@ -16,8 +16,7 @@ from kani.engines.kani.model.lfm2 import LanguageModel
 from kani.engines.kani.model.model_config import ModelConfig
 from kani.engines.kani.model.native import library as native_library
 from kani.engines.kani.model.native.library import Library, find_compiler, load
-from kani.engines.kani.model.native.linear import STRETCH, NativeInt8
-from kani.engines.kani.model.native.model import NativeLanguageModel
+from kani.engines.kani.model.native.model import STRETCH, NativeInt8, NativeLanguageModel
 from kani.engines.kani.model.state import NO_POSITION, LanguageState
 from kani.engines.kani.model.tokens import TokenLayout
 from kani.runtime.linear import Linear

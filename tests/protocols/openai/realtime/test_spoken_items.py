@@ -11,8 +11,8 @@ import pytest
 from kani.core.audio.encoding import create_encoder
 from kani.core.errors import EngineFailed
 from kani.core.types import Samples
-from kani.protocols.openai.realtime import audio_payload, item_audio
-from kani.protocols.openai.realtime.audio_payload import MAX_AUDIO_BYTES
+from kani.protocols.openai.realtime import client_events, item_audio
+from kani.protocols.openai.realtime.client_events import MAX_AUDIO_BYTES
 from kani.protocols.openai.realtime.session_config import FORMATS
 from tests.clients.openai_realtime import RATE, TRANSCRIPTION, Client, loud, quiet, types
 from tests.protocols.health import wait_for_idle
@@ -305,7 +305,7 @@ async def test_long_sound_is_decoded_in_a_thread(talk: StartTalk, monkeypatch: p
 
         return run
 
-    for module, name in ((audio_payload, "_decode_audio"), (item_audio, "wav")):
+    for module, name in ((client_events, "_decode_audio"), (item_audio, "wav")):
         monkeypatch.setattr(module, name, noted(getattr(module, name)))
     client, _, _ = await talk(say("uno."))
     await client.configure("realtime", audio=HEARS)

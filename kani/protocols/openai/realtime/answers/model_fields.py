@@ -6,7 +6,7 @@ from typing import Any, Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from kani.protocols.openai.realtime.answers.tools import read_choice, read_tools
-from kani.protocols.openai.realtime.client_events import EventError, unsupported
+from kani.protocols.openai.realtime.client_events import faulty, unsupported
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani_text import foreign
 
@@ -49,8 +49,7 @@ def with_model_fields(config: SessionConfig, given: ModelFields, root: str) -> S
         config = replace(config, tool_choice=read_choice(given.tool_choice, root))
     named = {tool.name for tool in config.tools}
     if config.tool_choice not in ("auto", "none", "required", *named):
-        param = f"{root}.tool_choice"
-        raise EventError(f"{param}: no tool has the name {config.tool_choice!r}", "invalid_value", param)
+        raise faulty(f"{root}.tool_choice", f"no tool has the name {config.tool_choice!r}")
     for modalities in (given.modalities, given.output_modalities):
         if isinstance(modalities, list) and modalities:
             config = replace(config, written="audio" not in modalities)
@@ -78,10 +77,9 @@ def _text(given: Any, param: str) -> str:
     if given is None:
         return ""
     if not isinstance(given, str):
-        raise EventError(f"{param}: must be a string", "invalid_type", param)
+        raise faulty(param, "must be a string", "invalid_type")
     if len(given) > MAX_INSTRUCTIONS:
-        reason = f"{param}: too long (at most {MAX_INSTRUCTIONS} characters)"
-        raise EventError(reason, "string_above_max_length", param)
+        raise faulty(param, f"too long (at most {MAX_INSTRUCTIONS} characters)", "string_above_max_length")
     return given
 
 
@@ -93,6 +91,5 @@ def _tokens(given: Any, param: str) -> int | None:
     except foreign.Unreadable:
         tokens = 0
     if not 1 <= tokens <= MAX_TOKENS:
-        reason = f'{param}: must be a whole number from 1 to {MAX_TOKENS}, or "inf"'
-        raise EventError(reason, "invalid_value", param)
+        raise faulty(param, f'must be a whole number from 1 to {MAX_TOKENS}, or "inf"')
     return tokens

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from kani.core.chat_model import Tool
-from kani.protocols.openai.realtime.client_events import EventError, convert
+from kani.protocols.openai.realtime.client_events import convert, faulty
 
 MAX_TOOLS = 128
 MAX_SIZE = 2**18
@@ -77,7 +77,7 @@ def read_tools(
     """Return the functions of a list of tools, and MCP servers at known addresses. Raises EventError."""
     param, functions, servers = f"{root}.tools", list[Tool](), list[McpServer]()
     if len(given) > MAX_TOOLS:
-        raise EventError(f"{param}: too many tools (at most {MAX_TOOLS})", "invalid_value", param)
+        raise faulty(param, f"too many tools (at most {MAX_TOOLS})")
     for number, each in enumerate(given):
         where = f"{param}[{number}]"
         if known_servers and isinstance(each, dict) and each.get("type") == "mcp":
@@ -86,11 +86,10 @@ def read_tools(
         tool = convert(each, _Tool, where)
         functions.append(Tool(tool.name, tool.description or "", tool.parameters or _NO_PARAMETERS))
     if len(servers) > MAX_SERVERS:
-        raise EventError(f"{param}: too many MCP servers (at most {MAX_SERVERS})", "invalid_value", param)
+        raise faulty(param, f"too many MCP servers (at most {MAX_SERVERS})")
     # Python's encoder writes half a surrogate pair as an escape; others refuse it.
     if len(json.dumps(tools_json(functions))) > MAX_SIZE:
-        reason = f"{param}: too long (at most {MAX_SIZE >> 10} KiB in all)"
-        raise EventError(reason, "string_above_max_length", param)
+        raise faulty(param, f"too long (at most {MAX_SIZE >> 10} KiB in all)", "string_above_max_length")
     return tuple(functions), tuple(servers)
 
 
@@ -98,11 +97,10 @@ def _read_server(given: Any, param: str, known: Collection[str]) -> McpServer:
     """Read an element. Raises EventError, also for an address that is not ``known``."""
     server = convert(given, McpServer, param)
     if server.server_url not in known:
-        param = f"{param}.server_url"
-        raise EventError(f"{param}: is not listed in this server's KANI_MCP_SERVERS", "unsupported", param)
+        reason = "is not listed in this server's KANI_MCP_SERVERS"
+        raise faulty(f"{param}.server_url", reason, "unsupported")
     if (key := server.authorization) is not None and not (key.isascii() and key.isprintable()):
-        param = f"{param}.authorization"
-        raise EventError(f"{param}: must be printable ASCII", "invalid_value", param)
+        raise faulty(f"{param}.authorization", "must be printable ASCII")
     return server
 
 

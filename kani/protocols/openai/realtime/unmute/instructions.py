@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from kani.protocols.openai.realtime.answers.model_fields import MAX_INSTRUCTIONS
-from kani.protocols.openai.realtime.client_events import EventError
+from kani.protocols.openai.realtime.client_events import faulty
 
 CHARACTERS = {
     "smalltalk": "Make small talk. Ask questions, and have opinions of your own.",
@@ -46,8 +46,6 @@ class Instructions(Struct):
         about = self.text if self.type == "constant" else CHARACTERS.get(self.type)
         if about is None and self.type != "constant":
             known = ", ".join(["constant", *CHARACTERS])
-            param = "session.instructions.type"
-            reason = f"{param}: there is no {self.type[:100]!r} (known: {known})"
-            raise EventError(reason, "invalid_value", param)
+            raise faulty("session.instructions.type", f"there is no {self.type[:100]!r} (known: {known})")
         parts = [general, about, LANGUAGES.get(self.language or ""), COURSE]
         return "\n\n".join(part for part in parts if part)

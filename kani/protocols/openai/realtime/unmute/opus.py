@@ -9,7 +9,7 @@ from kani.core.audio.ogg_opus import ENCODED_RATE, PAGE_S, OggOpusDecoder, OggOp
 from kani.core.audio.ogg_pages import FIRST
 from kani.core.errors import InvalidRequest
 from kani.core.types import Samples
-from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, decoded
+from kani.protocols.openai.realtime.client_events import ClientEvent, decoded, faulty
 
 MAX_CHARACTERS = 2**20
 """Characters of base64 in one event: more than a minute of audio."""
@@ -35,8 +35,8 @@ class OpusInput:
         """Return the samples of ``input_audio_buffer.append``. Raises EventError."""
         given = event.audio()
         if len(given) > MAX_CHARACTERS:
-            reason = f"audio: too large (at most {MAX_CHARACTERS >> 20} MiB of base64 in one event)"
-            raise EventError(reason, "audio_too_large", "audio")
+            reason = f"too large (at most {MAX_CHARACTERS >> 20} MiB of base64 in one event)"
+            raise faulty("audio", reason, "audio_too_large")
         return await run_in_pool(STREAM_POOL, self._decode, given)
 
     def _decode(self, given: str) -> Samples:
@@ -49,8 +49,8 @@ class OpusInput:
             return self._decoder.feed(pages)
         except InvalidRequest as error:
             self._decoder = None
-            reason = f"audio: must be Ogg Opus, and {error.reason}; the next stream is read again"
-            raise EventError(reason, "invalid_value", "audio") from error
+            reason = f"must be Ogg Opus, and {error.reason}; the next stream is read again"
+            raise faulty("audio", reason) from error
 
 
 class OpusOutput:

@@ -19,7 +19,7 @@ from aiortc.sdp import SessionDescription
 from starlette.types import Message
 
 from kani.core.audio.pcm import pcm16
-from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.errors import field_error
 from kani.protocols.openai.realtime.answers.paced import Track
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.connection import Connection
@@ -121,8 +121,7 @@ class Call:
             self._bounds = CallBounds(peer, host, self.end)
             await peer.setLocalDescription()
         except LIBRARY_ERRORS as error:
-            reason = f"sdp: this is no offer that can be answered: {error}"
-            raise ApiError(400, reason, "sdp", "invalid_value") from error
+            raise field_error("sdp", f"this is no offer that can be answered: {error}") from error
         return str(peer.localDescription.sdp)
 
     async def serve(self, client: Client) -> None:

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 
 from kani.core.conversation.items import new_id
 from kani.core.service import SpeechService
-from kani.protocols.openai.errors import ApiError, endpoint, json_response
+from kani.protocols.openai.errors import ApiError, endpoint, field_error, json_response
 from kani.protocols.openai.realtime.answers.paced import Track
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.client_secrets import as_api_error, bounded_body
@@ -132,7 +132,7 @@ def call_routes(
         except EventError as error:
             raise as_api_error(error) from error
         except ValueError as error:
-            raise ApiError(400, "session: is not a JSON object", "session", "invalid_json") from error
+            raise field_error("session", "is not a JSON object", "invalid_json") from error
 
         def make_session(client: Client, track: Track) -> RealtimeConnection:
             return RealtimeConnection(client, service, config, limits, track=track)

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosedOK
 from kani.core.audio.ogg_opus import OggOpusEncoder
 from kani.core.conversation.items import Message, Part, SpokenText
 from kani.core.types import Voice
-from kani.protocols.openai.realtime.unmute import connection, opus, output
+from kani.protocols.openai.realtime.unmute import connection, opus
 from kani.protocols.openai.realtime.unmute.events import chat_history
 from kani.protocols.openai.realtime.unmute.lists import describe_voices
 from tests.clients import unmute_page as page
@@ -123,7 +123,7 @@ async def test_audio_is_sent_no_faster_than_it_is_played(call: StartCall) -> Non
     [times] = caller.answers
     assert times.audio_s > 2
     # The head start, the last piece, and the silence that fills the last page.
-    assert times.done - times.audio >= times.audio_s - output.AHEAD_S - 3 * 0.08
+    assert times.done - times.audio >= times.audio_s - connection.AHEAD_S - 3 * 0.08
 
 
 async def test_words_are_sent_right_before_their_sound(call: StartCall) -> None:
