@@ -18,62 +18,33 @@ import kani.no_telemetry  # noqa: F401 - before any library that reports
 
 if TYPE_CHECKING:
     __version__: str
-    from kani.core.errors import (
-        EngineFailed,
-        EngineUnavailable,
-        InvalidRequest,
-        SpeechError,
-        TimedOut,
-        UnknownVoice,
-        UnsupportedLanguage,
-    )
-    from kani.core.recognizer import RecognizedWord
-    from kani.core.types import Span, SpeechChunk, Voice
-    from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech
-    from kani.library.blocking import Conversation, Recognizer, Speech
-    from kani.library.conversation import AsyncConversation
-    from kani.library.results import (
-        Aligned,
-        AlignedWord,
-        Answered,
-        Audio,
-        Heard,
-        Interrupted,
-        NoAnswer,
-        Transcript,
-        Turn,
-        Word,
-    )
-
-__all__ = [
-    "Aligned",
-    "AlignedWord",
-    "Answered",
-    "AsyncConversation",
-    "AsyncRecognizer",
-    "AsyncSpeech",
-    "Audio",
-    "Conversation",
-    "EngineFailed",
-    "EngineUnavailable",
-    "Heard",
-    "Interrupted",
-    "InvalidRequest",
-    "NoAnswer",
-    "RecognizedWord",
-    "Recognizer",
-    "Span",
-    "Speech",
-    "SpeechChunk",
-    "SpeechError",
-    "TimedOut",
-    "Transcript",
-    "Turn",
-    "UnknownVoice",
-    "UnsupportedLanguage",
-    "Voice",
-    "Word",
-]
+    from kani.core.errors import EngineFailed as EngineFailed
+    from kani.core.errors import EngineUnavailable as EngineUnavailable
+    from kani.core.errors import InvalidRequest as InvalidRequest
+    from kani.core.errors import SpeechError as SpeechError
+    from kani.core.errors import TimedOut as TimedOut
+    from kani.core.errors import UnknownVoice as UnknownVoice
+    from kani.core.errors import UnsupportedLanguage as UnsupportedLanguage
+    from kani.core.recognizer import RecognizedWord as RecognizedWord
+    from kani.core.types import Span as Span
+    from kani.core.types import SpeechChunk as SpeechChunk
+    from kani.core.types import Voice as Voice
+    from kani.library.asynchronous import AsyncRecognizer as AsyncRecognizer
+    from kani.library.asynchronous import AsyncSpeech as AsyncSpeech
+    from kani.library.blocking import Conversation as Conversation
+    from kani.library.blocking import Recognizer as Recognizer
+    from kani.library.blocking import Speech as Speech
+    from kani.library.conversation import AsyncConversation as AsyncConversation
+    from kani.library.results import Aligned as Aligned
+    from kani.library.results import AlignedWord as AlignedWord
+    from kani.library.results import Answered as Answered
+    from kani.library.results import Audio as Audio
+    from kani.library.results import Heard as Heard
+    from kani.library.results import Interrupted as Interrupted
+    from kani.library.results import NoAnswer as NoAnswer
+    from kani.library.results import Transcript as Transcript
+    from kani.library.results import Turn as Turn
+    from kani.library.results import Word as Word
 
 _HOMES = {
     "kani.core.errors": (
@@ -91,6 +62,7 @@ _HOMES = {
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+__all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> object:

@@ -61,7 +61,6 @@ tools: tools kani kani_text
 tools/gpu: benchmarks kani tests.engines tests.judges tools
 kani/__init__.py: kani.core kani.library kani.no_telemetry
 kani/no_telemetry.py:
-kani/text.py: kani_text
 kani/__main__.py: kani.cli.main
 kani/library: kani.library kani.composition kani.core kani.runtime.cancelling kani_text.languages
     kani_text.writing

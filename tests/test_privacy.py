@@ -39,13 +39,11 @@ def passes(path: Path) -> bool:
     return any("kani" in imported(each) for each in around if each.exists() and ROOT in each.parents)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in FILES if path not in CHILDREN and REPORTING & set(imported(path))],
-    ids=lambda path: str(path.relative_to(ROOT)),
-)
-def test_each_importer_of_a_library_that_reports_turns_that_off(path: Path) -> None:
-    assert passes(path)
+def test_each_importer_of_a_library_that_reports_turns_that_off() -> None:
+    # Not at the collection: each process would read all files.
+    importers = [path for path in FILES if path not in CHILDREN and REPORTING & set(imported(path))]
+    assert len(importers) > 20
+    assert [path for path in importers if not passes(path)] == []
 
 
 @pytest.mark.server

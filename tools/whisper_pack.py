@@ -8,6 +8,7 @@ give the same bytes on any machine.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import struct
 from pathlib import Path
@@ -123,4 +124,5 @@ def main(folder: Path = BASE) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m tools.whisper_pack", description=__doc__).parse_args()
     main()

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from benchmarks.conversations.interjections import LISTENER, NOISES, WORDS, Sound, noises, spoken
-from benchmarks.conversations.talker import ROOM, ROOM_S
 from benchmarks.recognition.clips import JUDGING_VOICES
 from benchmarks.recognition.clips import SAMPLE_RATE as RATE
 from benchmarks.recognition.streams import started_recognizer
@@ -39,6 +38,12 @@ TEXTS = {
 
 BEFORE_S, AFTER_S = 0.8, 2.0
 """Seconds of an answer before a sound, and of silence after it."""
+
+ROOM = np.float32(10 ** (-65 / 20))
+"""Amplitude of the noise of a quiet room."""
+
+ROOM_S = 0.2
+"""Seconds from when audio is played until the microphone hears it."""
 
 ECHO, ECHO_S, ECHO_DB = "echo", 2.0, -12.0
 IN_A_ROOM = "echo in a room"

@@ -22,7 +22,7 @@ HOUR_S = 3600
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.recognition.alignment", description=__doc__)
     parser.add_argument("--languages", default="en,es,fr,it,pt")
     parser.add_argument("--hour", action="store_true", help="measure the processor time as well")
     given = parser.parse_args()

@@ -14,13 +14,11 @@ with prerequisites.reported(__name__, CHECK, "websockets"):
     import array
     import asyncio
     import contextlib
-    import io
     import json
     import math
     import secrets
     import sys
     import time
-    import wave
     from collections.abc import AsyncGenerator, Callable, Sequence
     from dataclasses import dataclass, replace
     from pathlib import Path
@@ -31,7 +29,7 @@ with prerequisites.reported(__name__, CHECK, "websockets"):
     from kani.cli import broken_pipe, interrupt
     from kani.cli.client import add_server_options, find_server, named_remedy
     from kani.cli.parser import Parser, extra_word
-    from kani.cli.sound import CommandFailed
+    from kani.cli.sound import CommandFailed, WavOutput, read_wav
     from kani.cli.voices import VoiceRefused, VoicesClient, cloning_outcome
     from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NotConnected
     from websocket_config import AUDIO_FORMAT, DEFAULT_CONFIG, ERROR_MESSAGES, SUPPORTED_EMOTIONS
@@ -117,14 +115,10 @@ async def _whole(client: KaniTTSClient, keep: Path | None, name: str, text: str,
     started = time.perf_counter()
     try:
         wav = await client.send_tts_request(text, {**DEFAULT_CONFIG, **config})
-    except KaniTTSError as failure:
+        total = time.perf_counter() - started
+        pcm, rate = read_wav(wav)
+    except (KaniTTSError, CommandFailed) as failure:
         return Result(name, failure=str(failure))
-    total = time.perf_counter() - started
-    try:
-        with wave.open(io.BytesIO(wav)) as file:
-            pcm, rate = file.readframes(file.getnframes()), file.getframerate()
-    except (wave.Error, EOFError) as error:
-        return Result(name, f"not a 16-bit WAV file: {error}")
     if keep is not None:
         (keep / f"{name.replace(' ', '_')}.wav").write_bytes(wav)
     fault = find_fault(
@@ -170,11 +164,9 @@ async def streaming(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[
         return
     total = time.perf_counter() - started
     if keep is not None:
-        with wave.open(str(keep / "stream.wav"), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(rate)
-            file.writeframes(pcm)
+        file = WavOutput((keep / "stream.wav").open("wb"), rate)
+        file.write(bytes(pcm))
+        file.close()
     fault = find_fault(bytes(pcm), rate, stated, LONG, 1.0)
     gap = f"; playback waited {behind * 1000:.0f} ms inside the text" if behind > 0.01 else ""
     yield Result("stream", fault, first - started, total, len(pcm) / 2 / rate, _spoken_by(client) + gap)

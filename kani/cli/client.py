@@ -7,12 +7,10 @@ with prerequisites.reported(__name__, CLIENT, "websockets"):
     import argparse
     import asyncio
     import contextlib
-    import io
     import os
     import re
     import sys
     import time
-    import wave
     from collections.abc import AsyncGenerator, Iterator, Sequence
     from pathlib import Path
     from typing import Any
@@ -20,7 +18,7 @@ with prerequisites.reported(__name__, CLIENT, "websockets"):
 
     from kani.cli import audiobook, broken_pipe, interrupt, voices
     from kani.cli.parser import ENDINGS, Parser, file_of, language_tag, number, standard_input, text_in_quotes
-    from kani.cli.sound import CommandFailed, Output, WavOutput, find_player
+    from kani.cli.sound import CommandFailed, Output, WavOutput, find_player, read_wav
     from websocket_client import (
         LOCAL_HOSTS,
         AuthenticationFailed,
@@ -92,11 +90,7 @@ async def _spoken(
                 yield part
         return
     wav = await client.send_tts_request(text, config, reference)
-    try:
-        with wave.open(io.BytesIO(wav)) as whole:
-            pcm, rate = whole.readframes(whole.getnframes()), whole.getframerate()
-    except (wave.Error, EOFError) as error:
-        raise CommandFailed(f"the server sent no 16-bit WAV file ({error})") from error
+    pcm, rate = read_wav(wav)
     yield SpeechPart(pcm, {"sample_rate": rate})
 
 

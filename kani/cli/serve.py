@@ -32,7 +32,6 @@ with prerequisites.reported(__name__, SERVER, prerequisites.REQUIREMENTS):
 if TYPE_CHECKING:
     from kani.core.engine import Engine
     from kani.core.recognizer import Recognizer
-    from kani.engines.worker.service import Worker
     from kani.server.app import BuildService
     from kani.server.lifecycle import RunningServer
     from kani.server.network.listeners import Listeners
@@ -101,11 +100,7 @@ def _run(given: dict[str, object], names: Mapping[str, str]) -> int:
         forbids = _called("no_fetch", names)
         raise CannotStart(f"{forbids} forbids what --fetch asks for: leave out one of them", USAGE)
     log_file = logs.configure(chosen.log_level, chosen.log_format, chosen.log_path, log_texts=chosen.log_text)
-    for sentence in (
-        *settings.unknown_variable_warnings(),
-        *settings.foreign_model_warnings(),
-        *settings.plugin_warnings(),
-    ):
+    for sentence in (*settings.variable_warnings(), *settings.plugin_warnings()):
         logging.getLogger("server").warning(sentence)
     if worker is not None:
         return _serve_servers(chosen, str(worker), False)
@@ -215,7 +210,7 @@ def _serve_servers(
     """
     import uvicorn
 
-    from kani.composition.speech_service import engine_key
+    from kani.composition.speech_service import engine_key, engine_worker, recognizer_worker
     from kani.engines.remote.address import Address
     from kani.engines.remote.handshake import check_key
     from kani.engines.worker.server import serve_worker
@@ -230,7 +225,7 @@ def _serve_servers(
         print(f"kani-tts {VERSION} serves {name} on {address}; Ctrl+C stops it", flush=True)
 
     async def serve(address: Address) -> None:
-        served, new_worker = _recognizer_worker(chosen) if recognizer else _engine_worker(chosen)
+        served, new_worker = recognizer_worker(chosen) if recognizer else engine_worker(chosen)
         # The fronts of this server, which look for it at a path of their own, have no key.
         key, drain_s = "" if served_here else engine_key(chosen), chosen.shutdown_seconds
         check_key(address, key)
@@ -239,7 +234,7 @@ def _serve_servers(
             async with watch_event_loop(within_s):
                 await served.start()
                 try:
-                    await serve_worker(new_worker(), address, key, stop, announce, drain_s)
+                    await serve_worker(new_worker(""), address, key, stop, announce, drain_s)
                 finally:
                     await served.stop()
 
@@ -251,26 +246,6 @@ def _serve_servers(
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(serve(parsed))
     return 0
-
-
-def _engine_worker(chosen: settings.Settings) -> tuple[Engine, Callable[[], Worker]]:
-    from kani.composition.speech_service import Builder
-    from kani.engines.worker.service import Worker
-
-    engines = Builder(chosen).engines().required
-    if len(engines) != 1 or chosen.engine == "remote":
-        raise EngineUnavailable("a worker serves one engine: name it, as in --engine kokoro")
-    return engines[0], partial(Worker, engines[0])
-
-
-def _recognizer_worker(chosen: settings.Settings) -> tuple[Recognizer, Callable[[], Worker]]:
-    from kani.composition.speech_service import Builder
-    from kani.engines.worker.service import Worker
-
-    recognizer = Builder(chosen).recognizer() if chosen.recognizer != "remote" else None
-    if recognizer is None:
-        raise EngineUnavailable("a worker serves a recogniser of its own: set KANI_RECOGNIZER=whisper")
-    return recognizer, partial(Worker, None, recognizer)
 
 
 def _fetch(chosen: settings.Settings) -> int:

@@ -2,11 +2,13 @@
 
 import contextlib
 import importlib
+import io
 import shutil
 import struct
 import subprocess
 import tempfile
 import time
+import wave
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -69,6 +71,15 @@ class WavOutput:
     def abort(self) -> None:
         """Leave the file as it is."""
         self._file.close()
+
+
+def read_wav(content: bytes) -> tuple[bytes, int]:
+    """Return the samples of a server's WAV file, and their rate. Raises CommandFailed."""
+    try:
+        with wave.open(io.BytesIO(content)) as file:
+            return file.readframes(file.getnframes()), file.getframerate()
+    except (wave.Error, EOFError) as error:
+        raise CommandFailed(f"the server sent no 16-bit WAV file ({error})") from error
 
 
 class SoundCard:

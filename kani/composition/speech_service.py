@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from kani.core.audio import synthetic_mark
 from kani.core.chat_model import ChatModel
 from kani.core.diarization.diarizer import Diarizer
 from kani.core.engine import Engine, Unloadable
-from kani.core.errors import InvalidRequest
+from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.late_engine import LateEngine
 from kani.core.observer import Observer
 from kani.core.recognizer import Recognizer
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from kani.engines.known_voices import KnownVoices
     from kani.engines.remote.pool import Discover
     from kani.engines.remote.processes import RemoteWorkers
+    from kani.engines.worker.service import Worker
 
 log = logging.getLogger("server")
 
@@ -329,6 +330,29 @@ class Builder:
 def engine_key(settings: Settings) -> str:
     """Return the key that engine workers and their servers share; empty if there is none."""
     return settings.engine_key.get_secret_value() if settings.engine_key is not None else ""
+
+
+def engine_worker(settings: Settings) -> tuple[Engine, Callable[[str], Worker]]:
+    """Return the engine that a worker serves, not started, and what makes the worker, by name, once it is.
+
+    Raises EngineUnavailable.
+    """
+    from kani.engines.worker.service import Worker
+
+    engines = Builder(settings).engines().required
+    if len(engines) != 1 or settings.engine == "remote":
+        raise EngineUnavailable("a worker serves one engine: name it, as in --engine kokoro")
+    return engines[0], functools.partial(Worker, engines[0], None)
+
+
+def recognizer_worker(settings: Settings) -> tuple[Recognizer, Callable[[str], Worker]]:
+    """Return the recogniser that a worker serves, and the worker's maker, as ``engine_worker`` does."""
+    from kani.engines.worker.service import Worker
+
+    recognizer = Builder(settings).recognizer() if settings.recognizer != "remote" else None
+    if recognizer is None:
+        raise EngineUnavailable("a worker serves a recogniser of its own: set KANI_RECOGNIZER=whisper")
+    return recognizer, functools.partial(Worker, None, recognizer)
 
 
 def build_own_recognizer(settings: Settings) -> Recognizer | None:

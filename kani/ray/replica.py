@@ -2,17 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
 from ray import serve
 
 from kani.composition import settings
-from kani.composition.speech_service import Builder
-from kani.core.engine import Engine
+from kani.composition.speech_service import engine_worker, recognizer_worker
 from kani.core.errors import EngineUnavailable
-from kani.core.recognizer import Recognizer
 from kani.engines.remote.address import Address
 from kani.engines.worker.server import serve_worker
 from kani.engines.worker.service import Worker
@@ -22,6 +20,9 @@ from kani.server import logs
 
 class Replica:
     """Listens on its node's address; Serve starts, checks, scales and drains it, and carries no speech."""
+
+    describe: Callable[[settings.Settings], tuple[Any, Callable[[str], Worker]]]
+    """Returns what is served, not started, and what makes its worker once it is. Raises EngineUnavailable."""
 
     async def __init__(  # type: ignore[misc] # Serve awaits it
         self, environment: Mapping[str, str], key: str, drain_s: float
@@ -34,11 +35,11 @@ class Replica:
         os.environ.update(environment)
         chosen = settings.load({})
         logs.configure(chosen.log_level, chosen.log_format, None, log_texts=chosen.log_text)
-        self._served = self._build(chosen)
+        self._served, new_worker = type(self).describe(chosen)
         await self._served.start()
         self._drain_s = drain_s
         self._stop = asyncio.Event()
-        self._worker = self._new_worker(serve.get_replica_context().replica_tag)
+        self._worker = new_worker(serve.get_replica_context().replica_tag)
         listening: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
         self._serving = asyncio.create_task(
             serve_worker(self._worker, _node_address(), key, self._stop, listening.set_result)
@@ -48,13 +49,6 @@ class Replica:
         if not listening.done():
             await self._failed()
         self._key, self._address = key, str(listening.result())
-
-    def _build(self, chosen: settings.Settings) -> Engine | Recognizer:
-        """Return what is served, not started. Raises EngineUnavailable."""
-        raise NotImplementedError
-
-    def _new_worker(self, name: str) -> Worker:
-        raise NotImplementedError
 
     async def _failed(self) -> None:
         await self._serving
@@ -84,33 +78,17 @@ class Replica:
 class EngineReplica(Replica):
     """Serves the engine."""
 
-    def _build(self, chosen: settings.Settings) -> Engine:
-        engines = Builder(chosen).engines().required
-        if len(engines) != 1:
-            raise EngineUnavailable("a replica serves one engine: name it, as in --engine kokoro")
-        (self._engine,) = engines
-        return self._engine
-
-    def _new_worker(self, name: str) -> Worker:
-        return Worker(self._engine, name=name)
+    describe = staticmethod(engine_worker)
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Return the load; called by Serve."""
-        return {UTTERANCES: self._worker.exchanges, SLOTS: self._engine.info.max_concurrency}
+        return {UTTERANCES: self._worker.exchanges, SLOTS: self._served.info.max_concurrency}
 
 
 class RecognizerReplica(Replica):
     """Serves the recogniser."""
 
-    def _build(self, chosen: settings.Settings) -> Recognizer:
-        recognizer = Builder(chosen).recognizer()
-        if recognizer is None:
-            raise EngineUnavailable("a replica serves a recogniser: name it, as in KANI_RECOGNIZER=whisper")
-        self._recognizer = recognizer
-        return recognizer
-
-    def _new_worker(self, name: str) -> Worker:
-        return Worker(None, self._recognizer, name)
+    describe = staticmethod(recognizer_worker)
 
 
 def _node_address() -> Address:

@@ -146,7 +146,8 @@ def health_fields(
             for voice, language in engine.light.languages.items()
         ],
         "recognizer": _recognizer(service),
-        **_conversations(service),
+        "conversations": service.chat_model is not None and service.recognition.hears_live,
+        "chat_model": "" if service.chat_model is None else service.chat_model.name,
         "languages": dict(sorted(service.catalogue.languages.items())) if started else {},
         "accented": sorted(service.catalogue.accented) if started else [],
         "default_voices": _default_voices(service) if started else {},
@@ -170,15 +171,6 @@ def _default_voices(service: SpeechService) -> dict[str, str]:
         if len(voices) > 1 or (voices and primary(voices[0].language) != language):
             chosen[language] = voices[0].id
     return chosen
-
-
-def _conversations(service: SpeechService) -> dict[str, Any]:
-    model = service.chat_model
-    hears = service.recognition.hears_live
-    return {
-        "conversations": model is not None and hears,
-        "chat_model": "" if model is None else model.name,
-    }
 
 
 def _recognizer(service: SpeechService) -> dict[str, Any] | None:

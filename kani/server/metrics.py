@@ -69,8 +69,8 @@ class Metrics(Observer):
             prometheus.GCCollector(registry=registry)
             gauge("kani_threads", "Python threads of the server.").set_function(threading.active_count)
         prometheus.Info("kani_build", "Version of the server.", registry=registry).info({"version": version})
-        self._ready = gauge("kani_ready", "1 while sessions are admitted, else 0.")
-        self._fast = gauge("kani_fast_decoder", "1 while Kokoro is decoded by LiteRT, else 0.")
+        self.ready = gauge("kani_ready", "1 while sessions are admitted, else 0.")
+        self.fast_decoder = gauge("kani_fast_decoder", "1 while Kokoro is decoded by LiteRT, else 0.")
         self._requests = counter("kani_requests", "Sessions admitted.", "protocol")
         self._sessions = gauge("kani_sessions", "Open sessions.", "protocol", mode="livesum")
         self._session = histogram(
@@ -155,14 +155,6 @@ class Metrics(Observer):
         self.loop_lag = histogram(
             "kani_event_loop_lag_seconds", "Delay of the event loop's timers.", LOOP_LAG_BUCKETS
         )
-
-    def watch_ready(self, ready: Callable[[], bool]) -> None:
-        """Call ``ready`` at each scrape: whether sessions are admitted."""
-        self._ready.set_function(lambda: float(ready()))
-
-    def watch_fast_decoder(self, active: Callable[[], bool]) -> None:
-        """Call ``active`` at each scrape: whether Kokoro is decoded by LiteRT."""
-        self._fast.set_function(lambda: float(active()))
 
     def set_limits(self, *, connections: int, waiting: int) -> None:
         self._connections_limit.set(connections)

@@ -17,9 +17,7 @@ from tests.benchmarks.smallest import ROOT, WITH_KOKORO, WITHOUT_KOKORO
 Outcomes = dict[str, dict[str, Any]]
 
 NOT_RUN = {
-    "conversations.by_webrtc": "Kokoro and Whisper in conversations at the pace of speech: minutes",
     "conversations.judged_sounds": "Kokoro and Whisper for two hundred sounds: many minutes",
-    "conversations.many_turns": "conversations at the pace of speech: an hour",
     "kani": "the whole model, with random weights: gigabytes and minutes",
     "kokoro.student": "Kokoro beside its student, three judges and servers: many minutes",
     "kokoro.student.taught": "a folder of the training of a student: hours",

@@ -242,7 +242,7 @@ def test_other_names_in_the_file_are_left_alone(folder: Path) -> None:
     lines = "FOO\nBAR=1\nexport BAZ\nkani_port=1\nKANI-HOST=x\n$env:KANI_VOICE=x\nKANI_API_KEY=x\n"
     Path(".env").write_text(lines, "utf-8")
     assert settings.load({}, {}).port == 8001
-    warned = settings.unknown_variable_warnings({})
+    warned = settings.variable_warnings({})
     assert [sentence.partition("did you mean ")[2] for sentence in warned] == [
         "KANI_VOICE?",
         "KANI_HOST?",
@@ -250,7 +250,7 @@ def test_other_names_in_the_file_are_left_alone(folder: Path) -> None:
         "KANI_PORT?",
     ]
     Path(".env").write_text("KANI_API_KEY=x\nKANI_API_KEYS=x\n", "utf-8")
-    assert settings.unknown_variable_warnings({}) == []
+    assert settings.variable_warnings({}) == []
 
 
 @pytest.mark.parametrize(

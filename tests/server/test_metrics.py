@@ -95,7 +95,7 @@ def test_listening_is_counted_in_sessions_and_seconds() -> None:
 def test_ready_is_asked_at_each_scrape() -> None:
     metrics, state = Metrics("0"), [False]
     assert_shown(metrics, "kani_ready 0.0")
-    metrics.watch_ready(lambda: state[0])
+    metrics.ready.set_function(lambda: state[0])
     assert_shown(metrics, "kani_ready 0.0")
     state[0] = True
     assert_shown(metrics, "kani_ready 1.0")

@@ -7,6 +7,7 @@ measures and words.
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Sequence
 from itertools import groupby
@@ -64,4 +65,5 @@ def _language(voice: Voice) -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m tools.kokoro_data.table", description=__doc__).parse_args()
     PAGE.write_text(TABLE.sub(lambda _: table(), PAGE.read_text(encoding="utf-8")), encoding="utf-8")

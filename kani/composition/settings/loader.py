@@ -147,10 +147,11 @@ def _complaints(
     return lines or [f"settings of {plugin or 'the server'}: {line['msg']}" for line in error.errors()]
 
 
-def unknown_variable_warnings(
-    environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
-) -> list[str]:
-    """Return a sentence for each unknown KANI_* variable that is set: most likely it is misspelt."""
+def variable_warnings(environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE) -> list[str]:
+    """Return a sentence for each unknown KANI_* variable that is set: most likely it is misspelt.
+
+    Another one is for a variable that asks for VoxCPM's model, which KANI_MODEL chooses here.
+    """
     known = [variable for name in fields() for variable in variables(name)]
     written = _written(env_file, environment)
     sentences = []
@@ -158,6 +159,11 @@ def unknown_variable_warnings(
         # A variable of the clients, who may read the same file: without the server's it is a slip.
         if variable != CLIENT_KEY or not written.get("KANI_API_KEYS"):
             sentences.append(_unknown(variable, known))
+    if model := written.get("TTS_MODEL_NAME"):
+        sentences.append(
+            f"TTS_MODEL_NAME={model} is not read: this server speaks VoxCPM's protocol by any engine; "
+            "KANI_ENGINE=voxcpm with KANI_MODEL runs VoxCPM's model"
+        )
     return sentences
 
 
@@ -169,19 +175,6 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(meant, names, 1, 0.7)
     hint = f"did you mean {prefix}{close[0]}?" if close else "docs/settings.md lists them"
     return f"{name} is no setting of this server; {hint}"
-
-
-def foreign_model_warnings(
-    environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
-) -> list[str]:
-    """Return a sentence if a variable asks for VoxCPM's model, which another variable chooses here."""
-    model = _written(env_file, environment).get("TTS_MODEL_NAME")
-    if not model:
-        return []
-    return [
-        f"TTS_MODEL_NAME={model} is not read: this server speaks VoxCPM's protocol by any engine; "
-        "KANI_ENGINE=voxcpm with KANI_MODEL runs VoxCPM's model"
-    ]
 
 
 def accepted_values(name: str) -> str:

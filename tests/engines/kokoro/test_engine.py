@@ -32,7 +32,12 @@ from tests.support.kokoro import chunks_of, joined
 from tests.support.patience import WITHIN_S
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.heard) for name in ("engine", "onnx_engine")])
+@pytest.fixture(
+    params=[
+        pytest.param("engine", marks=pytest.mark.heard),
+        pytest.param("onnx_engine", marks=[pytest.mark.heard, pytest.mark.full]),
+    ]
+)
 def each(request: pytest.FixtureRequest) -> KokoroEngine:
     engine: KokoroEngine = request.getfixturevalue(request.param)
     return engine

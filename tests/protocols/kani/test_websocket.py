@@ -288,6 +288,7 @@ async def test_silent_and_truncated_speech_is_told(socket: ClientConnection) -> 
 
 
 @pytest.mark.heard
+@pytest.mark.full
 async def test_too_long_whole_answer_is_refused(socket: ClientConnection) -> None:
     text = "天气很好。" * 800
     config = {"language": "zh", "speed": 0.5}

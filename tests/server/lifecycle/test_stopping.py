@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket
 from uvicorn.protocols.utils import ClientDisconnected
 
 from kani.core.audio.pcm import wav
+from kani.server import lifecycle
 from kani.server.connections import Connections
 from tests.support.loudness import HeldRecognizer
 from tests.support.patience import WITHIN_S, happens
@@ -133,7 +134,10 @@ TRANSCRIPTIONS = "/v1/audio/transcriptions"
     ],
     ids=["openai", "elevenlabs", "kyutai"],
 )
-async def test_transcription_under_way_gets_503(tmp_path: Path, path: str, given: dict[str, Any]) -> None:
+async def test_transcription_under_way_gets_503(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, given: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(lifecycle, "CLOSE_SECONDS", 0.1)
     recognizer = HeldRecognizer(0.0)
     async with asyncio.timeout(WITHIN_S), serving(tmp_path, recognizer, KANI_SHUTDOWN_SECONDS="0") as server:
         asking = asyncio.create_task(server.post(path, **given))

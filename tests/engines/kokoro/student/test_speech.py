@@ -128,7 +128,11 @@ EMOTIONAL = {
 """The part of each emotion that the engine renders itself."""
 
 
-@pytest.fixture(params=STUDENTS)
+# Two are enough for smoke.
+VOICES = [pytest.param(name, marks=[pytest.mark.full] if at > 1 else []) for at, name in enumerate(STUDENTS)]
+
+
+@pytest.fixture(params=VOICES)
 def spoken(request: pytest.FixtureRequest) -> Spoken:
     return STUDENTS[request.param]
 

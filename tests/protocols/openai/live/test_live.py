@@ -1,5 +1,6 @@
 """WS /v1/live/sessions: sound at its pace, words in step with it, interruptions, delegated work, errors."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,6 +15,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from kani.core.audio.encoding import AudioFormat
 from kani.core.conversation import paced
 from kani.protocols.openai.realtime.session_config import FORMATS, PCM
 from tests.clients.openai_live import AUDIO, HEARD, SAID, LiveClient, live
@@ -120,16 +122,19 @@ async def test_listeners_sound_lets_the_answer_go_on(talk: StartTalk) -> None:
     assert len(endpoint.requests) == 1 and not client.of(HEARD)
 
 
-@pytest.mark.parametrize(
-    "audio_format", [replace(PCM, sample_rate=16_000), FORMATS["audio/pcmu"], FORMATS["audio/pcma"]]
-)
-async def test_other_formats(talk: StartTalk, audio_format: Any) -> None:
-    client, _, _ = await talk(say("Hello."), audio_format=audio_format)
-    rate = audio_format.sample_rate
-    assert client.seen[0]["session"]["audio"]["format"] == {"type": audio_format.name, "rate": rate}
-    await client.say(quiet(0.2, rate), loud(0.4, rate), quiet(1.2, rate))
-    await spoken(client, "Hello.")
-    assert client.text(HEARD).startswith("w0 ") and len(client.frames[0][1]) == paced.FRAME_S * rate
+async def test_other_formats(talk: StartTalk) -> None:
+    _, _, server = await talk(say("Hello."))
+
+    async def speak(audio_format: AudioFormat) -> None:
+        async with live(server.url, audio_format) as client:
+            rate = audio_format.sample_rate
+            assert client.seen[0]["session"]["audio"]["format"] == {"type": audio_format.name, "rate": rate}
+            await client.say(quiet(0.2, rate), loud(0.4, rate), quiet(1.2, rate))
+            await spoken(client, "Hello.")
+            assert client.text(HEARD).startswith("w0 ") and len(client.frames[0][1]) == paced.FRAME_S * rate
+
+    formats = replace(PCM, sample_rate=16_000), FORMATS["audio/pcmu"], FORMATS["audio/pcma"]
+    await asyncio.gather(*map(speak, formats))
 
 
 async def test_commentary_is_answered_and_the_rest_is_known(talk: StartTalk) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kani.engines.kani.model.codec.layers import LEAKY_SLOPE, Decoder, HalfSnake, ResidualBlock, Stage
 from kani.engines.kani.model.native.library import find_compiler
@@ -101,7 +101,6 @@ class CpuDecoder:
         offset = decoder.first.state_size
         self._stages: list[_Stage] = []
         for stage in decoder.stages:
-            assert isinstance(stage, Stage)
             self._stages.append(_Stage(stage, offset, kernels))
             offset = self._stages[-1].end
         self._act = _Activation(decoder.act, decoder.last.inputs, decoder.last.steps, offset, kernels)
@@ -202,10 +201,8 @@ class _Stage:
         self._channels = channels = stage.up.state_size // 2
         self._branches: list[list[_Block]] = []
         for branch in stage.branches:
-            assert isinstance(branch, nn.ModuleList)
             blocks: list[_Block] = []
             for block in branch:
-                assert isinstance(block, ResidualBlock)
                 blocks.append(_Block(block, channels, self.end, kernels))
                 self.end = blocks[-1].end
             self._branches.append(blocks)

@@ -15,18 +15,11 @@ from dataclasses import dataclass
 
 import torch
 import triton
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from kani.engines.kani.model.codec import gpu_kernels as kernels
-from kani.engines.kani.model.codec.layers import (
-    CausalConv,
-    Decoder,
-    HalfSnake,
-    ResidualBlock,
-    Stage,
-    UpSample,
-)
+from kani.engines.kani.model.codec.layers import CausalConv, Decoder, HalfSnake, Stage, UpSample
 from kani.engines.kani.model.graphs import Graphs
 
 log = logging.getLogger(__name__)
@@ -213,9 +206,7 @@ class _Stage:
         self.branches: list[list[_Block]] = []
         for branch in stage.branches:
             blocks = []
-            assert isinstance(branch, nn.ModuleList)
             for block in branch:
-                assert isinstance(block, ResidualBlock)
                 middle = self.end + block.dilated.state_size
                 acts = [_Activation(act, block.conv.inputs) for act in (block.act, block.act2)]
                 dilated, conv = _Convolution(block.dilated, self.end), _Convolution(block.conv, middle)
@@ -254,7 +245,6 @@ class GpuDecoder:
         offset = decoder.first.state_size
         self._stages: list[_Stage] = []
         for stage in decoder.stages:
-            assert isinstance(stage, Stage)
             self._stages.append(_Stage(stage, offset))
             offset = self._stages[-1].end
         self._act = _Activation(decoder.act, decoder.last.inputs)

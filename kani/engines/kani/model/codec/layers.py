@@ -143,15 +143,15 @@ class Stage(nn.Module):
 
     def __init__(self, act: HalfSnake, up: UpSample, branches: list[list[ResidualBlock]]) -> None:
         super().__init__()
-        self.act, self.up = act, up
-        self.branches = nn.ModuleList(nn.ModuleList(branch) for branch in branches)
+        self.act, self.up, self.branches = act, up, branches
+        # torch knows only modules that are attributes.
+        self._blocks = nn.ModuleList(block for branch in branches for block in branch)
 
     def forward(self, x: Tensor, history: History) -> Tensor:
         """[streams, time, channels] to [streams, time · rate, channels // 2]."""
         x = self.up(self.act(x), history)
         total: Tensor | None = None
         for branch in self.branches:
-            assert isinstance(branch, nn.ModuleList)
             y = x
             for block in branch:
                 y = block(y, history)
@@ -170,8 +170,8 @@ class Decoder(nn.Module):
         self, first: CausalConv, stages: list[Stage], act: HalfSnake, last: CausalConv, *, clamp: bool
     ) -> None:
         super().__init__()
-        self.first, self.act, self.last = first, act, last
-        self.stages = nn.ModuleList(stages)
+        self.first, self.stages, self.act, self.last = first, stages, act, last
+        self._stages = nn.ModuleList(stages)
         self.clamp = clamp
         self.state_size = sum(m.state_size for m in self.modules() if isinstance(m, CausalConv | UpSample))
         self.samples = prod(stage.up.rate for stage in stages)
@@ -195,7 +195,6 @@ class Decoder(nn.Module):
         time = 1
         self.first.pack(time)
         for stage in self.stages:
-            assert isinstance(stage, Stage)
             time *= stage.up.rate
             for module in stage.modules():
                 if isinstance(module, CausalConv):
