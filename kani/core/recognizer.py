@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Protocol, runtime_checkable
 
 from kani.core.types import Samples
@@ -172,4 +173,7 @@ def recognition(
     told = prompt or candidates or expected
     if not told or not isinstance(recognizer, PromptedRecognizer):
         return recognizer.recognize(audio, language)
-    return recognizer.recognize_prompted(audio, language, prompt, *candidates, expected=expected)
+    # A package's recogniser may be older than this keyword.
+    takes_expected = "expected" in signature(recognizer.recognize_prompted).parameters
+    known = {"expected": expected} if takes_expected else {}
+    return recognizer.recognize_prompted(audio, language, prompt, *candidates, **known)

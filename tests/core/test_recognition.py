@@ -411,9 +411,27 @@ class SpanishRecognizer(LoudnessRecognizer):
                 yield replace(event, language="es") if isinstance(event, RecognizedWord) else event
 
 
-@pytest.mark.parametrize("words", [(1, 3, 1), (1, 1, 1)])  # the second: push-to-talk, replies of one word
-async def test_next_session_of_a_connection_expects_the_language_of_two_words(words: tuple[int, ...]) -> None:
-    recognizer = SpanishRecognizer()
+class OlderRecognizer(SpanishRecognizer):
+    """Knows of no expected language."""
+
+    def recognize_prompted(  # type: ignore[override]
+        self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str, *candidates: str
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        return super().recognize_prompted(audio, language, prompt, *candidates)
+
+
+@pytest.mark.parametrize(
+    ("recognizer", "words", "expected"),
+    [
+        (SpanishRecognizer(), (1, 3, 1), "es"),
+        # Push-to-talk: replies of one word.
+        (SpanishRecognizer(), (1, 1, 1), "es"),
+        (OlderRecognizer(), (1, 3, 1), None),
+    ],
+)
+async def test_next_session_of_a_connection_expects_the_language_of_two_words(
+    recognizer: SpanishRecognizer, words: tuple[int, ...], expected: str | None
+) -> None:
     service = RecognitionService(recognizer, Observer(), Admission(Limits(), Observer()))
     backlog = service.open_backlog()
     for steps in words:
@@ -422,7 +440,7 @@ async def test_next_session_of_a_connection_expects_the_language_of_two_words(wo
             await session.feed(np.full(round(steps * STEP_S * 16_000), 0.5, np.float32))
             session.finish()
             await heard(session)
-    assert recognizer.expected == ["es"]
+    assert recognizer.expected == [expected]
     assert backlog.language == "es"
 
 
