@@ -20,6 +20,8 @@ from kani_text.normalizer.tokens import Token, TokenCursor
 
 _GROUP, _BEFORE_GROUP = re.compile(r"\d{3}(?:[.,]\d+)?"), re.compile(r"[1-9]\d{0,2}")
 _FRACTION = re.compile(r"(\d{1,2})[/⁄](\d{1,3})")
+_LONGEST_SCALE = 20
+"""Numbers before another one, at most, that tell whether they are a scale."""
 _OPERATORS = frozenset("+ - − – = < > ≤ ≥ ±".split())
 _NUMBERED = Rows("label|numbered @")
 _WITH_NUMBER = Rows("@ word figure")
@@ -86,7 +88,8 @@ class CountedNumerals(Counted):
         token = self._cursor.token(ahead)
         if not _GROUP.fullmatch(token.core):
             return False
-        if ahead == 1 and (first.grouped or not _BEFORE_GROUP.fullmatch(first.digits)):
+        starts = not first.grouped and _BEFORE_GROUP.fullmatch(first.digits) and not self._is_of_scale()
+        if ahead == 1 and not starts:
             # "In 2020 500 people"
             return False
         more = parse_numeral(token.core, self._table)
@@ -96,6 +99,15 @@ class CountedNumerals(Counted):
         self._end = self._figures_end = self._last = self._first_end = token.core_end
         self._measure_at = (token.core_end, token.core_end)
         return True
+
+    def _is_of_scale(self) -> bool:
+        """True for a number of "0 100 200 300": no groups of one number begin with 0."""
+        back = 1
+        while (before := self._cursor.previous(back)).core.isdecimal() and not before.suffix:
+            if before.core == "0" or back == _LONGEST_SCALE:
+                return True
+            back += 1
+        return False
 
     def _takes_fraction(self, ahead: int) -> bool:
         """Take "1/2" after a number as its fraction."""
