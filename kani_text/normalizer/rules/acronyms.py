@@ -3,11 +3,13 @@
 import re
 
 from kani_text.normalizer.kinds import is_kind, matching
+from kani_text.normalizer.rules.numerals import LOWERED
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 
 _HUMPS = re.compile(r"[A-ZÀ-ÖØ-Þ]+(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ])|[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+|[^\W\d_]")
+_RUN = re.compile(r"[^\W\d_₀-₉]+|[\d₀-₉]+|[·⋅–-]")
 VARIABLES, OPERATORS = frozenset("xyz"), frozenset("+-−=<>≤≥±")
 _LIQUIDS = frozenset("LRHUY")
 _LONGEST_ACRONYM, _LONGEST_SPELLED = 5, 3
@@ -37,6 +39,24 @@ def letter_name(letter: str, table: LanguageTable) -> str:
     """The name of a letter; the letter itself if the table does not have it."""
     lower = letter.lower()
     return table.letters.get(lower) or table.greek.get(lower) or letter
+
+
+def figured_pieces(text: str, start: int, table: LanguageTable, pauses: str = "") -> tuple[Piece, ...]:
+    """Letters by their names and figures as numbers, one after the other; pauses: signs that make one."""
+    pieces: list[Piece] = []
+    for run in _RUN.finditer(text):
+        written, at = run.group(), start + run.start()
+        if not written.isalnum():
+            pieces += [Piece(",", at, at + 1)] if written in pauses else []
+            continue
+        if pieces:
+            pieces.append(Piece(" ", at, at + 1))
+        if written[0].isalpha():
+            pieces += spelled_pieces(written, at, table)
+        else:
+            number = table.number_words.cardinal(int(written.translate(LOWERED)))
+            pieces.append(Piece(number, at, at + len(written)))
+    return tuple(pieces)
 
 
 def capitals_pieces(text: str, start: int, table: LanguageTable, shouted: bool = False) -> tuple[Piece, ...]:

@@ -130,7 +130,7 @@ def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) ->
 def _part_of(part: tuple[int, int], measure: Measure, table: LanguageTable) -> str:
     forms = measure.forms
     name = forms["other"] if table.numbers.counted_alone else singular(forms)
-    half = table.fractions.halves.get(measure.gender or gender_of(name, table) or "m")
+    half = table.fractions.half_before_noun.get(measure.gender or gender_of(name, table) or "m")
     return f"{half} {name}" if part == HALF and half else _of(say_fraction(*part, table), name, table)
 
 
@@ -154,7 +154,7 @@ def say_mixed(whole: Numeral | None, part: tuple[int, int], table: LanguageTable
     if part == HALF and whole is not None and table.fractions.mixed_half:
         return table.fractions.mixed_half.format(whole=say_numeral(whole, table, "m"))
     spoken = say_fraction(*part, table)
-    halves = table.fractions.halves
+    halves = table.fractions.half_before_noun
     if part == HALF:
         spoken = halves.get(gender or "m", spoken) if gender or whole is not None else spoken
     return (
@@ -189,7 +189,7 @@ def half_after_noun(
 
 def gender_of_following(cursor: TokenCursor, table: LanguageTable) -> str:
     """The gender of the noun after a fraction ("½ taza")."""
-    if not table.fractions.halves or not cursor.is_adjacent(1):
+    if not table.fractions.half_before_noun or not cursor.is_adjacent(1):
         return ""
     return table.agreement.gender(in_full(cursor.token(1), table), plural=False)
 

@@ -60,18 +60,21 @@ class TableSection:
             return self.number(key, default)
         if form is bool:
             return self.flag(key)
-        if form == Mapping[str, str]:
-            return (self if key == "names" else self.section(key)).all_texts()
         if is_dataclass(form):
             return self.section(key).fill(cast(type, form))
         if get_origin(form) is Mapping:
-            section = self.section(key)
-            if form == Mapping[str, Forms]:
-                return {name: section.forms(name) for name in section.key_names()}
-            return {name: frozenset(section.words(name)) for name in section.key_names()}
+            return (self if key == "names" else self.section(key))._lines(*get_args(form))
         if form == Forms | None:
             return self.forms(key) if key in self._values else None
         return get_origin(form)(self.words(key))
+
+    def _lines(self, keys: type, said: Any) -> dict[Any, Any]:
+        """The lines that were not read yet: texts, forms or words, by text or by whole number."""
+        for name in self.key_names() if keys is int else ():
+            if not name.isdecimal():
+                raise self.error(name, "has to be a whole number")
+        read: Any = {str: self.text, Forms: self.forms}.get(said, lambda name: frozenset(self.words(name)))
+        return {keys(name): read(name) for name in self.key_names()}
 
     def key_names(self) -> tuple[str, ...]:
         """The keys that were not read yet."""

@@ -1,6 +1,6 @@
 """Parses the tables, section by section."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from unicodedata import category
 
 from kani_text.normalizer.number_words.languages import number_words
@@ -17,7 +17,6 @@ from kani_text.normalizer.tables.table import (
     Numbers,
     OtherCalendar,
     Roman,
-    Times,
     Trade,
     Unit,
 )
@@ -33,65 +32,56 @@ ABBREVIATION_CONDITIONS = frozenset(
 
 def parse_table(language: str, file: TableSection) -> LanguageTable:
     """The table of ``language`` in a file. Raises TableError."""
-    numbers = file.section("numbers")
-    words = number_words(language, numbers.text("words", ""))
-    units = file.section("units")
-    per, product = units.text("per", ""), units.text("product", "first")
-    signs, agreement = file.section("signs"), _agreement(file.section("agreement"))
-    between_figures = signs.section("between_figures")
-    markup, ordinals = file.section("markup"), file.section("ordinals")
+    numbers, units, roman = file.section("numbers"), file.section("units"), file.section("roman")
+    signs, acronyms = file.section("signs"), file.section("acronyms")
+    abbreviations, trades = file.section("abbreviations"), file.section("trades")
+    titles, cut_adjectives, plurals = map(abbreviations.words, ("titles", "cut_adjectives", "cut_plurals"))
+    ordinals, markup = file.section("ordinals"), file.section("markup")
     with_stop = ordinals.section("with_stop")
     unsure = _ordinals_with_stop(with_stop.section("unsure"))
     stopped = _ordinals_with_stop(with_stop)
     if "other" not in stopped and stopped:
         raise with_stop.error("other", "is missing")
-    abbreviations = file.section("abbreviations")
-    trades = file.section("trades")
-    endings, beginnings = abbreviations.section("endings"), abbreviations.section("beginnings")
-    titles = frozenset(abbreviations.words("titles"))
-    also_words = frozenset(abbreviations.words("also_words"))
-    first_names = frozenset(abbreviations.words("first_names"))
-    cut, cut_adjectives = abbreviations.words("cut"), abbreviations.words("cut_adjectives")
-    cut_not, plurals = frozenset(abbreviations.words("cut_not")), abbreviations.words("cut_plurals")
-    dates = _dates(file.section("dates"))
+    agreement, dates = _agreement(file.section("agreement")), _dates(file.section("dates"))
     weekdays = "|".join(sorted(dates.short_weekdays, key=len, reverse=True))
     parts = {"weekday": f"(?:{weekdays})"} if weekdays else {}
-    acronyms, roman = file.section("acronyms"), file.section("roman")
     kings = roman.section("names").all_texts()
     code_block = markup.text("code_block", "")
     markup.check_all_read()
     return file.fill(
         LanguageTable,
         language=language,
-        number_words=words,
+        number_words=number_words(language, numbers.text("words", "")),
         numbers=_numbers(numbers),
         agreement=agreement,
         ordinals=ordinals.all_texts(),
         ordinals_with_stop=stopped | unsure,
         unsure_of_ordinal=frozenset(unsure),
         fractions=_fractions(file.section("fractions")),
+        per=units.text("per", ""),
+        product=units.text("product", "first"),
         units=_units(units, agreement),
-        per=per,
-        product=product,
         currencies=_currencies(file.section("currencies"), language),
         dates=dates,
-        times=_times(file.section("times")),
         acronyms=acronyms.fill(Acronyms, vowels=frozenset(acronyms.text("vowels"))),
         roman=roman.fill(
             Roman, names={name: form for form, names in kings.items() for name in names.split()}
         ),
+        signs_between_figures=signs.section("between_figures").all_texts(),
         signs=_as_programs_write(signs.all_texts()),
-        signs_between_figures=between_figures.all_texts(),
-        abbreviations=_abbreviations(abbreviations, titles),
-        trades=tuple(_trade(trades.section(name)) for name in trades.key_names()),
-        cut=_cut_words((*cut, *cut_adjectives), cut_not),
+        cut=_cut_words(
+            (*abbreviations.words("cut"), *cut_adjectives), frozenset(abbreviations.words("cut_not"))
+        ),
         cut_adjectives=frozenset(cut_adjectives),
         cut_plurals=dict(zip(plurals[::2], plurals[1::2], strict=True)),
-        titles=titles,
-        also_words=also_words,
-        first_names=first_names,
-        abbreviated_endings=endings.all_texts(),
-        abbreviated_beginnings=beginnings.all_texts(),
+        titles=frozenset(titles),
+        also_words=frozenset(abbreviations.words("also_words")),
+        first_names=frozenset(abbreviations.words("first_names")),
+        abbreviated_endings=abbreviations.section("endings").all_texts(),
+        abbreviated_beginnings=abbreviations.section("beginnings").all_texts(),
+        # What is left of its section
+        abbreviations=_abbreviations(abbreviations, titles),
+        trades=tuple(_trade(trades.section(name)) for name in trades.key_names()),
         code_block=code_block,
         spellings=file.section("spellings").patterns([parts]),
         readings=parse_readings(file.section("readings"), parts),
@@ -157,16 +147,8 @@ def _beginnings(section: TableSection) -> dict[str, tuple[str, tuple[str, ...]]]
 def _fractions(section: TableSection) -> Fractions:
     parts = "numerator", "denominator"
     over = section.template("over", *parts)
-    whole_halves = section.section("mixed_halves")
-    given = {
-        "over": over,
-        "out_of": section.template("out_of", *parts, default=over),
-        "step": section.template("step", *parts, default=over),
-        "mixed_halves": {int(whole): said for whole, said in whole_halves.all_texts().items()},
-        "halves": section.section("half_before_noun").all_texts(),
-        "names": {int(key): section.forms(key) for key in section.key_names() if key.isdigit()},
-    }
-    return section.fill(Fractions, **given)
+    out_of, step = (section.template(name, *parts, default=over) for name in ("out_of", "step"))
+    return section.fill(Fractions, over=over, out_of=out_of, step=step)
 
 
 def _units(section: TableSection, agreement: Agreement) -> dict[str, Unit]:
@@ -213,7 +195,7 @@ def _trade(section: TableSection) -> Trade:
     """Lines with their full stop and without; it ends no sentence before a capital."""
     words = section.words("words")
     near = frozenset(word.lower() for word in (*section.words("near"), *words))
-    lines = _abbreviations(section, frozenset(section.key_names()))
+    lines = _abbreviations(section, section.key_names())
     for key, found in tuple(lines.items()):
         stopped = tuple(Abbreviation((f"{key}.",), one.said) for one in found if len(one.parts) == 1)
         lines[f"{key}."] = lines.get(f"{key}.", ()) + stopped
@@ -232,7 +214,7 @@ def _cut_words(words: Iterable[str], cut_not: frozenset[str]) -> dict[str, str]:
     return {short: word for short, word in found.items() if short.lower() not in cut_not}
 
 
-def _abbreviations(section: TableSection, titles: frozenset[str]) -> dict[str, tuple[Abbreviation, ...]]:
+def _abbreviations(section: TableSection, titles: Sequence[str]) -> dict[str, tuple[Abbreviation, ...]]:
     """By the first word; an abbreviation of more words comes first. titles: those that a name follows."""
     found: dict[str, list[Abbreviation]] = {}
     for key in section.key_names():
@@ -289,13 +271,3 @@ def _dates(section: TableSection) -> Dates:
     if dates.order not in ("dmy", "mdy"):
         raise section.error("order", 'has to be "dmy" or "mdy"')
     return dates
-
-
-def _times(section: TableSection) -> Times:
-    said = section.section("minutes_said")
-    minutes_said = {}
-    for minutes in said.key_names():
-        if not minutes.isdecimal():
-            raise said.error(minutes, "is no number of minutes")
-        minutes_said[int(minutes)] = said.text(minutes)
-    return section.fill(Times, minutes_said=minutes_said)

@@ -58,9 +58,8 @@ class Numbers:
 class Fractions:
     """[fractions]: names of the parts, by denominator."""
 
-    names: Mapping[int, Forms]
     mixed: Annotated[str, "whole", "part"]
-    halves: Mapping[str, str]
+    half_before_noun: Mapping[str, str]
     over: str
     out_of: str
     rated: frozenset[str]
@@ -75,6 +74,7 @@ class Fractions:
     innings: Annotated[str, "runs", "wickets"] = ""
     innings_near: frozenset[str]
     not_out: str = ""
+    names: Mapping[int, Forms]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ import functools
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from kani_text.normalizer.kinds import matching
@@ -17,21 +18,20 @@ from kani_text.normalizer.rules.numerals import (
     say_numeral,
 )
 from kani_text.normalizer.rules.units import sign_name, singular
-from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.spoken import Piece, Verbalization, in_groups
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 
 _FAR = re.compile(r"\+\d{1,4}(?:\(0\)\d*)?(?:-\d+|\.\d{2,})*|\+\d{7,15}")
 _GROUP = re.compile(r"\d{2,}(?:[-./]\d{2,})*")
 _AREA = re.compile(r"(?:0\))?\d+(?:[-./]\d{2,})*")
-_DIGITS = re.compile(r"\d+")
 _COMPARED = frozenset("≥ ≤ > < >= <= == = ~".split())
 _FEWEST_DIGITS, _MOST_DIGITS = 7, 15
 _VERSIONED = frozenset(Path(__file__).with_name("versioned.txt").read_text(encoding="utf-8").split())
 """Names before a version: its point is no decimal mark."""
 _FEWEST_DRAWN = 3
 _NOUN = re.compile(r"[A-ZÄÖÜ][a-zäöüß]")
-_LAST_OF_BYTE = 255
+_LAST_OF_BYTE, _LONGEST_COUNTRY = 255, 3
 
 
 @matching(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
@@ -120,27 +120,18 @@ def _far_phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
 
 def _digits(cursor: TokenCursor, table: LanguageTable, count: int) -> Verbalization:
     """``count`` tokens digit by digit, a phrase break after each group; the country code as a number."""
-    groups: list[tuple[str, int, int]] = []
-    for ahead in range(count):
-        token = cursor.token(ahead)
-        groups += [
-            (found.group(), token.core_start + found.start(), token.core_start + found.end())
-            for found in _DIGITS.finditer(token.core)
-        ]
-    pieces = []
-    first = cursor.token()
-    far = first.core[0] == "+"
-    if far:
-        pieces.append(Piece(f"{table.numbers.plus} ", first.core_start, first.core_start + 1))
-    for number, (digits, start, end) in enumerate(groups):
-        country = far and number == 0 and len(digits) <= 3
-        spoken = table.number_words.cardinal(int(digits)) if country else _group(digits, table)
-        if number == 0 and not far:
-            # An opening bracket is part of the number, if it closes inside.
-            closes = ")" in first.text[start : cursor.token(count - 1).core_end]
-            start = first.core_start - (closes and first.prefix.endswith("("))
-        pieces.append(Piece(spoken if number == len(groups) - 1 else f"{spoken}, ", start, end))
-    return Verbalization(tuple(pieces), cursor.token(count - 1).core_end)
+    token, end = cursor.token(), cursor.token(count - 1).core_end
+    first, *others = in_groups(token.text, token.core_start, end, lambda digits: _group(digits, table))
+    if token.core[0] != "+":
+        # An opening bracket is part of the number, if it closes inside.
+        closes = ")" in token.text[first.start : end] and token.prefix.endswith("(")
+        return Verbalization((replace(first, start=token.core_start - closes), *others), end)
+    if first.end - first.start <= _LONGEST_COUNTRY:
+        country = table.number_words.cardinal(int(token.text[first.start : first.end]))
+        first = replace(first, text=f"{country}, " if others else country)
+    return Verbalization(
+        (Piece(f"{table.numbers.plus} ", token.core_start, first.start), first, *others), end
+    )
 
 
 def _group(digits: str, table: LanguageTable) -> str:
@@ -156,18 +147,17 @@ def _group(digits: str, table: LanguageTable) -> str:
 def hyphened(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "978-84-376-0494-7": the digits of a number that is a name."""
     token = cursor.token()
-    pieces = []
-    groups = _DIGITS.findall(token.core)
+    groups = re.findall(r"\d+", token.core)
     # "7-12-23-31": numbers that were drawn; "(12-2-1)": matches
     lengths = {len(group) for group in groups}
     drawn = max(lengths) < 3 and (len(groups) > _FEWEST_DRAWN or len(lengths) > 1)
     # "12-34/24", of a file
     drawn = drawn or "/" in token.core
-    for found in _DIGITS.finditer(token.core):
-        start, end = token.core_start + found.start(), token.core_start + found.end()
-        said = table.number_words.cardinal(int(found.group())) if drawn else say_digits(found.group(), table)
-        pieces.append(Piece(said + ("" if end == token.core_end else ", "), start, end))
-    return Verbalization(tuple(pieces), token.core_end)
+
+    def say(digits: str) -> str:
+        return table.number_words.cardinal(int(digits)) if drawn else say_digits(digits, table)
+
+    return Verbalization(in_groups(token.text, token.core_start, token.core_end, say), token.core_end)
 
 
 def _is_section(cursor: TokenCursor, table: LanguageTable, last: str) -> bool:
