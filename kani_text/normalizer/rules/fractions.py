@@ -42,8 +42,9 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     first, last = match["first"], match["last"]
     if (pair := pairs.pair(cursor, first, last, table)) is not None:
         return pair
-    part = int(first), int(last)
-    said, end = _measured(cursor, part, table) or ("", token.core_end)
+    part, inch = (int(first), int(last)), _inch_mark(token, table)
+    measured = (_part_of(part, inch, table), token.core_end + 1) if inch else of_unit(cursor, part, table)
+    said, end = measured or ("", token.core_end)
     if not said:
         if is_loose(token.core, table):
             return None
@@ -51,12 +52,6 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     # "a 1/2 hour"
     said = said.removeprefix(f"{cursor.previous().core.lower()} ")
     return token.said(said, end)
-
-
-def _measured(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> tuple[str, int] | None:
-    token = cursor.token()
-    inch = _inch_mark(token, table)
-    return (_part_of(part, inch, table), token.core_end + 1) if inch else of_unit(cursor, part, table)
 
 
 def _half(cursor: TokenCursor, table: LanguageTable) -> str:

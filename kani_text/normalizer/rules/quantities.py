@@ -4,7 +4,7 @@ import re
 
 from kani_text.normalizer.kinds import Rows, is_kind, matching
 from kani_text.normalizer.rules.acronyms import capitals_pieces
-from kani_text.normalizer.rules.counted_nouns import CountedNumerals
+from kani_text.normalizer.rules.amounts import Counted
 from kani_text.normalizer.rules.fractions import (
     HALF,
     gender_of_following,
@@ -68,7 +68,7 @@ def quantity(
         return said
     if first is None:
         return None
-    numerals = CountedNumerals(cursor, table, match, (first, second), money)
+    numerals = Counted(cursor, table, match, (first, second), money)
     if not suffix:
         numerals.take_following(counts=money is None and before not in _NUMBER_SIGNS)
     elif not numerals.take_suffix(suffix):

@@ -98,13 +98,11 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
     for magnitude, forms in magnitudes.items():
         if (money := table.currencies.get(symbol.removeprefix(magnitude).lstrip())) is not None:
             return money, forms
-    return (_compound(symbol.replace("./", "/"), table) if _may_be_compound(symbol, attached) else None), None
-
-
-def _may_be_compound(symbol: str, attached: bool) -> bool:
-    """False for "12/A", which is a house, and for names."""
+    # "12/A" is a house.
     named = is_name(symbol) or (attached and symbol.startswith("/"))
-    return not named and len(symbol) <= _LONGEST and not _COMPOUND_SIGNS.isdisjoint(symbol)
+    if named or len(symbol) > _LONGEST or _COMPOUND_SIGNS.isdisjoint(symbol):
+        return None, None
+    return _compound(symbol.replace("./", "/"), table), None
 
 
 def is_name(symbol: str) -> bool:

@@ -134,17 +134,14 @@ def _unit_of_prime(mark: str, cursor: TokenCursor, table: LanguageTable) -> str:
         timed = any(
             _LONG.fullmatch(one.core + one.suffix[:1]) for one in map(cursor.previous, range(1, _NEAR + 1))
         )
-        return "s" if timed or _is_rest(cursor, table) else "in"
+        # Among exercises, by the words before and the two after, 90″ are seconds.
+        near = {word for trade in table.trades if "″" in trade.lines for word in trade.near}
+        rest = timed or not near.isdisjoint(word.lower() for word in words_near(cursor, table, 2))
+        return "s" if rest else "in"
     feet = _has_feet(table) and of_trade("'", cursor, table) is None
     # "5' 10\"", but "20', 45\""
     apart = len(cursor.token().suffix) > 1
     return "ft" if feet or (not apart and _fullmatch(_IN_INCHES, cursor.token(1))) else "min"
-
-
-def _is_rest(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True among exercises, where 90″ are seconds: by the words before and the two after."""
-    near = {word for trade in table.trades if "″" in trade.lines for word in trade.near}
-    return not near.isdisjoint(word.lower() for word in words_near(cursor, table, 2))
 
 
 def _is_quoted(cursor: TokenCursor, mark: str) -> bool:

@@ -84,7 +84,10 @@ class _Clock:
         spoken = template.format(hour=_say_hour(self.hour, table), minutes=part)
         if self.seconds:
             spoken = times.seconds.format(time=spoken, seconds=_part(self.seconds, times.second, table))
-        return spoken if half is None else f"{spoken} {self._part_of_day(half, table)}"
+        if half is not None and half == times.halves.get("pm"):
+            # The evening by its hour: "8pm" in the table
+            half = times.halves.get(f"{self.hour}pm", half)
+        return spoken if half is None else f"{spoken} {half}"
 
     def _template(self, table: LanguageTable, half: str | None, *, marked: bool) -> str:
         times = table.times
@@ -95,11 +98,6 @@ class _Clock:
         if half is not None or self.minutes is None:
             return "{hour}"
         return times.on_the_hour if 1 <= self.hour <= _NOON else times.late_on_the_hour
-
-    def _part_of_day(self, half: str, table: LanguageTable) -> str:
-        """The half of the day, or the evening by its hour ("8pm" in the table)."""
-        halves = table.times.halves
-        return halves.get(f"{self.hour}pm", half) if half == halves.get("pm") else half
 
     def in_range(self, table: LanguageTable) -> str:
         """The time beside a dash: "9h" names its hours."""
@@ -170,7 +168,11 @@ def _range(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if is_dotted_range(parts[1], parts[3], cursor, table):
         parts = _RANGE.fullmatch(token.core.replace(".", ":")) or parts
     first, last = _Clock.parse(parts[1], table), _Clock.parse(parts[3], table)
-    if last is None or not _may_range(parts[1], first, last):
+    if last is None:
+        return None
+    # From a word, too ("Lunes-9:00"), but two bare numbers are no times.
+    word = parts[1].isalpha() and len(parts[1]) > _FEW
+    if not (word if first is None else first.is_certain and not (first.is_bare and last.is_bare)):
         return None
     base, at = token.core_start, token.core_start + parts.start(3)
     end = _time(cursor, table, parts[3], at)
@@ -181,13 +183,6 @@ def _range(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     early = parts[1] if first is None else first.in_range(table)
     to = Piece(f"{table.numbers.to} ", base + parts.start(2), base + parts.end(2))
     return Verbalization((Piece(f"{early} ", base, base + parts.end(1)), to, *end.pieces), end.end)
-
-
-def _may_range(written: str, first: _Clock | None, last: _Clock) -> bool:
-    """True from a time or a word ("Lunes-9:00"), but for two bare numbers."""
-    if first is None:
-        return written.isalpha() and len(written) > _FEW
-    return first.is_certain and not (first.is_bare and last.is_bare)
 
 
 @matching(r"([01]\d|2[0-3])([0-5]\d)")

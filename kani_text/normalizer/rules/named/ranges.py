@@ -143,7 +143,10 @@ def _book(token: Token, table: LanguageTable) -> str | None:
 
 def _is_verse(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     """True if a chapter and a verse follow; a chapter without a verse is enough after some."""
-    token, book, before = (_at(cursor, place) for place in (ahead, ahead - 1, ahead - 2))
+    # The tokens at and before the place ahead
+    token, book, before = (
+        cursor.token(at) if at >= 0 else cursor.previous(-at) for at in range(ahead, ahead - 3, -1)
+    )
     match = _VERSE.fullmatch(token.core)
     if match is None:
         return False
@@ -155,7 +158,3 @@ def _is_verse(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     if match["mark"] or before.core in _NUMBERS_OF_BOOKS or book.core in table.books.alone:
         return match["mark"] != "." or table.numbers.decimal == ","
     return token.suffix == "," and _VERSES.fullmatch(cursor.token(ahead + 1).core) is not None
-
-
-def _at(cursor: TokenCursor, place: int) -> Token:
-    return cursor.token(place) if place >= 0 else cursor.previous(-place)
