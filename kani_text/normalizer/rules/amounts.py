@@ -4,21 +4,9 @@ import re
 from decimal import Decimal
 
 from kani_text.normalizer.kinds import Rows, is_kind
+from kani_text.normalizer.rules import units
 from kani_text.normalizer.rules.fractions import say_mixed
 from kani_text.normalizer.rules.numerals import VULGAR_FRACTIONS, YEARS, Numeral, parse_numeral, say_numeral
-from kani_text.normalizer.rules.units import (
-    Measure,
-    PhraseBuilder,
-    gender_of,
-    gender_of_counted,
-    gender_of_forms,
-    is_letter,
-    of_trade,
-    resolve_unit,
-    say_counted,
-    split_per,
-    unit_end,
-)
 from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.file import Forms
 from kani_text.normalizer.tables.table import Currency, LanguageTable, Unit
@@ -106,7 +94,7 @@ class Counted:
         self._last = at + match.start("second") if match["second"] else self._first_end
         self._end = token.core_end
         self._measure_at = (self._figures_end, token.core_end)
-        self._measure: Measure | None = None
+        self._measure: units.Measure | None = None
         self._magnitude: Forms | None = None
         self._magnitude_word = ""
         self._gender = ""
@@ -116,14 +104,16 @@ class Counted:
     def take_suffix(self, suffix: str) -> bool:
         """Take what is written to the numbers; False if nothing is known by that."""
         cursor, table, money = self._cursor, self._table, self._money
-        suffix, self._per = split_per(suffix, table, money is not None)
+        suffix, self._per = units.split_per(suffix, table, money is not None)
         if not suffix:
             # "5/day"
-            self._end = unit_end(cursor, 0, table)
+            self._end = units.unit_end(cursor, 0, table)
             return True
         if money is not None:
             self._magnitude = {**table.numbers.money_magnitudes, **table.numbers.magnitudes}.get(suffix)
-        elif not (is_letter(suffix, cursor, 0, table, self._first.decimals) or _is_variable(suffix, cursor)):
+        elif not (
+            units.is_letter(suffix, cursor, 0, table, self._first.decimals) or _is_variable(suffix, cursor)
+        ):
             self._measure, self._magnitude = self._resolve(suffix, attached=True)
         if self._measure is None and self._magnitude is None:
             return False
@@ -131,7 +121,7 @@ class Counted:
         if self._measure is None and money is None:
             self._take_measure_of_many(1)
         if suffix[-1].isalpha():
-            self._end = max(self._end, unit_end(cursor, 0, table))
+            self._end = max(self._end, units.unit_end(cursor, 0, table))
         return True
 
     def take_following(self, counts: bool) -> None:
@@ -152,13 +142,13 @@ class Counted:
         if not _NUMBERED.hold(self._cursor, self._table):
             # "el nivel 21 necesitas": the number of a label counts nothing.
             plural = self._second is not None or self._first.value != 1
-            self._gender = gender_of_counted(self._cursor, self._table, ahead, plural)
+            self._gender = units.gender_of_counted(self._cursor, self._table, ahead, plural)
             self._take_noun(self._cursor.token(ahead))
 
-    def _resolve(self, symbol: str, attached: bool) -> tuple[Measure | None, Forms | None]:
+    def _resolve(self, symbol: str, attached: bool) -> tuple[units.Measure | None, Forms | None]:
         """The unit and the magnitude of a symbol, in the sense that the words before give it."""
-        other = of_trade(symbol, self._cursor, self._table)
-        return (other, None) if other else resolve_unit(symbol, self._table, attached)
+        other = units.of_trade(symbol, self._cursor, self._table)
+        return (other, None) if other else units.resolve_unit(symbol, self._table, attached)
 
     def _takes_group(self, ahead: int) -> bool:
         """Take "000" after "10" as a part of the same number."""
@@ -213,7 +203,7 @@ class Counted:
         """Take a unit, a currency or a magnitude ("5 km", "5 €/kg", "3,5 mln €")."""
         cursor, table = self._cursor, self._table
         token = cursor.token(ahead)
-        symbol, per = split_per(token.core, table, False) if counts else (token.core, "")
+        symbol, per = units.split_per(token.core, table, False) if counts else (token.core, "")
         measure, self._magnitude = self._resolve(symbol, attached=False)
         measure = self._in_context(measure, symbol, ahead) if counts else None
         if measure is None and self._magnitude is None and (symbol or not per):
@@ -221,7 +211,7 @@ class Counted:
         self._measure, self._per = measure, per
         self._measure_at = (token.core_start, token.core_end)
         if measure is not None:
-            self._end = unit_end(cursor, ahead, table)
+            self._end = units.unit_end(cursor, ahead, table)
             self._take_scale(symbol, ahead + 1)
             return True
         self._end = token.core_end + (token.suffix == "." and self._goes_on(ahead + 1))
@@ -229,11 +219,11 @@ class Counted:
             self._take_measure_of_many(ahead + 1)
         return True
 
-    def _in_context(self, measure: Measure | None, symbol: str, ahead: int) -> Measure | None:
+    def _in_context(self, measure: units.Measure | None, symbol: str, ahead: int) -> units.Measure | None:
         """The measure of a symbol; None where that is a verb or a letter."""
         if self._is_verb(ahead):
             return None
-        if measure is None or is_letter(symbol, self._cursor, ahead, self._table, self._first.decimals):
+        if measure is None or units.is_letter(symbol, self._cursor, ahead, self._table, self._first.decimals):
             return self._table.units.get(symbol) if self._stands_apart(symbol, ahead) else None
         return measure
 
@@ -271,7 +261,7 @@ class Counted:
         self._gender = numbers.magnitude_gender
         if counts:
             if self._is_numeral(words[-1]):
-                self._gender = gender_of_counted(cursor, self._table, ahead, True) or self._gender
+                self._gender = units.gender_of_counted(cursor, self._table, ahead, True) or self._gender
             self._take_measure_of_many(ahead)
         return True
 
@@ -281,14 +271,14 @@ class Counted:
         if cursor.token(ahead - 1).suffix not in ("", "."):
             return
         token = cursor.token(ahead)
-        measure, many = resolve_unit(token.core, table, attached=False)
+        measure, many = units.resolve_unit(token.core, table, attached=False)
         if measure is None or token.prefix or token.entry is not None:
             return
         if self._magnitude is not None and token.core.isalpha() and len(token.core) == 1:
             # "5k a la semana"
             return
         self._measure = measure
-        self._end = token.core_end if isinstance(measure, Currency) else unit_end(cursor, ahead, table)
+        self._end = token.core_end if isinstance(measure, Currency) else units.unit_end(cursor, ahead, table)
         self._measure_at = (self._measure_at[0], token.core_end)
         if many is not None:
             self._magnitude_word += f" {many['other']}"
@@ -316,7 +306,7 @@ class Counted:
         token = self._cursor.token(ahead)
         return token.core != "" and (token.core[0].islower() or not is_kind(token, "not_noun", self._table))
 
-    def say(self, phrase: PhraseBuilder) -> Verbalization:
+    def say(self, phrase: units.PhraseBuilder) -> Verbalization:
         """Add the numbers, and what they count, to the signs before them."""
         if self._money is not None:
             return self._say_money(phrase, self._more_precise(self._money), whole=True)
@@ -324,7 +314,7 @@ class Counted:
             return self._say_money(phrase, self._measure, whole=False)
         return self._say_counted(phrase, self._measure)
 
-    def _say_counted(self, phrase: PhraseBuilder, measure: Unit | None) -> Verbalization:
+    def _say_counted(self, phrase: units.PhraseBuilder, measure: Unit | None) -> Verbalization:
         """The numbers and the name of what they count."""
         if self._part is not None:
             return self._say_mixed(phrase, self._part, measure)
@@ -350,17 +340,17 @@ class Counted:
     def _gender_of(self, measure: Unit, unit: str) -> str:
         adjective = self._table.agreement.capitals and unit.islower()
         # "1 kl. Zwiebel"
-        gender = gender_of_counted(self._cursor, self._table, 2, plural=False) if adjective else ""
-        return gender or measure.gender or gender_of_forms(measure.forms, self._table)
+        gender = units.gender_of_counted(self._cursor, self._table, 2, plural=False) if adjective else ""
+        return gender or measure.gender or units.gender_of_forms(measure.forms, self._table)
 
     def _say_mixed(
-        self, phrase: PhraseBuilder, part: tuple[int, int], measure: Measure | None
+        self, phrase: units.PhraseBuilder, part: tuple[int, int], measure: units.Measure | None
     ) -> Verbalization:
         """A number with a fraction, and the name of what they count: "2 1/2 dozen"."""
         unit, gender = "", self._gender
         if measure is not None:
             unit = self._unit(measure.forms, self._first.value + 1)
-            gender = measure.gender or gender_of(unit, self._table)
+            gender = measure.gender or units.gender_of(unit, self._table)
         phrase.add(say_mixed(self._first, part, self._table, gender), self._start, self._figures_end)
         if name := f"{self._magnitude_word} {unit}".strip():
             phrase.add(name, *self._name_at())
@@ -372,7 +362,7 @@ class Counted:
         last = self._start if self._second is None else self._last
         return (start, end) if start < end else (last, self._figures_end)
 
-    def _say_money(self, phrase: PhraseBuilder, money: Currency, whole: bool) -> Verbalization:
+    def _say_money(self, phrase: units.PhraseBuilder, money: Currency, whole: bool) -> Verbalization:
         """An amount; whole: the sign stands before it, so that it is one piece."""
         if self._part is not None:
             return self._say_mixed(phrase, self._part, money)
@@ -397,7 +387,7 @@ class Counted:
 
     def _amount(self, money: Currency) -> str:
         table, numerals = self._table, [one for one in (self._first, self._second) if one is not None]
-        gender = money.gender or gender_of_forms(money.forms, table)
+        gender = money.gender or units.gender_of_forms(money.forms, table)
         whole = not any(one.decimals for one in numerals)
         if whole and (len(numerals) > 1 or self._describes(money.forms, currency=True)):
             return f"{self._say_all(gender)} {self._unit(money.forms, numerals[-1].value, currency=True)}"
@@ -425,7 +415,7 @@ class Counted:
         single = forms is not None and self._second is None and not first.decimals and not first.is_long
         return single and self._table.form_includes_number(forms or {}, first.value)
 
-    def _say_figures(self, phrase: PhraseBuilder, gender: str, bare: bool) -> None:
+    def _say_figures(self, phrase: units.PhraseBuilder, gender: str, bare: bool) -> None:
         """bare: without a unit, so that a noun after them or nothing is counted."""
         first, second = self._first, self._second
         one = second is not None and first.digits == "1" and not self._table.agreement.capitals
@@ -498,12 +488,12 @@ def _say_amount(numeral: Numeral, money: Currency, gender: str, table: LanguageT
     if money.cents is None and numeral.decimals == "00":
         numeral = Numeral(numeral.digits, "", numeral.grouped)
     if money.cents is None or len(numeral.decimals) not in (2, money.cents_digits):
-        return say_counted(numeral, money.forms, table, gender)
+        return units.say_counted(numeral, money.forms, table, gender)
     whole = _say_amount(Numeral(numeral.digits, "", numeral.grouped), money, gender, table)
     cents = int(numeral.decimals.ljust(money.cents_digits, "0"))
     if not cents:
         return whole
-    part = say_counted(Numeral(str(cents), ""), money.cents, table, money.cents_gender)
+    part = units.say_counted(Numeral(str(cents), ""), money.cents, table, money.cents_gender)
     return part if not int(numeral.digits) else money.joined.format(whole=whole, cents=part)
 
 

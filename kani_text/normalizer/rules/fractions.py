@@ -3,20 +3,9 @@
 import re
 
 from kani_text.normalizer.kinds import Rows, matching
-from kani_text.normalizer.rules import pairs
+from kani_text.normalizer.rules import pairs, units
 from kani_text.normalizer.rules.moments.day_and_month import is_before_time, is_loose
 from kani_text.normalizer.rules.numerals import INCHES, VULGAR_FRACTIONS, Numeral, say_numeral
-from kani_text.normalizer.rules.units import (
-    Measure,
-    PhraseBuilder,
-    after_sign,
-    gender_of,
-    gender_of_forms,
-    in_full,
-    resolve_unit,
-    singular,
-    unit_end,
-)
 from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable, Unit
 from kani_text.normalizer.tokens import Token, TokenCursor
@@ -36,7 +25,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         mixed = _mixed(cursor, table) or _compound(cursor, table)
         return mixed or pairs.mark(cursor, table) or pairs.law(cursor, table)
     if match["sign"]:
-        return after_sign(fraction, cursor, table)
+        return units.after_sign(fraction, cursor, table)
     if is_before_time(cursor):
         return None
     first, last = match["first"], match["last"]
@@ -58,7 +47,9 @@ def _half(cursor: TokenCursor, table: LanguageTable) -> str:
     """The half of "1/2 taza", "1 h 1/2", "une heure et 1/2", "a las 8 y 1/2"."""
     after = table.fractions.half_after_noun
     if after and _UNIT_AND_HALF.hold(cursor, table):
-        return after.get(gender_of_forms(table.units[cursor.previous().core].forms, table)) or after["m"]
+        return (
+            after.get(units.gender_of_forms(table.units[cursor.previous().core].forms, table)) or after["m"]
+        )
     gender = gender_of_following(cursor, table)
     if cursor.previous(3).core in table.times.after:
         gender = table.times.gender
@@ -73,7 +64,7 @@ def _half(cursor: TokenCursor, table: LanguageTable) -> str:
 def _gender_of_noun(written: str, table: LanguageTable) -> str:
     noun = re.split("['’]", written)[-1]
     unit = table.units.get(noun)
-    return gender_of_forms(unit.forms, table) if unit else table.agreement.gender(noun, plural=False)
+    return units.gender_of_forms(unit.forms, table) if unit else table.agreement.gender(noun, plural=False)
 
 
 def _inch_mark(token: Token, table: LanguageTable) -> Unit | None:
@@ -87,7 +78,7 @@ def _mixed(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> V
     token = cursor.token()
     if int(match[2]) >= int(match[3]):
         return None
-    phrase, inch = PhraseBuilder(), _inch_mark(token, table)
+    phrase, inch = units.PhraseBuilder(), _inch_mark(token, table)
     said = say_mixed(Numeral(match[1], ""), (int(match[2]), int(match[3])), table)
     phrase.add(said, token.core_start, token.core_end)
     if inch is None:
@@ -112,20 +103,20 @@ def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) ->
     if named and part != HALF and table.fractions.of_unit.startswith("{part} d"):
         # Spanish "1/4 taza"
         return _of(say_fraction(*part, table), unit.core, table), unit.core_end
-    measure, _ = resolve_unit(unit.core, table, attached=unit.suffix[:1] in tuple(".,;)"))
+    measure, _ = units.resolve_unit(unit.core, table, attached=unit.suffix[:1] in tuple(".,;)"))
     if measure is None:
         return None
-    end = unit_end(cursor, 1, table)
+    end = units.unit_end(cursor, 1, table)
     if _part_name(*part, table) is None:
         # Two figures ("16/9 in") are no part of one unit: each counts units.
         return f"{say_fraction(*part, table)} {table.form(measure.forms, part[1])}", end
     return _part_of(part, measure, table), end
 
 
-def _part_of(part: tuple[int, int], measure: Measure, table: LanguageTable) -> str:
+def _part_of(part: tuple[int, int], measure: units.Measure, table: LanguageTable) -> str:
     forms = measure.forms
-    name = forms["other"] if table.numbers.counted_alone else singular(forms)
-    half = table.fractions.half_before_noun.get(measure.gender or gender_of(name, table) or "m")
+    name = forms["other"] if table.numbers.counted_alone else units.singular(forms)
+    half = table.fractions.half_before_noun.get(measure.gender or units.gender_of(name, table) or "m")
     return f"{half} {name}" if part == HALF and half else _of(say_fraction(*part, table), name, table)
 
 
@@ -170,10 +161,10 @@ def half_after_noun(
     if not after or not cursor.is_adjacent(1) or whole.decimals or whole.is_long:
         return None
     noun, end = cursor.token(1).core, cursor.token(1).core_end
-    measure, _ = resolve_unit(noun, table, attached=False)
+    measure, _ = units.resolve_unit(noun, table, attached=False)
     if measure is not None:
-        noun, end = table.form(measure.forms, int(whole.digits)), unit_end(cursor, 1, table)
-        gender = measure.gender or gender_of(noun, table)
+        noun, end = table.form(measure.forms, int(whole.digits)), units.unit_end(cursor, 1, table)
+        gender = measure.gender or units.gender_of(noun, table)
     elif not gender:
         return None
     elif whole.digits == "1":
@@ -186,7 +177,7 @@ def gender_of_following(cursor: TokenCursor, table: LanguageTable) -> str:
     """The gender of the noun after a fraction ("½ taza")."""
     if not table.fractions.half_before_noun or not cursor.is_adjacent(1):
         return ""
-    return table.agreement.gender(in_full(cursor.token(1), table), plural=False)
+    return table.agreement.gender(units.in_full(cursor.token(1), table), plural=False)
 
 
 def say_fraction(numerator: int, denominator: int, table: LanguageTable) -> str:
@@ -199,7 +190,7 @@ def say_fraction(numerator: int, denominator: int, table: LanguageTable) -> str:
     forms = table.fractions.names.get(denominator)
     if forms and table.form_includes_number(forms, numerator):
         return name
-    return f"{words.cardinal(numerator, gender_of(name, table) or 'm')} {name}"
+    return f"{words.cardinal(numerator, units.gender_of(name, table) or 'm')} {name}"
 
 
 def _part_name(numerator: int, denominator: int, table: LanguageTable) -> str | None:

@@ -150,9 +150,7 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     They do with a word before them that sets the form, or with a word in lower case, or a month, after them.
     """
     token = cursor.token()
-    if not table.ordinals_with_stop or not token.suffix.startswith("."):
-        return None
-    if cursor.previous().core in ("+", "=", "−"):
+    if not table.ordinals_with_stop or cursor.previous().core in ("+", "=", "−"):
         return None
     numerals = _STOPPED.fullmatch(token.core)
     value = int(numerals[1]) if numerals else roman_value(token.core)

@@ -3,21 +3,15 @@
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind, matching
+from kani_text.normalizer.rules import numerals
 from kani_text.normalizer.rules.moments.day_and_month import is_loose
-from kani_text.normalizer.rules.numerals import (
-    NUMBER,
-    follows_number_sign,
-    parse_numeral,
-    say_group,
-    say_numeral,
-)
 from kani_text.normalizer.rules.units import Measure, PhraseBuilder, resolve_unit
 from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 
 _GAMES = re.compile(r"[0-7]/[0-7]")
-_MARK = re.compile(rf"(?P<points>{NUMBER})/(?P<of>\d{{1,3}})")
+_MARK = re.compile(rf"(?P<points>{numerals.NUMBER})/(?P<of>\d{{1,3}})")
 _BESIDE = "{numerator} {denominator}"
 _DOZEN, _CENTURY, _THOUSAND = 12, 100, 1000
 _USUAL = frozenset((16, 24, 25, 32, 48, 64, 72, 100, 128))
@@ -62,11 +56,11 @@ def _measure(cursor: TokenCursor, table: LanguageTable) -> Measure | None:
 @matching(_MARK.pattern)
 def mark(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "8,5/10", points out of a maximum."""
-    points = parse_numeral(match["points"], table)
+    points = numerals.parse_numeral(match["points"], table)
     if points is None or not points.decimals:
         return None
     of = table.number_words.cardinal(int(match["of"]))
-    spoken = table.fractions.out_of.format(numerator=say_numeral(points, table), denominator=of)
+    spoken = table.fractions.out_of.format(numerator=numerals.say_numeral(points, table), denominator=of)
     return cursor.token().said(spoken)
 
 
@@ -85,7 +79,9 @@ def _numbered(cursor: TokenCursor, first: str, last: str, table: LanguageTable) 
     """ "n.º 2024/0137", "Kundennr. 12/345": the number of an invoice or a law, with its slash."""
     if not (len(last) > 1 and last[0] == "0") and not _is_numbered(cursor, table):
         return None
-    return f"{say_group(first, table)} {table.web.signs.get('/', '')} {say_group(last, table)}"
+    return (
+        f"{numerals.say_group(first, table)} {table.web.signs.get('/', '')} {numerals.say_group(last, table)}"
+    )
 
 
 def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -94,7 +90,7 @@ def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
     return (
         cursor.previous().core.lower().endswith(named)
         or _OF_LAW.hold(cursor, table)
-        or follows_number_sign(cursor, table)
+        or numerals.follows_number_sign(cursor, table)
     )
 
 

@@ -3,6 +3,7 @@
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind, matching
+from kani_text.normalizer.rules import units
 from kani_text.normalizer.rules.acronyms import capitals_pieces
 from kani_text.normalizer.rules.amounts import Counted
 from kani_text.normalizer.rules.fractions import (
@@ -13,15 +14,6 @@ from kani_text.normalizer.rules.fractions import (
     say_mixed,
 )
 from kani_text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, Numeral, parse_numeral
-from kani_text.normalizer.rules.units import (
-    PhraseBuilder,
-    after_sign,
-    is_name,
-    said_per,
-    sign_name,
-    singular,
-    unit_end,
-)
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import Currency, LanguageTable
 from kani_text.normalizer.tokens import TokenCursor, token_at
@@ -99,11 +91,11 @@ def _numbers(
 
 def _signs(
     match: re.Match[str], before: str, money: Currency | None, cursor: TokenCursor, table: LanguageTable
-) -> PhraseBuilder | None:
+) -> units.PhraseBuilder | None:
     """The signs before a number, other than a currency's; None for one without a name."""
-    phrase, start = PhraseBuilder(), cursor.token().core_start
+    phrase, start = units.PhraseBuilder(), cursor.token().core_start
     for sign in filter(None, (match["sign"], match["late"])):
-        phrase.add(sign_name(sign, table), start, start + len(sign))
+        phrase.add(units.sign_name(sign, table), start, start + len(sign))
     if before and money is None:
         name = table.numbers.number_sign if before in _NUMBER_SIGNS else table.signs.get(before)
         if name is None:
@@ -114,7 +106,7 @@ def _signs(
 
 
 def _fraction(
-    phrase: PhraseBuilder,
+    phrase: units.PhraseBuilder,
     match: re.Match[str],
     whole: Numeral | None,
     cursor: TokenCursor,
@@ -144,7 +136,7 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "2 visits/yr", "in €/kg": what is counted or paid, and how often or for what."""
     token, before = cursor.token(), cursor.previous().core
     over, slash, under = token.core.partition("/")
-    if not slash or is_name(token.core):
+    if not slash or units.is_name(token.core):
         return None
     if over in table.currencies and not before[-1:].isdecimal():
         return _price(over, under, cursor, table)
@@ -152,10 +144,14 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     counted = any(map(str.isdecimal, cursor.previous(1 + many).core))
     known = over in table.units or (len(over) >= len("men") and has_letters_only(over))
     # "5 s/Zug", too
-    per = said_per("", under, table, any_word=over in table.units) if under not in table.currencies else ""
+    per = (
+        units.said_per("", under, table, any_word=over in table.units)
+        if under not in table.currencies
+        else ""
+    )
     if not counted or not known or not per:
         return None
-    start, end = token.core_start, unit_end(cursor, 0, table)
+    start, end = token.core_start, units.unit_end(cursor, 0, table)
     middle = start + len(over)
     of = table.units[over].forms["other"] if over in table.units else over
     # "100 SMS/day"
@@ -167,8 +163,8 @@ def _price(sign: str, under: str, cursor: TokenCursor, table: LanguageTable) -> 
     """ "€/$ a 1,08", "in €/kg"."""
     money, other = table.currencies[sign].forms, table.currencies.get(under)
     if other is not None:
-        return cursor.token().said(f"{singular(money)} {singular(other.forms)}")
-    per = said_per(sign, under, table)
+        return cursor.token().said(f"{units.singular(money)} {units.singular(other.forms)}")
+    per = units.said_per(sign, under, table)
     return cursor.token().said(f"{money['other']} {per}") if per else None
 
 
@@ -178,7 +174,7 @@ def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     unit = table.units.get("km") if token.core.lower() == "km" else None
     if unit is None or not _BEFORE_FIGURE.hold(cursor, table):
         return None
-    return token.said(singular(unit.forms), token.core_end + len(token.suffix))
+    return token.said(units.singular(unit.forms), token.core_end + len(token.suffix))
 
 
 def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -186,7 +182,7 @@ def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization 
     token = cursor.token()
     if token.core[:1] in _SIGNS and token.core[1:] in table.currencies:
         # "~R$ 50"
-        return after_sign(currency_before, cursor, table)
+        return units.after_sign(currency_before, cursor, table)
     money = table.currencies.get(token.core + token.suffix)
     if money is None or not _BEFORE_FIGURE.hold(cursor, table):
         return None

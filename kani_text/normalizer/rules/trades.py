@@ -280,17 +280,13 @@ def _part(part: str, table: LanguageTable) -> str:
 def abbreviated_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "Hauptstr.": a word that ends in an abbreviation."""
     token = cursor.token()
-    if not table.abbreviated_endings or not token.suffix.startswith("."):
-        return None
-    if may_end(cursor) and is_pronounceable(token.core[-_LONGEST_END:], table):
+    whole = f"{token.core}."
+    endings = (one for one in table.abbreviated_endings if whole.endswith(one))
+    ending = next((one for one in endings if whole[: -len(one)].isalpha() and len(whole) - len(one) > 2), "")
+    if not ending or (may_end(cursor) and is_pronounceable(token.core[-_LONGEST_END:], table)):
         # "Das war ein Drittel.", "Er hat Pech gehabt."
         return None
-    for ending, spoken in table.abbreviated_endings.items():
-        whole = f"{token.core}."
-        begin = whole.removesuffix(ending)
-        if begin != whole and begin.isalpha() and len(begin) > 2:
-            stop = not (token.suffix == "." and (cursor.token(1).core == ""))
-            end = token.core_end + stop
-            at = token.core_start + len(begin)
-            return Verbalization((Piece(begin, token.core_start, at), Piece(spoken, at, end)), end)
-    return None
+    at = token.core_end + 1 - len(ending)
+    end = token.core_end + (token.suffix != "." or cursor.token(1).core != "")
+    said = Piece(table.abbreviated_endings[ending], at, end)
+    return Verbalization((Piece(token.core[: at - token.core_start], token.core_start, at), said), end)

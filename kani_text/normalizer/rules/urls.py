@@ -3,12 +3,7 @@
 import re
 
 from kani_text.normalizer.kinds import Rows, matching
-from kani_text.normalizer.rules.acronyms import (
-    camel_case_pieces,
-    capitals_pieces,
-    letter_name,
-    spelled_pieces,
-)
+from kani_text.normalizer.rules import acronyms
 from kani_text.normalizer.rules.named.codes import is_code
 from kani_text.normalizer.rules.numerals import say_group
 from kani_text.normalizer.spoken import Piece, Verbalization
@@ -193,13 +188,13 @@ def _word(part: str, at: int, table: LanguageTable) -> tuple[Piece, ...]:
     if lower in table.web.words:
         return (Piece(table.web.words[lower], at, at + len(part)),)
     if lower in table.web.spelled:
-        return spelled_pieces(part, at, table)
+        return acronyms.spelled_pieces(part, at, table)
     if part.isupper():
-        return (spelled_pieces if len(part) == 1 else capitals_pieces)(part, at, table)
-    if (parts := camel_case_pieces(part, at, table)) is not None:
+        return (acronyms.spelled_pieces if len(part) == 1 else acronyms.capitals_pieces)(part, at, table)
+    if (parts := acronyms.camel_case_pieces(part, at, table)) is not None:
         return parts
     if 1 < len(part) <= 4 and part.isascii() and table.acronyms.vowels.isdisjoint(lower):
-        return spelled_pieces(part, at, table)
+        return acronyms.spelled_pieces(part, at, table)
     return (Piece(part, at, at + len(part)),)
 
 
@@ -242,4 +237,4 @@ def say_mixed(written: str, start: int, table: LanguageTable) -> tuple[Piece, ..
 
 
 def _say(one: str, table: LanguageTable) -> str:
-    return table.number_words.cardinal(int(one)) if one.isdecimal() else letter_name(one, table)
+    return table.number_words.cardinal(int(one)) if one.isdecimal() else acronyms.letter_name(one, table)

@@ -8,15 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from kani_text.normalizer.kinds import matching
+from kani_text.normalizer.rules import numerals
 from kani_text.normalizer.rules.acronyms import capitals_pieces
-from kani_text.normalizer.rules.numerals import (
-    YEARS,
-    is_numbered_part,
-    parse_numeral,
-    say_digits,
-    say_group,
-    say_numeral,
-)
 from kani_text.normalizer.rules.units import sign_name, singular
 from kani_text.normalizer.spoken import Piece, Verbalization, in_groups
 from kani_text.normalizer.tables.table import LanguageTable
@@ -138,9 +131,9 @@ def _group(digits: str, table: LanguageTable) -> str:
     """A group of a telephone number, as many digits at a time as the language speaks together."""
     size = table.numbers.phone_digits
     if size < 2 or len(digits) % size:
-        return say_digits(digits, table)
+        return numerals.say_digits(digits, table)
     parts = [digits[at : at + size] for at in range(0, len(digits), size)]
-    return ", ".join(say_group(part, table) for part in parts)
+    return ", ".join(numerals.say_group(part, table) for part in parts)
 
 
 @matching(r"\d{1,6}-\d{1,6}/\d{2,4}|\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}")
@@ -155,7 +148,7 @@ def hyphened(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Ver
     drawn = drawn or "/" in token.core
 
     def say(digits: str) -> str:
-        return table.number_words.cardinal(int(digits)) if drawn else say_digits(digits, table)
+        return table.number_words.cardinal(int(digits)) if drawn else numerals.say_digits(digits, table)
 
     return Verbalization(in_groups(token.text, token.core_start, token.core_end, say), token.core_end)
 
@@ -174,7 +167,7 @@ def _is_section(cursor: TokenCursor, table: LanguageTable, last: str) -> bool:
         return before not in table.currencies
     if versioned or (before.lower() in table.numbers.labels and not previous.suffix):
         return True
-    return is_numbered_part(before, table) or _is_heading(cursor)
+    return numerals.is_numbered_part(before, table) or _is_heading(cursor)
 
 
 def _is_heading(cursor: TokenCursor) -> bool:
@@ -205,7 +198,7 @@ def dotted(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> V
         if number:
             pieces.append(Piece(f" {point} ", at, at + 1))
             at += 1
-        pieces.append(Piece(say_group(part, table), at, at + len(part)))
+        pieces.append(Piece(numerals.say_group(part, table), at, at + len(part)))
         at += len(part)
     if more := match["more"]:
         pieces.append(Piece(f" {table.numbers.plus if more == '+' else more[1:]}", at, token.core_end))
@@ -227,13 +220,13 @@ def number_with_ending(
 ) -> Verbalization | None:
     """A number that is the first part of a word ([numbers] endings): "80er", "3-Zimmer-Wohnung"."""
     token = cursor.token()
-    numeral = parse_numeral(match["number"], table) if table.numbers.endings else None
+    numeral = numerals.parse_numeral(match["number"], table) if table.numbers.endings else None
     if numeral is None:
         return None
     rest, start, at = match["rest"], token.core_start, token.core_start + match.start("rest")
-    said = say_numeral(numeral, table, "m")
+    said = numerals.say_numeral(numeral, table, "m")
     if rest.startswith(table.numbers.endings):
-        if not match["hyphen"] and not numeral.decimals and int(numeral.digits) in YEARS:
+        if not match["hyphen"] and not numeral.decimals and int(numeral.digits) in numerals.YEARS:
             said = table.number_words.year(int(numeral.digits))
         said = table.number_words.before_ending(said)
         return token.parted(said, match.start("rest"), rest[0].lower() + rest[1:])
