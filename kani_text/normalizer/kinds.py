@@ -220,10 +220,8 @@ def _parse(row: str) -> list[tuple[tuple[_Item, ...], int]]:
     places = [[match["kinds"] for match in one].index("@") for one in found] if row.count("@") == 1 else []
     if not places:
         raise ValueError(f"the row {row!r} has to have one place (@)")
-    return [
-        (tuple(_item(match, match is one[-1]) for match in one), at)
-        for one, at in zip(found, places, strict=True)
-    ]
+    pairs = zip(found, places, strict=True)
+    return [(tuple(_item(match, match is one[-1]) for match in one), at) for one, at in pairs]
 
 
 def _item(match: re.Match[str], last: bool) -> _Item:
@@ -231,9 +229,8 @@ def _item(match: re.Match[str], last: bool) -> _Item:
     kinds, marks = match["kinds"], match["marks"] or (_ANY_MARKS if last else "{}")
     text = kinds[1:-1] if kinds[0] == "'" else ""
     named = () if text or kinds == "@" else tuple(kinds.split("|"))
-    return _Item(
-        named, text, None if marks == _ANY_MARKS else re.compile(marks[1:-1]), match["bracket"] or ""
-    )
+    pattern = None if marks == _ANY_MARKS else re.compile(marks[1:-1])
+    return _Item(named, text, pattern, match["bracket"] or "")
 
 
 RuleFunction = Callable[[TokenCursor, LanguageTable], Verbalization | None]

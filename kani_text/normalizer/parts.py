@@ -92,11 +92,9 @@ def _counts(counted: str, period: str, table: LanguageTable) -> bool:
 
 def _dotted(written: str, table: LanguageTable) -> str:
     """Digit groups that are not one number, each by itself."""
-    parts = re.split(r"(\D)", written)
-    return " ".join(
-        numerals.say_group(part, table) if part.isdecimal() else table.web.signs.get(part, ",")
-        for part in parts
-    )
+    parts, signs = re.split(r"(\D)", written), table.web.signs
+    said = (numerals.say_group(one, table) if one.isdecimal() else signs.get(one, ",") for one in parts)
+    return " ".join(said)
 
 
 def _letters(part: str, start: int, core: str, table: LanguageTable) -> tuple[Piece, ...]:
@@ -124,7 +122,9 @@ def _sign(sign: str, before: str, following: str, core: str, table: LanguageTabl
     if sign == "$" and following.isalpha():
         # A variable of a program: "$HOME"
         return ""
-    if _parts_code(sign, core) and following.isdecimal():
+    # "A320/B737", "ES-88213"
+    coded = core[0].isupper() and "=" not in core if sign == "/" else sign == "-" and _has_letters(core)
+    if coded and following.isdecimal():
         return " "
     if said := _between(sign, before, following, table) or _name(sign, following, table):
         return f" {said} "
@@ -134,11 +134,6 @@ def _sign(sign: str, before: str, following: str, core: str, table: LanguageTabl
     if hyphen or numbered or sign in "/_|{}":
         return " "
     return "" if sign in "*`~^\\" else sign
-
-
-def _parts_code(sign: str, core: str) -> bool:
-    """True for the sign of "A320/B737" or "ES-88213", that is not said."""
-    return core[0].isupper() and "=" not in core if sign == "/" else sign == "-" and _has_letters(core)
 
 
 def _name(sign: str, following: str, table: LanguageTable) -> str:

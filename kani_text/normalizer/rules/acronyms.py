@@ -100,11 +100,8 @@ def is_pronounceable(text: str, table: LanguageTable) -> bool:
         # "UEA", but "SEOUL"
         return False
     onset, coda = shape.index("v"), len(shape) - 1 - shape.rindex("v")
-    return (
-        onset <= acronyms.longest_onset
-        and coda <= acronyms.longest_coda
-        and _may_begin_word(text, onset, table)
-    )
+    short = onset <= acronyms.longest_onset and coda <= acronyms.longest_coda
+    return short and _may_begin_word(text, onset, table)
 
 
 def _may_begin_word(text: str, onset: int, table: LanguageTable) -> bool:
@@ -178,7 +175,11 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return letter
     if not core.isupper():
         return None
-    if is_initial(cursor, table) or _is_of_law(cursor, table):
+    # "art. L. 121-1"
+    before = cursor.previous().core.lower()
+    numbered = before in table.roman.cardinal_after or before == "art"
+    of_law = numbered and token.suffix == "." and cursor.token(1).core[:1].isdecimal()
+    if of_law or is_initial(cursor, table):
         return Verbalization(letter.pieces, token.core_end + 1)
     if small in table.acronyms.words:
         # "THIS IS A TEST", "A BBC report": a voice would take the capital for the letter.
@@ -194,13 +195,6 @@ def _is_variable(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
         return False
     joins = core in table.formulas.words and (before in table.units or before[-1:].isdecimal())
     return not joins and not OPERATORS.isdisjoint((before, cursor.token(1).core))
-
-
-def _is_of_law(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """ "art. L. 121-1"."""
-    before = cursor.previous().core.lower()
-    numbered = before in table.roman.cardinal_after or before == "art"
-    return numbered and cursor.token().suffix == "." and cursor.token(1).core[:1].isdecimal()
 
 
 def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -255,9 +249,8 @@ def dotted(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verba
         pieces.append(Piece(f" {name}" if at else name, start, start + 1))
     goes_on = following[:1].islower() or following.lower() not in table.common_words
     # "el I.E.S. Goya": the last stop ends no sentence.
-    return Verbalization(
-        tuple(pieces), token.core_end + (token.suffix == "." and following != "" and goes_on)
-    )
+    stop = token.suffix == "." and following != "" and goes_on
+    return Verbalization(tuple(pieces), token.core_end + stop)
 
 
 def camel_case_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece, ...] | None:

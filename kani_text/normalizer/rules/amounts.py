@@ -43,7 +43,9 @@ def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) ->
     if not before.suffix and before.core.lower() in articles:
         # "a 5 mm Allen key", too
         return True
-    if not word.endswith("er") and _is_owner(before.core, table) and table.is_money(name):
+    owner = before.core.replace("’", "'").removesuffix("'s")
+    owned = owner != before.core and owner.lower() not in table.common_words
+    if owned and not word.endswith("er") and table.is_money(name):
         # "NASA's $2.7bn probe", but "that's $5 more" and "Bill's $5 richer"
         return True
     if name in table.kinds.get("ingredient_measure", ()):
@@ -54,11 +56,6 @@ def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) ->
         # "Bike, 54 cm frame"
         return True
     return _PLURAL.fullmatch(word) is not None
-
-
-def _is_owner(word: str, table: LanguageTable) -> bool:
-    owner = word.replace("’", "'").removesuffix("'s")
-    return owner != word and owner.lower() not in table.common_words
 
 
 def _ahead_of(cursor: TokenCursor, end: int) -> int:
@@ -126,13 +123,14 @@ class Counted:
 
     def take_following(self, counts: bool) -> None:
         """Take what the tokens after the numbers say; counts: whether they may be a unit or a noun."""
-        if not self._cursor.is_adjacent(1):
-            return
         ahead = 1
         while self._second is None and self._part is None and self._takes_group(ahead):
             ahead += 1
         if self._part is None and self._takes_fraction(ahead):
-            if self._takes_inches(ahead):
+            if self._cursor.token(ahead).suffix.startswith(('"', "″", "”")) and "in" in self._table.units:
+                # The sign of 1 1/2"
+                self._measure, self._measure_at = self._table.units["in"], (self._end, self._end + 1)
+                self._end += 1
                 return
             ahead += 1
         if not self._cursor.is_adjacent(ahead) or self._takes_symbol(ahead, counts):
@@ -191,14 +189,6 @@ class Counted:
         self._end = self._figures_end = token.core_end
         return True
 
-    def _takes_inches(self, ahead: int) -> bool:
-        """Take the sign of 1 1/2"."""
-        if not self._cursor.token(ahead).suffix.startswith(('"', "″", "”")) or "in" not in self._table.units:
-            return False
-        self._measure, self._measure_at = self._table.units["in"], (self._end, self._end + 1)
-        self._end += 1
-        return True
-
     def _takes_symbol(self, ahead: int, counts: bool) -> bool:
         """Take a unit, a currency or a magnitude ("5 km", "5 €/kg", "3,5 mln €")."""
         cursor, table = self._cursor, self._table
@@ -214,7 +204,12 @@ class Counted:
             self._end = units.unit_end(cursor, ahead, table)
             self._take_scale(symbol, ahead + 1)
             return True
-        self._end = token.core_end + (token.suffix == "." and self._goes_on(ahead + 1))
+        self._end = token.core_end
+        if token.suffix == ".":
+            # "3 Mio. Euro", rather than another sentence
+            following = cursor.token(ahead + 1)
+            noun = not is_kind(following, "not_noun", table)
+            self._end += following.core != "" and (following.core[0].islower() or noun)
         if counts:
             self._take_measure_of_many(ahead + 1)
         return True
@@ -300,11 +295,6 @@ class Counted:
         said = self._table.number_words.with_noun(int(self._first.digits), int(last.digits), noun.core)
         if said and not _WITH_NUMBER.hold(self._cursor, self._table):
             self._noun, self._end = said, noun.core_end
-
-    def _goes_on(self, ahead: int) -> bool:
-        """True if the token ``ahead`` may be counted ("3 Mio. Euro"), rather than begin a sentence."""
-        token = self._cursor.token(ahead)
-        return token.core != "" and (token.core[0].islower() or not is_kind(token, "not_noun", self._table))
 
     def say(self, phrase: units.PhraseBuilder) -> Verbalization:
         """Add the numbers, and what they count, to the signs before them."""

@@ -37,34 +37,29 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not said:
         if is_loose(token.core, table):
             return None
-        said = _half(cursor, table) if part == HALF else say_fraction(*part, table)
+        said = half(cursor, table) if part == HALF else say_fraction(*part, table)
     # "a 1/2 hour"
     said = said.removeprefix(f"{cursor.previous().core.lower()} ")
     return token.said(said, end)
 
 
-def _half(cursor: TokenCursor, table: LanguageTable) -> str:
+def half(cursor: TokenCursor, table: LanguageTable) -> str:
     """The half of "1/2 taza", "1 h 1/2", "une heure et 1/2", "a las 8 y 1/2"."""
     after = table.fractions.half_after_noun
     if after and _UNIT_AND_HALF.hold(cursor, table):
-        return (
-            after.get(units.gender_of_forms(table.units[cursor.previous().core].forms, table)) or after["m"]
-        )
+        of = units.gender_of_forms(table.units[cursor.previous().core].forms, table)
+        return after.get(of) or after["m"]
     gender = gender_of_following(cursor, table)
     if cursor.previous(3).core in table.times.after:
         gender = table.times.gender
     if _AND_HALF.hold(cursor, table):
-        gender = gender or _gender_of_noun(cursor.previous(2).core, table)
+        noun = re.split("['’]", cursor.previous(2).core)[-1]
+        forms = table.units[noun].forms if noun in table.units else {"other": noun}
+        gender = gender or units.gender_of_forms(forms, table)
         if after:
             # Its "and" is said already.
             return (after.get(gender[:1]) or after["m"]).partition(" ")[2]
     return say_mixed(None, HALF, table, gender)
-
-
-def _gender_of_noun(written: str, table: LanguageTable) -> str:
-    noun = re.split("['’]", written)[-1]
-    unit = table.units.get(noun)
-    return units.gender_of_forms(unit.forms, table) if unit else table.agreement.gender(noun, plural=False)
 
 
 def _inch_mark(token: Token, table: LanguageTable) -> Unit | None:
@@ -143,11 +138,9 @@ def say_mixed(whole: Numeral | None, part: tuple[int, int], table: LanguageTable
     halves = table.fractions.half_before_noun
     if part == HALF:
         spoken = halves.get(gender or "m", spoken) if gender or whole is not None else spoken
-    return (
-        spoken
-        if whole is None
-        else table.fractions.mixed.format(whole=say_numeral(whole, table, gender), part=spoken)
-    )
+    if whole is None:
+        return spoken
+    return table.fractions.mixed.format(whole=say_numeral(whole, table, gender), part=spoken)
 
 
 def half_after_noun(

@@ -5,7 +5,7 @@ import re
 from kani_text.normalizer.kinds import Rows, is_kind
 from kani_text.normalizer.rules.acronyms import letter_name
 from kani_text.normalizer.rules.numerals import is_numbered_part
-from kani_text.normalizer.rules.trades import is_of_a_trade, senses
+from kani_text.normalizer.rules.trades import senses
 from kani_text.normalizer.rules.units import gender_of_counted, in_full, unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
@@ -241,8 +241,6 @@ def _is_ordered(cursor: TokenCursor, noun: Token, table: LanguageTable) -> bool:
 
 def _short_of_trade(cursor: TokenCursor, table: LanguageTable) -> str:
     """The noun after figures that a short form of a trade stands for (a knitter's "1. R"), or ""."""
-    if not is_of_a_trade(cursor.token(1).core, table):
-        return ""
     cursor.at += 1
     try:
         lines = senses(cursor, cursor.token().core, table)

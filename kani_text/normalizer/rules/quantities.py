@@ -9,9 +9,10 @@ from kani_text.normalizer.rules.amounts import Counted
 from kani_text.normalizer.rules.fractions import (
     HALF,
     gender_of_following,
+    half,
     half_after_noun,
     of_unit,
-    say_mixed,
+    say_fraction,
 )
 from kani_text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, Numeral, parse_numeral
 from kani_text.normalizer.spoken import Piece, Verbalization
@@ -25,7 +26,6 @@ _QUANTITY = re.compile(
     rf"(?:(?P<number>{NUMBER}|\.\d+)(?:[{DASHES}](?P=before)?(?P<second>{NUMBER}))?)?(?P<vulgar>[{_VULGAR}])?"
     rf"(?P<suffix>[^\d\s]{{0,12}}(?:(?<=m)[23])?)"
 )
-_AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
 _WITHOUT_CENTS = re.compile(r"^[.,][-–—]{1,2}|/-$")
 _GROUPED = re.compile(r"([1-9]\d{0,2}),(\d{3})")
 _SIGNS = tuple("~≈<>±+-−")
@@ -125,10 +125,8 @@ def _fraction(
         phrase.add(noun_said, cursor.token(1).core_start, end)
         return phrase.build(end)
     said, end = of_unit(cursor, part, table) or ("", token.core_end)
-    if part == HALF and cursor.previous().core == table.signs.get("&"):
-        # "le 9 e ½": "e mezza"
-        gender = table.times.gender if cursor.previous(3).core.lower() in table.times.after else gender or "m"
-    phrase.add(said or say_mixed(None, part, table, gender), token.core_end - 1, end)
+    alone = half(cursor, table) if part == HALF else say_fraction(*part, table)
+    phrase.add(said or alone, token.core_end - 1, end)
     return phrase.build(end)
 
 
@@ -144,12 +142,8 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     counted = any(map(str.isdecimal, cursor.previous(1 + many).core))
     known = over in table.units or (len(over) >= len("men") and has_letters_only(over))
     # "5 s/Zug", too
-    per = (
-        units.said_per("", under, table, any_word=over in table.units)
-        if under not in table.currencies
-        else ""
-    )
-    if not counted or not known or not per:
+    per = units.said_per("", under, table, any_word=over in table.units)
+    if not counted or not known or not per or under in table.currencies:
         return None
     start, end = token.core_start, units.unit_end(cursor, 0, table)
     middle = start + len(over)
@@ -185,8 +179,6 @@ def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization 
         return units.after_sign(currency_before, cursor, table)
     money = table.currencies.get(token.core + token.suffix)
     if money is None or not _BEFORE_FIGURE.hold(cursor, table):
-        return None
-    if not _AMOUNT.fullmatch(cursor.token(1).core):
         return None
     cursor.at += 1
     try:

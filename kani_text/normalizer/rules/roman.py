@@ -150,9 +150,7 @@ def may_be_small_roman(cursor: TokenCursor, table: LanguageTable) -> bool:
 def _before_name(cursor: TokenCursor) -> str:
     """The token before a name and its titles, in lower case."""
     back = 2
-    while (
-        back < _LONGEST_NAME and cursor.previous(back).core[:1].isupper() and not cursor.previous(back).suffix
-    ):
+    while back < _LONGEST_NAME and (name := cursor.previous(back)).core[:1].isupper() and not name.suffix:
         back += 1
     before = cursor.previous(back)
     if before.core == "" or before.suffix:

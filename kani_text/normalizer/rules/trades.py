@@ -40,11 +40,8 @@ def senses(cursor: TokenCursor, key: str, table: LanguageTable, least: int = 1) 
         if following[:1].isdecimal() or following.islower():
             # "0,4 a 4,5", "em 2024 a receita"
             return ()
-    trades = [
-        trade
-        for trade in table.trades
-        if key in trade.lines and any(_may_be_said(one, cursor) for one in trade.lines[key])
-    ]
+    of_key = ((trade, trade.lines.get(key, ())) for trade in table.trades)
+    trades = [trade for trade, lines in of_key if any(_may_be_said(one, cursor) for one in lines)]
     if not trades:
         return ()
     best = _of_neighbours(cursor, key, trades, table, least)
@@ -216,9 +213,8 @@ def _means_more(key: str, table: LanguageTable) -> bool:
 def _belongs(word: str, trade: Trade, table: LanguageTable) -> bool:
     """True if a word is of the trade: one of ``near``, or one of its short forms that means nothing else."""
     lower = word.lower()
-    if len(word) > 1 and any(
-        len(one.parts) == 1 for one in trade.lines.get(word, trade.lines.get(f"{word}.", ()))
-    ):
+    lines = trade.lines.get(word, trade.lines.get(f"{word}.", ()))
+    if len(word) > 1 and any(len(one.parts) == 1 for one in lines):
         return not _means_more(word, table)
     return any(lower == one or (len(one) > _WHOLE_WORD and lower.startswith(one)) for one in trade.near)
 
@@ -280,13 +276,14 @@ def _part(part: str, table: LanguageTable) -> str:
 def abbreviated_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "Hauptstr.": a word that ends in an abbreviation."""
     token = cursor.token()
-    whole = f"{token.core}."
-    endings = (one for one in table.abbreviated_endings if whole.endswith(one))
-    ending = next((one for one in endings if whole[: -len(one)].isalpha() and len(whole) - len(one) > 2), "")
-    if not ending or (may_end(cursor) and is_pronounceable(token.core[-_LONGEST_END:], table)):
+    last = token.core[-_LONGEST_END:]
+    if not table.abbreviated_endings or (may_end(cursor) and is_pronounceable(last, table)):
         # "Das war ein Drittel.", "Er hat Pech gehabt."
         return None
-    at = token.core_end + 1 - len(ending)
-    end = token.core_end + (token.suffix != "." or cursor.token(1).core != "")
-    said = Piece(table.abbreviated_endings[ending], at, end)
-    return Verbalization((Piece(token.core[: at - token.core_start], token.core_start, at), said), end)
+    for ending, spoken in table.abbreviated_endings.items():
+        begin = f"{token.core}.".removesuffix(ending)
+        if begin.isalpha() and len(begin) > 2:
+            stop = token.suffix != "." or cursor.token(1).core != ""
+            at, end = token.core_start + len(begin), token.core_end + stop
+            return Verbalization((Piece(begin, token.core_start, at), Piece(spoken, at, end)), end)
+    return None

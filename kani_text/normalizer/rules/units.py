@@ -160,9 +160,11 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
         return False
     if not ahead and "a" <= symbol <= "d":
         return _MODEL.hold(cursor, table)
-    stopped = ahead > 0 and cursor.token(ahead).suffix == "."
-    if stopped and _begins_abbreviation(symbol, cursor.token(ahead + 1), table):
-        return True
+    if ahead and cursor.token(ahead).suffix == ".":
+        # "476 d. C."
+        following = (f"{cursor.token(ahead + 1).core}.",)
+        if any(one.parts[1:] == following for one in table.abbreviations.get(f"{symbol}.", ())):
+            return True
     if not ("A" <= symbol <= "Z") or symbol in table.numbers.magnitudes:
         return False
     if _LABELLED.hold(cursor, table) or _ADDRESS.hold(cursor, table, ahead):
@@ -173,12 +175,6 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
         # "2.5 A", but "7.5B" is a model
         return symbol == "B" or not decimals
     return ahead > 0 and _BEFORE_NAME.hold(cursor, table, ahead)
-
-
-def _begins_abbreviation(symbol: str, following: Token, table: LanguageTable) -> bool:
-    """True for the "d" of "476 d. C."."""
-    lines = table.abbreviations.get(f"{symbol}.", ())
-    return any(one.parts[1:] == (f"{following.core}.",) for one in lines)
 
 
 def _is_measured(symbol: str, cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -320,8 +316,6 @@ def in_full(token: Token, table: LanguageTable, plural: bool = False) -> str:
             for short in sorted(table.abbreviations.get(key, ()), key=lambda one: len(one.parts)):
                 said = short.said.get(first) or short.said.get(second) or short.said.get("other", "")
                 return said.split(" ")[0]
-        if (unit := table.units.get(token.core)) is not None:
-            return singular(unit.forms).split(" ")[0]
     return token.core
 
 

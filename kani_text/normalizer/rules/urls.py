@@ -108,11 +108,8 @@ def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         ahead += 2
     end = cursor.token(ahead).core_end
     core = token.text[token.core_start : end]
-    if (
-        not _COMBINATION.fullmatch(core)
-        and core != "Esc"
-        and (core not in table.web.keys or core[1:].islower())
-    ):
+    single = core == "Esc" or (core in table.web.keys and not core[1:].islower())
+    if not (single or _COMBINATION.fullmatch(core)):
         return None
     found = list(_KEY.finditer(core))
     if "-" in core and not all(_key(key.group(), table) or _PRESSED.fullmatch(key.group()) for key in found):
@@ -217,11 +214,8 @@ def is_mixed(written: str) -> bool:
     if not _MIXED.fullmatch(written):
         return False
     changes = len(_CHANGE.findall(written))
-    if (
-        changes < _CHANGES_OF_CODE
-        and _WORD.search(written)
-        and 2 * sum(map(str.isdecimal, written)) < len(written)
-    ):
+    few = changes < _CHANGES_OF_CODE and 2 * sum(map(str.isdecimal, written)) < len(written)
+    if few and _WORD.search(written):
         # "FLOAT8PASSBYVAL" has words
         return False
     return changes >= (_FEWEST_CHANGES if len(written) + written[0].isalpha() > _SHORT else _CHANGES_OF_SHORT)
@@ -230,11 +224,8 @@ def is_mixed(written: str) -> bool:
 def say_mixed(written: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:
     """One character after the other, a phrase break for a mark between them."""
     pieces: list[Piece] = []
-    for at, one in enumerate(written):
-        said = f" {_say(one, table)}" if pieces else _say(one, table)
-        pieces.append(Piece(said if one.isalnum() else ",", start + at, start + at + 1))
+    for at, one in enumerate(written, start):
+        said = table.number_words.cardinal(int(one)) if one.isdecimal() else acronyms.letter_name(one, table)
+        apart = f" {said}" if pieces else said
+        pieces.append(Piece(apart if one.isalnum() else ",", at, at + 1))
     return tuple(pieces)
-
-
-def _say(one: str, table: LanguageTable) -> str:
-    return table.number_words.cardinal(int(one)) if one.isdecimal() else acronyms.letter_name(one, table)

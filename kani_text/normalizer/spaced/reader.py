@@ -51,7 +51,7 @@ class SpacedReader:
         self._builder = SpokenTextBuilder(text, offset)
         tokens = tokenize(text.text, options.lexicon, complete)
         if table is not None:
-            tokens = split_joined(tokens, table.acronyms.elided, table.abbreviations, table.dates.months)
+            tokens = split_joined(tokens, table)
         self._cursor = TokenCursor(tokens, _earlier(preceding, table), complete)
         self._homographs = options.homographs and options.language.startswith("en")
         self._continues_number = preceding[-1:].isdecimal() and self._text[:1].isdecimal()
@@ -161,7 +161,9 @@ class SpacedReader:
             announced = (Piece(table.code_block, token.start, token.end),) if table.code_block else ()
             return Verbalization(announced, token.end)
         if self._continues_number and token.core[:1].isdecimal():
-            return _continue_number(token, table)
+            # Digits of a number that began before the text, one by one
+            digits = token.core.isdecimal()
+            return token.said(say_digits(token.core, table)) if digits else verbalize_parts(token, table)
         return _by_rules(self._cursor, token, table)
 
 
@@ -184,14 +186,6 @@ def _by_rules(cursor: TokenCursor, token: Token, table: LanguageTable, back: int
         return None
     before = cursor.previous().core
     return verbalize_parts(token, table, after_figure=before[-1:].isdecimal() or before in table.currencies)
-
-
-def _continue_number(token: Token, table: LanguageTable) -> Verbalization:
-    """Verbalize digits of a number that began before the text, one by one."""
-    if not token.core.isdecimal():
-        return verbalize_parts(token, table)
-    said = Piece(say_digits(token.core, table), token.core_start, token.core_end)
-    return Verbalization((said,), token.core_end)
 
 
 def _earlier(preceding: str, table: LanguageTable | None) -> Sequence[Token]:

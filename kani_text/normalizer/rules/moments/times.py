@@ -193,7 +193,11 @@ def four_figures(match: re.Match[str], cursor: TokenCursor, table: LanguageTable
         return None
     marked = _HOURS.hold(cursor, table) and not _AMOUNT.hold(cursor, table)
     watch = marked and (match[0][0] == "0" or match[2] != "00" or _AT.hold(cursor, table))
-    if not (watch or _DEPARTURE.hold(cursor, table) or _is_of_timetable(cursor, table)):
+    before = cursor.previous()
+    # "arr. 1915": an abbreviation that stands before times
+    known = table.abbreviations.get(f"{before.core.lower()}.", ()) if before.suffix else ()
+    listed = any("time" in one.said for one in known)
+    if not (watch or listed or _DEPARTURE.hold(cursor, table)):
         return None
     said = _say_of_watch(int(match[1]), int(match[2]), table, marked=marked)
     return token.said(said, unit_end(cursor, 1, table) if marked else token.core_end)
@@ -211,13 +215,6 @@ def _say_of_watch(hour: int, minutes: int, table: LanguageTable, *, marked: bool
     else:
         template = times.hour_mark if marked else times.late_on_the_hour
     return template.format(hour=said, minutes=_part(minutes, times.minute, table))
-
-
-def _is_of_timetable(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True after an abbreviation that stands before times: "arr. 1915"."""
-    before = cursor.previous()
-    known = table.abbreviations.get(f"{before.core.lower()}.", ())
-    return before.suffix != "" and any("time" in one.said for one in known)
 
 
 def _part(number: int, forms: Forms | None, table: LanguageTable) -> str:
@@ -273,11 +270,9 @@ def is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
     if table.numbers.decimal == ".":
         # "9.30 बजे"
         return (_MARKED.hold(cursor, table) and not measured) or is_english_time(cursor, table)
-    return (
-        _TIMED.hold(cursor, table)
-        or (_DOTTED_AT.hold(cursor, table) and not measured)
-        or _is_listed(cursor, table.times.after)
-    )
+    if _TIMED.hold(cursor, table) or (_DOTTED_AT.hold(cursor, table) and not measured):
+        return True
+    return _is_listed(cursor, table.times.after)
 
 
 def is_dotted_range(first: str, last: str, cursor: TokenCursor, table: LanguageTable) -> bool:

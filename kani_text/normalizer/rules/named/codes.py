@@ -95,18 +95,17 @@ def _is_amount(cursor: TokenCursor, table: LanguageTable) -> bool:
 def lettered_code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The letters of a number plate ("Kennzeichen M-AB 1234") or of two airports, one by one."""
     token = cursor.token()
-    route = _ROUTE.fullmatch(token.core) is not None and _flies(cursor, table)
+    route = False
+    if _ROUTE.fullmatch(token.core):
+        # Near a word for a flight, or its number
+        words = table.kinds.get("flight", frozenset())
+        near = words_near(cursor, table, _AHEAD)
+        route = any(one.lower() in words or _FLIGHT.fullmatch(one) for one in near)
     plate = _PLATE.fullmatch(token.core) and is_code(cursor, table)
     if not route and not (plate and any(map(str.isdigit, cursor.token(1).core))):
         return None
     pieces = figured_pieces(token.core, token.core_start, table, pauses="-–" if route else "")
     return Verbalization(pieces, token.core_end)
-
-
-def _flies(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True near a word for a flight, or its number."""
-    words = table.kinds.get("flight", frozenset())
-    return any(one.lower() in words or _FLIGHT.fullmatch(one) for one in words_near(cursor, table, _AHEAD))
 
 
 def is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -121,7 +120,10 @@ def is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
         if word in table.numbers.codes_after:
             return True
         if word in table.numbers.called_after:
-            return not _is_counted(cursor, table)
+            # "call 311", but "call 300 people"
+            noun = cursor.adjacent().core
+            counted = noun[:1].isupper() if table.agreement.capitals else noun.islower()
+            return not counted or noun in table.agreement.not_nouns
         colon = colon or marks.endswith(":")
         if not word or marks.endswith((".", "!", "?", ";", ",")) or any(map(str.isdigit, word)):
             return False
@@ -129,13 +131,6 @@ def is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
         if not (colon or shouted or word in table.numbers.code_joiners):
             return False
     return False
-
-
-def _is_counted(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the number of "call 300 people", but not of "call 311"."""
-    counted = cursor.adjacent().core
-    noun = counted[:1].isupper() if table.agreement.capitals else counted.islower()
-    return noun and counted not in table.agreement.not_nouns
 
 
 def _listed(cursor: TokenCursor, back: int, table: LanguageTable) -> int:
@@ -153,11 +148,8 @@ def _listed(cursor: TokenCursor, back: int, table: LanguageTable) -> int:
 
 def _is_zip(cursor: TokenCursor) -> bool:
     token, state = cursor.token(), cursor.previous()
-    return (
-        (len(token.core) == _ZIP or _LONG_ZIP.fullmatch(token.core) is not None)
-        and _STATE.fullmatch(state.core) is not None
-        and cursor.previous(2).suffix == ","
-    )
+    figures = len(token.core) == _ZIP or _LONG_ZIP.fullmatch(token.core) is not None
+    return figures and _STATE.fullmatch(state.core) is not None and cursor.previous(2).suffix == ","
 
 
 def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

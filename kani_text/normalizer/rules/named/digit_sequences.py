@@ -122,9 +122,8 @@ def _digits(cursor: TokenCursor, table: LanguageTable, count: int) -> Verbalizat
     if first.end - first.start <= _LONGEST_COUNTRY:
         country = table.number_words.cardinal(int(token.text[first.start : first.end]))
         first = replace(first, text=f"{country}, " if others else country)
-    return Verbalization(
-        (Piece(f"{table.numbers.plus} ", token.core_start, first.start), first, *others), end
-    )
+    plus = Piece(f"{table.numbers.plus} ", token.core_start, first.start)
+    return Verbalization((plus, first, *others), end)
 
 
 def _group(digits: str, table: LanguageTable) -> str:
@@ -167,14 +166,11 @@ def _is_section(cursor: TokenCursor, table: LanguageTable, last: str) -> bool:
         return before not in table.currencies
     if versioned or (before.lower() in table.numbers.labels and not previous.suffix):
         return True
-    return numerals.is_numbered_part(before, table) or _is_heading(cursor)
-
-
-def _is_heading(cursor: TokenCursor) -> bool:
-    """True for the "1.1" of "1.1 Introduction" at the beginning of a sentence."""
-    token, following = cursor.token(), cursor.token(1)
+    # "1.1 Introduction", at the beginning of a sentence
+    token = cursor.token()
     begins = token.start == 0 or cursor.previous().suffix.endswith((".", ":", "!", "?"))
-    return begins and token.suffix in ("", ".") and following.core[:1].isupper()
+    heading = begins and token.suffix in ("", ".") and cursor.token(1).core[:1].isupper()
+    return heading or numerals.is_numbered_part(before, table)
 
 
 @matching(
@@ -215,9 +211,7 @@ def _is_apart(cursor: TokenCursor, parts: list[str], table: LanguageTable) -> bo
 
 
 @matching(r"(?P<number>\d{1,4}(?:,\d{1,2})?)(?P<hyphen>-?)(?P<rest>[^\W\d_]\S*)")
-def number_with_ending(
-    match: re.Match[str], cursor: TokenCursor, table: LanguageTable
-) -> Verbalization | None:
+def with_ending(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A number that is the first part of a word ([numbers] endings): "80er", "3-Zimmer-Wohnung"."""
     token = cursor.token()
     numeral = numerals.parse_numeral(match["number"], table) if table.numbers.endings else None
