@@ -176,8 +176,7 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not core.isupper():
         return None
     # "art. L. 121-1"
-    before = cursor.previous().core.lower()
-    numbered = before in table.roman.cardinal_after or before == "art"
+    numbered = cursor.previous().core.lower() in ("art", *table.roman.cardinal_after)
     of_law = numbered and token.suffix == "." and cursor.token(1).core[:1].isdecimal()
     if of_law or is_initial(cursor, table):
         return Verbalization(letter.pieces, token.core_end + 1)
@@ -225,9 +224,7 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     if not (small and core.isascii() and 2 <= len(core) <= _LONGEST_ACRONYM):
         return None
     core = core.lower()
-    if len(set(core)) == 1 or _SOUND.fullmatch(core):
-        return None
-    if not (table.acronyms.vowels | {"y"}).isdisjoint(core):
+    if len(set(core)) == 1 or _SOUND.fullmatch(core) or not (table.acronyms.vowels | {"y"}).isdisjoint(core):
         return None
     if (key := table.web.keys.get(token.core)) is not None:
         return token.said(key)

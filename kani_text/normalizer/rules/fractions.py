@@ -12,7 +12,6 @@ from kani_text.normalizer.tokens import Token, TokenCursor
 
 _FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<first>\d{1,6})[/⁄](?P<last>(?!0+$)\d{1,6})")
 HALF = 1, 2
-_INCHES = tuple(INCHES)
 _AND_HALF = Rows("and @")
 _UNIT_AND_HALF = Rows("number unit @")
 
@@ -64,7 +63,7 @@ def half(cursor: TokenCursor, table: LanguageTable) -> str:
 
 def _inch_mark(token: Token, table: LanguageTable) -> Unit | None:
     """The unit of 3/8", if no quote begins before it."""
-    return table.units.get("in") if token.suffix.startswith(_INCHES) and not token.prefix else None
+    return table.units.get("in") if token.suffix.startswith(tuple(INCHES)) and not token.prefix else None
 
 
 @matching(r"(\d{1,3})-([1-9]\d?)/(2|3|4|5|8|16|32)")
@@ -76,10 +75,9 @@ def _mixed(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> V
     phrase, inch = units.PhraseBuilder(), _inch_mark(token, table)
     said = say_mixed(Numeral(match[1], ""), (int(match[2]), int(match[3])), table)
     phrase.add(said, token.core_start, token.core_end)
-    if inch is None:
-        return phrase.build(token.core_end)
-    phrase.add(inch.forms["other"], token.core_end, token.core_end + 1)
-    return phrase.build(token.core_end + 1)
+    if inch is not None:
+        phrase.add(inch.forms["other"], token.core_end, token.core_end + 1)
+    return phrase.build(phrase.pieces[-1].end)
 
 
 @matching(r"(\d{1,3})/([1-9]\d{0,2})-(?P<word>[^\W\d_]{2,}(?:-[^\W\d_]+)*)")

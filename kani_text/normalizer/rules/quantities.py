@@ -72,13 +72,10 @@ def _numbers(
     match: re.Match[str], money: Currency | None, cursor: TokenCursor, table: LanguageTable
 ) -> tuple[Numeral | None, Numeral | None] | None:
     """The numbers of a match; None if what is written is no number."""
-    found = []
-    for written in (match["number"], match["second"]):
-        numeral = parse_numeral(written, table) if written else None
-        if written and numeral is None:
-            return None
-        found.append(numeral)
-    first, second = found
+    written = match.group("number", "second")
+    first, second = (parse_numeral(one, table) if one else None for one in written)
+    if (written[0] and first is None) or (written[1] and second is None):
+        return None
     if first is not None and len(first.digits) == 2 and is_kind(cursor.previous(), "hour_name", table):
         # "3 h 05 min"
         first = Numeral(first.digits.removeprefix("0"), first.decimals)

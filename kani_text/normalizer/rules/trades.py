@@ -80,7 +80,11 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if said is None:
         return None
     said = said[0].upper() + said[1:] if token.core[0].isupper() else said
-    return token.said(said, token.core_end + (not ends or _is_before_name(cursor, table)))
+    following, before = cursor.token(1).core, cursor.previous()
+    # "41.200 espect. Amonestados": after a number only a German noun goes on.
+    counted = before.core[-1:].isdecimal() and not before.suffix and not table.agreement.capitals
+    named = following != "" and following.lower() not in table.common_words and not counted
+    return token.said(said, token.core_end + (not ends or named))
 
 
 def _word_cut(cursor: TokenCursor, short: str, table: LanguageTable) -> str:
@@ -93,14 +97,6 @@ def _word_cut(cursor: TokenCursor, short: str, table: LanguageTable) -> str:
     # "6 lez." are "lezioni".
     ending = next((one for one in table.cut_plurals if several and said.endswith(one)), "")
     return said.removesuffix(ending) + table.cut_plurals.get(ending, "")
-
-
-def _is_before_name(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True before what is no common word; after a number, only where it may be a German noun."""
-    following, before = cursor.token(1).core, cursor.previous()
-    # "41.200 espect. Amonestados"
-    counted = before.core[-1:].isdecimal() and not before.suffix and not table.agreement.capitals
-    return following != "" and following.lower() not in table.common_words and not counted
 
 
 def may_end(cursor: TokenCursor) -> bool:

@@ -169,19 +169,14 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
         return False
     if _LABELLED.hold(cursor, table) or _ADDRESS.hold(cursor, table, ahead):
         return True
-    if _is_measured(symbol, cursor, table):
+    # "13 A" after volts or hertz or a word as "of", and a unit of a trade
+    volts = any(cursor.previous(back).core.endswith(("V", "Hz")) for back in range(1, _NEAR + 1))
+    if volts or is_kind(cursor.previous(), "measured_after", table) or of_trade(symbol, cursor, table):
         return False
     if symbol in _NAMING:
         # "2.5 A", but "7.5B" is a model
         return symbol == "B" or not decimals
     return ahead > 0 and _BEFORE_NAME.hold(cursor, table, ahead)
-
-
-def _is_measured(symbol: str, cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the "13 A" after volts or hertz or a word as "of", and for a unit of a trade."""
-    if any(cursor.previous(back).core.endswith(("V", "Hz")) for back in range(1, _NEAR + 1)):
-        return True
-    return is_kind(cursor.previous(), "measured_after", table) or of_trade(symbol, cursor, table) is not None
 
 
 def of_trade(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | None:

@@ -50,9 +50,13 @@ class SpacedReader:
         self._preceding = preceding
         self._builder = SpokenTextBuilder(text, offset)
         tokens = tokenize(text.text, options.lexicon, complete)
+        earlier: Sequence[Token] = []
         if table is not None:
             tokens = split_joined(tokens, table)
-        self._cursor = TokenCursor(tokens, _earlier(preceding, table), complete)
+            if preceding:
+                context = respelled(clean(preceding, table.language), table.language)
+                earlier = tokenize(context.text, None, True)
+        self._cursor = TokenCursor(tokens, earlier, complete)
         self._homographs = options.homographs and options.language.startswith("en")
         self._continues_number = preceding[-1:].isdecimal() and self._text[:1].isdecimal()
         self._done = 0
@@ -186,14 +190,6 @@ def _by_rules(cursor: TokenCursor, token: Token, table: LanguageTable, back: int
         return None
     before = cursor.previous().core
     return verbalize_parts(token, table, after_figure=before[-1:].isdecimal() or before in table.currencies)
-
-
-def _earlier(preceding: str, table: LanguageTable | None) -> Sequence[Token]:
-    """The last words before a text."""
-    if table is None or not preceding:
-        return []
-    context = clean(preceding, table.language)
-    return tokenize(respelled(context, table.language).text, None, True)
 
 
 def _is_apart(line: str, following: str, table: LanguageTable) -> bool:

@@ -61,10 +61,10 @@ def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     if token.prefix.strip("([\"'“«") or not _names(cursor, table) or _is_amount(cursor, table):
         return None
-    groups = [token]
-    while _GROUP.fullmatch(cursor.adjacent(len(groups)).core):
-        groups.append(cursor.token(len(groups)))
-    end = groups[-1].core_end
+    groups = 1
+    while _GROUP.fullmatch(cursor.adjacent(groups).core):
+        groups += 1
+    end = cursor.token(groups - 1).core_end
     pieces = in_groups(token.text, token.core_start, end, lambda digits: say_digits(digits, table))
     return Verbalization(pieces, end)
 

@@ -143,10 +143,8 @@ def _book(token: Token, table: LanguageTable) -> str | None:
 
 def _is_verse(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     """True if a chapter and a verse follow; a chapter without a verse is enough after some."""
-    # The tokens at and before the place ahead
-    token, book, before = (
-        cursor.token(at) if at >= 0 else cursor.previous(-at) for at in range(ahead, ahead - 3, -1)
-    )
+    places = range(ahead, ahead - 3, -1)
+    token, book, before = (cursor.token(at) if at >= 0 else cursor.previous(-at) for at in places)
     match = _VERSE.fullmatch(token.core)
     if match is None:
         return False
