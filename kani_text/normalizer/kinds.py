@@ -6,8 +6,9 @@ of a language's table that other code uses, too; its section [kinds] has words t
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from kani_text.normalizer.rules.numerals import DASHES
 from kani_text.normalizer.spoken import Verbalization
@@ -48,9 +49,27 @@ _SHAPES = {
 """Patterns of whole words."""
 
 
+_SECTIONS = {
+    "month": "dates.months", "other_month": "dates.other_months", "weekday": "dates.days",
+    "beside_weekday": "dates.beside_weekdays", "dated_after": "dates.after",
+    "dotted_after": "times.dotted_after", "year_after": "numbers.year_after",
+    "measured_after": "numbers.measured_after", "magnitude": "numbers.magnitude_words",
+    "half": "times.halves", "undotted_after": "times.undotted_after",
+    "minutes_before": "times.minutes_before", "undotted_before": "times.undotted_before",
+    "joiner": "dates.joiners", "label": "numbers.labels", "rating": "fractions.rated",
+    "roman_article": "roman.articles", "numbered": "roman.cardinal_after",
+    "not_noun": "agreement.not_nouns",
+}  # fmt: skip
+"""Sections of the table that have the words of a kind in small letters."""
+
+
 def _shape(pattern: str) -> Callable[[Token, LanguageTable], bool]:
     compiled = re.compile(pattern)
     return lambda token, table: compiled.fullmatch(token.core) is not None
+
+
+def _listed(section: Callable[[LanguageTable], Container[str]]) -> Callable[[Token, LanguageTable], bool]:
+    return lambda token, table: token.core.lower() in section(table)
 
 
 def measures(symbol: str, units: str, table: LanguageTable) -> bool:
@@ -83,22 +102,10 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "dash": lambda token, table: token.core in (*DASHES, "—"),
     "sign": lambda token, table: token.core in table.signs,
     # Words of the table
-    "month": lambda token, table: token.core.lower() in table.dates.months,
-    "other_month": lambda token, table: token.core.lower() in table.dates.other_months,
-    "weekday": lambda token, table: token.core.lower() in table.dates.days,
+    **{name: _listed(attrgetter(section)) for name, section in _SECTIONS.items()},
     "short_weekday": lambda token, table: table.dates.weekday(token.core) is not None,
     "weekdays": lambda token, table: _DASH.split(token.core)[-1] in table.dates.short_weekdays,
-    "beside_weekday": lambda token, table: token.core.lower() in table.dates.beside_weekdays,
-    "dated_after": lambda token, table: token.core.lower() in table.dates.after,
     "time_after": lambda token, table: token.core in table.times.after,
-    "dotted_after": lambda token, table: token.core.lower() in table.times.dotted_after,
-    "year_after": lambda token, table: token.core.lower() in table.numbers.year_after,
-    "measured_after": lambda token, table: token.core.lower() in table.numbers.measured_after,
-    "magnitude": lambda token, table: token.core.lower() in table.numbers.magnitude_words,
-    "half": lambda token, table: token.core.lower() in table.times.halves,
-    "undotted_after": lambda token, table: token.core.lower() in table.times.undotted_after,
-    "minutes_before": lambda token, table: token.core.lower() in table.times.minutes_before,
-    "undotted_before": lambda token, table: token.core.lower() in table.times.undotted_before,
     "hours": lambda token, table: token.core in table.times.marks,
     "hour_name": lambda token, table: measures(token.core, "h", table),
     "minute_name": lambda token, table: measures(token.core, "min", table),
@@ -112,12 +119,6 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "currency": lambda token, table: token.core in table.currencies,
     "and": lambda token, table: token.core.lower() == table.signs.get("&"),
     "to": lambda token, table: token.core.lower() == table.numbers.to,
-    "joiner": lambda token, table: token.core.lower() in table.dates.joiners,
-    "label": lambda token, table: token.core.lower() in table.numbers.labels,
-    "rating": lambda token, table: token.core.lower() in table.fractions.rated,
-    "roman_article": lambda token, table: token.core.lower() in table.roman.articles,
-    "numbered": lambda token, table: token.core.lower() in table.roman.cardinal_after,
-    "not_noun": lambda token, table: token.core.lower() in table.agreement.not_nouns,
     # Tokens without letters and figures
     "mark": lambda token, table: not token.core and token is not NO_TOKEN,
     "nothing": lambda token, table: token is NO_TOKEN,
@@ -219,10 +220,8 @@ def _parse(row: str) -> list[tuple[tuple[_Item, ...], int]]:
     places = [[match["kinds"] for match in one].index("@") for one in found] if row.count("@") == 1 else []
     if not places:
         raise ValueError(f"the row {row!r} has to have one place (@)")
-    return [
-        (tuple(_item(match, match is one[-1]) for match in one), at)
-        for one, at in zip(found, places, strict=True)
-    ]
+    pairs = zip(found, places, strict=True)
+    return [(tuple(_item(match, match is one[-1]) for match in one), at) for one, at in pairs]
 
 
 def _item(match: re.Match[str], last: bool) -> _Item:
@@ -230,9 +229,8 @@ def _item(match: re.Match[str], last: bool) -> _Item:
     kinds, marks = match["kinds"], match["marks"] or (_ANY_MARKS if last else "{}")
     text = kinds[1:-1] if kinds[0] == "'" else ""
     named = () if text or kinds == "@" else tuple(kinds.split("|"))
-    return _Item(
-        named, text, None if marks == _ANY_MARKS else re.compile(marks[1:-1]), match["bracket"] or ""
-    )
+    pattern = None if marks == _ANY_MARKS else re.compile(marks[1:-1])
+    return _Item(named, text, pattern, match["bracket"] or "")
 
 
 RuleFunction = Callable[[TokenCursor, LanguageTable], Verbalization | None]

@@ -4,15 +4,7 @@ import functools
 import re
 from dataclasses import replace
 
-from kani_text.normalizer.rules import acronyms, fractions
-from kani_text.normalizer.rules.numerals import (
-    LOWERED,
-    NUMBER,
-    VULGAR_FRACTIONS,
-    parse_numeral,
-    say_group,
-    say_numeral,
-)
+from kani_text.normalizer.rules import acronyms, fractions, numerals
 from kani_text.normalizer.rules.units import sign_name
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
@@ -21,7 +13,7 @@ from kani_text.normalizer.tokens import Token
 _LETTERS = r"[^\W\d_₀-₉⁰¹²³⁴-⁹½¼¾⅐-⅞]+"
 _LOWERED = "₀₁₂₃₄₅₆₇₈₉"
 _CODE = re.compile(r"[A-Z]{2}-\d")
-_PARTS = re.compile(rf"{NUMBER}|[<>=!]=+|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL)
+_PARTS = re.compile(rf"{numerals.NUMBER}|[<>=!]=+|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL)
 
 
 _Read = tuple[str, str | tuple[Piece, ...], int]
@@ -55,10 +47,10 @@ def _read(
     following = parts[at + 1] if at + 1 < len(parts) else ""
     if part[0].isdecimal():
         return _figures(parts, at, core, table)
-    if part in VULGAR_FRACTIONS:
+    if part in numerals.VULGAR_FRACTIONS:
         return "digits", fractions.say_vulgar(part, table), 1
     if part in _LOWERED:
-        return "digits", table.number_words.cardinal(int(part.translate(LOWERED))), 1
+        return "digits", table.number_words.cardinal(int(part.translate(numerals.LOWERED))), 1
     if part == "x" and before[-1:].isnumeric() and following[:1].isdecimal():
         # "M8x40"
         return "sign", f" {table.numbers.by} ", 1
@@ -81,8 +73,8 @@ def _figures(parts: list[str], at: int, core: str, table: LanguageTable) -> _Rea
             if decade != table.number_words.year(int(part)):
                 return "digits", decade, 2
     pinned = at > 0 and parts[at - 1].endswith("==")
-    numeral = None if pinned else parse_numeral(part, table)
-    return "digits", _dotted(part, table) if numeral is None else say_numeral(numeral, table), 1
+    numeral = None if pinned else numerals.parse_numeral(part, table)
+    return "digits", _dotted(part, table) if numeral is None else numerals.say_numeral(numeral, table), 1
 
 
 @functools.lru_cache(maxsize=64)
@@ -100,10 +92,9 @@ def _counts(counted: str, period: str, table: LanguageTable) -> bool:
 
 def _dotted(written: str, table: LanguageTable) -> str:
     """Digit groups that are not one number, each by itself."""
-    parts = re.split(r"(\D)", written)
-    return " ".join(
-        say_group(part, table) if part.isdecimal() else table.web.signs.get(part, ",") for part in parts
-    )
+    parts, signs = re.split(r"(\D)", written), table.web.signs
+    said = (numerals.say_group(one, table) if one.isdecimal() else signs.get(one, ",") for one in parts)
+    return " ".join(said)
 
 
 def _letters(part: str, start: int, core: str, table: LanguageTable) -> tuple[Piece, ...]:
@@ -131,7 +122,9 @@ def _sign(sign: str, before: str, following: str, core: str, table: LanguageTabl
     if sign == "$" and following.isalpha():
         # A variable of a program: "$HOME"
         return ""
-    if _parts_code(sign, core) and following.isdecimal():
+    # "A320/B737", "ES-88213"
+    coded = core[0].isupper() and "=" not in core if sign == "/" else sign == "-" and _has_letters(core)
+    if coded and following.isdecimal():
         return " "
     if said := _between(sign, before, following, table) or _name(sign, following, table):
         return f" {said} "
@@ -141,11 +134,6 @@ def _sign(sign: str, before: str, following: str, core: str, table: LanguageTabl
     if hyphen or numbered or sign in "/_|{}":
         return " "
     return "" if sign in "*`~^\\" else sign
-
-
-def _parts_code(sign: str, core: str) -> bool:
-    """True for the sign of "A320/B737" or "ES-88213", that is not said."""
-    return core[0].isupper() and "=" not in core if sign == "/" else sign == "-" and _has_letters(core)
 
 
 def _name(sign: str, following: str, table: LanguageTable) -> str:

@@ -1,12 +1,15 @@
 """Spoken text, character by character, with its written characters, and the caller's choices for it."""
 
+import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from kani_text.lexicon import Lexicon
 from kani_text.normalizer.cleaning import CleanText
 from kani_text.types import Pronunciation, Replacement
+
+_FIGURES = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,12 @@ class Verbalization:
 
     pieces: tuple[Piece, ...]
     end: int
+
+
+def in_groups(text: str, start: int, end: int, say: Callable[[str], str]) -> tuple[Piece, ...]:
+    """The pieces of groups of figures in ``[start, end)``, a phrase break after each but the last."""
+    *groups, last = (Piece(say(found[0]), *found.span()) for found in _FIGURES.finditer(text, start, end))
+    return *(replace(one, text=f"{one.text}, ") for one in groups), last
 
 
 class SpokenTextBuilder:

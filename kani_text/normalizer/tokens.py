@@ -1,32 +1,24 @@
 """Tokens of a text, and a cursor that bounds how far ahead a rule may look."""
 
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from kani_text import writing
 from kani_text.lexicon import Lexicon, LexiconEntry
 from kani_text.markup import CODE_BLOCK, MASK
 from kani_text.normalizer.spoken import Piece, Verbalization
-from kani_text.writing import (
-    CLAUSE_MARKS,
-    CLOSERS,
-    CLOSERS_AFTER_WORDS,
-    LETTER,
-    OPENERS,
-    SENTENCE_MARKS,
-    UNSPACED_CLAUSE_MARKS,
-    UNSPACED_SENTENCE_MARKS,
-)
+from kani_text.normalizer.tables.table import LanguageTable
 
-_UNSPACED = UNSPACED_SENTENCE_MARKS + UNSPACED_CLAUSE_MARKS
-_MARKS = rf"[{_UNSPACED}][{_UNSPACED}{re.escape(CLOSERS + MASK)}]*"
+_UNSPACED = writing.UNSPACED_SENTENCE_MARKS + writing.UNSPACED_CLAUSE_MARKS
+_MARKS = rf"[{_UNSPACED}][{_UNSPACED}{re.escape(writing.CLOSERS + MASK)}]*"
 # After the marks of scripts without spaces another token begins, as another segment may.
 _WORD = re.compile(rf"—+|{CODE_BLOCK}|[^\s—{CODE_BLOCK}{_UNSPACED}]+(?:{_MARKS})?|{_MARKS}")
-_OPENERS = OPENERS + "’»›*_`"
+_OPENERS = writing.OPENERS + "’»›*_`"
 _JOINED = re.compile(
     r"(?P<elided>[^\W\d_]{1,8})['’](?=[^\W_a-zß-öø-ÿ])|(?P<number>[^\W\d_]{1,3}\.?[°º])(?=\d)"
-    rf"|(?P<short>(?:{LETTER}{{2,20}}|[hpnNSMRV])\.)"
+    rf"|(?P<short>(?:{writing.LETTER}{{2,20}}|[hpnNSMRV])\.)"
     r"(?=\d|[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]|[A-Z]{1,4}$|[\u0904-\u0939]{2})"
     r"|(?P<label>[A-Z][^\W\d_]{1,11}:(?=\d{3})|[LRD]\.(?=\d{1,4}-\d)|\d{1,2}\.(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]{2}))"
 )
@@ -34,7 +26,7 @@ _ELIDED = re.compile(r"(?P<elided>[^\W\d_]{1,8})['’](?P<rest>[a-zß-öø-ÿ]{2
 _HALF = re.compile(r"(?:[AaPp]\.?[Mm]\.?)(?=[-–]\d{1,2}(?:[:.]\d\d)?)")
 # "500 mg/12 h": a dose, and how often.
 _DOSE = re.compile(r"(?P<what>[^\W\d_]{2,}\.?|[gl])(?=/\d{1,2}(?:hs?)?$)")
-_CLOSERS = SENTENCE_MARKS + CLAUSE_MARKS + CLOSERS_AFTER_WORDS + "*_`" + _UNSPACED
+_CLOSERS = writing.SENTENCE_MARKS + writing.CLAUSE_MARKS + writing.CLOSERS_AFTER_WORDS + "*_`" + _UNSPACED
 
 
 class MoreTextNeeded(Exception):
@@ -80,9 +72,8 @@ class Token:
     def parted(self, first: str, at: int, last: str) -> Verbalization:
         """A reading of the core in two pieces; ``at``: where the second begins in the core."""
         at += self.core_start
-        return Verbalization(
-            (Piece(first, self.core_start, at), Piece(last, at, self.core_end)), self.core_end
-        )
+        pieces = Piece(first, self.core_start, at), Piece(last, at, self.core_end)
+        return Verbalization(pieces, self.core_end)
 
 
 NO_TOKEN = Token("", 0, 0, "", 0, 0)
@@ -100,9 +91,7 @@ def token_at(text: str, start: int, end: int) -> Token:
     return Token(text, start, end, core, core_start, core_start + len(core))
 
 
-def split_joined(
-    tokens: Sequence[Token], elided: frozenset[str], abbreviations: Container[str], months: Container[str]
-) -> list[Token]:
+def split_joined(tokens: Sequence[Token], table: LanguageTable) -> list[Token]:
     """Split tokens that are written together but verbalized apart.
 
     These are words that lost their end before an apostrophe ("l'" of "l'ONU"; before a capital or a digit
@@ -111,7 +100,7 @@ def split_joined(
     """
     found: list[Token] = []
     for token in tokens:
-        for length in _joints(token, elided, abbreviations, months):
+        for length in _joints(token, table):
             middle = token.core_start + length
             found.append(token_at(token.text, token.start, middle))
             token = token_at(token.text, middle, token.end)
@@ -119,39 +108,38 @@ def split_joined(
     return found
 
 
-def _joints(
-    token: Token, elided: frozenset[str], abbreviations: Container[str], months: Container[str]
-) -> Sequence[int]:
+def _joints(token: Token, table: LanguageTable) -> Sequence[int]:
     """Lengths of the parts of a token's core that are verbalized apart, but for the last."""
     core = token.core
     if token.entry is not None or core.isalpha():
         return []
-    length = _first_word(core, elided, abbreviations) or _elided(token, elided, abbreviations)
+    length = _first_word(core, table) or _elided(token, table)
     if length:
         return [length]
-    if (dose := _DOSE.match(core)) and dose["what"].rstrip(".").lower() not in months:
+    if (dose := _DOSE.match(core)) and dose["what"].rstrip(".").lower() not in table.dates.months:
         return [dose.end()]
     # "9:00 AM-5:00 PM"
     return [half.end(), 1] if (half := _HALF.match(core)) else []
 
 
-def _first_word(core: str, elided: frozenset[str], abbreviations: Container[str]) -> int:
+def _first_word(core: str, table: LanguageTable) -> int:
     """Length of a word that another one touches, if it is an elided one, a label or short; else 0."""
     match = _JOINED.match(core)
     if match is None:
         return 0
     short = match["number"] or match["short"]
     if short is None:
-        return match.end() if match["label"] or match["elided"].lower() in elided else 0
-    known = short in abbreviations or short[0].lower() + short[1:] in abbreviations
+        return match.end() if match["label"] or match["elided"].lower() in table.acronyms.elided else 0
+    known = not table.abbreviations.keys().isdisjoint((short, short[0].lower() + short[1:]))
     return match.end() if known or short == "h." or short.endswith(("str.", "pl.")) else 0
 
 
-def _elided(token: Token, elided: frozenset[str], abbreviations: Container[str]) -> int:
+def _elided(token: Token, table: LanguageTable) -> int:
     """Length of the elided word before an abbreviation: "dell'art. 5"; else 0."""
     cut = _ELIDED.match(token.core) if token.suffix.startswith(".") else None
-    known = cut and cut["elided"].lower() in elided and f"{cut['rest']}." in abbreviations
-    return cut.start("rest") if cut and known else 0
+    if cut is None or cut["elided"].lower() not in table.acronyms.elided:
+        return 0
+    return cut.start("rest") if f"{cut['rest']}." in table.abbreviations else 0
 
 
 def tokenize(text: str, lexicon: Lexicon | None, complete: bool) -> list[Token]:

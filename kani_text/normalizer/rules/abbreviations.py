@@ -69,8 +69,10 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
     if (before_slash := _before_slash(cursor.token(), table)) is not None:
         return before_slash
     for place in _places(cursor, table):
-        condition = _condition(place)
-        form = _form(place, condition)
+        condition, said = _condition(place), place.line.said
+        form = (
+            agreeing(said["noun"], _noun(place), table) if condition == "noun" else said.get(condition or "")
+        )
         if form is not None:
             return _said(place, form, _ends_sentence(place, condition))
     return cut_short(cursor, table)
@@ -156,7 +158,12 @@ def _is_before_name(place: _Place) -> bool:
         full = place.following(1).core[:1].isupper() and not following.suffix
         if not full or cursor.previous().core[:1].isupper():
             return False
-    return said.get("other") in (None, said["name"]) or not _is_after_name(place)
+    if said.get("other") in (None, said["name"]) or table.agreement.capitals:
+        return True
+    # After a name inside a sentence "Elm St." is no saint.
+    previous, earlier = cursor.previous(), cursor.previous(2)
+    inside = earlier.core != "" and not ends_sentence(earlier.suffix) and previous.suffix == ""
+    return not (inside and previous.core[:1].isupper())
 
 
 _STREET = Rows("@~ partitive capital", "@~ partitive small capital")
@@ -221,13 +228,6 @@ def _condition(place: _Place) -> str | None:
     return "noun" if agrees else found or "other"
 
 
-def _form(place: _Place, condition: str | None) -> str | None:
-    said = place.line.said
-    if condition == "noun":
-        return agreeing(said["noun"], _noun(place), place.table)
-    return said.get(condition or "")
-
-
 def _is_word(place: _Place) -> bool:
     """True for letters that are a word, too, where nothing shows that they are short for another."""
     line, following = place.line, place.following()
@@ -239,7 +239,9 @@ def _is_word(place: _Place) -> bool:
     if place.closed or _is_after(place, "ordinal") or following.core[:1].islower() or _goes_on(following):
         return False
     numbered = following.core != "I" and _is_number(following, place.key)
-    return not (numbered or _is_title(place) or _is_adjective(place))
+    # "schweiz. Franken", but "in der Schweiz. Franken sind"
+    small = place.key.islower() and place.cursor.token().core[:1].islower()
+    return not (numbered or _is_title(place) or (small and _is_before_noun(place)))
 
 
 def _goes_on(following: Token) -> bool:
@@ -257,12 +259,6 @@ def _is_title(place: _Place) -> bool:
     title = f"{key[:1].upper()}{key[1:]}" in table.titles and _is_after(place, "masculine_article")
     named = following[:1].isupper() and following.lower() not in table.common_words
     return named and (title or key[:1].isupper())
-
-
-def _is_adjective(place: _Place) -> bool:
-    """True before a German noun: "schweiz. Franken", but "in der Schweiz. Franken sind"."""
-    small = place.key.islower() and place.cursor.token().core[:1].islower()
-    return small and _is_before_noun(place)
 
 
 def _is_before_noun(place: _Place) -> bool:
@@ -358,13 +354,6 @@ def _is_number(token: Token, key: str) -> bool:
         return True
     value = roman_value(re.split("[-–]", token.core)[0])
     return value is not None and (len(token.core) > 1 or len(key) > _LONGEST_BEFORE_INITIAL)
-
-
-def _is_after_name(place: _Place) -> bool:
-    """True if the token before is a name inside a sentence, so that "Elm St." is no saint."""
-    previous, earlier = place.cursor.previous(), place.cursor.previous(2)
-    inside = earlier.core != "" and not ends_sentence(earlier.suffix) and previous.suffix == ""
-    return inside and previous.core[:1].isupper() and not place.table.agreement.capitals
 
 
 def _keys(token: Token, table: LanguageTable) -> tuple[str, ...]:

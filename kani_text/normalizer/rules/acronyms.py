@@ -3,11 +3,13 @@
 import re
 
 from kani_text.normalizer.kinds import is_kind, matching
+from kani_text.normalizer.rules.numerals import LOWERED
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 
 _HUMPS = re.compile(r"[A-ZÀ-ÖØ-Þ]+(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ])|[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+|[^\W\d_]")
+_RUN = re.compile(r"[^\W\d_₀-₉]+|[\d₀-₉]+|[·⋅–-]")
 VARIABLES, OPERATORS = frozenset("xyz"), frozenset("+-−=<>≤≥±")
 _LIQUIDS = frozenset("LRHUY")
 _LONGEST_ACRONYM, _LONGEST_SPELLED = 5, 3
@@ -37,6 +39,24 @@ def letter_name(letter: str, table: LanguageTable) -> str:
     """The name of a letter; the letter itself if the table does not have it."""
     lower = letter.lower()
     return table.letters.get(lower) or table.greek.get(lower) or letter
+
+
+def figured_pieces(text: str, start: int, table: LanguageTable, pauses: str = "") -> tuple[Piece, ...]:
+    """Letters by their names and figures as numbers, one after the other; pauses: signs that make one."""
+    pieces: list[Piece] = []
+    for run in _RUN.finditer(text):
+        written, at = run.group(), start + run.start()
+        if not written.isalnum():
+            pieces += [Piece(",", at, at + 1)] if written in pauses else []
+            continue
+        if pieces:
+            pieces.append(Piece(" ", at, at + 1))
+        if written[0].isalpha():
+            pieces += spelled_pieces(written, at, table)
+        else:
+            number = table.number_words.cardinal(int(written.translate(LOWERED)))
+            pieces.append(Piece(number, at, at + len(written)))
+    return tuple(pieces)
 
 
 def capitals_pieces(text: str, start: int, table: LanguageTable, shouted: bool = False) -> tuple[Piece, ...]:
@@ -80,11 +100,8 @@ def is_pronounceable(text: str, table: LanguageTable) -> bool:
         # "UEA", but "SEOUL"
         return False
     onset, coda = shape.index("v"), len(shape) - 1 - shape.rindex("v")
-    return (
-        onset <= acronyms.longest_onset
-        and coda <= acronyms.longest_coda
-        and _may_begin_word(text, onset, table)
-    )
+    short = onset <= acronyms.longest_onset and coda <= acronyms.longest_coda
+    return short and _may_begin_word(text, onset, table)
 
 
 def _may_begin_word(text: str, onset: int, table: LanguageTable) -> bool:
@@ -158,7 +175,10 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return letter
     if not core.isupper():
         return None
-    if is_initial(cursor, table) or _is_of_law(cursor, table):
+    # "art. L. 121-1"
+    numbered = cursor.previous().core.lower() in ("art", *table.roman.cardinal_after)
+    of_law = numbered and token.suffix == "." and cursor.token(1).core[:1].isdecimal()
+    if of_law or is_initial(cursor, table):
         return Verbalization(letter.pieces, token.core_end + 1)
     if small in table.acronyms.words:
         # "THIS IS A TEST", "A BBC report": a voice would take the capital for the letter.
@@ -174,13 +194,6 @@ def _is_variable(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
         return False
     joins = core in table.formulas.words and (before in table.units or before[-1:].isdecimal())
     return not joins and not OPERATORS.isdisjoint((before, cursor.token(1).core))
-
-
-def _is_of_law(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """ "art. L. 121-1"."""
-    before = cursor.previous().core.lower()
-    numbered = before in table.roman.cardinal_after or before == "art"
-    return numbered and cursor.token().suffix == "." and cursor.token(1).core[:1].isdecimal()
 
 
 def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -211,9 +224,7 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     if not (small and core.isascii() and 2 <= len(core) <= _LONGEST_ACRONYM):
         return None
     core = core.lower()
-    if len(set(core)) == 1 or _SOUND.fullmatch(core):
-        return None
-    if not (table.acronyms.vowels | {"y"}).isdisjoint(core):
+    if len(set(core)) == 1 or _SOUND.fullmatch(core) or not (table.acronyms.vowels | {"y"}).isdisjoint(core):
         return None
     if (key := table.web.keys.get(token.core)) is not None:
         return token.said(key)
@@ -235,9 +246,8 @@ def dotted(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verba
         pieces.append(Piece(f" {name}" if at else name, start, start + 1))
     goes_on = following[:1].islower() or following.lower() not in table.common_words
     # "el I.E.S. Goya": the last stop ends no sentence.
-    return Verbalization(
-        tuple(pieces), token.core_end + (token.suffix == "." and following != "" and goes_on)
-    )
+    stop = token.suffix == "." and following != "" and goes_on
+    return Verbalization(tuple(pieces), token.core_end + stop)
 
 
 def camel_case_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece, ...] | None:

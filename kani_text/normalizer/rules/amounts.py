@@ -3,17 +3,10 @@
 import re
 from decimal import Decimal
 
-from kani_text.normalizer.kinds import is_kind
+from kani_text.normalizer.kinds import Rows, is_kind
+from kani_text.normalizer.rules import units
 from kani_text.normalizer.rules.fractions import say_mixed
-from kani_text.normalizer.rules.numerals import VULGAR_FRACTIONS, YEARS, Numeral, say_numeral
-from kani_text.normalizer.rules.units import (
-    Measure,
-    PhraseBuilder,
-    gender_of,
-    gender_of_counted,
-    gender_of_forms,
-    say_counted,
-)
+from kani_text.normalizer.rules.numerals import VULGAR_FRACTIONS, YEARS, Numeral, parse_numeral, say_numeral
 from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.file import Forms
 from kani_text.normalizer.tables.table import Currency, LanguageTable, Unit
@@ -22,6 +15,16 @@ from kani_text.normalizer.tokens import Token, TokenCursor
 _CODE = re.compile(r"[A-Z]{3}")
 _WORD, _PLURAL = re.compile(r"[^\W\d_][a-zß-ÿ-]{2,}(?<!ly)"), re.compile(r"[a-zß-ÿ-]{4,}(?<![siu])s")
 _NOUN_AT, _FARTHEST = 4, 12
+_GROUP, _BEFORE_GROUP = re.compile(r"\d{3}(?:[.,]\d+)?"), re.compile(r"[1-9]\d{0,2}")
+_FRACTION = re.compile(r"(\d{1,2})[/⁄](\d{1,3})")
+_LONGEST_SCALE = 20
+"""Numbers before another one, at most, that tell whether they are a scale."""
+_OPERATORS = frozenset("+ - − – = < > ≤ ≥ ±".split())
+_NUMBERED = Rows("label|numbered @")
+_WITH_NUMBER = Rows("@ word figure")
+_AFTER_UNIT = Rows("figure~ unit~ @")
+_BEFORE_WORD = Rows("@ small")
+_OF_DAY = Rows("day_article~ @~ word|figure")
 
 
 def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) -> bool:
@@ -32,13 +35,17 @@ def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) ->
     articles = table.agreement.measures_after
     if not articles or name == "time":
         return False
-    word, before = _noun_after(cursor, end), cursor.previous()
+    ahead, before = _ahead_of(cursor, end), cursor.previous()
+    noun = cursor.token(ahead)
+    word = "" if noun.prefix or cursor.token(ahead - 1).end > end else noun.core
     if not _WORD.fullmatch(word) or word in table.agreement.not_nouns:
         return False
     if not before.suffix and before.core.lower() in articles:
         # "a 5 mm Allen key", too
         return True
-    if not word.endswith("er") and _is_owner(before.core, table) and table.is_money(name):
+    owner = before.core.replace("’", "'").removesuffix("'s")
+    owned = owner != before.core and owner.lower() not in table.common_words
+    if owned and not word.endswith("er") and table.is_money(name):
         # "NASA's $2.7bn probe", but "that's $5 more" and "Bill's $5 richer"
         return True
     if name in table.kinds.get("ingredient_measure", ()):
@@ -49,18 +56,6 @@ def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) ->
         # "Bike, 54 cm frame"
         return True
     return _PLURAL.fullmatch(word) is not None
-
-
-def _noun_after(cursor: TokenCursor, end: int) -> str:
-    """The word after a measure that no mark closes, or ""."""
-    ahead = _ahead_of(cursor, end)
-    noun = cursor.token(ahead)
-    return "" if noun.prefix or cursor.token(ahead - 1).end > end else noun.core
-
-
-def _is_owner(word: str, table: LanguageTable) -> bool:
-    owner = word.replace("’", "'").removesuffix("'s")
-    return owner != word and owner.lower() not in table.common_words
 
 
 def _ahead_of(cursor: TokenCursor, end: int) -> int:
@@ -96,14 +91,212 @@ class Counted:
         self._last = at + match.start("second") if match["second"] else self._first_end
         self._end = token.core_end
         self._measure_at = (self._figures_end, token.core_end)
-        self._measure: Measure | None = None
+        self._measure: units.Measure | None = None
         self._magnitude: Forms | None = None
         self._magnitude_word = ""
         self._gender = ""
         self._noun = ""
         self._per = ""
 
-    def say(self, phrase: PhraseBuilder) -> Verbalization:
+    def take_suffix(self, suffix: str) -> bool:
+        """Take what is written to the numbers; False if nothing is known by that."""
+        cursor, table, money = self._cursor, self._table, self._money
+        suffix, self._per = units.split_per(suffix, table, money is not None)
+        if not suffix:
+            # "5/day"
+            self._end = units.unit_end(cursor, 0, table)
+            return True
+        if money is not None:
+            self._magnitude = {**table.numbers.money_magnitudes, **table.numbers.magnitudes}.get(suffix)
+        elif not (
+            units.is_letter(suffix, cursor, 0, table, self._first.decimals) or _is_variable(suffix, cursor)
+        ):
+            self._measure, self._magnitude = self._resolve(suffix, attached=True)
+        if self._measure is None and self._magnitude is None:
+            return False
+        self._take_scale(suffix, 1)
+        if self._measure is None and money is None:
+            self._take_measure_of_many(1)
+        if suffix[-1].isalpha():
+            self._end = max(self._end, units.unit_end(cursor, 0, table))
+        return True
+
+    def take_following(self, counts: bool) -> None:
+        """Take what the tokens after the numbers say; counts: whether they may be a unit or a noun."""
+        ahead = 1
+        while self._second is None and self._part is None and self._takes_group(ahead):
+            ahead += 1
+        if self._part is None and self._takes_fraction(ahead):
+            if self._cursor.token(ahead).suffix.startswith(('"', "″", "”")) and "in" in self._table.units:
+                # The sign of 1 1/2"
+                self._measure, self._measure_at = self._table.units["in"], (self._end, self._end + 1)
+                self._end += 1
+                return
+            ahead += 1
+        if not self._cursor.is_adjacent(ahead) or self._takes_symbol(ahead, counts):
+            return
+        if self._takes_magnitude(ahead, counts) or not counts:
+            return
+        if not _NUMBERED.hold(self._cursor, self._table):
+            # "el nivel 21 necesitas": the number of a label counts nothing.
+            plural = self._second is not None or self._first.value != 1
+            self._gender = units.gender_of_counted(self._cursor, self._table, ahead, plural)
+            self._take_noun(self._cursor.token(ahead))
+
+    def _resolve(self, symbol: str, attached: bool) -> tuple[units.Measure | None, Forms | None]:
+        """The unit and the magnitude of a symbol, in the sense that the words before give it."""
+        other = units.of_trade(symbol, self._cursor, self._table)
+        return (other, None) if other else units.resolve_unit(symbol, self._table, attached)
+
+    def _takes_group(self, ahead: int) -> bool:
+        """Take "000" after "10" as a part of the same number."""
+        first = self._first
+        if first.decimals or not self._cursor.is_adjacent(ahead):
+            return False
+        token = self._cursor.token(ahead)
+        if not _GROUP.fullmatch(token.core):
+            return False
+        starts = not first.grouped and _BEFORE_GROUP.fullmatch(first.digits) and not self._is_of_scale()
+        if ahead == 1 and not starts:
+            # "In 2020 500 people"
+            return False
+        more = parse_numeral(token.core, self._table)
+        if more is None or len(more.digits) != len("000"):
+            return False
+        self._first = Numeral(first.digits + more.digits, more.decimals, grouped=True)
+        self._end = self._figures_end = self._last = self._first_end = token.core_end
+        self._measure_at = (token.core_end, token.core_end)
+        return True
+
+    def _is_of_scale(self) -> bool:
+        """True for a number of "0 100 200 300": no groups of one number begin with 0."""
+        back = 1
+        while (before := self._cursor.previous(back)).core.isdecimal() and not before.suffix:
+            if before.core == "0" or back == _LONGEST_SCALE:
+                return True
+            back += 1
+        return False
+
+    def _takes_fraction(self, ahead: int) -> bool:
+        """Take "1/2" after a number as its fraction."""
+        if self._second is not None or self._first.decimals or not self._cursor.is_adjacent(ahead):
+            return False
+        token = self._cursor.token(ahead)
+        match = _FRACTION.fullmatch(token.core)
+        if match is None or not 0 < int(match[1]) < int(match[2]):
+            return False
+        self._part = int(match[1]), int(match[2])
+        self._end = self._figures_end = token.core_end
+        return True
+
+    def _takes_symbol(self, ahead: int, counts: bool) -> bool:
+        """Take a unit, a currency or a magnitude ("5 km", "5 €/kg", "3,5 mln €")."""
+        cursor, table = self._cursor, self._table
+        token = cursor.token(ahead)
+        symbol, per = units.split_per(token.core, table, False) if counts else (token.core, "")
+        measure, self._magnitude = self._resolve(symbol, attached=False)
+        measure = self._in_context(measure, symbol, ahead) if counts else None
+        if measure is None and self._magnitude is None and (symbol or not per):
+            return False
+        self._measure, self._per = measure, per
+        self._measure_at = (token.core_start, token.core_end)
+        if measure is not None:
+            self._end = units.unit_end(cursor, ahead, table)
+            self._take_scale(symbol, ahead + 1)
+            return True
+        self._end = token.core_end
+        if token.suffix == ".":
+            # "3 Mio. Euro", rather than another sentence
+            following = cursor.token(ahead + 1)
+            noun = not is_kind(following, "not_noun", table)
+            self._end += following.core != "" and (following.core[0].islower() or noun)
+        if counts:
+            self._take_measure_of_many(ahead + 1)
+        return True
+
+    def _in_context(self, measure: units.Measure | None, symbol: str, ahead: int) -> units.Measure | None:
+        """The measure of a symbol; None where that is a verb or a letter."""
+        if self._is_verb(ahead):
+            return None
+        if measure is None or units.is_letter(symbol, self._cursor, ahead, self._table, self._first.decimals):
+            return self._table.units.get(symbol) if self._stands_apart(symbol, ahead) else None
+        return measure
+
+    def _stands_apart(self, symbol: str, ahead: int) -> bool:
+        """True for a unit that mostly touches its number: "3 x täglich", "4 x.", "15.6 in.", "6 ft 5 in"."""
+        closed = self._cursor.token(ahead).suffix[:1] in (".", ",", ";", ")")
+        if symbol == "x":
+            return closed or _BEFORE_WORD.hold(self._cursor, self._table, ahead)
+        if symbol == "in" and closed:
+            return True
+        return self._cursor.previous().core != "x" and _AFTER_UNIT.hold(self._cursor, self._table)
+
+    def _is_verb(self, ahead: int) -> bool:
+        """True for the "ha" of "el 3 ha llovido", which is no hectare."""
+        table, verb = self._table, self._cursor.token(ahead)
+        if not is_kind(verb, "auxiliary", table) or self._first.decimals:
+            return False
+        following = self._cursor.token(ahead + 1).core
+        ends = following.endswith(tuple(table.kinds.get("participle", ())))
+        perfect = ends and following not in table.agreement.not_nouns
+        return perfect or _OF_DAY.hold(self._cursor, self._table, ahead)
+
+    def _takes_magnitude(self, ahead: int, counts: bool) -> bool:
+        """Take words as "million", "mil millones", and what is counted by them."""
+        cursor, numbers, words = self._cursor, self._table.numbers, []
+        first = cursor.token(ahead)
+        while cursor.adjacent(ahead).core.lower() in numbers.magnitude_words:
+            words.append(cursor.token(ahead).core)
+            self._end = cursor.token(ahead).core_end
+            ahead += 1
+        if not words:
+            return False
+        self._magnitude_word = " ".join(words)
+        self._measure_at = (first.core_start, self._end)
+        self._gender = numbers.magnitude_gender
+        if counts:
+            if self._is_numeral(words[-1]):
+                self._gender = units.gender_of_counted(cursor, self._table, ahead, True) or self._gender
+            self._take_measure_of_many(ahead)
+        return True
+
+    def _take_measure_of_many(self, ahead: int) -> None:
+        """Take the currency or unit after millions: "3,5 mln €", "2,5 Mio. Lj", "62K mi", "3,5 mil M€"."""
+        cursor, table = self._cursor, self._table
+        if cursor.token(ahead - 1).suffix not in ("", "."):
+            return
+        token = cursor.token(ahead)
+        measure, many = units.resolve_unit(token.core, table, attached=False)
+        if measure is None or token.prefix or token.entry is not None:
+            return
+        if self._magnitude is not None and token.core.isalpha() and len(token.core) == 1:
+            # "5k a la semana"
+            return
+        self._measure = measure
+        self._end = token.core_end if isinstance(measure, Currency) else units.unit_end(cursor, ahead, table)
+        self._measure_at = (self._measure_at[0], token.core_end)
+        if many is not None:
+            self._magnitude_word += f" {many['other']}"
+
+    def _take_scale(self, sign: str, ahead: int) -> None:
+        """Take the letter after the degrees of "20 ° C" and "20° C"."""
+        if sign not in ("°", "º") or not self._cursor.is_adjacent(ahead):
+            return
+        letter = self._cursor.token(ahead)
+        if (scale := self._table.units.get(f"°{letter.core}")) is not None:
+            self._measure, self._end = scale, letter.core_end
+            self._measure_at = (self._measure_at[0], letter.core_end)
+
+    def _take_noun(self, noun: Token) -> None:
+        """Take a noun that says its number too, unless it has a number of its own: "2 فقرة 3"."""
+        last = self._second or Numeral("0", "")
+        if self._first.decimals or last.decimals or self._first.is_long:
+            return
+        said = self._table.number_words.with_noun(int(self._first.digits), int(last.digits), noun.core)
+        if said and not _WITH_NUMBER.hold(self._cursor, self._table):
+            self._noun, self._end = said, noun.core_end
+
+    def say(self, phrase: units.PhraseBuilder) -> Verbalization:
         """Add the numbers, and what they count, to the signs before them."""
         if self._money is not None:
             return self._say_money(phrase, self._more_precise(self._money), whole=True)
@@ -111,7 +304,7 @@ class Counted:
             return self._say_money(phrase, self._measure, whole=False)
         return self._say_counted(phrase, self._measure)
 
-    def _say_counted(self, phrase: PhraseBuilder, measure: Unit | None) -> Verbalization:
+    def _say_counted(self, phrase: units.PhraseBuilder, measure: Unit | None) -> Verbalization:
         """The numbers and the name of what they count."""
         if self._part is not None:
             return self._say_mixed(phrase, self._part, measure)
@@ -137,17 +330,17 @@ class Counted:
     def _gender_of(self, measure: Unit, unit: str) -> str:
         adjective = self._table.agreement.capitals and unit.islower()
         # "1 kl. Zwiebel"
-        gender = gender_of_counted(self._cursor, self._table, 2, plural=False) if adjective else ""
-        return gender or measure.gender or gender_of_forms(measure.forms, self._table)
+        gender = units.gender_of_counted(self._cursor, self._table, 2, plural=False) if adjective else ""
+        return gender or measure.gender or units.gender_of_forms(measure.forms, self._table)
 
     def _say_mixed(
-        self, phrase: PhraseBuilder, part: tuple[int, int], measure: Measure | None
+        self, phrase: units.PhraseBuilder, part: tuple[int, int], measure: units.Measure | None
     ) -> Verbalization:
         """A number with a fraction, and the name of what they count: "2 1/2 dozen"."""
         unit, gender = "", self._gender
         if measure is not None:
             unit = self._unit(measure.forms, self._first.value + 1)
-            gender = measure.gender or gender_of(unit, self._table)
+            gender = measure.gender or units.gender_of(unit, self._table)
         phrase.add(say_mixed(self._first, part, self._table, gender), self._start, self._figures_end)
         if name := f"{self._magnitude_word} {unit}".strip():
             phrase.add(name, *self._name_at())
@@ -159,7 +352,7 @@ class Counted:
         last = self._start if self._second is None else self._last
         return (start, end) if start < end else (last, self._figures_end)
 
-    def _say_money(self, phrase: PhraseBuilder, money: Currency, whole: bool) -> Verbalization:
+    def _say_money(self, phrase: units.PhraseBuilder, money: Currency, whole: bool) -> Verbalization:
         """An amount; whole: the sign stands before it, so that it is one piece."""
         if self._part is not None:
             return self._say_mixed(phrase, self._part, money)
@@ -176,12 +369,15 @@ class Counted:
         last = (self._second or self._first).value
         name = self._magnitude_word or self._table.form(magnitude or {}, last)
         if not self._is_said_by(magnitude):
-            name = before_thousand(self._say_all(numbers.magnitude_gender), name)
+            amount = self._say_all(numbers.magnitude_gender)
+            # French "trois cent mille" loses an "s".
+            plural = name == "mille" and amount.endswith(("cents", "vingts"))
+            name = f"{amount.removesuffix('s') if plural else amount} {name}"
         return f"{name} {self._unit(money.forms, last, currency=True)}"
 
     def _amount(self, money: Currency) -> str:
         table, numerals = self._table, [one for one in (self._first, self._second) if one is not None]
-        gender = money.gender or gender_of_forms(money.forms, table)
+        gender = money.gender or units.gender_of_forms(money.forms, table)
         whole = not any(one.decimals for one in numerals)
         if whole and (len(numerals) > 1 or self._describes(money.forms, currency=True)):
             return f"{self._say_all(gender)} {self._unit(money.forms, numerals[-1].value, currency=True)}"
@@ -209,7 +405,7 @@ class Counted:
         single = forms is not None and self._second is None and not first.decimals and not first.is_long
         return single and self._table.form_includes_number(forms or {}, first.value)
 
-    def _say_figures(self, phrase: PhraseBuilder, gender: str, bare: bool) -> None:
+    def _say_figures(self, phrase: units.PhraseBuilder, gender: str, bare: bool) -> None:
         """bare: without a unit, so that a noun after them or nothing is counted."""
         first, second = self._first, self._second
         one = second is not None and first.digits == "1" and not self._table.agreement.capitals
@@ -223,8 +419,12 @@ class Counted:
         phrase.add(self._say_figure(second, gender, bare), self._last, self._figures_end)
 
     def _say_figure(self, numeral: Numeral, gender: str, bare: bool) -> str:
-        if bare and not gender and is_year(numeral, self._cursor.previous(), self._table):
-            return self._table.number_words.year(int(numeral.digits))
+        four = len(numeral.digits) == 4 and not numeral.decimals and not numeral.grouped
+        if bare and not gender and four:
+            # Four digits that count nothing
+            before = self._cursor.previous().core.lower()
+            if int(numeral.digits) in YEARS or before in self._table.numbers.year_after:
+                return self._table.number_words.year(int(numeral.digits))
         return say_numeral(numeral, self._table, gender)
 
     def _say_all(self, gender: str) -> str:
@@ -273,28 +473,25 @@ def _as_before(cursor: TokenCursor, table: LanguageTable) -> str:
     return ""
 
 
-def before_thousand(amount: str, name: str) -> str:
-    """A number and its magnitude: French "trois cent mille" loses an "s"."""
-    plural = name == "mille" and amount.endswith(("cents", "vingts"))
-    return f"{amount.removesuffix('s') if plural else amount} {name}"
-
-
-def is_year(numeral: Numeral, previous: Token, table: LanguageTable) -> bool:
-    """True if four digits that count nothing are a year."""
-    if len(numeral.digits) != 4 or numeral.decimals or numeral.grouped:
-        return False
-    return int(numeral.digits) in YEARS or previous.core.lower() in table.numbers.year_after
-
-
 def _say_amount(numeral: Numeral, money: Currency, gender: str, table: LanguageTable) -> str:
     """An amount in words: decimals are cents if the currency has as many, or two, others are decimals."""
     if money.cents is None and numeral.decimals == "00":
         numeral = Numeral(numeral.digits, "", numeral.grouped)
     if money.cents is None or len(numeral.decimals) not in (2, money.cents_digits):
-        return say_counted(numeral, money.forms, table, gender)
+        return units.say_counted(numeral, money.forms, table, gender)
     whole = _say_amount(Numeral(numeral.digits, "", numeral.grouped), money, gender, table)
     cents = int(numeral.decimals.ljust(money.cents_digits, "0"))
     if not cents:
         return whole
-    part = say_counted(Numeral(str(cents), ""), money.cents, table, money.cents_gender)
+    part = units.say_counted(Numeral(str(cents), ""), money.cents, table, money.cents_gender)
     return part if not int(numeral.digits) else money.joined.format(whole=whole, cents=part)
+
+
+def _is_variable(suffix: str, cursor: TokenCursor) -> bool:
+    """True for the "2x" of a formula, but not of "2x dmg + 1x supp"."""
+    if suffix != "x":
+        return False
+    apart, following = cursor.token().suffix != "", cursor.token(1).core
+    if following.isalpha() and len(following) > 1 and not apart:
+        return False
+    return cursor.previous().core in _OPERATORS or (not apart and following in _OPERATORS)

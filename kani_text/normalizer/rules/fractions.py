@@ -3,27 +3,15 @@
 import re
 
 from kani_text.normalizer.kinds import Rows, matching
-from kani_text.normalizer.rules import pairs
+from kani_text.normalizer.rules import pairs, units
 from kani_text.normalizer.rules.moments.day_and_month import is_before_time, is_loose
 from kani_text.normalizer.rules.numerals import INCHES, VULGAR_FRACTIONS, Numeral, say_numeral
-from kani_text.normalizer.rules.units import (
-    Measure,
-    PhraseBuilder,
-    after_sign,
-    gender_of,
-    gender_of_forms,
-    in_full,
-    resolve_unit,
-    singular,
-    unit_end,
-)
 from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable, Unit
 from kani_text.normalizer.tokens import Token, TokenCursor
 
 _FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<first>\d{1,6})[/⁄](?P<last>(?!0+$)\d{1,6})")
 HALF = 1, 2
-_INCHES = tuple(INCHES)
 _AND_HALF = Rows("and @")
 _UNIT_AND_HALF = Rows("number unit @")
 
@@ -36,54 +24,46 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         mixed = _mixed(cursor, table) or _compound(cursor, table)
         return mixed or pairs.mark(cursor, table) or pairs.law(cursor, table)
     if match["sign"]:
-        return after_sign(fraction, cursor, table)
+        return units.after_sign(fraction, cursor, table)
     if is_before_time(cursor):
         return None
     first, last = match["first"], match["last"]
     if (pair := pairs.pair(cursor, first, last, table)) is not None:
         return pair
-    part = int(first), int(last)
-    said, end = _measured(cursor, part, table) or ("", token.core_end)
+    part, inch = (int(first), int(last)), _inch_mark(token, table)
+    measured = (_part_of(part, inch, table), token.core_end + 1) if inch else of_unit(cursor, part, table)
+    said, end = measured or ("", token.core_end)
     if not said:
         if is_loose(token.core, table):
             return None
-        said = _half(cursor, table) if part == HALF else say_fraction(*part, table)
+        said = half(cursor, table) if part == HALF else say_fraction(*part, table)
     # "a 1/2 hour"
     said = said.removeprefix(f"{cursor.previous().core.lower()} ")
     return token.said(said, end)
 
 
-def _measured(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> tuple[str, int] | None:
-    token = cursor.token()
-    inch = _inch_mark(token, table)
-    return (_part_of(part, inch, table), token.core_end + 1) if inch else of_unit(cursor, part, table)
-
-
-def _half(cursor: TokenCursor, table: LanguageTable) -> str:
+def half(cursor: TokenCursor, table: LanguageTable) -> str:
     """The half of "1/2 taza", "1 h 1/2", "une heure et 1/2", "a las 8 y 1/2"."""
     after = table.fractions.half_after_noun
     if after and _UNIT_AND_HALF.hold(cursor, table):
-        return after.get(gender_of_forms(table.units[cursor.previous().core].forms, table)) or after["m"]
+        of = units.gender_of_forms(table.units[cursor.previous().core].forms, table)
+        return after.get(of) or after["m"]
     gender = gender_of_following(cursor, table)
     if cursor.previous(3).core in table.times.after:
         gender = table.times.gender
     if _AND_HALF.hold(cursor, table):
-        gender = gender or _gender_of_noun(cursor.previous(2).core, table)
+        noun = re.split("['’]", cursor.previous(2).core)[-1]
+        forms = table.units[noun].forms if noun in table.units else {"other": noun}
+        gender = gender or units.gender_of_forms(forms, table)
         if after:
             # Its "and" is said already.
             return (after.get(gender[:1]) or after["m"]).partition(" ")[2]
     return say_mixed(None, HALF, table, gender)
 
 
-def _gender_of_noun(written: str, table: LanguageTable) -> str:
-    noun = re.split("['’]", written)[-1]
-    unit = table.units.get(noun)
-    return gender_of_forms(unit.forms, table) if unit else table.agreement.gender(noun, plural=False)
-
-
 def _inch_mark(token: Token, table: LanguageTable) -> Unit | None:
     """The unit of 3/8", if no quote begins before it."""
-    return table.units.get("in") if token.suffix.startswith(_INCHES) and not token.prefix else None
+    return table.units.get("in") if token.suffix.startswith(tuple(INCHES)) and not token.prefix else None
 
 
 @matching(r"(\d{1,3})-([1-9]\d?)/(2|3|4|5|8|16|32)")
@@ -92,13 +72,12 @@ def _mixed(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> V
     token = cursor.token()
     if int(match[2]) >= int(match[3]):
         return None
-    phrase, inch = PhraseBuilder(), _inch_mark(token, table)
+    phrase, inch = units.PhraseBuilder(), _inch_mark(token, table)
     said = say_mixed(Numeral(match[1], ""), (int(match[2]), int(match[3])), table)
     phrase.add(said, token.core_start, token.core_end)
-    if inch is None:
-        return phrase.build(token.core_end)
-    phrase.add(inch.forms["other"], token.core_end, token.core_end + 1)
-    return phrase.build(token.core_end + 1)
+    if inch is not None:
+        phrase.add(inch.forms["other"], token.core_end, token.core_end + 1)
+    return phrase.build(phrase.pieces[-1].end)
 
 
 @matching(r"(\d{1,3})/([1-9]\d{0,2})-(?P<word>[^\W\d_]{2,}(?:-[^\W\d_]+)*)")
@@ -117,20 +96,20 @@ def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) ->
     if named and part != HALF and table.fractions.of_unit.startswith("{part} d"):
         # Spanish "1/4 taza"
         return _of(say_fraction(*part, table), unit.core, table), unit.core_end
-    measure, _ = resolve_unit(unit.core, table, attached=unit.suffix[:1] in tuple(".,;)"))
+    measure, _ = units.resolve_unit(unit.core, table, attached=unit.suffix[:1] in tuple(".,;)"))
     if measure is None:
         return None
-    end = unit_end(cursor, 1, table)
+    end = units.unit_end(cursor, 1, table)
     if _part_name(*part, table) is None:
         # Two figures ("16/9 in") are no part of one unit: each counts units.
         return f"{say_fraction(*part, table)} {table.form(measure.forms, part[1])}", end
     return _part_of(part, measure, table), end
 
 
-def _part_of(part: tuple[int, int], measure: Measure, table: LanguageTable) -> str:
+def _part_of(part: tuple[int, int], measure: units.Measure, table: LanguageTable) -> str:
     forms = measure.forms
-    name = forms["other"] if table.numbers.counted_alone else singular(forms)
-    half = table.fractions.halves.get(measure.gender or gender_of(name, table) or "m")
+    name = forms["other"] if table.numbers.counted_alone else units.singular(forms)
+    half = table.fractions.half_before_noun.get(measure.gender or units.gender_of(name, table) or "m")
     return f"{half} {name}" if part == HALF and half else _of(say_fraction(*part, table), name, table)
 
 
@@ -154,14 +133,12 @@ def say_mixed(whole: Numeral | None, part: tuple[int, int], table: LanguageTable
     if part == HALF and whole is not None and table.fractions.mixed_half:
         return table.fractions.mixed_half.format(whole=say_numeral(whole, table, "m"))
     spoken = say_fraction(*part, table)
-    halves = table.fractions.halves
+    halves = table.fractions.half_before_noun
     if part == HALF:
         spoken = halves.get(gender or "m", spoken) if gender or whole is not None else spoken
-    return (
-        spoken
-        if whole is None
-        else table.fractions.mixed.format(whole=say_numeral(whole, table, gender), part=spoken)
-    )
+    if whole is None:
+        return spoken
+    return table.fractions.mixed.format(whole=say_numeral(whole, table, gender), part=spoken)
 
 
 def half_after_noun(
@@ -175,10 +152,10 @@ def half_after_noun(
     if not after or not cursor.is_adjacent(1) or whole.decimals or whole.is_long:
         return None
     noun, end = cursor.token(1).core, cursor.token(1).core_end
-    measure, _ = resolve_unit(noun, table, attached=False)
+    measure, _ = units.resolve_unit(noun, table, attached=False)
     if measure is not None:
-        noun, end = table.form(measure.forms, int(whole.digits)), unit_end(cursor, 1, table)
-        gender = measure.gender or gender_of(noun, table)
+        noun, end = table.form(measure.forms, int(whole.digits)), units.unit_end(cursor, 1, table)
+        gender = measure.gender or units.gender_of(noun, table)
     elif not gender:
         return None
     elif whole.digits == "1":
@@ -189,9 +166,9 @@ def half_after_noun(
 
 def gender_of_following(cursor: TokenCursor, table: LanguageTable) -> str:
     """The gender of the noun after a fraction ("½ taza")."""
-    if not table.fractions.halves or not cursor.is_adjacent(1):
+    if not table.fractions.half_before_noun or not cursor.is_adjacent(1):
         return ""
-    return table.agreement.gender(in_full(cursor.token(1), table), plural=False)
+    return table.agreement.gender(units.in_full(cursor.token(1), table), plural=False)
 
 
 def say_fraction(numerator: int, denominator: int, table: LanguageTable) -> str:
@@ -204,7 +181,7 @@ def say_fraction(numerator: int, denominator: int, table: LanguageTable) -> str:
     forms = table.fractions.names.get(denominator)
     if forms and table.form_includes_number(forms, numerator):
         return name
-    return f"{words.cardinal(numerator, gender_of(name, table) or 'm')} {name}"
+    return f"{words.cardinal(numerator, units.gender_of(name, table) or 'm')} {name}"
 
 
 def _part_name(numerator: int, denominator: int, table: LanguageTable) -> str | None:

@@ -1,7 +1,6 @@
 """Numbers with signs between them: dimensions, powers, signs that stand by themselves."""
 
 import re
-from collections.abc import Sequence
 
 from kani_text import writing
 from kani_text.normalizer.kinds import Rows, is_kind, matching, measures
@@ -37,17 +36,20 @@ def dimensions(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) 
     """ "3x4", with a unit if there is one."""
     token = cursor.token()
     attached, figures = match["unit"], re.split("[x×*]", match["figures"])
-    sides = _sides(figures, table)
+    sides = [side for part in figures if (side := parse_numeral(part, table)) is not None]
     if attached in table.kinds.get("boards", ()):
         # "2x4s"
         return token.said(f" {table.numbers.by} ".join(say_numeral(side, table) for side in sides) + "s")
     measure, symbol, (start, end) = _unit(cursor, attached, table)
     # The width of a tyre, the lines of a screen: "700x25C", "1920x1080p".
     letter = len(attached) == 1 and (measure is None or symbol in "cCp")
-    if not sides or (attached and measure is None and not letter):
+    if len(sides) < len(figures) or (attached and measure is None and not letter):
         return None
     name = "" if letter else _name_of_side(cursor, measure, sides[-1], end, table)
-    by = _between_sides(symbol if name else "", table)
+    by = table.numbers.by
+    if name and measures(symbol, _PORTIONS, table):
+        # Several times: "2x45 min"
+        by = table.signs.get("×", by)
     phrase, place = PhraseBuilder(), token.core_start
     for written, side in zip(figures, sides, strict=True):
         if place > token.core_start:
@@ -59,18 +61,6 @@ def dimensions(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) 
     if name:
         phrase.add(name, start, end)
     return phrase.build(end)
-
-
-def _between_sides(symbol: str, table: LanguageTable) -> str:
-    """The word between lengths, or the one for several times: "2x45 min"."""
-    by = table.numbers.by
-    return table.signs.get("×", by) if measures(symbol, _PORTIONS, table) else by
-
-
-def _sides(figures: Sequence[str], table: LanguageTable) -> list[Numeral]:
-    """The numbers; none where one of them is no number."""
-    sides = [side for part in figures if (side := parse_numeral(part, table)) is not None]
-    return sides if len(sides) == len(figures) else []
 
 
 def _unit(
@@ -169,13 +159,16 @@ def _dash(cursor: TokenCursor, table: LanguageTable) -> str | None:
     first, close, number = cursor.previous().core, cursor.previous().suffix, cursor.token(1).core
     if first != number and _BETWEEN_DATES.hold(cursor, table):
         return table.numbers.to
-    if _are_terms(cursor):
+    if not close and _TERM.fullmatch(first) and _LAST_TERM.fullmatch(number):
+        # "2x - 1"
         return table.numbers.minus
     if not number[:1].isnumeric():
         return None
     half = first.replace(".", "").lower() in table.times.halves
     if not (half or first[-1:].isnumeric() or _is_measured(cursor, table)):
-        return table.numbers.minus if _is_signed(cursor) else None
+        # Before what is counted from below zero, too
+        signed = number.endswith(_SIGNS) or cursor.adjacent(2).core in _SIGNS
+        return table.numbers.minus if signed else None
     if close and not half:
         return None
     if _IN_A_ROW.hold(cursor, table):
@@ -183,17 +176,6 @@ def _dash(cursor: TokenCursor, table: LanguageTable) -> str | None:
         return ", "
     subtracted = cursor.token(2).core == "=" and not half and ":" not in first
     return table.numbers.minus if subtracted else table.numbers.to
-
-
-def _are_terms(cursor: TokenCursor) -> bool:
-    """True for "2x - 1"."""
-    before, after = cursor.previous(), cursor.token(1).core
-    return not before.suffix and bool(_TERM.fullmatch(before.core) and _LAST_TERM.fullmatch(after))
-
-
-def _is_signed(cursor: TokenCursor) -> bool:
-    """True before what is counted from below zero, too."""
-    return cursor.token(1).core.endswith(_SIGNS) or cursor.adjacent(2).core in _SIGNS
 
 
 def _times(cursor: TokenCursor, table: LanguageTable) -> str | None:

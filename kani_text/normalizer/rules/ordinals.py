@@ -5,7 +5,7 @@ import re
 from kani_text.normalizer.kinds import Rows, is_kind
 from kani_text.normalizer.rules.acronyms import letter_name
 from kani_text.normalizer.rules.numerals import is_numbered_part
-from kani_text.normalizer.rules.trades import is_of_a_trade, senses
+from kani_text.normalizer.rules.trades import senses
 from kani_text.normalizer.rules.units import gender_of_counted, in_full, unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
@@ -54,7 +54,10 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if asked is None or (mark == "a" and is_numbered_part(cursor.previous().core, table)):
         # "ejercicio 5a"
         return None
-    if (mark == "st" and _are_stones(cursor, number, table)) or _is_degrees(cursor, mark, number, table):
+    # "11st 4lb" are stones; "the 2st" is a slip.
+    slip = number < _LEAST_STONES and is_kind(cursor.previous(), "masculine_article", table)
+    stones = mark == "st" and (number % 10 != 1 or number == 11) and not slip
+    if stones or _is_degrees(cursor, mark, number, table):
         return None
     spoken = table.number_words.ordinal(number, _SHORT if _is_shortened(cursor, asked, table) else asked)
     # "1er. piso"
@@ -89,25 +92,22 @@ def _grouped(cursor: TokenCursor) -> tuple[str, int]:
     return cursor.token().core, 0
 
 
-def _are_stones(cursor: TokenCursor, number: int, table: LanguageTable) -> bool:
-    """True for "11st 4lb"; "the 2st" is a slip."""
-    slip = number < _LEAST_STONES and is_kind(cursor.previous(), "masculine_article", table)
-    return (number % 10 != 1 or number == 11) and not slip
-
-
 def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTable) -> bool:
     """True if "°" means degrees, as in "90°"; many write it for "º" too ("el 3° piso")."""
     following = cursor.adjacent().core
     if mark not in ("°", "º") or mark not in table.units or following.lower() in table.roman.ordinal_before:
         # "100° anniversario"
         return False
-    if _is_warm(cursor, table) or (mark == "°" and _is_bearing(cursor, number, table)):
+    # "a 22° S", "45° N, 12° E", but "il 3° E"
+    bearing = mark == "°" and _BEARING.hold(cursor, table)
+    if _is_warm(cursor, table) or (bearing and (number > _LAST_LOOSE or _AFTER_BEARING.hold(cursor, table))):
         return True
     if _PLACED.hold(cursor, table):
         return False
-    return _is_set_to(cursor, number, following, table) or _is_no_place(
-        cursor, mark, number, following, table
-    )
+    # "lavar a 30º.", "l'aria è a 21°", before no noun
+    noun = following.islower() and len(following) > len("ou")
+    set_to = number > _LAST_LOOSE and not noun and _SET_TO.hold(cursor, table)
+    return set_to or _is_no_place(cursor, mark, number, following, table)
 
 
 def _is_no_place(cursor: TokenCursor, mark: str, number: int, following: str, table: LanguageTable) -> bool:
@@ -119,19 +119,6 @@ def _is_no_place(cursor: TokenCursor, mark: str, number: int, following: str, ta
     if mark == "º" or not articles or cursor.previous().core.lower() in articles:
         return False
     return number > _LAST_LOOSE or not counted
-
-
-def _is_set_to(cursor: TokenCursor, number: int, following: str, table: LanguageTable) -> bool:
-    """True for "lavar a 30º." and "l'aria è a 21°", before no noun."""
-    noun = following.islower() and len(following) > len("ou")
-    return number > _LAST_LOOSE and not noun and _SET_TO.hold(cursor, table)
-
-
-def _is_bearing(cursor: TokenCursor, number: int, table: LanguageTable) -> bool:
-    """True for "a 22° S" and "45° N, 12° E", but not for "il 3° E"."""
-    if not _BEARING.hold(cursor, table):
-        return False
-    return number > _LAST_LOOSE or _AFTER_BEARING.hold(cursor, table)
 
 
 def _is_warm(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -163,13 +150,11 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     They do with a word before them that sets the form, or with a word in lower case, or a month, after them.
     """
     token = cursor.token()
-    if not table.ordinals_with_stop or not token.suffix.startswith("."):
-        return None
-    if cursor.previous().core in ("+", "=", "−"):
+    if not table.ordinals_with_stop or cursor.previous().core in ("+", "=", "−"):
         return None
     numerals = _STOPPED.fullmatch(token.core)
-    value = int(numerals[1]) if numerals else _roman(token)
-    if value is None:
+    value = int(numerals[1]) if numerals else roman_value(token.core)
+    if value is None or not (numerals or set(token.core) <= set("IVX")):
         return None
     ahead, ordered = _noun(cursor, table)
     if not ahead and _MARK.hold(cursor, table):
@@ -181,18 +166,13 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     start, end = token.core_start, token.core_end + (ahead > 0 or token.suffix == ".,")
     spoken = table.number_words.ordinal(value, chosen)
     if numerals is not None and numerals[3] is not None:
+        # "3.–5. Mai", "1./2. Klasse"
         last = table.number_words.ordinal(int(numerals[3]), chosen)
-        return Verbalization(_range(numerals, spoken, last, start, end, table), end)
-    return Verbalization((Piece(spoken, start, end),), end)
-
-
-def _range(
-    written: re.Match[str], first: str, last: str, start: int, end: int, table: LanguageTable
-) -> tuple[Piece, ...]:
-    """ "3.–5. Mai", "1./2. Klasse"."""
-    dash, other = start + written.start(2), start + written.start(3)
-    joined = table.numbers.to if written[2] != "/" else table.signs.get("&", "")
-    return Piece(f"{first} ", start, dash), Piece(f"{joined} ", dash, other), Piece(last, other, end)
+        joined = table.numbers.to if numerals[2] != "/" else table.signs.get("&", "")
+        dash, other = start + numerals.start(2), start + numerals.start(3)
+        to = Piece(f"{joined} ", dash, other)
+        return Verbalization((Piece(f"{spoken} ", start, dash), to, Piece(last, other, end)), end)
+    return token.said(spoken, end)
 
 
 def _noun(cursor: TokenCursor, table: LanguageTable) -> tuple[int, bool]:
@@ -203,8 +183,10 @@ def _noun(cursor: TokenCursor, table: LanguageTable) -> tuple[int, bool]:
         return 0, False
     ordered = ahead == 1 and _is_ordered(cursor, following, table)
     several = ahead > 1 or "." in cursor.token().core
-    goes_on = ordered or several or is_known(cursor, table) or _shows_ordinal(cursor, following, table)
-    return ahead if goes_on else 0, ordered
+    # A word in lower case or a month, and a list
+    shown = following.core[0].islower() or following.core.lower() in table.dates.months
+    shown = shown or cursor.previous().suffix in (",", ";")
+    return ahead if ordered or several or shown or is_known(cursor, table) else 0, ordered
 
 
 def _gender(cursor: TokenCursor, ahead: int, ordered: bool, table: LanguageTable) -> str:
@@ -229,12 +211,6 @@ def _following(cursor: TokenCursor, ahead: int, table: LanguageTable) -> Token |
     weekday = word.suffix.startswith(".") and word.core in table.dates.short_weekdays
     noun = weekday or word.core.lower() not in table.agreement.not_nouns
     return word if noun or word.core[0].islower() else None
-
-
-def _shows_ordinal(cursor: TokenCursor, following: Token, table: LanguageTable) -> bool:
-    """True before a word in lower case or a month, and in a list."""
-    listed = cursor.previous().suffix in (",", ";")
-    return listed or following.core[0].islower() or following.core.lower() in table.dates.months
 
 
 def _after_list(cursor: TokenCursor, table: LanguageTable) -> int:
@@ -265,8 +241,6 @@ def _is_ordered(cursor: TokenCursor, noun: Token, table: LanguageTable) -> bool:
 
 def _short_of_trade(cursor: TokenCursor, table: LanguageTable) -> str:
     """The noun after figures that a short form of a trade stands for (a knitter's "1. R"), or ""."""
-    if not is_of_a_trade(cursor.token(1).core, table):
-        return ""
     cursor.at += 1
     try:
         lines = senses(cursor, cursor.token().core, table)
@@ -309,7 +283,3 @@ def _before(cursor: TokenCursor, table: LanguageTable) -> str:
             return ""
         back += 2
     return ""
-
-
-def _roman(token: Token) -> int | None:
-    return roman_value(token.core) if set(token.core) <= set("IVX") else None

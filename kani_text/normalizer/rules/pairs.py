@@ -3,21 +3,15 @@
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind, matching
+from kani_text.normalizer.rules import numerals
 from kani_text.normalizer.rules.moments.day_and_month import is_loose
-from kani_text.normalizer.rules.numerals import (
-    NUMBER,
-    follows_number_sign,
-    parse_numeral,
-    say_group,
-    say_numeral,
-)
 from kani_text.normalizer.rules.units import Measure, PhraseBuilder, resolve_unit
 from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 
 _GAMES = re.compile(r"[0-7]/[0-7]")
-_MARK = re.compile(rf"(?P<points>{NUMBER})/(?P<of>\d{{1,3}})")
+_MARK = re.compile(rf"(?P<points>{numerals.NUMBER})/(?P<of>\d{{1,3}})")
 _BESIDE = "{numerator} {denominator}"
 _DOZEN, _CENTURY, _THOUSAND = 12, 100, 1000
 _USUAL = frozenset((16, 24, 25, 32, 48, 64, 72, 100, 128))
@@ -46,7 +40,11 @@ _OF_LAW = Rows("law~ @", "'L' @")
 def pair(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> Verbalization | None:
     """Two figures that are no fraction, and the unit after those that count it ("120/80 mmHg")."""
     token, phrase = cursor.token(), PhraseBuilder()
-    said = _numbered(cursor, first, last, table)
+    said = None
+    if (len(last) > 1 and last[0] == "0") or _is_numbered(cursor, table):
+        # "n.º 2024/0137", "Kundennr. 12/345": the number of an invoice or a law, with its slash
+        slash = table.web.signs.get("/", "")
+        said = f"{numerals.say_group(first, table)} {slash} {numerals.say_group(last, table)}"
     paired = None if said else _paired(cursor, first, last, table)
     said = said or paired or _of_year(cursor, int(first), int(last), table)
     if said is None:
@@ -62,11 +60,11 @@ def _measure(cursor: TokenCursor, table: LanguageTable) -> Measure | None:
 @matching(_MARK.pattern)
 def mark(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "8,5/10", points out of a maximum."""
-    points = parse_numeral(match["points"], table)
+    points = numerals.parse_numeral(match["points"], table)
     if points is None or not points.decimals:
         return None
     of = table.number_words.cardinal(int(match["of"]))
-    spoken = table.fractions.out_of.format(numerator=say_numeral(points, table), denominator=of)
+    spoken = table.fractions.out_of.format(numerator=numerals.say_numeral(points, table), denominator=of)
     return cursor.token().said(spoken)
 
 
@@ -81,21 +79,10 @@ def law(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verb
     return cursor.token().parted(number, match.end(1), f" {table.web.signs.get('/', '')} {year}")
 
 
-def _numbered(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> str | None:
-    """ "n.º 2024/0137", "Kundennr. 12/345": the number of an invoice or a law, with its slash."""
-    if not (len(last) > 1 and last[0] == "0") and not _is_numbered(cursor, table):
-        return None
-    return f"{say_group(first, table)} {table.web.signs.get('/', '')} {say_group(last, table)}"
-
-
 def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True after a law, the word for number or what ends with it ("Kundennummer"), and its signs."""
-    named = ("nr", table.numbers.number_sign.lower())
-    return (
-        cursor.previous().core.lower().endswith(named)
-        or _OF_LAW.hold(cursor, table)
-        or follows_number_sign(cursor, table)
-    )
+    named = cursor.previous().core.lower().endswith(("nr", table.numbers.number_sign.lower()))
+    return named or _OF_LAW.hold(cursor, table) or numerals.follows_number_sign(cursor, table)
 
 
 def _of_year(cursor: TokenCursor, first: int, last: int, table: LanguageTable) -> str | None:
@@ -125,7 +112,9 @@ def _template(cursor: TokenCursor, one: int, other: int, table: LanguageTable) -
     if fractions.pressure and one in _SYSTOLIC and other in _DIASTOLIC and one > other:
         # "142/88, Puls 76"
         return fractions.pressure
-    sized = _is_size(one, other, counted)
+    # Sizes of clothes: "42/44", and "86/92" of children
+    of_children = not counted and one >= _LEAST_PAIR and one == other - 6 and one % 6 == 2
+    sized = of_children or _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE
     if one <= other and not sized and _is_counted_so_far(cursor, other, table):
         # "Step 3/7"
         return fractions.step
@@ -187,12 +176,6 @@ def _is_marked(cursor: TokenCursor, one: int, other: int, table: LanguageTable) 
         return False
     near = (_MARK.fullmatch(cursor.previous(back).core) for back in range(1, _NEAR))
     return any(mark is not None and int(mark["of"]) == other for mark in near)
-
-
-def _is_size(one: int, other: int, counted: bool) -> bool:
-    """True for sizes of clothes: "42/44", and "86/92" of children."""
-    of_children = not counted and one >= _LEAST_PAIR and one == other - 6 and one % 6 == 2
-    return of_children or _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE
 
 
 def _are_two_counts(cursor: TokenCursor, one: int, other: int, table: LanguageTable) -> bool:

@@ -3,25 +3,18 @@
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind, matching
+from kani_text.normalizer.rules import units
 from kani_text.normalizer.rules.acronyms import capitals_pieces
-from kani_text.normalizer.rules.counted_nouns import CountedNumerals
+from kani_text.normalizer.rules.amounts import Counted
 from kani_text.normalizer.rules.fractions import (
     HALF,
     gender_of_following,
+    half,
     half_after_noun,
     of_unit,
-    say_mixed,
+    say_fraction,
 )
 from kani_text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, Numeral, parse_numeral
-from kani_text.normalizer.rules.units import (
-    PhraseBuilder,
-    after_sign,
-    is_name,
-    said_per,
-    sign_name,
-    singular,
-    unit_end,
-)
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import Currency, LanguageTable
 from kani_text.normalizer.tokens import TokenCursor, token_at
@@ -33,7 +26,6 @@ _QUANTITY = re.compile(
     rf"(?:(?P<number>{NUMBER}|\.\d+)(?:[{DASHES}](?P=before)?(?P<second>{NUMBER}))?)?(?P<vulgar>[{_VULGAR}])?"
     rf"(?P<suffix>[^\d\s]{{0,12}}(?:(?<=m)[23])?)"
 )
-_AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
 _WITHOUT_CENTS = re.compile(r"^[.,][-–—]{1,2}|/-$")
 _GROUPED = re.compile(r"([1-9]\d{0,2}),(\d{3})")
 _SIGNS = tuple("~≈<>±+-−")
@@ -68,7 +60,7 @@ def quantity(
         return said
     if first is None:
         return None
-    numerals = CountedNumerals(cursor, table, match, (first, second), money)
+    numerals = Counted(cursor, table, match, (first, second), money)
     if not suffix:
         numerals.take_following(counts=money is None and before not in _NUMBER_SIGNS)
     elif not numerals.take_suffix(suffix):
@@ -80,13 +72,10 @@ def _numbers(
     match: re.Match[str], money: Currency | None, cursor: TokenCursor, table: LanguageTable
 ) -> tuple[Numeral | None, Numeral | None] | None:
     """The numbers of a match; None if what is written is no number."""
-    found = []
-    for written in (match["number"], match["second"]):
-        numeral = parse_numeral(written, table) if written else None
-        if written and numeral is None:
-            return None
-        found.append(numeral)
-    first, second = found
+    written = match.group("number", "second")
+    first, second = (parse_numeral(one, table) if one else None for one in written)
+    if (written[0] and first is None) or (written[1] and second is None):
+        return None
     if first is not None and len(first.digits) == 2 and is_kind(cursor.previous(), "hour_name", table):
         # "3 h 05 min"
         first = Numeral(first.digits.removeprefix("0"), first.decimals)
@@ -99,11 +88,11 @@ def _numbers(
 
 def _signs(
     match: re.Match[str], before: str, money: Currency | None, cursor: TokenCursor, table: LanguageTable
-) -> PhraseBuilder | None:
+) -> units.PhraseBuilder | None:
     """The signs before a number, other than a currency's; None for one without a name."""
-    phrase, start = PhraseBuilder(), cursor.token().core_start
+    phrase, start = units.PhraseBuilder(), cursor.token().core_start
     for sign in filter(None, (match["sign"], match["late"])):
-        phrase.add(sign_name(sign, table), start, start + len(sign))
+        phrase.add(units.sign_name(sign, table), start, start + len(sign))
     if before and money is None:
         name = table.numbers.number_sign if before in _NUMBER_SIGNS else table.signs.get(before)
         if name is None:
@@ -114,7 +103,7 @@ def _signs(
 
 
 def _fraction(
-    phrase: PhraseBuilder,
+    phrase: units.PhraseBuilder,
     match: re.Match[str],
     whole: Numeral | None,
     cursor: TokenCursor,
@@ -133,10 +122,8 @@ def _fraction(
         phrase.add(noun_said, cursor.token(1).core_start, end)
         return phrase.build(end)
     said, end = of_unit(cursor, part, table) or ("", token.core_end)
-    if part == HALF and cursor.previous().core == table.signs.get("&"):
-        # "le 9 e ½": "e mezza"
-        gender = table.times.gender if cursor.previous(3).core.lower() in table.times.after else gender or "m"
-    phrase.add(said or say_mixed(None, part, table, gender), token.core_end - 1, end)
+    alone = half(cursor, table) if part == HALF else say_fraction(*part, table)
+    phrase.add(said or alone, token.core_end - 1, end)
     return phrase.build(end)
 
 
@@ -144,7 +131,7 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "2 visits/yr", "in €/kg": what is counted or paid, and how often or for what."""
     token, before = cursor.token(), cursor.previous().core
     over, slash, under = token.core.partition("/")
-    if not slash or is_name(token.core):
+    if not slash or units.is_name(token.core):
         return None
     if over in table.currencies and not before[-1:].isdecimal():
         return _price(over, under, cursor, table)
@@ -152,10 +139,10 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     counted = any(map(str.isdecimal, cursor.previous(1 + many).core))
     known = over in table.units or (len(over) >= len("men") and has_letters_only(over))
     # "5 s/Zug", too
-    per = said_per("", under, table, any_word=over in table.units) if under not in table.currencies else ""
-    if not counted or not known or not per:
+    per = units.said_per("", under, table, any_word=over in table.units)
+    if not counted or not known or not per or under in table.currencies:
         return None
-    start, end = token.core_start, unit_end(cursor, 0, table)
+    start, end = token.core_start, units.unit_end(cursor, 0, table)
     middle = start + len(over)
     of = table.units[over].forms["other"] if over in table.units else over
     # "100 SMS/day"
@@ -167,8 +154,8 @@ def _price(sign: str, under: str, cursor: TokenCursor, table: LanguageTable) -> 
     """ "€/$ a 1,08", "in €/kg"."""
     money, other = table.currencies[sign].forms, table.currencies.get(under)
     if other is not None:
-        return cursor.token().said(f"{singular(money)} {singular(other.forms)}")
-    per = said_per(sign, under, table)
+        return cursor.token().said(f"{units.singular(money)} {units.singular(other.forms)}")
+    per = units.said_per(sign, under, table)
     return cursor.token().said(f"{money['other']} {per}") if per else None
 
 
@@ -178,7 +165,7 @@ def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     unit = table.units.get("km") if token.core.lower() == "km" else None
     if unit is None or not _BEFORE_FIGURE.hold(cursor, table):
         return None
-    return token.said(singular(unit.forms), token.core_end + len(token.suffix))
+    return token.said(units.singular(unit.forms), token.core_end + len(token.suffix))
 
 
 def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -186,11 +173,9 @@ def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization 
     token = cursor.token()
     if token.core[:1] in _SIGNS and token.core[1:] in table.currencies:
         # "~R$ 50"
-        return after_sign(currency_before, cursor, table)
+        return units.after_sign(currency_before, cursor, table)
     money = table.currencies.get(token.core + token.suffix)
     if money is None or not _BEFORE_FIGURE.hold(cursor, table):
-        return None
-    if not _AMOUNT.fullmatch(cursor.token(1).core):
         return None
     cursor.at += 1
     try:

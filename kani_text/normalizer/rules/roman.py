@@ -34,7 +34,8 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     name = throne or (previous.core.capitalize() if small else previous.core)
     named = name in table.roman.names
     owner = _OWNED.sub("", token.core) if named else token.core
-    value = _value(owner.upper() if small else owner)
+    numeral = owner.upper() if small else owner
+    value = roman_value(numeral) if len(numeral) > 1 or numeral in _NUMERAL else None
     if value is None:
         return _marked_roman(token, table)
     if owner != token.core:
@@ -47,7 +48,9 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not spoken and named and not previous.suffix:
         before = "" if throne else _before_name(cursor)
         spoken = table.number_words.inflected_after(before, _named(value, name, table))
-        end += _has_ordinal_stop(cursor, table)
+        # The full stop of "Ludwig XIV. war" ends no sentence.
+        stop = token.suffix if table.ordinals_with_stop else ""
+        end += stop.startswith(".") and (stop != "." or cursor.token(1).core[:1].islower())
     spoken = spoken or _without_name(cursor, value, table)
     return token.said(spoken, end) if spoken else None
 
@@ -62,22 +65,12 @@ def _without_name(cursor: TokenCursor, value: int, table: LanguageTable) -> str:
     return table.number_words.cardinal(value) if numeral and _NUMERAL.issuperset(core) else ""
 
 
-def _value(core: str) -> int | None:
-    return roman_value(core) if len(core) > 1 or core in _NUMERAL else None
-
-
 def _is_letter_of_name(cursor: TokenCursor, named: bool, table: LanguageTable) -> bool:
     """True for the letter of "James I. Robertson"."""
     if len(cursor.token().core) > 1:
         return False
     listed = named and cursor.token().suffix in (".,", ".;")
     return cursor.previous().core[:1].isupper() and not listed and is_initial(cursor, table)
-
-
-def _has_ordinal_stop(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the full stop of "Ludwig XIV. war", which ends no sentence."""
-    suffix = cursor.token().suffix if table.ordinals_with_stop else ""
-    return suffix.startswith(".") and (suffix != "." or cursor.token(1).core[:1].islower())
 
 
 def _noun_before(cursor: TokenCursor, table: LanguageTable) -> str:
@@ -157,9 +150,7 @@ def may_be_small_roman(cursor: TokenCursor, table: LanguageTable) -> bool:
 def _before_name(cursor: TokenCursor) -> str:
     """The token before a name and its titles, in lower case."""
     back = 2
-    while (
-        back < _LONGEST_NAME and cursor.previous(back).core[:1].isupper() and not cursor.previous(back).suffix
-    ):
+    while back < _LONGEST_NAME and (name := cursor.previous(back)).core[:1].isupper() and not name.suffix:
         back += 1
     before = cursor.previous(back)
     if before.core == "" or before.suffix:

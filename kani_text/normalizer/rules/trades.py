@@ -40,11 +40,8 @@ def senses(cursor: TokenCursor, key: str, table: LanguageTable, least: int = 1) 
         if following[:1].isdecimal() or following.islower():
             # "0,4 a 4,5", "em 2024 a receita"
             return ()
-    trades = [
-        trade
-        for trade in table.trades
-        if key in trade.lines and any(_may_be_said(one, cursor) for one in trade.lines[key])
-    ]
+    of_key = ((trade, trade.lines.get(key, ())) for trade in table.trades)
+    trades = [trade for trade, lines in of_key if any(_may_be_said(one, cursor) for one in lines)]
     if not trades:
         return ()
     best = _of_neighbours(cursor, key, trades, table, least)
@@ -83,7 +80,11 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if said is None:
         return None
     said = said[0].upper() + said[1:] if token.core[0].isupper() else said
-    return token.said(said, token.core_end + (not ends or _is_before_name(cursor, table)))
+    following, before = cursor.token(1).core, cursor.previous()
+    # "41.200 espect. Amonestados": after a number only a German noun goes on.
+    counted = before.core[-1:].isdecimal() and not before.suffix and not table.agreement.capitals
+    named = following != "" and following.lower() not in table.common_words and not counted
+    return token.said(said, token.core_end + (not ends or named))
 
 
 def _word_cut(cursor: TokenCursor, short: str, table: LanguageTable) -> str:
@@ -96,14 +97,6 @@ def _word_cut(cursor: TokenCursor, short: str, table: LanguageTable) -> str:
     # "6 lez." are "lezioni".
     ending = next((one for one in table.cut_plurals if several and said.endswith(one)), "")
     return said.removesuffix(ending) + table.cut_plurals.get(ending, "")
-
-
-def _is_before_name(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True before what is no common word; after a number, only where it may be a German noun."""
-    following, before = cursor.token(1).core, cursor.previous()
-    # "41.200 espect. Amonestados"
-    counted = before.core[-1:].isdecimal() and not before.suffix and not table.agreement.capitals
-    return following != "" and following.lower() not in table.common_words and not counted
 
 
 def may_end(cursor: TokenCursor) -> bool:
@@ -216,9 +209,8 @@ def _means_more(key: str, table: LanguageTable) -> bool:
 def _belongs(word: str, trade: Trade, table: LanguageTable) -> bool:
     """True if a word is of the trade: one of ``near``, or one of its short forms that means nothing else."""
     lower = word.lower()
-    if len(word) > 1 and any(
-        len(one.parts) == 1 for one in trade.lines.get(word, trade.lines.get(f"{word}.", ()))
-    ):
+    lines = trade.lines.get(word, trade.lines.get(f"{word}.", ()))
+    if len(word) > 1 and any(len(one.parts) == 1 for one in lines):
         return not _means_more(word, table)
     return any(lower == one or (len(one) > _WHOLE_WORD and lower.startswith(one)) for one in trade.near)
 
@@ -280,17 +272,14 @@ def _part(part: str, table: LanguageTable) -> str:
 def abbreviated_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "Hauptstr.": a word that ends in an abbreviation."""
     token = cursor.token()
-    if not table.abbreviated_endings or not token.suffix.startswith("."):
-        return None
-    if may_end(cursor) and is_pronounceable(token.core[-_LONGEST_END:], table):
+    last = token.core[-_LONGEST_END:]
+    if not table.abbreviated_endings or (may_end(cursor) and is_pronounceable(last, table)):
         # "Das war ein Drittel.", "Er hat Pech gehabt."
         return None
     for ending, spoken in table.abbreviated_endings.items():
-        whole = f"{token.core}."
-        begin = whole.removesuffix(ending)
-        if begin != whole and begin.isalpha() and len(begin) > 2:
-            stop = not (token.suffix == "." and (cursor.token(1).core == ""))
-            end = token.core_end + stop
-            at = token.core_start + len(begin)
+        begin = f"{token.core}.".removesuffix(ending)
+        if begin.isalpha() and len(begin) > 2:
+            stop = token.suffix != "." or cursor.token(1).core != ""
+            at, end = token.core_start + len(begin), token.core_end + stop
             return Verbalization((Piece(begin, token.core_start, at), Piece(spoken, at, end)), end)
     return None

@@ -98,13 +98,11 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
     for magnitude, forms in magnitudes.items():
         if (money := table.currencies.get(symbol.removeprefix(magnitude).lstrip())) is not None:
             return money, forms
-    return (_compound(symbol.replace("./", "/"), table) if _may_be_compound(symbol, attached) else None), None
-
-
-def _may_be_compound(symbol: str, attached: bool) -> bool:
-    """False for "12/A", which is a house, and for names."""
+    # "12/A" is a house.
     named = is_name(symbol) or (attached and symbol.startswith("/"))
-    return not named and len(symbol) <= _LONGEST and not _COMPOUND_SIGNS.isdisjoint(symbol)
+    if named or len(symbol) > _LONGEST or _COMPOUND_SIGNS.isdisjoint(symbol):
+        return None, None
+    return _compound(symbol.replace("./", "/"), table), None
 
 
 def is_name(symbol: str) -> bool:
@@ -162,32 +160,23 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
         return False
     if not ahead and "a" <= symbol <= "d":
         return _MODEL.hold(cursor, table)
-    stopped = ahead > 0 and cursor.token(ahead).suffix == "."
-    if stopped and _begins_abbreviation(symbol, cursor.token(ahead + 1), table):
-        return True
+    if ahead and cursor.token(ahead).suffix == ".":
+        # "476 d. C."
+        following = (f"{cursor.token(ahead + 1).core}.",)
+        if any(one.parts[1:] == following for one in table.abbreviations.get(f"{symbol}.", ())):
+            return True
     if not ("A" <= symbol <= "Z") or symbol in table.numbers.magnitudes:
         return False
     if _LABELLED.hold(cursor, table) or _ADDRESS.hold(cursor, table, ahead):
         return True
-    if _is_measured(symbol, cursor, table):
+    # "13 A" after volts or hertz or a word as "of", and a unit of a trade
+    volts = any(cursor.previous(back).core.endswith(("V", "Hz")) for back in range(1, _NEAR + 1))
+    if volts or is_kind(cursor.previous(), "measured_after", table) or of_trade(symbol, cursor, table):
         return False
     if symbol in _NAMING:
         # "2.5 A", but "7.5B" is a model
         return symbol == "B" or not decimals
     return ahead > 0 and _BEFORE_NAME.hold(cursor, table, ahead)
-
-
-def _begins_abbreviation(symbol: str, following: Token, table: LanguageTable) -> bool:
-    """True for the "d" of "476 d. C."."""
-    lines = table.abbreviations.get(f"{symbol}.", ())
-    return any(one.parts[1:] == (f"{following.core}.",) for one in lines)
-
-
-def _is_measured(symbol: str, cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the "13 A" after volts or hertz or a word as "of", and for a unit of a trade."""
-    if any(cursor.previous(back).core.endswith(("V", "Hz")) for back in range(1, _NEAR + 1)):
-        return True
-    return is_kind(cursor.previous(), "measured_after", table) or of_trade(symbol, cursor, table) is not None
 
 
 def of_trade(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | None:
@@ -322,8 +311,6 @@ def in_full(token: Token, table: LanguageTable, plural: bool = False) -> str:
             for short in sorted(table.abbreviations.get(key, ()), key=lambda one: len(one.parts)):
                 said = short.said.get(first) or short.said.get(second) or short.said.get("other", "")
                 return said.split(" ")[0]
-        if (unit := table.units.get(token.core)) is not None:
-            return singular(unit.forms).split(" ")[0]
     return token.core
 
 

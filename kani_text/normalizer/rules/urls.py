@@ -3,12 +3,7 @@
 import re
 
 from kani_text.normalizer.kinds import Rows, matching
-from kani_text.normalizer.rules.acronyms import (
-    camel_case_pieces,
-    capitals_pieces,
-    letter_name,
-    spelled_pieces,
-)
+from kani_text.normalizer.rules import acronyms
 from kani_text.normalizer.rules.named.codes import is_code
 from kani_text.normalizer.rules.numerals import say_group
 from kani_text.normalizer.spoken import Piece, Verbalization
@@ -113,11 +108,8 @@ def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         ahead += 2
     end = cursor.token(ahead).core_end
     core = token.text[token.core_start : end]
-    if (
-        not _COMBINATION.fullmatch(core)
-        and core != "Esc"
-        and (core not in table.web.keys or core[1:].islower())
-    ):
+    single = core == "Esc" or (core in table.web.keys and not core[1:].islower())
+    if not (single or _COMBINATION.fullmatch(core)):
         return None
     found = list(_KEY.finditer(core))
     if "-" in core and not all(_key(key.group(), table) or _PRESSED.fullmatch(key.group()) for key in found):
@@ -193,13 +185,13 @@ def _word(part: str, at: int, table: LanguageTable) -> tuple[Piece, ...]:
     if lower in table.web.words:
         return (Piece(table.web.words[lower], at, at + len(part)),)
     if lower in table.web.spelled:
-        return spelled_pieces(part, at, table)
+        return acronyms.spelled_pieces(part, at, table)
     if part.isupper():
-        return (spelled_pieces if len(part) == 1 else capitals_pieces)(part, at, table)
-    if (parts := camel_case_pieces(part, at, table)) is not None:
+        return (acronyms.spelled_pieces if len(part) == 1 else acronyms.capitals_pieces)(part, at, table)
+    if (parts := acronyms.camel_case_pieces(part, at, table)) is not None:
         return parts
     if 1 < len(part) <= 4 and part.isascii() and table.acronyms.vowels.isdisjoint(lower):
-        return spelled_pieces(part, at, table)
+        return acronyms.spelled_pieces(part, at, table)
     return (Piece(part, at, at + len(part)),)
 
 
@@ -222,11 +214,8 @@ def is_mixed(written: str) -> bool:
     if not _MIXED.fullmatch(written):
         return False
     changes = len(_CHANGE.findall(written))
-    if (
-        changes < _CHANGES_OF_CODE
-        and _WORD.search(written)
-        and 2 * sum(map(str.isdecimal, written)) < len(written)
-    ):
+    few = changes < _CHANGES_OF_CODE and 2 * sum(map(str.isdecimal, written)) < len(written)
+    if few and _WORD.search(written):
         # "FLOAT8PASSBYVAL" has words
         return False
     return changes >= (_FEWEST_CHANGES if len(written) + written[0].isalpha() > _SHORT else _CHANGES_OF_SHORT)
@@ -235,11 +224,8 @@ def is_mixed(written: str) -> bool:
 def say_mixed(written: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:
     """One character after the other, a phrase break for a mark between them."""
     pieces: list[Piece] = []
-    for at, one in enumerate(written):
-        said = f" {_say(one, table)}" if pieces else _say(one, table)
-        pieces.append(Piece(said if one.isalnum() else ",", start + at, start + at + 1))
+    for at, one in enumerate(written, start):
+        said = table.number_words.cardinal(int(one)) if one.isdecimal() else acronyms.letter_name(one, table)
+        apart = f" {said}" if pieces else said
+        pieces.append(Piece(apart if one.isalnum() else ",", at, at + 1))
     return tuple(pieces)
-
-
-def _say(one: str, table: LanguageTable) -> str:
-    return table.number_words.cardinal(int(one)) if one.isdecimal() else letter_name(one, table)

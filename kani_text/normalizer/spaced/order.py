@@ -9,7 +9,6 @@ import graphlib
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from kani_text.normalizer.kinds import RuleFunction
 from kani_text.normalizer.rules import (
@@ -125,29 +124,16 @@ def lists_of(table: LanguageTable) -> Mapping[str, WordClass]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """A row of a rule: names that a class has to have, and kinds of characters it may have (None: any)."""
-
-    needs: tuple[frozenset[str], ...]
-    made_of: frozenset[str] | None
-
-    @staticmethod
-    def parsed(row: str) -> "_Taken":
-        needs, allowed, words = list[frozenset[str]](), frozenset[str](), row.split()
-        for word in words:
-            names = frozenset(word.rstrip("?").split("|"))
-            names = names | LETTERS if "word" in names else names
-            allowed |= names
-            if word[-1] not in "?*":
-                needs.append(names)
-        return _Taken(tuple(needs), None if "*" in words else allowed)
-
-    def has(self, word_class: WordClass) -> bool:
-        """True if the row takes a class."""
-        if not all(word_class & names for names in self.needs):
-            return False
-        return self.made_of is None or word_class & MADE_OF <= self.made_of
+def _taken(row: str) -> tuple[list[frozenset[str]], frozenset[str]]:
+    """Names of a row that a class has to have, and kinds of characters that it may have."""
+    needs, allowed = list[frozenset[str]](), frozenset[str]()
+    for word in row.split():
+        names = MADE_OF if word == "*" else frozenset(word.rstrip("?").split("|"))
+        names = names | LETTERS if "word" in names else names
+        allowed |= names
+        if word[-1] not in "?*":
+            needs.append(names)
+    return needs, allowed
 
 
 class Rule:
@@ -161,11 +147,12 @@ class Rule:
     def __init__(self, function: RuleFunction, takes: str) -> None:
         self.function = function
         self.name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
-        self.rows = [_Taken.parsed(row) for row in takes.split(",")]
+        self.rows = [_taken(row) for row in takes.split(",")]
 
     def takes(self, word_class: WordClass) -> bool:
         """True if the rule is asked for words of a class."""
-        return any(row.has(word_class) for row in self.rows)
+        made_of = word_class & MADE_OF
+        return any(all(map(word_class.__and__, needs)) and made_of <= may for needs, may in self.rows)
 
 
 RULES = (
@@ -201,7 +188,7 @@ RULES = (
         Rule(days.decade, "figure, figure word hyphen? slash? prime?"),
         Rule(digit_sequences.dotted, "figure stop sign? word? hyphen?"),
         Rule(digit_sequences.hyphened, "figure hyphen|stop slash? stop? hyphen?"),
-        Rule(digit_sequences.number_with_ending, "figure word *"),
+        Rule(digit_sequences.with_ending, "figure word *"),
         Rule(digit_sequences.phone, "figure sign? hyphen? stop? slash? bracket?"),
         Rule(digit_sequences.zone, "capitals figure sign|hyphen colon?"),
         Rule(durations.duration, "figure word prime?, figure prime"),
@@ -268,7 +255,7 @@ BEFORE = {
     "times.time": "ordinals.with_stop digit_sequences.dotted quantities.measured_range",
     "durations.elapsed": "times.time durations.prime",
     "durations.duration": "times.time",
-    "days.decade": "digit_sequences.number_with_ending quantities.measured_range",
+    "days.decade": "digit_sequences.with_ending quantities.measured_range",
     # Names that are figures
     "ranges.verse": "times.time",
     "ranges.number_of_book": "ordinals.with_stop",
@@ -287,7 +274,7 @@ BEFORE = {
     "math.dimensions": "math.power",
     "ordinals.marked": "math.power",
     # Words
-    "trades.compound": "digit_sequences.number_with_ending",
+    "trades.compound": "digit_sequences.with_ending",
     "trades.abbreviated_ending": "trades.compound",
     "ordinals.with_stop": "roman.roman",
 }

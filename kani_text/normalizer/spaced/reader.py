@@ -50,9 +50,13 @@ class SpacedReader:
         self._preceding = preceding
         self._builder = SpokenTextBuilder(text, offset)
         tokens = tokenize(text.text, options.lexicon, complete)
+        earlier: Sequence[Token] = []
         if table is not None:
-            tokens = split_joined(tokens, table.acronyms.elided, table.abbreviations, table.dates.months)
-        self._cursor = TokenCursor(tokens, _earlier(preceding, table), complete)
+            tokens = split_joined(tokens, table)
+            if preceding:
+                context = respelled(clean(preceding, table.language), table.language)
+                earlier = tokenize(context.text, None, True)
+        self._cursor = TokenCursor(tokens, earlier, complete)
         self._homographs = options.homographs and options.language.startswith("en")
         self._continues_number = preceding[-1:].isdecimal() and self._text[:1].isdecimal()
         self._done = 0
@@ -161,7 +165,9 @@ class SpacedReader:
             announced = (Piece(table.code_block, token.start, token.end),) if table.code_block else ()
             return Verbalization(announced, token.end)
         if self._continues_number and token.core[:1].isdecimal():
-            return _continue_number(token, table)
+            # Digits of a number that began before the text, one by one
+            digits = token.core.isdecimal()
+            return token.said(say_digits(token.core, table)) if digits else verbalize_parts(token, table)
         return _by_rules(self._cursor, token, table)
 
 
@@ -184,22 +190,6 @@ def _by_rules(cursor: TokenCursor, token: Token, table: LanguageTable, back: int
         return None
     before = cursor.previous().core
     return verbalize_parts(token, table, after_figure=before[-1:].isdecimal() or before in table.currencies)
-
-
-def _continue_number(token: Token, table: LanguageTable) -> Verbalization:
-    """Verbalize digits of a number that began before the text, one by one."""
-    if not token.core.isdecimal():
-        return verbalize_parts(token, table)
-    said = Piece(say_digits(token.core, table), token.core_start, token.core_end)
-    return Verbalization((said,), token.core_end)
-
-
-def _earlier(preceding: str, table: LanguageTable | None) -> Sequence[Token]:
-    """The last words before a text."""
-    if table is None or not preceding:
-        return []
-    context = clean(preceding, table.language)
-    return tokenize(respelled(context, table.language).text, None, True)
 
 
 def _is_apart(line: str, following: str, table: LanguageTable) -> bool:

@@ -60,18 +60,21 @@ class TableSection:
             return self.number(key, default)
         if form is bool:
             return self.flag(key)
-        if form == Mapping[str, str]:
-            return (self if key == "names" else self.section(key)).all_texts()
         if is_dataclass(form):
             return self.section(key).fill(cast(type, form))
         if get_origin(form) is Mapping:
-            section = self.section(key)
-            if form == Mapping[str, Forms]:
-                return {name: section.forms(name) for name in section.key_names()}
-            return {name: frozenset(section.words(name)) for name in section.key_names()}
+            return (self if key == "names" else self.section(key))._lines(*get_args(form))
         if form == Forms | None:
             return self.forms(key) if key in self._values else None
         return get_origin(form)(self.words(key))
+
+    def _lines(self, keys: type, said: Any) -> dict[Any, Any]:
+        """The lines that were not read yet: texts, forms or words, by text or by whole number."""
+        for name in self.key_names() if keys is int else ():
+            if not name.isdecimal():
+                raise self.error(name, "has to be a whole number")
+        read: Any = {str: self.text, Forms: self.forms}.get(said, lambda name: frozenset(self.words(name)))
+        return {keys(name): read(name) for name in self.key_names()}
 
     def key_names(self) -> tuple[str, ...]:
         """The keys that were not read yet."""
@@ -79,9 +82,7 @@ class TableSection:
 
     def text(self, key: str, default: str | None = None) -> str:
         """A text; ``default`` where the key may be missing."""
-        if key not in self._values and default is not None:
-            return default
-        value = self.take(key)
+        value = self.take(key, default)
         if not isinstance(value, str):
             raise self.error(key, 'has to be a text in quotes ("…")')
         return value
@@ -97,16 +98,14 @@ class TableSection:
 
     def number(self, key: str, default: int) -> int:
         """A whole number from 0 to 99."""
-        if key not in self._values:
-            return default
-        value = self.take(key)
+        value = self.take(key, default)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 99:
             raise self.error(key, "has to be a whole number from 0 to 99")
         return value
 
     def flag(self, key: str) -> bool:
         """True if the key is there and true."""
-        value = self.take(key) if key in self._values else False
+        value = self.take(key, False)
         if not isinstance(value, bool):
             raise self.error(key, "has to be true or false")
         return value
@@ -141,19 +140,17 @@ class TableSection:
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts, empty where the key is missing."""
-        if key not in self._values:
-            return ()
-        value = self.take(key)
+        value = self.take(key, [])
         if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
             raise self.error(key, 'has to be a list of texts (["…", "…"])')
         return tuple(cast(list[str], value))
 
-    def forms(self, key: str) -> Forms:
-        """Forms: a text for all numbers, two for one and for others, or a text for each plural category."""
-        return self.parse_forms(key, self.take(key))
+    def forms(self, key: str, value: object = None) -> Forms:
+        """Forms: a text for all numbers, two for one and for others, or a text for each plural category.
 
-    def parse_forms(self, key: str, value: object) -> Forms:
-        """As ``forms``, of a value that was taken already."""
+        value: what was taken for the key already.
+        """
+        value = self.take(key) if value is None else value
         if isinstance(value, str):
             return {"other": value}
         if isinstance(value, list) and len(value) == 2 and all(isinstance(part, str) for part in value):
@@ -191,8 +188,10 @@ class TableSection:
         section = f" in [{self._name}]" if self._name else ""
         return TableError(f"{where}: {key!r}{section} {what}")
 
-    def take(self, key: str) -> object:
-        """The value of ``key``, which counts as read."""
+    def take(self, key: str, default: object = None) -> object:
+        """The value of ``key``, which counts as read; ``default`` where it may be missing."""
+        if key not in self._values and default is not None:
+            return default
         if key not in self._values:
             raise self.error(key, "is missing")
         return self._values.pop(key)

@@ -1,29 +1,18 @@
 """Parses the tables, section by section."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from unicodedata import category
 
 from kani_text.normalizer.number_words.languages import number_words
 from kani_text.normalizer.number_words.words import Agreement
+from kani_text.normalizer.tables import table
 from kani_text.normalizer.tables.file import TableSection
 from kani_text.normalizer.tables.readings import parse_readings
-from kani_text.normalizer.tables.table import (
-    Abbreviation,
-    Acronyms,
-    Currency,
-    Dates,
-    Fractions,
-    LanguageTable,
-    Numbers,
-    OtherCalendar,
-    Roman,
-    Times,
-    Trade,
-    Unit,
-)
 from kani_text.normalizer.tables.unit_symbols import in_all_spellings, other_currencies
 
 _VOWELS = frozenset("aeiouyáéíóúâêôãõàèìòùäöüëïîûœæ")
+_WRITTEN_WITH_TWO = (">=", "≥"), ("<=", "≤"), ("!=", "≠"), ("==", "=")
+"""Signs that programs write with two characters."""
 ABBREVIATION_CONDITIONS = frozenset(
     """address article counted date few label letter measured name noun number one ordinal
     other paid time""".split()
@@ -31,82 +20,68 @@ ABBREVIATION_CONDITIONS = frozenset(
 """Conditions of an abbreviation: before a street's name and number, after a number, and so on."""
 
 
-def parse_table(language: str, file: TableSection) -> LanguageTable:
+def parse_table(language: str, file: TableSection) -> table.LanguageTable:
     """The table of ``language`` in a file. Raises TableError."""
-    numbers = file.section("numbers")
-    words = number_words(language, numbers.text("words", ""))
-    units = file.section("units")
-    per, product = units.text("per", ""), units.text("product", "first")
-    signs, agreement = file.section("signs"), _agreement(file.section("agreement"))
-    between_figures = signs.section("between_figures")
-    markup, ordinals = file.section("markup"), file.section("ordinals")
+    numbers, units, roman = file.section("numbers"), file.section("units"), file.section("roman")
+    signs, acronyms = file.section("signs"), file.section("acronyms")
+    abbreviations, trades = file.section("abbreviations"), file.section("trades")
+    titles, cut_adjectives, plurals = map(abbreviations.words, ("titles", "cut_adjectives", "cut_plurals"))
+    ordinals, markup = file.section("ordinals"), file.section("markup")
     with_stop = ordinals.section("with_stop")
     unsure = _ordinals_with_stop(with_stop.section("unsure"))
     stopped = _ordinals_with_stop(with_stop)
     if "other" not in stopped and stopped:
         raise with_stop.error("other", "is missing")
-    abbreviations = file.section("abbreviations")
-    trades = file.section("trades")
-    endings, beginnings = abbreviations.section("endings"), abbreviations.section("beginnings")
-    titles = frozenset(abbreviations.words("titles"))
-    also_words = frozenset(abbreviations.words("also_words"))
-    first_names = frozenset(abbreviations.words("first_names"))
-    cut, cut_adjectives = abbreviations.words("cut"), abbreviations.words("cut_adjectives")
-    cut_not, plurals = frozenset(abbreviations.words("cut_not")), abbreviations.words("cut_plurals")
-    dates = _dates(file.section("dates"))
+    agreement, dates = _agreement(file.section("agreement")), _dates(file.section("dates"))
     weekdays = "|".join(sorted(dates.short_weekdays, key=len, reverse=True))
     parts = {"weekday": f"(?:{weekdays})"} if weekdays else {}
-    acronyms, roman = file.section("acronyms"), file.section("roman")
     kings = roman.section("names").all_texts()
+    between_figures, names = signs.section("between_figures").all_texts(), signs.all_texts()
     code_block = markup.text("code_block", "")
     markup.check_all_read()
     return file.fill(
-        LanguageTable,
+        table.LanguageTable,
         language=language,
-        number_words=words,
+        number_words=number_words(language, numbers.text("words", "")),
         numbers=_numbers(numbers),
         agreement=agreement,
         ordinals=ordinals.all_texts(),
         ordinals_with_stop=stopped | unsure,
         unsure_of_ordinal=frozenset(unsure),
         fractions=_fractions(file.section("fractions")),
+        per=units.text("per", ""),
+        product=units.text("product", "first"),
         units=_units(units, agreement),
-        per=per,
-        product=product,
         currencies=_currencies(file.section("currencies"), language),
         dates=dates,
-        times=_times(file.section("times")),
-        acronyms=acronyms.fill(Acronyms, vowels=frozenset(acronyms.text("vowels"))),
+        acronyms=acronyms.fill(table.Acronyms, vowels=frozenset(acronyms.text("vowels"))),
         roman=roman.fill(
-            Roman, names={name: form for form, names in kings.items() for name in names.split()}
+            table.Roman, names={name: form for form, names in kings.items() for name in names.split()}
         ),
-        signs=_as_programs_write(signs.all_texts()),
-        signs_between_figures=between_figures.all_texts(),
-        abbreviations=_abbreviations(abbreviations, titles),
-        trades=tuple(_trade(trades.section(name)) for name in trades.key_names()),
-        cut=_cut_words((*cut, *cut_adjectives), cut_not),
+        signs_between_figures=between_figures,
+        signs={two: names[one] for two, one in _WRITTEN_WITH_TWO if one in names} | names,
+        cut=_cut_words(
+            (*abbreviations.words("cut"), *cut_adjectives), frozenset(abbreviations.words("cut_not"))
+        ),
         cut_adjectives=frozenset(cut_adjectives),
         cut_plurals=dict(zip(plurals[::2], plurals[1::2], strict=True)),
-        titles=titles,
-        also_words=also_words,
-        first_names=first_names,
-        abbreviated_endings=endings.all_texts(),
-        abbreviated_beginnings=beginnings.all_texts(),
+        titles=frozenset(titles),
+        also_words=frozenset(abbreviations.words("also_words")),
+        first_names=frozenset(abbreviations.words("first_names")),
+        abbreviated_endings=abbreviations.section("endings").all_texts(),
+        abbreviated_beginnings=abbreviations.section("beginnings").all_texts(),
+        # What is left of its section
+        abbreviations=_abbreviations(abbreviations, titles),
+        trades=tuple(_trade(trades.section(name)) for name in trades.key_names()),
         code_block=code_block,
         spellings=file.section("spellings").patterns([parts]),
         readings=parse_readings(file.section("readings"), parts),
     )
 
 
-def _as_programs_write(signs: dict[str, str]) -> dict[str, str]:
-    """The signs, and those that programs write with two characters (">=" of "≥")."""
-    pairs = (">=", "≥"), ("<=", "≤"), ("!=", "≠"), ("==", "=")
-    return {two: signs[one] for two, one in pairs if one in signs} | signs
-
-
-def _numbers(section: TableSection) -> Numbers:
+def _numbers(section: TableSection) -> table.Numbers:
     numbers = section.fill(
-        Numbers,
+        table.Numbers,
         phones=section.texts("phones"),
         endings=_longest_first(section.words("endings")),
         prefixes=_longest_first(section.words("prefixes")),
@@ -154,27 +129,19 @@ def _beginnings(section: TableSection) -> dict[str, tuple[str, tuple[str, ...]]]
     return found
 
 
-def _fractions(section: TableSection) -> Fractions:
+def _fractions(section: TableSection) -> table.Fractions:
     parts = "numerator", "denominator"
     over = section.template("over", *parts)
-    whole_halves = section.section("mixed_halves")
-    given = {
-        "over": over,
-        "out_of": section.template("out_of", *parts, default=over),
-        "step": section.template("step", *parts, default=over),
-        "mixed_halves": {int(whole): said for whole, said in whole_halves.all_texts().items()},
-        "halves": section.section("half_before_noun").all_texts(),
-        "names": {int(key): section.forms(key) for key in section.key_names() if key.isdigit()},
-    }
-    return section.fill(Fractions, **given)
+    out_of, step = (section.template(name, *parts, default=over) for name in ("out_of", "step"))
+    return section.fill(table.Fractions, over=over, out_of=out_of, step=step)
 
 
-def _units(section: TableSection, agreement: Agreement) -> dict[str, Unit]:
-    def prefixed(prefix: str, unit: Unit) -> Unit:
+def _units(section: TableSection, agreement: Agreement) -> dict[str, table.Unit]:
+    def prefixed(prefix: str, unit: table.Unit) -> table.Unit:
         # Only the base "d'ampères" begins with a vowel.
         forms = {category: form for category, form in unit.forms.items() if category != "many"}
         lowered = str.lower if agreement.capitals else str
-        return Unit(
+        return table.Unit(
             {category: prefix + lowered(form) for category, form in forms.items()}, unit.gender, False
         )
 
@@ -183,17 +150,17 @@ def _units(section: TableSection, agreement: Agreement) -> dict[str, Unit]:
     return in_all_spellings(units, prefixes, prefixed)
 
 
-def _unit(section: TableSection, symbol: str) -> Unit:
+def _unit(section: TableSection, symbol: str) -> table.Unit:
     value = section.take(symbol)
     gender, attached = "", False
     if isinstance(value, dict):
         value = dict(value)
         gender = str(value.pop("gender", ""))
         attached = value.pop("attached", False) is True
-    return Unit(section.parse_forms(symbol, value), gender, attached)
+    return table.Unit(section.forms(symbol, value), gender, attached)
 
 
-def _currencies(section: TableSection, language: str) -> dict[str, Currency]:
+def _currencies(section: TableSection, language: str) -> dict[str, table.Currency]:
     found = {}
     parts = "whole", "cents"
     joined = section.template("with_cents", *parts)
@@ -201,23 +168,23 @@ def _currencies(section: TableSection, language: str) -> dict[str, Currency]:
         one = section.section(code)
         signs = (*one.words("signs"), code)
         said = one.template("with_cents", *parts, default=joined)
-        currency = one.fill(Currency, forms=one.forms("forms"), joined=said)
+        currency = one.fill(table.Currency, forms=one.forms("forms"), joined=said)
         found.update(dict.fromkeys(signs, currency))
     for signs, name, names in other_currencies(language, found):
         forms = {"one": name, "other": names}
-        found.update(dict.fromkeys(signs, Currency(forms=forms, joined=joined)))
+        found.update(dict.fromkeys(signs, table.Currency(forms=forms, joined=joined)))
     return found
 
 
-def _trade(section: TableSection) -> Trade:
+def _trade(section: TableSection) -> table.Trade:
     """Lines with their full stop and without; it ends no sentence before a capital."""
     words = section.words("words")
     near = frozenset(word.lower() for word in (*section.words("near"), *words))
-    lines = _abbreviations(section, frozenset(section.key_names()))
+    lines = _abbreviations(section, section.key_names())
     for key, found in tuple(lines.items()):
-        stopped = tuple(Abbreviation((f"{key}.",), one.said) for one in found if len(one.parts) == 1)
+        stopped = tuple(table.Abbreviation((f"{key}.",), one.said) for one in found if len(one.parts) == 1)
         lines[f"{key}."] = lines.get(f"{key}.", ()) + stopped
-    return Trade(near, words, lines)
+    return table.Trade(near, words, lines)
 
 
 def _cut_words(words: Iterable[str], cut_not: frozenset[str]) -> dict[str, str]:
@@ -232,9 +199,9 @@ def _cut_words(words: Iterable[str], cut_not: frozenset[str]) -> dict[str, str]:
     return {short: word for short, word in found.items() if short.lower() not in cut_not}
 
 
-def _abbreviations(section: TableSection, titles: frozenset[str]) -> dict[str, tuple[Abbreviation, ...]]:
+def _abbreviations(section: TableSection, titles: Sequence[str]) -> dict[str, tuple[table.Abbreviation, ...]]:
     """By the first word; an abbreviation of more words comes first. titles: those that a name follows."""
-    found: dict[str, list[Abbreviation]] = {}
+    found: dict[str, list[table.Abbreviation]] = {}
     for key in section.key_names():
         said = section.conditions(key, ABBREVIATION_CONDITIONS)
         if key in titles and "other" in said:
@@ -243,7 +210,7 @@ def _abbreviations(section: TableSection, titles: frozenset[str]) -> dict[str, t
         # "p. ej." is also "p.ej.", but "cu m" no "cum".
         stopped = all(part.endswith(".") for part in parts[:-1])
         for written in {parts, ("".join(parts),)} if stopped else {parts}:
-            found.setdefault(written[0], []).append(Abbreviation(written, said))
+            found.setdefault(written[0], []).append(table.Abbreviation(written, said))
     return {first: tuple(sorted(of, key=lambda one: -len(one.parts))) for first, of in found.items()}
 
 
@@ -254,31 +221,28 @@ def _months(section: TableSection) -> tuple[str, ...]:
     return names
 
 
-def _calendars(section: TableSection) -> dict[str, OtherCalendar]:
+def _calendars(section: TableSection) -> dict[str, table.OtherCalendar]:
     found = {}
     for mark in section.key_names():
         one = section.section(mark)
-        found[mark] = one.fill(OtherCalendar, names=_months(one) if "months" in one.key_names() else ())
+        found[mark] = one.fill(table.OtherCalendar, names=_months(one) if "months" in one.key_names() else ())
     return found
 
 
-def _dates(section: TableSection) -> Dates:
+def _dates(section: TableSection) -> table.Dates:
     names = _months(section)
     months = {name.lower(): number for number, name in enumerate(names, 1)}
     short = section.texts("short_months")
     for number, names_of_one in enumerate(short, 1):
         months.update((name.lower(), number) for name in names_of_one.split())
     weekdays = section.texts("weekdays")
-    short_weekdays = {
-        written: name
-        for name, written_so in zip(weekdays, section.texts("short_weekdays"), strict=False)
-        for written in written_so.split()
-    }
+    days = zip(weekdays, section.texts("short_weekdays"), strict=False)
+    short_weekdays = {written: name for name, short_names in days for written in short_names.split()}
     if len(weekdays) not in (0, 7) or (weekdays and len({*short_weekdays.values()}) < 7):
         raise section.error("weekdays", "and 'short_weekdays' have to be lists of 7")
     of_days = {word.lower() for word in (*weekdays, *short_weekdays)}
     dates = section.fill(
-        Dates,
+        table.Dates,
         after=of_days.union(section.words("after")),
         short_weekdays=short_weekdays,
         days=of_days,
@@ -289,13 +253,3 @@ def _dates(section: TableSection) -> Dates:
     if dates.order not in ("dmy", "mdy"):
         raise section.error("order", 'has to be "dmy" or "mdy"')
     return dates
-
-
-def _times(section: TableSection) -> Times:
-    said = section.section("minutes_said")
-    minutes_said = {}
-    for minutes in said.key_names():
-        if not minutes.isdecimal():
-            raise said.error(minutes, "is no number of minutes")
-        minutes_said[int(minutes)] = said.text(minutes)
-    return section.fill(Times, minutes_said=minutes_said)

@@ -49,10 +49,8 @@ def _language_and_region(tag: str) -> tuple[str, str]:
 @functools.cache
 def _languages() -> Mapping[str, frozenset[str]]:
     """The languages that have a table, and the regions of each that it has conventions of."""
-    return {
-        path.stem: frozenset(_REGION.findall(path.read_text(encoding="utf-8")))
-        for path in TABLES_FOLDER.glob("*.toml")
-    }
+    paths = TABLES_FOLDER.glob("*.toml")
+    return {path.stem: frozenset(_REGION.findall(path.read_text(encoding="utf-8"))) for path in paths}
 
 
 def check_tables() -> None:

@@ -58,9 +58,8 @@ class Numbers:
 class Fractions:
     """[fractions]: names of the parts, by denominator."""
 
-    names: Mapping[int, Forms]
     mixed: Annotated[str, "whole", "part"]
-    halves: Mapping[str, str]
+    half_before_noun: Mapping[str, str]
     over: str
     out_of: str
     rated: frozenset[str]
@@ -75,6 +74,7 @@ class Fractions:
     innings: Annotated[str, "runs", "wickets"] = ""
     innings_near: frozenset[str]
     not_out: str = ""
+    names: Mapping[int, Forms]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,11 +345,8 @@ class LanguageTable:
     def form_includes_number(self, forms: Forms, number: Decimal | int) -> bool:
         """True if the form for ``number`` includes the number ("two books" in one word)."""
         alone = self.numbers.counted_alone
-        return (
-            bool(alone)
-            and (category := plural_category(self.language, number)) in alone
-            and category in forms
-        )
+        category = plural_category(self.language, number) if alone else ""
+        return category in alone and category in forms
 
     def form_for_many(self, forms: Forms) -> str:
         """The form after a rounded number of millions ("3,5 M€": "de euros")."""

@@ -75,7 +75,7 @@ def test_names_of_classes_are_known() -> None:
     lists = frozenset().union(*(names for table in tables for names in order.lists_of(table).values()))
     known = order.MADE_OF | lists | {"marks", "stopped", "repeated", "roman", "word", "*"}
     rows = [row for group in order.RULES for rule in group for row in rule.rows]
-    asked = {name for row in rows for names in (*row.needs, row.made_of or ()) for name in names}
+    asked = {name for needs, made_of in rows for names in (*needs, made_of) for name in names}
     assert asked - known == set()
 
 

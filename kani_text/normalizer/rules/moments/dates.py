@@ -5,16 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kani_text.normalizer.kinds import Rows, is_kind, matching
-from kani_text.normalizer.rules.moments.day_and_month import (
-    COMMON_FRACTIONS,
-    DATED,
-    DAY_MONTH,
-    LONGEST_MONTH,
-    MONTHS,
-    is_before_time,
-    is_day_and_month,
-    is_loose,
-)
+from kani_text.normalizer.rules.moments import day_and_month
 from kani_text.normalizer.rules.moments.days import AFTER_MONTH, DAY, day_of_month, days_of_month, say_day
 from kani_text.normalizer.rules.numerals import DASHES, YEARS, follows_number_sign
 from kani_text.normalizer.rules.units import unit_end
@@ -46,19 +37,16 @@ class _Place:
     calendar: OtherCalendar | None
     end: int
 
-    def said(self, spoken: str, end: int | None = None) -> Verbalization:
-        """The spoken form, up to ``end``."""
-        return self.cursor.token().said(spoken, self.end if end is None else end)
-
     def date(self, day: int, month: int, year: str = "", end: int | None = None) -> Verbalization | None:
         """A day, and a year in digits or none; None for a day that no month has."""
         spoken = _date(day, month, year, self.cursor, self.table, self.calendar)
-        return None if spoken is None else self.said(spoken, end)
+        return None if spoken is None else self.cursor.token().said(spoken, end or self.end)
 
-    def month(self, month: int, year: int) -> Verbalization:
-        """A month and a year."""
-        dates, year_words = self.table.dates, self.table.number_words.year(year)
-        return self.said(dates.month_year.format(month=dates.names[month - 1], year=year_words))
+    def month(self, month: int, year: str) -> Verbalization:
+        """A month, and its year in words."""
+        dates = self.table.dates
+        said = dates.month_year.format(month=dates.names[month - 1], year=year)
+        return self.cursor.token().said(said, self.end)
 
 
 def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -85,14 +73,14 @@ def _spaced(found: re.Match[str], place: _Place) -> Verbalization | None:
 def _numerals(found: re.Match[str], place: _Place) -> Verbalization | None:
     """ "3/10/2024"; "3.10.12" is as likely a version."""
     version = found[2] == "." and len(found[4]) == 2 and len(found[1]) + len(found[3]) < 4
-    if version and not DATED.hold(place.cursor, place.table):
+    if version and not day_and_month.DATED.hold(place.cursor, place.table):
         return None
     return place.date(*_in_order(found[1], found[3], place.cursor, place.table), found[4])
 
 
 def _roman_month(found: re.Match[str], place: _Place) -> Verbalization | None:
     """ "3-V-2024", "antes del 3/XI"."""
-    dated = found[4] or DATED.hold(place.cursor, place.table)
+    dated = found[4] or day_and_month.DATED.hold(place.cursor, place.table)
     return place.date(int(found[1]), roman_value(found[3]) or 0, found[4] or "") if dated else None
 
 
@@ -102,20 +90,19 @@ def _named_month(found: re.Match[str], place: _Place) -> Verbalization | None:
     month = table.dates.months.get(found[3].lower(), 0)
     if month and found[2] != "/" and AFTER_MONTH.hold(cursor, table):
         day = say_day(int(found[1]), cursor, table)
-        return place.said(f"{day} {table.numbers.to} {table.dates.names[month - 1]}")
+        said = f"{day} {table.numbers.to} {table.dates.names[month - 1]}"
+        return cursor.token().said(said, place.end)
     return place.date(int(found[1]), month, found[4] or "")
 
 
 def _month_and_year(found: re.Match[str], place: _Place) -> Verbalization | None:
     """ "abr/24"; "Mar-10" is as often a day where the month is first."""
-    dates, number = place.table.dates, int(found[2])
-    month = dates.months.get(found[1].lower())
+    dates, words = place.table.dates, place.table.number_words
+    month, number = dates.months.get(found[1].lower()), int(found[2])
     if month is None:
         return None
-    if dates.order == "mdy" and number <= LONGEST_MONTH:
-        words = place.table.number_words.cardinal(number)
-        return place.said(dates.month_year.format(month=dates.names[month - 1], year=words))
-    return place.month(month, _full_year(found[2]))
+    of_day = dates.order == "mdy" and number <= day_and_month.LONGEST_MONTH
+    return place.month(month, words.cardinal(number) if of_day else words.year(_full_year(found[2])))
 
 
 def _month_of_year(found: re.Match[str], place: _Place) -> Verbalization | None:
@@ -126,7 +113,8 @@ def _month_of_year(found: re.Match[str], place: _Place) -> Verbalization | None:
     numbered = short or _NAMED.hold(cursor, table) or follows_number_sign(cursor, table)
     if (numbered and not _EXPIRES.hold(cursor, table)) or _LAW.hold(cursor, table):
         return None
-    return place.month(month, year) if 1 <= month <= MONTHS and year in YEARS else None
+    known = 1 <= month <= day_and_month.MONTHS and year in YEARS
+    return place.month(month, table.number_words.year(year)) if known else None
 
 
 def _expiry(found: re.Match[str], place: _Place) -> Verbalization | None:
@@ -135,13 +123,13 @@ def _expiry(found: re.Match[str], place: _Place) -> Verbalization | None:
         good = not follows_number_sign(place.cursor, place.table)
     else:
         good = _EXPIRES.hold(place.cursor, place.table)
-    return place.month(int(found[1]), 2000 + int(found[2])) if good else None
+    return place.month(int(found[1]), place.table.number_words.year(2000 + int(found[2]))) if good else None
 
 
 def _day_and_month(found: re.Match[str], place: _Place) -> Verbalization | None:
     """ "3/10", "3.10.", "del 22-12", where the words around show that it is a date."""
     cursor, table = place.cursor, place.table
-    if not is_day_and_month(found, cursor, table):
+    if not day_and_month.IS_DATE[found[2]](int(found[1]), int(found[3]), cursor, table):
         return None
     token = cursor.token()
     stop = found[2] == "." and token.suffix.startswith(".")
@@ -166,7 +154,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], _Place], Verbaliza
     (re.compile(rf"([^\W\d_]{{3,9}})\.?[{DASHES}/](\d{{4}}|\d\d)"), _month_and_year),
     (re.compile(r"(\d{1,2})/(\d{4})"), _month_of_year),
     (re.compile(r"(0?[1-9]|1[0-2])/(2\d|3\d)"), _expiry),
-    (DAY_MONTH, _day_and_month),
+    (day_and_month.DAY_MONTH, _day_and_month),
     (DAY, lambda found, place: day_of_month(place.cursor, place.table, int(found[1]), found[2] or "")),
 )
 
@@ -189,10 +177,11 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _is_loose(days: list[str], cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if one of the days is no usual fraction, or before a time; and for a range: "1/6-30/6"."""
-    if any(is_loose(day, table) for day in days) or is_before_time(cursor):
+    if any(day_and_month.is_loose(day, table) for day in days) or day_and_month.is_before_time(cursor):
         return True
     months = {day.split("/")[-int(table.dates.order == "dmy")] for day in days}
-    return len(days) == 2 > len(months) and "/" in days[0] and not COMMON_FRACTIONS.issuperset(days)
+    ranged = len(days) == 2 > len(months) and "/" in days[0]
+    return ranged and not day_and_month.COMMON_FRACTIONS.issuperset(days)
 
 
 def _loose_day(written: str, first: bool, cursor: TokenCursor, table: LanguageTable) -> str | None:
@@ -216,7 +205,8 @@ def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:
 def _in_order(first: str, second: str, cursor: TokenCursor, table: LanguageTable) -> tuple[int, int]:
     """Day and month."""
     day, month = int(first), int(second)
-    if month > MONTHS or (table.dates.order == "mdy" and day <= MONTHS and not _is_british(cursor, table)):
+    may_turn = table.dates.order == "mdy" and day <= day_and_month.MONTHS
+    if month > day_and_month.MONTHS or (may_turn and not _is_british(cursor, table)):
         day, month = month, day
     return day, month
 
@@ -233,7 +223,7 @@ def _is_british(cursor: TokenCursor, table: LanguageTable) -> bool:
 def _date(
     day: int, month: int, year: str, cursor: TokenCursor, table: LanguageTable, calendar: OtherCalendar | None
 ) -> str | None:
-    if not (1 <= day <= LONGEST_MONTH and 1 <= month <= MONTHS):
+    if not (1 <= day <= day_and_month.LONGEST_MONTH and 1 <= month <= day_and_month.MONTHS):
         return None
     dates = table.dates
     name = ((calendar and calendar.names) or dates.names)[month - 1]

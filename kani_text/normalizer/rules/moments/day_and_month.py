@@ -1,7 +1,7 @@
 """Two figures: a day and its month, or a fraction ("14/3", "3.10.", "22-12")."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from kani_text.normalizer.kinds import Rows, is_kind
 from kani_text.normalizer.rules.numerals import follows_number_sign
@@ -33,11 +33,6 @@ _BESIDE = Rows(
     # "de 3 a 7/8", "a partir de 1/9", "28/6 h 19.30", "7/11 को"
     "joiner|short_word number to|until @", "onward short_word @", "@ hours|time_after figure", "@ dated_by",
 )  # fmt: skip
-
-
-def is_day_and_month(found: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True if a match of ``DAY_MONTH`` is a date: the words around show it, or the stop of "3.10."."""
-    return _TESTS[found[2]](int(found[1]), int(found[3]), cursor, table)
 
 
 def _is_slashed(first: int, last: int, cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -116,11 +111,12 @@ def _is_dotted(_day: int, month: int, cursor: TokenCursor, table: LanguageTable)
     return token.suffix != "." or cursor.previous().core.islower() or cursor.token(1).core[:1].islower()
 
 
-_TESTS: dict[str, Callable[[int, int, TokenCursor, LanguageTable], bool]] = {
+IS_DATE: Mapping[str, Callable[[int, int, TokenCursor, LanguageTable], bool]] = {
     "/": _is_slashed,
     "-": _is_hyphened,
     ".": _is_dotted,
 }
+"""Tests that figures of ``DAY_MONTH`` are a date, by the mark between them."""
 
 
 def is_before_time(cursor: TokenCursor) -> bool:

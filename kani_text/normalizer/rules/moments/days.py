@@ -137,10 +137,8 @@ def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return Verbalization((Piece(spoken, token.core_start - 1, token.core_end),), token.core_end)
     if (word := _WORD_BEFORE.match(token.core)) is not None:
         return _after_word(word.group(), cursor, table)
-    known = short or (
-        _OF_SOME_CENTURY.hold(cursor, table)
-        and not (_SECONDS.fullmatch(token.core) and _DUE.hold(cursor, table))
-    )
+    due = _SECONDS.fullmatch(token.core) and _DUE.hold(cursor, table)
+    known = short or (_OF_SOME_CENTURY.hold(cursor, table) and not due)
     pieces: list[Piece] = []
     at = token.core_start - short
     for part in _SIGN.split(token.core):
@@ -170,6 +168,5 @@ def _after_word(word: str, cursor: TokenCursor, table: LanguageTable) -> Verbali
     at = cursor.token().core_start
     first, *others = found.pieces
     dash = at + len(word.rstrip("'’")) - 1
-    return Verbalization(
-        (Piece(word[: dash - at], at, dash), Piece(f" {first.text}", dash, first.end), *others), found.end
-    )
+    before = Piece(word[: dash - at], at, dash)
+    return Verbalization((before, Piece(f" {first.text}", dash, first.end), *others), found.end)

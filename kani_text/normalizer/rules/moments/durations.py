@@ -3,19 +3,12 @@
 import re
 
 from kani_text.normalizer.kinds import Rows, matching
+from kani_text.normalizer.rules import units
 from kani_text.normalizer.rules.amounts import describes
 from kani_text.normalizer.rules.moments.day_and_month import DATED
 from kani_text.normalizer.rules.moments.times import half_after
 from kani_text.normalizer.rules.numerals import DASHES, FEET, INCHES, Numeral, parse_numeral, say_group
 from kani_text.normalizer.rules.trades import words_near
-from kani_text.normalizer.rules.units import (
-    after_sign,
-    gender_of_forms,
-    of_trade,
-    say_counted,
-    singular,
-    unit_end,
-)
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable, Unit
 from kani_text.normalizer.tokens import Token, TokenCursor
@@ -75,7 +68,7 @@ def every(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Ve
     token = cursor.token()
     if not table.times.every or not (match["h"] or _HOUR.hold(cursor, table)):
         return None
-    end = token.core_end if match["h"] else unit_end(cursor, 1, table)
+    end = token.core_end if match["h"] else units.unit_end(cursor, 1, table)
     spoken = " " + table.times.every.format(time=_say(match["number"], table.units["h"], table))
     return token.said(spoken, end)
 
@@ -97,7 +90,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         foot = table.units["ft"].forms
         first, last = (table.number_words.cardinal(int(one)) for one in tall.groups())
         end = token.core_start + tall.end()
-        return token.said(f"{first} {singular(foot)} {last}", end)
+        return token.said(f"{first} {units.singular(foot)} {last}", end)
     match = _fullmatch(_PRIMES, token)
     numeral = parse_numeral(match["number"], table) if match else None
     if match is None or numeral is None or token.prefix.strip("(") or _is_quoted(cursor, match["mark"]):
@@ -107,10 +100,10 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     spoken = _of_match(numeral, cursor, table) if symbol == "min" else ""
     if not spoken:
         unit = table.units[symbol]
-        one = singular(unit.forms)
+        one = units.singular(unit.forms)
         # "a 10″ sponge"
         forms = {"other": one} if describes(cursor, end, one, table) else unit.forms
-        spoken = say_counted(numeral, forms, table, unit.gender)
+        spoken = units.say_counted(numeral, forms, table, unit.gender)
     if match["sign"]:
         spoken = f"{table.numbers.plus} {spoken}"
     if match["low"]:
@@ -123,7 +116,7 @@ def _of_match(numeral: Numeral, cursor: TokenCursor, table: LanguageTable) -> st
     if numeral.decimals or not DATED.hold(cursor, table):
         return ""
     minute, words = int(numeral.digits), table.number_words
-    ordinal = words.ordinal(minute, gender_of_forms(table.units["min"].forms, table))
+    ordinal = words.ordinal(minute, units.gender_of_forms(table.units["min"].forms, table))
     return table.times.prime.format(number=words.cardinal(minute), ordinal=ordinal)
 
 
@@ -131,20 +124,16 @@ def _unit_of_prime(mark: str, cursor: TokenCursor, table: LanguageTable) -> str:
     """The symbol of what a mark after a figure counts: "min", "s", "ft" or "in"."""
     if mark in INCHES:
         # "1'30" on, 30" off"
-        timed = any(
-            _LONG.fullmatch(one.core + one.suffix[:1]) for one in map(cursor.previous, range(1, _NEAR + 1))
-        )
-        return "s" if timed or _is_rest(cursor, table) else "in"
-    feet = _has_feet(table) and of_trade("'", cursor, table) is None
+        before = map(cursor.previous, range(1, _NEAR + 1))
+        timed = any(_LONG.fullmatch(one.core + one.suffix[:1]) for one in before)
+        # Among exercises, by the words before and the two after, 90″ are seconds.
+        near = {word for trade in table.trades if "″" in trade.lines for word in trade.near}
+        rest = timed or not near.isdisjoint(word.lower() for word in words_near(cursor, table, 2))
+        return "s" if rest else "in"
+    feet = _has_feet(table) and units.of_trade("'", cursor, table) is None
     # "5' 10\"", but "20', 45\""
     apart = len(cursor.token().suffix) > 1
     return "ft" if feet or (not apart and _fullmatch(_IN_INCHES, cursor.token(1))) else "min"
-
-
-def _is_rest(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True among exercises, where 90″ are seconds: by the words before and the two after."""
-    near = {word for trade in table.trades if "″" in trade.lines for word in trade.near}
-    return not near.isdisjoint(word.lower() for word in words_near(cursor, table, 2))
 
 
 def _is_quoted(cursor: TokenCursor, mark: str) -> bool:
@@ -163,14 +152,14 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     at, end = token.core_start, token.core_end
     if token.core[0] in "+~≈":
-        return after_sign(elapsed, cursor, table)
+        return units.after_sign(elapsed, cursor, table)
     match = _MINUTES.fullmatch(token.core)
     if match is not None and _MINUTE.hold(cursor, table):
         # "3:21 min"
         number, _, rest = _say(str(int(match[1])), table.units["min"], table).partition(" ")
         more = table.number_words.cardinal(int(match[2]), table.times.minutes_gender)
         rest += _join(more, table) if int(match[2]) else ""
-        middle, end = at + match.end(1), unit_end(cursor, 1, table)
+        middle, end = at + match.end(1), units.unit_end(cursor, 1, table)
         return Verbalization((Piece(number, at, middle), Piece(f" {rest}", middle, end)), end)
     if match is not None and (_MANY_MINUTES.fullmatch(token.core) or _RUN.hold(cursor, table)):
         first = table.number_words.cardinal(int(match[1]))
@@ -189,7 +178,7 @@ def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     end = token.core_start + match.end()
     if match.re is _WITH_COLONS and _NAMED.hold(cursor, table):
         # "2:45:30 h"
-        end = unit_end(cursor, 1, table)
+        end = units.unit_end(cursor, 1, table)
     return Verbalization(tuple(_parts(match, token.core_start, table)), end)
 
 
@@ -218,7 +207,7 @@ def _is_of_day(cursor: TokenCursor, table: LanguageTable) -> bool:
 def _say(number: str, unit: Unit, table: LanguageTable) -> str:
     """A number of hours, minutes or seconds ("05", "30.5") with their name."""
     whole, _, decimals = number.replace(",", ".").partition(".")
-    return say_counted(Numeral(str(int(whole)), decimals), unit.forms, table, unit.gender)
+    return units.say_counted(Numeral(str(int(whole)), decimals), unit.forms, table, unit.gender)
 
 
 def _join(following: str, table: LanguageTable) -> str:

@@ -84,7 +84,10 @@ class _Clock:
         spoken = template.format(hour=_say_hour(self.hour, table), minutes=part)
         if self.seconds:
             spoken = times.seconds.format(time=spoken, seconds=_part(self.seconds, times.second, table))
-        return spoken if half is None else f"{spoken} {self._part_of_day(half, table)}"
+        if half is not None and half == times.halves.get("pm"):
+            # The evening by its hour: "8pm" in the table
+            half = times.halves.get(f"{self.hour}pm", half)
+        return spoken if half is None else f"{spoken} {half}"
 
     def _template(self, table: LanguageTable, half: str | None, *, marked: bool) -> str:
         times = table.times
@@ -95,11 +98,6 @@ class _Clock:
         if half is not None or self.minutes is None:
             return "{hour}"
         return times.on_the_hour if 1 <= self.hour <= _NOON else times.late_on_the_hour
-
-    def _part_of_day(self, half: str, table: LanguageTable) -> str:
-        """The half of the day, or the evening by its hour ("8pm" in the table)."""
-        halves = table.times.halves
-        return halves.get(f"{self.hour}pm", half) if half == halves.get("pm") else half
 
     def in_range(self, table: LanguageTable) -> str:
         """The time beside a dash: "9h" names its hours."""
@@ -170,7 +168,11 @@ def _range(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if is_dotted_range(parts[1], parts[3], cursor, table):
         parts = _RANGE.fullmatch(token.core.replace(".", ":")) or parts
     first, last = _Clock.parse(parts[1], table), _Clock.parse(parts[3], table)
-    if last is None or not _may_range(parts[1], first, last):
+    if last is None:
+        return None
+    # From a word, too ("Lunes-9:00"), but two bare numbers are no times.
+    word = parts[1].isalpha() and len(parts[1]) > _FEW
+    if not (word if first is None else first.is_certain and not (first.is_bare and last.is_bare)):
         return None
     base, at = token.core_start, token.core_start + parts.start(3)
     end = _time(cursor, table, parts[3], at)
@@ -183,13 +185,6 @@ def _range(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((Piece(f"{early} ", base, base + parts.end(1)), to, *end.pieces), end.end)
 
 
-def _may_range(written: str, first: _Clock | None, last: _Clock) -> bool:
-    """True from a time or a word ("Lunes-9:00"), but for two bare numbers."""
-    if first is None:
-        return written.isalpha() and len(written) > _FEW
-    return first.is_certain and not (first.is_bare and last.is_bare)
-
-
 @matching(r"([01]\d|2[0-3])([0-5]\d)")
 def four_figures(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1730 hrs", "at 0600 hours", "arr. 1915": a time of a timetable or of a watch."""
@@ -198,7 +193,11 @@ def four_figures(match: re.Match[str], cursor: TokenCursor, table: LanguageTable
         return None
     marked = _HOURS.hold(cursor, table) and not _AMOUNT.hold(cursor, table)
     watch = marked and (match[0][0] == "0" or match[2] != "00" or _AT.hold(cursor, table))
-    if not (watch or _DEPARTURE.hold(cursor, table) or _is_of_timetable(cursor, table)):
+    before = cursor.previous()
+    # "arr. 1915": an abbreviation that stands before times
+    known = table.abbreviations.get(f"{before.core.lower()}.", ()) if before.suffix else ()
+    listed = any("time" in one.said for one in known)
+    if not (watch or listed or _DEPARTURE.hold(cursor, table)):
         return None
     said = _say_of_watch(int(match[1]), int(match[2]), table, marked=marked)
     return token.said(said, unit_end(cursor, 1, table) if marked else token.core_end)
@@ -216,13 +215,6 @@ def _say_of_watch(hour: int, minutes: int, table: LanguageTable, *, marked: bool
     else:
         template = times.hour_mark if marked else times.late_on_the_hour
     return template.format(hour=said, minutes=_part(minutes, times.minute, table))
-
-
-def _is_of_timetable(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True after an abbreviation that stands before times: "arr. 1915"."""
-    before = cursor.previous()
-    known = table.abbreviations.get(f"{before.core.lower()}.", ())
-    return before.suffix != "" and any("time" in one.said for one in known)
 
 
 def _part(number: int, forms: Forms | None, table: LanguageTable) -> str:
@@ -278,11 +270,9 @@ def is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
     if table.numbers.decimal == ".":
         # "9.30 बजे"
         return (_MARKED.hold(cursor, table) and not measured) or is_english_time(cursor, table)
-    return (
-        _TIMED.hold(cursor, table)
-        or (_DOTTED_AT.hold(cursor, table) and not measured)
-        or _is_listed(cursor, table.times.after)
-    )
+    if _TIMED.hold(cursor, table) or (_DOTTED_AT.hold(cursor, table) and not measured):
+        return True
+    return _is_listed(cursor, table.times.after)
 
 
 def is_dotted_range(first: str, last: str, cursor: TokenCursor, table: LanguageTable) -> bool:

@@ -71,12 +71,10 @@ _OTHER_WORD = Rows("@ after_weekday_or_word word", "@ after_weekday_or_word noth
 
 def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A weekday in full, before a date or a time, or with another weekday ("lun-ven", "Mon to Fri")."""
-    token, dates = cursor.token(), table.dates
-    if not dates.short_weekdays:
-        return None
+    token = cursor.token()
     if _JOINED.fullmatch(token.core):
         return _joined(cursor, table)
-    name = dates.weekday(token.core)
+    name = table.dates.weekday(token.core)
     if name is None or not _is_weekday(name, cursor, table):
         return None
     return token.said(name, token.core_end + _has_own_stop(cursor, table))

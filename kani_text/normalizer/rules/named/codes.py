@@ -3,10 +3,10 @@
 import re
 
 from kani_text.normalizer.kinds import is_kind, matching
-from kani_text.normalizer.rules.acronyms import capitals_pieces, letter_name, spelled_pieces
-from kani_text.normalizer.rules.numerals import LOWERED, follows_number_sign, say_digits, say_group
+from kani_text.normalizer.rules.acronyms import capitals_pieces, figured_pieces, letter_name
+from kani_text.normalizer.rules.numerals import follows_number_sign, say_digits, say_group
 from kani_text.normalizer.rules.trades import words_near
-from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.spoken import Piece, Verbalization, in_groups
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor
 from kani_text.writing import roman_value
@@ -33,7 +33,7 @@ _SALT = re.compile(r"(?:[A-Z][a-z]|[KLHN])(?:OH|Cl|Br|[OFIHS])")
 _OF_CHEMISTRY = re.compile(
     r"(?:\d[\d.,]*)?(?:m?[gL]|kg|ml|mmol|mol|mol/L|g/L)|pH|(?:[A-Z][a-z]?[₀-₉\d]?)*[₀-₉2-4][A-Z]?[a-z]?"
 )
-_PARTS = re.compile(r"aq|[A-Z][a-z]?|[slg]|[\d₀-₉]+|[·⋅]")
+_ELEMENT = re.compile(r"[A-Z][a-z]?")
 _BINARY = re.compile(r"(?=\d{6})(?:1+0+){2}1[01]*")
 _FARTHEST = 5
 _ZIP, _LONG_ZIP = 5, re.compile(r"\d{5}-\d{4}")
@@ -61,18 +61,12 @@ def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     if token.prefix.strip("([\"'“«") or not _names(cursor, table) or _is_amount(cursor, table):
         return None
-    groups = [token]
-    while _GROUP.fullmatch(cursor.adjacent(len(groups)).core):
-        groups.append(cursor.token(len(groups)))
-    figures = [
-        (group.core_start + found.start(), found.group())
-        for group in groups
-        for found in re.finditer(r"\d+", group.core)
-    ]
-    # A phrase break after each group.
-    pieces = [Piece(f"{say_digits(digits, table)}, ", at, at + len(digits)) for at, digits in figures]
-    last = pieces.pop()
-    return Verbalization((*pieces, Piece(last.text[:-2], last.start, last.end)), groups[-1].core_end)
+    groups = 1
+    while _GROUP.fullmatch(cursor.adjacent(groups).core):
+        groups += 1
+    end = cursor.token(groups - 1).core_end
+    pieces = in_groups(token.text, token.core_start, end, lambda digits: say_digits(digits, table))
+    return Verbalization(pieces, end)
 
 
 def _names(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -101,24 +95,17 @@ def _is_amount(cursor: TokenCursor, table: LanguageTable) -> bool:
 def lettered_code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The letters of a number plate ("Kennzeichen M-AB 1234") or of two airports, one by one."""
     token = cursor.token()
-    route = _ROUTE.fullmatch(token.core) is not None and _flies(cursor, table)
+    route = False
+    if _ROUTE.fullmatch(token.core):
+        # Near a word for a flight, or its number
+        words = table.kinds.get("flight", frozenset())
+        near = words_near(cursor, table, _AHEAD)
+        route = any(one.lower() in words or _FLIGHT.fullmatch(one) for one in near)
     plate = _PLATE.fullmatch(token.core) and is_code(cursor, table)
     if not route and not (plate and any(map(str.isdigit, cursor.token(1).core))):
         return None
-    pieces: list[Piece] = []
-    for at, one in enumerate(token.core, token.core_start):
-        if one.isalpha():
-            name = letter_name(one, table)
-            pieces.append(Piece(f" {name}" if pieces else name, at, at + 1))
-        elif route:
-            pieces.append(Piece(",", at, at + 1))
-    return Verbalization(tuple(pieces), token.core_end)
-
-
-def _flies(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True near a word for a flight, or its number."""
-    words = table.kinds.get("flight", frozenset())
-    return any(one.lower() in words or _FLIGHT.fullmatch(one) for one in words_near(cursor, table, _AHEAD))
+    pieces = figured_pieces(token.core, token.core_start, table, pauses="-–" if route else "")
+    return Verbalization(pieces, token.core_end)
 
 
 def is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -133,7 +120,10 @@ def is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
         if word in table.numbers.codes_after:
             return True
         if word in table.numbers.called_after:
-            return not _is_counted(cursor, table)
+            # "call 311", but "call 300 people"
+            noun = cursor.adjacent().core
+            counted = noun[:1].isupper() if table.agreement.capitals else noun.islower()
+            return not counted or noun in table.agreement.not_nouns
         colon = colon or marks.endswith(":")
         if not word or marks.endswith((".", "!", "?", ";", ",")) or any(map(str.isdigit, word)):
             return False
@@ -141,13 +131,6 @@ def is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
         if not (colon or shouted or word in table.numbers.code_joiners):
             return False
     return False
-
-
-def _is_counted(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the number of "call 300 people", but not of "call 311"."""
-    counted = cursor.adjacent().core
-    noun = counted[:1].isupper() if table.agreement.capitals else counted.islower()
-    return noun and counted not in table.agreement.not_nouns
 
 
 def _listed(cursor: TokenCursor, back: int, table: LanguageTable) -> int:
@@ -165,11 +148,8 @@ def _listed(cursor: TokenCursor, back: int, table: LanguageTable) -> int:
 
 def _is_zip(cursor: TokenCursor) -> bool:
     token, state = cursor.token(), cursor.previous()
-    return (
-        (len(token.core) == _ZIP or _LONG_ZIP.fullmatch(token.core) is not None)
-        and _STATE.fullmatch(state.core) is not None
-        and cursor.previous(2).suffix == ","
-    )
+    figures = len(token.core) == _ZIP or _LONG_ZIP.fullmatch(token.core) is not None
+    return figures and _STATE.fullmatch(state.core) is not None and cursor.previous(2).suffix == ","
 
 
 def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -271,9 +251,9 @@ def _grouped(
         if part.isdecimal():
             pieces.append(Piece(say_group(part, table, _LONGEST_NUMBER), at, at + len(part)))
         elif part.isalpha():
-            pieces += capitals_pieces(part, at, table) if len(part) > 1 else spelled_pieces(part, at, table)
+            pieces += (capitals_pieces if len(part) > 1 else figured_pieces)(part, at, table)
         else:
-            pieces += _formula_pieces(part, at, table)
+            pieces += figured_pieces(part, at, table)
     return Verbalization(tuple(pieces), end)
 
 
@@ -281,33 +261,15 @@ def _grouped(
 def formula(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "CO₂", "SO4", "2NaOH", "Ca(OH)2": letters of a chemical formula and its figures."""
     token = cursor.token()
-    elements = {part for part in _PARTS.findall(token.core) if part[0].isalpha()}
-    if not elements <= _ELEMENTS:
+    if not _ELEMENTS.issuperset(_ELEMENT.findall(token.core)):
         return None
     atoms = token.core.lstrip("0123456789")
     if atoms.isalpha() and (atoms.isupper() or not _is_salt(cursor, atoms, table)):
         return None
-    return Verbalization(_formula_pieces(token.core, token.core_start, table), token.core_end)
+    return Verbalization(figured_pieces(token.core, token.core_start, table, pauses="·⋅"), token.core_end)
 
 
 def _is_salt(cursor: TokenCursor, atoms: str, table: LanguageTable) -> bool:
     """True for "NaCl", and for letters near an amount of a substance."""
     near = words_near(cursor, table, 4)
     return _SALT.fullmatch(atoms) is not None or any(map(_OF_CHEMISTRY.fullmatch, near))
-
-
-def _formula_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:
-    """Letters by their names and figures as numbers, one after the other."""
-    pieces: list[Piece] = []
-    for part in _PARTS.finditer(text):
-        at = start + part.start()
-        if pieces:
-            pieces.append(Piece("," if part.group() in "·⋅" else " ", at, at + 1))
-        if part.group() in "·⋅":
-            continue
-        if part.group()[0].isalpha():
-            pieces += spelled_pieces(part.group(), at, table)
-        else:
-            figures = part.group().translate(LOWERED)
-            pieces.append(Piece(table.number_words.cardinal(int(figures)), at, at + len(part.group())))
-    return tuple(pieces)

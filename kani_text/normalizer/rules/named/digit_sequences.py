@@ -4,34 +4,27 @@ import functools
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from kani_text.normalizer.kinds import matching
+from kani_text.normalizer.rules import numerals
 from kani_text.normalizer.rules.acronyms import capitals_pieces
-from kani_text.normalizer.rules.numerals import (
-    YEARS,
-    is_numbered_part,
-    parse_numeral,
-    say_digits,
-    say_group,
-    say_numeral,
-)
 from kani_text.normalizer.rules.units import sign_name, singular
-from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.spoken import Piece, Verbalization, in_groups
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 
 _FAR = re.compile(r"\+\d{1,4}(?:\(0\)\d*)?(?:-\d+|\.\d{2,})*|\+\d{7,15}")
 _GROUP = re.compile(r"\d{2,}(?:[-./]\d{2,})*")
 _AREA = re.compile(r"(?:0\))?\d+(?:[-./]\d{2,})*")
-_DIGITS = re.compile(r"\d+")
 _COMPARED = frozenset("≥ ≤ > < >= <= == = ~".split())
 _FEWEST_DIGITS, _MOST_DIGITS = 7, 15
 _VERSIONED = frozenset(Path(__file__).with_name("versioned.txt").read_text(encoding="utf-8").split())
 """Names before a version: its point is no decimal mark."""
 _FEWEST_DRAWN = 3
 _NOUN = re.compile(r"[A-ZÄÖÜ][a-zäöüß]")
-_LAST_OF_BYTE = 255
+_LAST_OF_BYTE, _LONGEST_COUNTRY = 255, 3
 
 
 @matching(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
@@ -120,54 +113,43 @@ def _far_phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
 
 def _digits(cursor: TokenCursor, table: LanguageTable, count: int) -> Verbalization:
     """``count`` tokens digit by digit, a phrase break after each group; the country code as a number."""
-    groups: list[tuple[str, int, int]] = []
-    for ahead in range(count):
-        token = cursor.token(ahead)
-        groups += [
-            (found.group(), token.core_start + found.start(), token.core_start + found.end())
-            for found in _DIGITS.finditer(token.core)
-        ]
-    pieces = []
-    first = cursor.token()
-    far = first.core[0] == "+"
-    if far:
-        pieces.append(Piece(f"{table.numbers.plus} ", first.core_start, first.core_start + 1))
-    for number, (digits, start, end) in enumerate(groups):
-        country = far and number == 0 and len(digits) <= 3
-        spoken = table.number_words.cardinal(int(digits)) if country else _group(digits, table)
-        if number == 0 and not far:
-            # An opening bracket is part of the number, if it closes inside.
-            closes = ")" in first.text[start : cursor.token(count - 1).core_end]
-            start = first.core_start - (closes and first.prefix.endswith("("))
-        pieces.append(Piece(spoken if number == len(groups) - 1 else f"{spoken}, ", start, end))
-    return Verbalization(tuple(pieces), cursor.token(count - 1).core_end)
+    token, end = cursor.token(), cursor.token(count - 1).core_end
+    first, *others = in_groups(token.text, token.core_start, end, lambda digits: _group(digits, table))
+    if token.core[0] != "+":
+        # An opening bracket is part of the number, if it closes inside.
+        closes = ")" in token.text[first.start : end] and token.prefix.endswith("(")
+        return Verbalization((replace(first, start=token.core_start - closes), *others), end)
+    if first.end - first.start <= _LONGEST_COUNTRY:
+        country = table.number_words.cardinal(int(token.text[first.start : first.end]))
+        first = replace(first, text=f"{country}, " if others else country)
+    plus = Piece(f"{table.numbers.plus} ", token.core_start, first.start)
+    return Verbalization((plus, first, *others), end)
 
 
 def _group(digits: str, table: LanguageTable) -> str:
     """A group of a telephone number, as many digits at a time as the language speaks together."""
     size = table.numbers.phone_digits
     if size < 2 or len(digits) % size:
-        return say_digits(digits, table)
+        return numerals.say_digits(digits, table)
     parts = [digits[at : at + size] for at in range(0, len(digits), size)]
-    return ", ".join(say_group(part, table) for part in parts)
+    return ", ".join(numerals.say_group(part, table) for part in parts)
 
 
 @matching(r"\d{1,6}-\d{1,6}/\d{2,4}|\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}")
 def hyphened(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "978-84-376-0494-7": the digits of a number that is a name."""
     token = cursor.token()
-    pieces = []
-    groups = _DIGITS.findall(token.core)
+    groups = re.findall(r"\d+", token.core)
     # "7-12-23-31": numbers that were drawn; "(12-2-1)": matches
     lengths = {len(group) for group in groups}
     drawn = max(lengths) < 3 and (len(groups) > _FEWEST_DRAWN or len(lengths) > 1)
     # "12-34/24", of a file
     drawn = drawn or "/" in token.core
-    for found in _DIGITS.finditer(token.core):
-        start, end = token.core_start + found.start(), token.core_start + found.end()
-        said = table.number_words.cardinal(int(found.group())) if drawn else say_digits(found.group(), table)
-        pieces.append(Piece(said + ("" if end == token.core_end else ", "), start, end))
-    return Verbalization(tuple(pieces), token.core_end)
+
+    def say(digits: str) -> str:
+        return table.number_words.cardinal(int(digits)) if drawn else numerals.say_digits(digits, table)
+
+    return Verbalization(in_groups(token.text, token.core_start, token.core_end, say), token.core_end)
 
 
 def _is_section(cursor: TokenCursor, table: LanguageTable, last: str) -> bool:
@@ -184,14 +166,11 @@ def _is_section(cursor: TokenCursor, table: LanguageTable, last: str) -> bool:
         return before not in table.currencies
     if versioned or (before.lower() in table.numbers.labels and not previous.suffix):
         return True
-    return is_numbered_part(before, table) or _is_heading(cursor)
-
-
-def _is_heading(cursor: TokenCursor) -> bool:
-    """True for the "1.1" of "1.1 Introduction" at the beginning of a sentence."""
-    token, following = cursor.token(), cursor.token(1)
+    # "1.1 Introduction", at the beginning of a sentence
+    token = cursor.token()
     begins = token.start == 0 or cursor.previous().suffix.endswith((".", ":", "!", "?"))
-    return begins and token.suffix in ("", ".") and following.core[:1].isupper()
+    heading = begins and token.suffix in ("", ".") and cursor.token(1).core[:1].isupper()
+    return heading or numerals.is_numbered_part(before, table)
 
 
 @matching(
@@ -215,7 +194,7 @@ def dotted(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> V
         if number:
             pieces.append(Piece(f" {point} ", at, at + 1))
             at += 1
-        pieces.append(Piece(say_group(part, table), at, at + len(part)))
+        pieces.append(Piece(numerals.say_group(part, table), at, at + len(part)))
         at += len(part)
     if more := match["more"]:
         pieces.append(Piece(f" {table.numbers.plus if more == '+' else more[1:]}", at, token.core_end))
@@ -232,18 +211,16 @@ def _is_apart(cursor: TokenCursor, parts: list[str], table: LanguageTable) -> bo
 
 
 @matching(r"(?P<number>\d{1,4}(?:,\d{1,2})?)(?P<hyphen>-?)(?P<rest>[^\W\d_]\S*)")
-def number_with_ending(
-    match: re.Match[str], cursor: TokenCursor, table: LanguageTable
-) -> Verbalization | None:
+def with_ending(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A number that is the first part of a word ([numbers] endings): "80er", "3-Zimmer-Wohnung"."""
     token = cursor.token()
-    numeral = parse_numeral(match["number"], table) if table.numbers.endings else None
+    numeral = numerals.parse_numeral(match["number"], table) if table.numbers.endings else None
     if numeral is None:
         return None
     rest, start, at = match["rest"], token.core_start, token.core_start + match.start("rest")
-    said = say_numeral(numeral, table, "m")
+    said = numerals.say_numeral(numeral, table, "m")
     if rest.startswith(table.numbers.endings):
-        if not match["hyphen"] and not numeral.decimals and int(numeral.digits) in YEARS:
+        if not match["hyphen"] and not numeral.decimals and int(numeral.digits) in numerals.YEARS:
             said = table.number_words.year(int(numeral.digits))
         said = table.number_words.before_ending(said)
         return token.parted(said, match.start("rest"), rest[0].lower() + rest[1:])

@@ -149,9 +149,8 @@ def _of_player(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     found = _OF_PLAYER.match(token.text, token.core_start, token.end)
     named = not player.suffix and has_letters_only(player.core) and not player.core.islower()
     near = [one.lower() for one in words_near(cursor, table, _NEAR)] if found and named else []
-    if found is None or not any(
-        one in table.fractions.innings_near or _FIGURES.fullmatch(one) for one in near
-    ):
+    known = any(one in table.fractions.innings_near or _FIGURES.fullmatch(one) for one in near)
+    if found is None or not known:
         return None
     first = words.cardinal(int(found[1]))
     said = f"{first} {table.fractions.not_out}"

@@ -4,8 +4,8 @@ import re
 
 from kani_text.normalizer.kinds import Rows, is_kind
 from kani_text.normalizer.rules.numerals import DASHES, FEET, INCHES, NUMBER, parse_numeral
-from kani_text.normalizer.rules.units import say_counted
-from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.rules.units import PhraseBuilder, say_counted
+from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor
 
@@ -40,19 +40,18 @@ def angle(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     units = [table.units.get(symbol) for symbol in ("°", "min", "s")]
     if match is None:
         return None
-    pieces: list[Piece] = []
+    phrase = PhraseBuilder()
     for group, unit in enumerate(units, 1):
         numeral = parse_numeral(match[group], table) if match[group] else None
         if unit is None or numeral is None:
             break
         spoken = say_counted(numeral, unit.forms, table)
-        start, end = token.core_start + match.start(group), token.core_start + match.end(group)
-        pieces.append(Piece(f" {spoken}" if pieces else spoken, start, end))
+        phrase.add(spoken, token.core_start + match.start(group), token.core_start + match.end(group))
     if match[4]:
         name = table.compass.names.get(match[4], match[4])
-        pieces.append(Piece(f" {name}", token.core_start + match.start(4), token.core_end))
+        phrase.add(name, token.core_start + match.start(4), token.core_end)
     end = token.core_end + token.suffix.startswith(("'", "’", '"', "”"))
-    return Verbalization(tuple(pieces), end) if pieces else None
+    return phrase.build(end) if phrase.pieces else None
 
 
 def _part(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -3,7 +3,7 @@
 import re
 
 from kani_text.normalizer.kinds import matching
-from kani_text.normalizer.rules.acronyms import spelled_pieces
+from kani_text.normalizer.rules.acronyms import figured_pieces
 from kani_text.normalizer.rules.numerals import DASHES
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
@@ -39,8 +39,8 @@ def letters(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> 
     if match["dash"] in _HYPHENS and match["first"][0].isalpha() and len(numbers) == len(("4", "5")):
         # The joint "L4-L5" lies between both.
         to = " " if int(numbers[1]) - int(numbers[0]) == _NEXT else to
-    pieces = (*_say(match["first"], at, table), Piece(to, dash, rest), *_say(match["last"], rest, table))
-    return Verbalization(pieces, token.core_end)
+    first, last = figured_pieces(match["first"], at, table), figured_pieces(match["last"], rest, table)
+    return Verbalization((*first, Piece(to, dash, rest), *last), token.core_end)
 
 
 def _roman(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -> Verbalization | None:
@@ -97,21 +97,6 @@ def _rises(one: re.Match[str], other: re.Match[str]) -> bool:
     return letters.islower() and _MEASURES.isdisjoint(letters)
 
 
-def _say(part: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:
-    """A number and the letters beside it."""
-    pieces: list[Piece] = []
-    for found in re.finditer(r"\d+|\D+", part):
-        at = start + found.start()
-        if pieces:
-            pieces.append(Piece(" ", at, at + 1))
-        if found.group().isdecimal():
-            said = table.number_words.cardinal(int(found.group()))
-            pieces.append(Piece(said, at, at + len(found.group())))
-        else:
-            pieces += spelled_pieces(found.group(), at, table)
-    return tuple(pieces)
-
-
 def book(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The name of a book of the Bible before a chapter and a verse."""
     token = cursor.token()
@@ -158,7 +143,8 @@ def _book(token: Token, table: LanguageTable) -> str | None:
 
 def _is_verse(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     """True if a chapter and a verse follow; a chapter without a verse is enough after some."""
-    token, book, before = (_at(cursor, place) for place in (ahead, ahead - 1, ahead - 2))
+    places = range(ahead, ahead - 3, -1)
+    token, book, before = (cursor.token(at) if at >= 0 else cursor.previous(-at) for at in places)
     match = _VERSE.fullmatch(token.core)
     if match is None:
         return False
@@ -170,7 +156,3 @@ def _is_verse(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     if match["mark"] or before.core in _NUMBERS_OF_BOOKS or book.core in table.books.alone:
         return match["mark"] != "." or table.numbers.decimal == ","
     return token.suffix == "," and _VERSES.fullmatch(cursor.token(ahead + 1).core) is not None
-
-
-def _at(cursor: TokenCursor, place: int) -> Token:
-    return cursor.token(place) if place >= 0 else cursor.previous(-place)
