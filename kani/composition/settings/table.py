@@ -87,6 +87,7 @@ class Settings(ConversationSettings):
     engine_address: WorkerAddresses = setting(
         (),
         "KANI_ENGINE_ADDRESS",
+        needs=("KANI_ENGINE=remote",),
         about="Addresses of the workers that `remote` speaks by, separated by commas: `unix:/path` or "
         "`tcp://host:port`. Each segment goes to the least loaded one ([scale.md](scale.md)).",
     )
@@ -166,6 +167,7 @@ class Settings(ConversationSettings):
     recognizer_address: WorkerAddresses = setting(
         (),
         "KANI_RECOGNIZER_ADDRESS",
+        needs=("KANI_RECOGNIZER=remote",),
         about="Addresses of the workers that the recogniser `remote` is at, as those of KANI_ENGINE_ADDRESS, "
         "with the same KANI_ENGINE_KEY. Each stream goes to the worker that has the fewest of this server.",
     )
