@@ -49,7 +49,7 @@ def setting(
     accepts: its values, where the type and the limits do not tell, such as "a list of de and nl, separated by
     commas"; option: False for none on the command line, which has one for each setting of a plugin; after:
     name of the setting that it follows in docs/settings.md, if that is not the one before it; names_voices:
-    True for a mapping to ids of this server's voices, which are checked at the start; needs: settings, such as
+    True for a mapping to ids of this server's voices, which are checked at the start; needs: settings, as
     "KANI_LLM_URL" or "KANI_ENGINE=remote", one of which has to be given for this one to have an effect;
     limits: as for ``pydantic.Field``, such as ``ge=0``.
     """
