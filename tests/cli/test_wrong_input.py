@@ -292,6 +292,26 @@ def test_file_of_settings_as_windows_writes_it(folder: Path) -> None:
     assert (chosen.port, chosen.voice, settings.unknown_variable_warnings({})) == (81, "x", [])
 
 
+@pytest.mark.parametrize("value", ["${NOWHERE}", "a${NOWHERE}", "${KANI_HOST}"])
+def test_reference_to_what_is_not_set(run: Run, folder: Path, value: str) -> None:
+    """It would stand for nothing, and so for the default: a key that is none."""
+    Path(".env").write_text(f"KANI_VOICE=v\nKANI_API_KEYS={value}\nKANI_HOST=localhost\n", "utf-8")
+    with binding():
+        done = run("--no-auth", main=serve.main)
+    name = value.partition("{")[2].strip("}")
+    wanted = f"start_websocket_server.py: .env: KANI_API_KEYS refers to {name}, which is not set\n"
+    assert (done.code, done.err) == (2, wanted)
+    Path(".env").write_text("A=b\nKANI_VOICE=${A}${NOWHERE:-c}\n", "utf-8")
+    assert settings.load({}, {}).voice == "bc"
+
+
+def test_file_of_settings_with_a_hidden_ending_is_named(folder: Path) -> None:
+    Path(".env.txt").write_text("KANI_PORT=1\n", "utf-8")
+    assert settings.unknown_variable_warnings({}) == [".env.txt is not read: its name has to be .env"]
+    Path(".env").touch()
+    assert settings.unknown_variable_warnings({}) == []
+
+
 def test_link_to_a_file_of_settings_that_is_not_there(run: Run, folder: Path) -> None:
     Path(".env").symlink_to("settings/production.env")
     with binding():
@@ -306,6 +326,7 @@ def test_link_to_a_file_of_settings_that_is_not_there(run: Run, folder: Path) ->
         *((f"KANI_LLM_{each}", "true", "KANI_LLM_URL") for each in ("MODEL", "INSTRUCTIONS", "EARLY")),
         ("KANI_UPSTREAM", "http://[::1]:9/v1", "KANI_ENGINE=openai or KANI_RECOGNIZER=openai"),
         *((f"KANI_UPSTREAM_{each}", "en", "KANI_UPSTREAM") for each in ("VOICES", "LANGUAGES")),
+        ("KANI_MCP_SERVERS", "http://[::1]:9/mcp", "KANI_LLM_URL"),
         ("KANI_ENGINE_ADDRESS", "unix:/run/k.sock", "KANI_ENGINE=remote"),
         ("KANI_RECOGNIZER_ADDRESS", "unix:/run/k.sock", "KANI_RECOGNIZER=remote"),
     ],

@@ -37,6 +37,7 @@ CLIENT_KEY = "KANI_API_KEY"
 # "10.000" is ten thousand in much of Europe, and ten for pydantic.
 _LENIENT = re.compile(r"\s*[+-]?\d+(?:\.0+|(?:_\d+)+)\s*")
 PREFIX = "KANI_"
+_REFERENCE = re.compile(r"\$\{(\w+)\}")
 _LIKE_OURS = re.compile(r"(?:ENV_)?KANI(_?)(?:TTS_)?")
 
 
@@ -58,8 +59,13 @@ def _written(env_file: Path, environment: Mapping[str, str]) -> Mapping[str, str
         text = "\0"
     if "\0" in text:  # as of UTF-16 too
         raise SettingsError(f"{env_file} cannot be read: it has to be a text in UTF-8")
+    known = {*environment}
     for line in parse_stream(io.StringIO(text)):
-        ours = line.key is not None and line.key.startswith("KANI_") and line.key not in environment
+        ours = line.key is not None and line.key.startswith(PREFIX) and line.key not in environment
+        for named in _REFERENCE.findall(line.value or "") if ours else ():
+            if named not in known:
+                raise SettingsError(f"{env_file}: {line.key} refers to {named}, which is not set")
+        known.add(line.key or "")
         if line.error or (ours and line.value is None):
             written = line.original.string.lstrip()
             # The rest may be a key.
@@ -161,8 +167,12 @@ def _complaints(
 def unknown_variable_warnings(
     environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
 ) -> list[str]:
-    """Return a sentence for each unknown KANI_* variable that is set: most likely it is misspelt."""
+    """Return a sentence for each unknown variable that is set and most likely a setting misspelt."""
     written = _written(env_file, environment)
+    # Editors of Windows add an ending, and hide it.
+    hidden = env_file.with_name(f"{env_file.name}.txt")
+    if not env_file.exists() and hidden.is_file():
+        return [f"{hidden} is not read: its name has to be {env_file.name}"]
     # A variable of the clients, who may read the same file: without the server's it is a slip.
     clients = CLIENT_KEY if written.get("KANI_API_KEYS") else ""
     return [_no_setting(name, meant) for name, meant in _misspelt(written) if name != clients]
