@@ -102,8 +102,7 @@ def _run(given: dict[str, object], names: Mapping[str, str]) -> int:
         raise CannotStart(f"{forbids} forbids what --fetch asks for: leave out one of them", USAGE)
     log_file = logs.configure(chosen.log_level, chosen.log_format, chosen.log_path, log_texts=chosen.log_text)
     for sentence in (
-        *settings.unknown_variable_warnings(),
-        *settings.foreign_model_warnings(),
+        *settings.variable_warnings(),
         *settings.plugin_warnings(),
     ):
         logging.getLogger("server").warning(sentence)

@@ -241,9 +241,9 @@ def test_file_that_cannot_be_read_is_one_line(run: Run, folder: Path) -> None:
 def test_other_names_in_the_file_are_left_alone(folder: Path) -> None:
     Path(".env").write_text("FOO\nBAR=1\nexport BAZ\nKANI_API_KEY=x\nKANIKO_DIR=x\nKEYBOARD=x\n", "utf-8")
     assert settings.load({}, {}).port == 8001
-    assert [each.partition(" ")[0] for each in settings.unknown_variable_warnings({})] == ["KANI_API_KEY"]
+    assert [each.partition(" ")[0] for each in settings.variable_warnings({})] == ["KANI_API_KEY"]
     Path(".env").write_text("KANI_API_KEY=x\nKANI_API_KEYS=x\n", "utf-8")
-    assert settings.unknown_variable_warnings({}) == []
+    assert settings.variable_warnings({}) == []
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_misspelt_setting_ends_the_start_where_only_people_write(
         f"start_websocket_server.py: {name} is no setting of this server; did you mean {meant}?\n",
     )
     Path(".env").unlink()
-    (warned,) = settings.unknown_variable_warnings({name: value})
+    (warned,) = settings.variable_warnings({name: value})
     assert warned.endswith(f"did you mean {meant}?")
     assert settings.load({}, {name: value}).port == 8001
 
@@ -289,7 +289,7 @@ def test_file_of_settings_that_is_no_text(run: Run, folder: Path, content: bytes
 def test_file_of_settings_as_windows_writes_it(folder: Path) -> None:
     Path(".env").write_bytes("KANI_PORT=81\r\nKANI_VOICE=x\r\n".encode("utf-8-sig"))
     chosen = settings.load({}, {})
-    assert (chosen.port, chosen.voice, settings.unknown_variable_warnings({})) == (81, "x", [])
+    assert (chosen.port, chosen.voice, settings.variable_warnings({})) == (81, "x", [])
 
 
 @pytest.mark.parametrize("value", ["${NOWHERE}", "a${NOWHERE}", "${KANI_HOST}"])
@@ -307,9 +307,9 @@ def test_reference_to_what_is_not_set(run: Run, folder: Path, value: str) -> Non
 
 def test_file_of_settings_with_a_hidden_ending_is_named(folder: Path) -> None:
     Path(".env.txt").write_text("KANI_PORT=1\n", "utf-8")
-    assert settings.unknown_variable_warnings({}) == [".env.txt is not read: its name has to be .env"]
+    assert settings.variable_warnings({}) == [".env.txt is not read: its name has to be .env"]
     Path(".env").touch()
-    assert settings.unknown_variable_warnings({}) == []
+    assert settings.variable_warnings({}) == []
 
 
 def test_link_to_a_file_of_settings_that_is_not_there(run: Run, folder: Path) -> None:

@@ -12,9 +12,8 @@ from kani.composition.settings.installed import (
 from kani.composition.settings.loader import (
     SettingsError,
     accepted_values,
-    foreign_model_warnings,
     load,
-    unknown_variable_warnings,
+    variable_warnings,
 )
 from kani.composition.settings.table import KANI, SPEECH, Settings, field_metadata
 
@@ -26,13 +25,12 @@ __all__ = [
     "accepted_values",
     "field_metadata",
     "fields",
-    "foreign_model_warnings",
     "load",
     "option_variables",
     "own_protocols",
     "plugin_fields",
     "plugin_protocols",
     "plugin_warnings",
-    "unknown_variable_warnings",
+    "variable_warnings",
     "variables",
 ]

@@ -49,9 +49,8 @@ def _written(env_file: Path, environment: Mapping[str, str]) -> Mapping[str, str
     """Return the variables of the environment, and the file's that it has not. Raises SettingsError."""
     try:
         # Without a writer, a pipe would be waited for.
-        is_there = (
-            env_file.is_file() or env_file.is_fifo() or (env_file.is_symlink() and not env_file.exists())
-        )
+        leads_nowhere = env_file.is_symlink() and not env_file.exists()
+        is_there = env_file.is_file() or env_file.is_fifo() or leads_nowhere
         text = read_regular(env_file, MAX_ENV_BYTES).decode("utf-8-sig") if is_there else ""
     except OSError as error:
         raise SettingsError(f"{env_file} cannot be read: {error.strerror}") from error
@@ -164,18 +163,22 @@ def _complaints(
     return lines or [f"settings of {plugin or 'the server'}: {line['msg']}" for line in error.errors()]
 
 
-def unknown_variable_warnings(
-    environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
-) -> list[str]:
-    """Return a sentence for each unknown variable that is set and most likely a setting misspelt."""
+def variable_warnings(environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE) -> list[str]:
+    """Return a sentence for each variable, or file of them, that is not read and most likely should be."""
     written = _written(env_file, environment)
+    # A variable of the clients, who may read the same file: without the server's it is a slip.
+    clients = CLIENT_KEY if written.get("KANI_API_KEYS") else ""
+    sentences = [_no_setting(name, meant) for name, meant in _misspelt(written) if name != clients]
     # Editors of Windows add an ending, and hide it.
     hidden = env_file.with_name(f"{env_file.name}.txt")
     if not env_file.exists() and hidden.is_file():
-        return [f"{hidden} is not read: its name has to be {env_file.name}"]
-    # A variable of the clients, who may read the same file: without the server's it is a slip.
-    clients = CLIENT_KEY if written.get("KANI_API_KEYS") else ""
-    return [_no_setting(name, meant) for name, meant in _misspelt(written) if name != clients]
+        sentences.append(f"{hidden} is not read: its name has to be {env_file.name}")
+    if model := written.get("TTS_MODEL_NAME"):
+        sentences.append(
+            f"TTS_MODEL_NAME={model} is not read: this server speaks VoxCPM's protocol by any engine; "
+            "KANI_ENGINE=voxcpm with KANI_MODEL runs VoxCPM's model"
+        )
+    return sentences
 
 
 def _misspelt(written: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -211,26 +214,10 @@ def _ineffective(called: Mapping[str, str]) -> list[str]:
     lines = []
     for name, variable in called.items():
         needs = field_metadata(fields()[name])["needs"] if variable.startswith((PREFIX, "--", name)) else ()
-        if needs and called.keys().isdisjoint(_setting_of(each) for each in needs):
+        others = [need.partition("=")[0].removeprefix(PREFIX).lower() for need in needs]
+        if others and called.keys().isdisjoint(others):
             lines.append(f"{variable} has no effect without {' or '.join(needs)}: set that, or leave it out")
     return lines
-
-
-def _setting_of(need: str) -> str:
-    return need.partition("=")[0].removeprefix(PREFIX).lower()
-
-
-def foreign_model_warnings(
-    environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
-) -> list[str]:
-    """Return a sentence if a variable asks for VoxCPM's model, which another variable chooses here."""
-    model = _written(env_file, environment).get("TTS_MODEL_NAME")
-    if not model:
-        return []
-    return [
-        f"TTS_MODEL_NAME={model} is not read: this server speaks VoxCPM's protocol by any engine; "
-        "KANI_ENGINE=voxcpm with KANI_MODEL runs VoxCPM's model"
-    ]
 
 
 def accepted_values(name: str) -> str:

@@ -157,7 +157,7 @@ def test_folders_follow_the_xdg_variables(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_variables_that_are_no_settings_are_answered() -> None:
-    assert settings.unknown_variable_warnings(
+    assert settings.variable_warnings(
         {"KANI_PROT": "1", "KANI_FOO": "1", "KANI_PORT": "2", "KANI_API_KEY": "the client's", "PATH": "x"},
         NO_FILE,
     ) == [
@@ -165,9 +165,9 @@ def test_variables_that_are_no_settings_are_answered() -> None:
         f"KANI_FOO {UNKNOWN} docs/settings.md lists them",
         f"KANI_PROT {UNKNOWN} did you mean KANI_PORT?",
     ]
-    (warning,) = settings.foreign_model_warnings({"TTS_MODEL_NAME": "openbmb/VoxCPM-0.5B"}, NO_FILE)
+    (warning,) = settings.variable_warnings({"TTS_MODEL_NAME": "openbmb/VoxCPM-0.5B"}, NO_FILE)
     assert "openbmb/VoxCPM-0.5B" in warning and "KANI_ENGINE=voxcpm with KANI_MODEL" in warning
-    assert settings.foreign_model_warnings({}, NO_FILE) == []
+    assert settings.variable_warnings({}, NO_FILE) == []
 
 
 def test_choices_are_those_of_the_registries_and_each_variable_of_one_setting() -> None:
@@ -188,7 +188,7 @@ def test_the_page_and_the_example_file_are_up_to_date(tmp_path: Path) -> None:
     assert load({}, {}, example) == chosen
     awake = tmp_path / ".env"
     awake.write_text(example.read_text(encoding="utf-8").replace("# KANI_", "KANI_"), encoding="utf-8")
-    assert settings.unknown_variable_warnings({}, awake) == []
+    assert settings.variable_warnings({}, awake) == []
     assert load({}, {}, awake).port == 8001
 
 
