@@ -123,7 +123,9 @@ class LexiconFile:
             logger.warning("lexicon: %s", problem)
         if len(parser.problems) > _MAX_LOGGED_PROBLEMS:
             logger.warning("lexicon: %d more such problems", len(parser.problems) - _MAX_LOGGED_PROBLEMS)
-        logger.info("lexicon: loaded %d entries from %s", sum(map(len, self._sections.values())), self._path)
+        entries = sum(map(len, self._sections.values()))
+        level = logging.INFO if entries else logging.WARNING
+        logger.log(level, "lexicon: loaded %d entries from %s", entries, self._path)
 
     def _log_failure(self, error: OSError) -> None:
         """Log a failure once for each reason: the files are checked every second."""

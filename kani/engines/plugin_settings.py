@@ -1,6 +1,6 @@
 """Definition of a setting: for the server's own table, and for the models of engines that plug in."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +38,7 @@ def setting(
     option: bool = True,
     after: str = "",
     names_voices: bool = False,
+    needs: Sequence[str] = (),
     **limits: Any,
 ) -> Any:
     """Define a field that is read from the first of the environment ``variables`` that is set.
@@ -48,12 +49,14 @@ def setting(
     accepts: its values, where the type and the limits do not tell, such as "a list of de and nl, separated by
     commas"; option: False for none on the command line, which has one for each setting of a plugin; after:
     name of the setting that it follows in docs/settings.md, if that is not the one before it; names_voices:
-    True for a mapping to ids of this server's voices, which are checked at the start; limits: as for
-    ``pydantic.Field``, such as ``ge=0``.
+    True for a mapping to ids of this server's voices, which are checked at the start; needs: settings, as
+    "KANI_LLM_URL" or "KANI_ENGINE=remote", one of which has to be given for this one to have an effect;
+    limits: as for ``pydantic.Field``, such as ``ge=0``.
     """
     source = {"default_factory": default} if callable(default) else {"default": default}
     extra: dict[str, Any] = {"variables": list(variables), "group": group, "unit": unit}
     extra |= {"accepts": accepts, "option": option, "after": after, "names_voices": names_voices}
+    extra["needs"] = list(needs)
     return Field(description=about, json_schema_extra=extra, **source, **limits)
 
 
@@ -65,10 +68,13 @@ def setting_name(field: FieldInfo) -> str:
 
 
 def listed(value: Any) -> Any:
-    """Split a comma list, as the environment and the command line give it."""
-    if isinstance(value, str):
-        return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
-    return value
+    """Split a comma list, as the environment and the command line give it. Raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    parts = tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
+    if value and not parts:
+        raise ValueError("has no entry: leave it empty for none")
+    return parts
 
 
 def hosts(value: Any) -> Any:

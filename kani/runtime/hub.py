@@ -115,9 +115,8 @@ class Hub:
                     passing=True,
                 ) from error
             raise CheckpointError(
-                f"{name} cannot be fetched from the model hub ({type(error).__name__}); "
-                "give a folder that holds it, or start again when there is a network: completed "
-                "downloads are kept",
+                f"{name} cannot be fetched from the model hub ({type(error).__name__}); give a folder that "
+                "holds it, or start again when there is a network: completed downloads are kept",
                 passing=True,
             ) from error
         if not pinned:

@@ -239,18 +239,125 @@ def test_file_that_cannot_be_read_is_one_line(run: Run, folder: Path) -> None:
 
 
 def test_other_names_in_the_file_are_left_alone(folder: Path) -> None:
-    lines = "FOO\nBAR=1\nexport BAZ\nkani_port=1\nKANI-HOST=x\n$env:KANI_VOICE=x\nKANI_API_KEY=x\n"
-    Path(".env").write_text(lines, "utf-8")
+    Path(".env").write_text("FOO\nBAR=1\nexport BAZ\nKANI_API_KEY=x\nKANIKO_DIR=x\nKEYBOARD=x\n", "utf-8")
     assert settings.load({}, {}).port == 8001
-    warned = settings.variable_warnings({})
-    assert [sentence.partition("did you mean ")[2] for sentence in warned] == [
-        "KANI_VOICE?",
-        "KANI_HOST?",
-        "KANI_API_KEYS?",
-        "KANI_PORT?",
-    ]
+    assert [each.partition(" ")[0] for each in settings.variable_warnings({})] == ["KANI_API_KEY"]
     Path(".env").write_text("KANI_API_KEY=x\nKANI_API_KEYS=x\n", "utf-8")
     assert settings.variable_warnings({}) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        *(("kani_port=1", "KANI_PORT"), ("KANI-HOST=x", "KANI_HOST"), ("$env:KANI_VOICE=x", "KANI_VOICE")),
+        *(("KANIPORT=1", "KANI_PORT"), ("KANITTS_PORT=1", "KANI_PORT"), ("KANI_TTS_HOST=x", "KANI_HOST")),
+        *(("KAIN_ENGINE=espeak", "KANI_ENGINE"), ("kaniApiKeys=x", "KANI_API_KEYS")),
+    ],
+)
+def test_misspelt_setting_ends_the_start_where_only_people_write(
+    run: Run, folder: Path, written: str, meant: str
+) -> None:
+    Path(".env").write_text(f"{written}\n", "utf-8")
+    with binding():
+        done = run(main=serve.main)
+    name, _, value = written.partition("=")
+    assert (done.code, done.err) == (
+        2,
+        f"start_websocket_server.py: {name} is no setting of this server; did you mean {meant}?\n",
+    )
+    Path(".env").unlink()
+    (warned,) = settings.variable_warnings({name: value})
+    assert warned.endswith(f"did you mean {meant}?")
+    assert settings.load({}, {name: value}).port == 8001
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("KANI_PORT=1\n".encode(coding) for coding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32")),
+        *(bytes(range(256)), b"KANI_PORT=1\0", "KANI_VOICE=\xe9".encode("latin-1")),
+    ],
+)
+def test_file_of_settings_that_is_no_text(run: Run, folder: Path, content: bytes) -> None:
+    Path(".env").write_bytes(content)
+    with binding():
+        done = run("--port", "0", main=serve.main)
+    wanted = "start_websocket_server.py: .env cannot be read: it has to be a text in UTF-8\n"
+    assert (done.code, done.err) == (2, wanted)
+
+
+def test_file_of_settings_as_windows_writes_it(folder: Path) -> None:
+    Path(".env").write_bytes("KANI_PORT=81\r\nKANI_VOICE=x\r\n".encode("utf-8-sig"))
+    chosen = settings.load({}, {})
+    assert (chosen.port, chosen.voice, settings.variable_warnings({})) == (81, "x", [])
+
+
+@pytest.mark.parametrize("value", ["${NOWHERE}", "a${NOWHERE}", "${KANI_HOST}"])
+def test_reference_to_what_is_not_set(run: Run, folder: Path, value: str) -> None:
+    """It would stand for nothing, and so for the default: a key that is none."""
+    Path(".env").write_text(f"KANI_VOICE=v\nKANI_API_KEYS={value}\nKANI_HOST=localhost\n", "utf-8")
+    with binding():
+        done = run("--no-auth", main=serve.main)
+    name = value.partition("{")[2].strip("}")
+    wanted = f"start_websocket_server.py: .env: KANI_API_KEYS refers to {name}, which is not set\n"
+    assert (done.code, done.err) == (2, wanted)
+    Path(".env").write_text("A=b\nKANI_VOICE=${A}${NOWHERE:-c}\n", "utf-8")
+    assert settings.load({}, {}).voice == "bc"
+
+
+def test_file_of_settings_with_a_hidden_ending_is_named(folder: Path) -> None:
+    Path(".env.txt").write_text("KANI_PORT=1\n", "utf-8")
+    assert settings.variable_warnings({}) == [".env.txt is not read: its name has to be .env"]
+    Path(".env").touch()
+    assert settings.variable_warnings({}) == []
+
+
+def test_link_to_a_file_of_settings_that_is_not_there(run: Run, folder: Path) -> None:
+    Path(".env").symlink_to("settings/production.env")
+    with binding():
+        done = run("--port", "0", main=serve.main)
+    wanted = "start_websocket_server.py: .env cannot be read: No such file or directory\n"
+    assert (done.code, done.err) == (2, wanted)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "needs"),
+    [
+        *((f"KANI_LLM_{each}", "true", "KANI_LLM_URL") for each in ("MODEL", "INSTRUCTIONS", "EARLY")),
+        ("KANI_UPSTREAM", "http://[::1]:9/v1", "KANI_ENGINE=openai or KANI_RECOGNIZER=openai"),
+        *((f"KANI_UPSTREAM_{each}", "en", "KANI_UPSTREAM") for each in ("VOICES", "LANGUAGES")),
+        ("KANI_MCP_SERVERS", "http://[::1]:9/mcp", "KANI_LLM_URL"),
+        ("KANI_ENGINE_ADDRESS", "unix:/run/k.sock", "KANI_ENGINE=remote"),
+        ("KANI_RECOGNIZER_ADDRESS", "unix:/run/k.sock", "KANI_RECOGNIZER=remote"),
+    ],
+)
+def test_setting_that_has_an_effect_only_with_another(variable: str, value: str, needs: str) -> None:
+    nothing = Path(os.devnull)
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.load({}, {variable: value}, nothing)
+    assert str(caught.value) == f"{variable} has no effect without {needs}: set that, or leave it out"
+    # Any value counts: a command line may replace the one that the environment was written for.
+    given = {"KANI_LLM_URL": "http://[::1]:9/v1", "KANI_UPSTREAM": "http://[::1]:9/v1"}
+    given |= {"KANI_ENGINE": "espeak", "KANI_RECOGNIZER": "none"}
+    settings.load({}, {**given, variable: value}, nothing)
+
+
+def test_option_without_the_one_that_gives_it_an_effect(run: Run, folder: Path) -> None:
+    with binding():
+        done = run("--llm-model", "llama3", "--port", "0", main=serve.main)
+    wanted = "--llm-model has no effect without KANI_LLM_URL: set that, or leave it out\n"
+    assert (done.code, done.err) == (2, f"start_websocket_server.py: {wanted}")
+
+
+@pytest.mark.parametrize(
+    "variable", ["KANI_API_KEYS", "KANI_ALLOWED_ORIGINS", "KANI_ALLOWED_HOSTS", "KANI_PYTHONS"]
+)
+@pytest.mark.parametrize("value", [",", " ", " , ,"])
+def test_list_without_an_entry(variable: str, value: str) -> None:
+    with pytest.raises(
+        settings.SettingsError, match=rf"^{variable}=.*: has no entry: leave it empty for none$"
+    ):
+        settings.load({}, {variable: value}, Path(os.devnull))
 
 
 @pytest.mark.parametrize(

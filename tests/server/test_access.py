@@ -2,7 +2,9 @@
 
 import asyncio
 import dataclasses
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +12,10 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from kani.composition.host_names import host_name, is_loopback, is_private
+from kani.composition.settings import load
 from kani.protocols.shared.protocol import PathClass
 from kani.server.access import REQUIREMENTS, AccessMiddleware, AccessRules, Audience, Requirement
+from kani.server.app import access_rules
 from tests.support.event_loop import settle, virtual_time
 from tests.support.servers.asgi import exchange
 
@@ -130,6 +134,13 @@ def test_server_accepts_its_own_names_alone() -> None:
     assert check(rules, host="tts.example") == 401
     assert check(rules, host="tts.example", xi_api_key="first-key") is None
     assert check(KEYED_HOME, "token=first-key", host="evil.example") == 403
+
+
+@pytest.mark.parametrize("written", ["tts.example:8001", "TTS.example.", "tts.example"])
+def test_listed_name_may_be_written_as_a_host_header_has_it(written: str) -> None:
+    chosen = load({}, {"KANI_ALLOWED_HOSTS": written}, Path(os.devnull))
+    rules = access_rules(chosen, ())
+    assert [check(rules, host=f"{name}:8001") for name in ("tts.example", "evil.example")] == [None, 403]
 
 
 PROXY = "forwarded via x_real_ip cf_connecting_ip true_client_ip"

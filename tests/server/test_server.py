@@ -14,10 +14,10 @@ from websockets.exceptions import InvalidStatus
 
 import websocket_config
 from kani.core.engine import LightVoices
-from kani.server.network.uvicorn_websocket import MAX_FRAGMENTS
+from kani.server.network.uvicorn_websocket import MAX_FRAGMENTS, WebSocketProtocol
 from kani.server.page import PATHS
 from tests.conftest import ServerProcess
-from tests.support.patience import WITHIN_S
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers import asgi
 from tests.support.servers.asgi import closing, errors_in
 from tests.support.servers.serving import InProcessServer, serving
@@ -241,6 +241,26 @@ async def test_message_of_too_many_fragments_closes_its_connection_alone(
         socket.transport.write(frames)
         assert (await closing(socket))[0] == code
         assert await alive(other)
+
+
+async def test_unfinished_message_of_a_client_that_has_gone_is_dropped(
+    running: InProcessServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be 64 MiB, and the connection is part of cycles, which an idle server does not look for."""
+    made: list[WebSocketProtocol] = []
+    make = WebSocketProtocol.connection_made
+
+    def connection_made(self: WebSocketProtocol, transport: asyncio.BaseTransport) -> None:
+        made.append(self)
+        make(self, transport)
+
+    monkeypatch.setattr(WebSocketProtocol, "connection_made", connection_made)
+    async with connect(running.url) as socket:
+        socket.transport.write(b"\x01\x81mask?" + b"\x00\x81mask?" * 5000)
+        await happens(lambda: len(made[0].frames) > 5000)
+        socket.transport.abort()
+    await happens(lambda: made[0].disconnected)
+    assert not made[0].frames
 
 
 async def test_invalid_utf8_closes_with_1007(espeak_server: ServerProcess) -> None:

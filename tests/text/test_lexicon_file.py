@@ -91,6 +91,15 @@ async def test_files_of_windows_are_read(
     assert how(lexicon, "en", "SQL") == "sequel"
 
 
+@pytest.mark.parametrize("text", ["", "# SQL = sequel\n", "[es]\n"])
+async def test_file_without_an_entry_is_warned_of(
+    text: str, write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(text)
+    await loaded(path)
+    assert warnings(caplog) == [f"lexicon: loaded 0 entries from {path}"]
+
+
 async def test_bad_lines_are_logged_and_skipped(write: Write, caplog: pytest.LogCaptureFixture) -> None:
     lines = (
         "SQL = sequel|nothing here|a = /s1/|\xff = x|[klingonese]|unheard = x|[es]|= x|b =|b = uno\r|b = dos|"

@@ -5,6 +5,7 @@ from kani.composition.settings.types import BaseAddress, HeaderKey
 from kani.engines.plugin_settings import setting
 
 CONVERSATION = "Conversations"
+NEEDS = ("KANI_LLM_URL",)
 
 INSTRUCTIONS = (
     "You are a voice assistant: the user speaks to you, and your answer is read aloud. Answer in the user's "
@@ -27,6 +28,7 @@ class ConversationSettings(NetworkSettings):
     llm_model: str | None = setting(
         None,
         "KANI_LLM_MODEL",
+        needs=NEEDS,
         min_length=1,
         max_length=200,
         about="Name of its model. Not set: the only one that the endpoint lists.",
@@ -39,12 +41,14 @@ class ConversationSettings(NetworkSettings):
     llm_instructions: str = setting(
         INSTRUCTIONS,
         "KANI_LLM_INSTRUCTIONS",
+        needs=NEEDS,
         max_length=100_000,
         about="Instructions of the model, for clients that give none.",
     )
     llm_early: bool | None = setting(
         None,
         "KANI_LLM_EARLY",
+        needs=NEEDS,
         about="Begin an answer in a pause that probably ends a turn, before it is sure that the user "
         "has said all: it comes sooner, and is dropped unheard if the user goes on, which costs a request. "
         "Not set: where the endpoint is on this machine or in a private network, and needs no key.",

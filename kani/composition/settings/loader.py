@@ -10,7 +10,7 @@ import difflib
 import io
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -36,7 +36,9 @@ MAX_ENV_BYTES = 1 << 20
 CLIENT_KEY = "KANI_API_KEY"
 # "10.000" is ten thousand in much of Europe, and ten for pydantic.
 _LENIENT = re.compile(r"\s*[+-]?\d+(?:\.0+|(?:_\d+)+)\s*")
-_LIKE_OURS = re.compile(r"\W*(?:ENV:)?KANI[_.-]", re.IGNORECASE)
+PREFIX = "KANI_"
+_REFERENCE = re.compile(r"\$\{(\w+)\}")
+_LIKE_OURS = re.compile(r"(?:ENV_)?KANI(_?)(?:TTS_)?")
 
 
 class SettingsError(ValueError):
@@ -47,14 +49,22 @@ def _written(env_file: Path, environment: Mapping[str, str]) -> Mapping[str, str
     """Return the variables of the environment, and the file's that it has not. Raises SettingsError."""
     try:
         # Without a writer, a pipe would be waited for.
-        is_there = env_file.is_file() or env_file.is_fifo()
-        text = read_regular(env_file, MAX_ENV_BYTES).decode() if is_there else ""
+        leads_nowhere = env_file.is_symlink() and not env_file.exists()
+        is_there = env_file.is_file() or env_file.is_fifo() or leads_nowhere
+        text = read_regular(env_file, MAX_ENV_BYTES).decode("utf-8-sig") if is_there else ""
     except OSError as error:
         raise SettingsError(f"{env_file} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{env_file} cannot be read: it has to be UTF-8") from error
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:  # as of UTF-16 too
+        raise SettingsError(f"{env_file} cannot be read: it has to be a text in UTF-8")
+    known = {*environment}
     for line in parse_stream(io.StringIO(text)):
-        ours = line.key is not None and line.key.startswith("KANI_") and line.key not in environment
+        ours = line.key is not None and line.key.startswith(PREFIX) and line.key not in environment
+        for named in _REFERENCE.findall(line.value or "") if ours else ():
+            if named not in known:
+                raise SettingsError(f"{env_file}: {line.key} refers to {named}, which is not set")
+        known.add(line.key or "")
         if line.error or (ours and line.value is None):
             written = line.original.string.lstrip()
             # The rest may be a key.
@@ -77,9 +87,15 @@ def load(
 
     names: of these options, for people; their settings' own if None.
     """
-    if unknown := [_unknown(name, fields()) for name in command_line if name not in fields()]:
-        raise SettingsError("\n".join(unknown))
     written = _written(env_file, environment)
+    unknown = [
+        _no_setting(name, _nearest(name, fields(), 0.7)) for name in command_line if name not in fields()
+    ]
+    # Into the environment other programs put names of this form, as Kubernetes does; into the file nobody.
+    misspelt = ((name, meant) for name, meant in _misspelt(written) if meant and name not in environment)
+    unknown += [_no_setting(*each) for each in misspelt if each[0] != CLIENT_KEY]
+    if unknown:
+        raise SettingsError("\n".join(unknown))
     values, called = dict(command_line), {name: (names or {}).get(name, name) for name in command_line}
     for name in fields():
         for variable in variables(name):
@@ -108,7 +124,7 @@ def load(
         raise SettingsError("\n".join([*own_complaints, *complaints])) from None
     selected = (("engine", chosen.engine), ("recognizer", chosen.recognizer))
     complaints += [unusable()[each] for each in selected if each in unusable()]
-    if complaints:
+    if complaints := complaints or _ineffective(called):
         raise SettingsError("\n".join(complaints))
     return chosen.with_plugins(plugins)
 
@@ -148,17 +164,15 @@ def _complaints(
 
 
 def variable_warnings(environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE) -> list[str]:
-    """Return a sentence for each unknown KANI_* variable that is set: most likely it is misspelt.
-
-    Another one is for a variable that asks for VoxCPM's model, which KANI_MODEL chooses here.
-    """
-    known = [variable for name in fields() for variable in variables(name)]
+    """Return a sentence for each variable, or file of them, that is not read and most likely should be."""
     written = _written(env_file, environment)
-    sentences = []
-    for variable in sorted(name for name in written if _LIKE_OURS.match(name) and name not in known):
-        # A variable of the clients, who may read the same file: without the server's it is a slip.
-        if variable != CLIENT_KEY or not written.get("KANI_API_KEYS"):
-            sentences.append(_unknown(variable, known))
+    # A variable of the clients, who may read the same file: without the server's it is a slip.
+    clients = CLIENT_KEY if written.get("KANI_API_KEYS") else ""
+    sentences = [_no_setting(name, meant) for name, meant in _misspelt(written) if name != clients]
+    # Editors of Windows add an ending, and hide it.
+    hidden = env_file.with_name(f"{env_file.name}.txt")
+    if not env_file.exists() and hidden.is_file():
+        sentences.append(f"{hidden} is not read: its name has to be {env_file.name}")
     if model := written.get("TTS_MODEL_NAME"):
         sentences.append(
             f"TTS_MODEL_NAME={model} is not read: this server speaks VoxCPM's protocol by any engine; "
@@ -167,14 +181,43 @@ def variable_warnings(environment: Mapping[str, str] = os.environ, env_file: Pat
     return sentences
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
-    # All variables begin alike, which makes none of them near.
-    prefix = "KANI_" if _LIKE_OURS.match(name) else ""
-    meant = re.sub(r"\W+", "_", _LIKE_OURS.sub("", name.upper())).strip("_") if prefix else name
-    names = [each.removeprefix(prefix) for each in known if each.startswith(prefix)]
-    close = difflib.get_close_matches(meant, names, 1, 0.7)
-    hint = f"did you mean {prefix}{close[0]}?" if close else "docs/settings.md lists them"
+def _misspelt(written: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each variable that looks like a setting and is none, and the one that is meant, or ""."""
+    known = [variable for name in fields() for variable in variables(name)]
+    ours = [variable for variable in known if variable.startswith(PREFIX)]
+    # All begin alike, which makes none of them near.
+    rests = [variable.removeprefix(PREFIX) for variable in ours]
+    for name in sorted({*written} - {*known}):
+        spelt = re.sub(r"\W+", "_", name.upper()).strip("_")
+        if like := _LIKE_OURS.match(spelt):
+            meant = _nearest(spelt[like.end() :], rests, 0.7 if like[1] else 0.85)
+            if meant or like[1]:
+                yield name, meant and PREFIX + meant
+        elif spelt.startswith("K") and (meant := _nearest(spelt, ours, 0.85)):
+            yield name, meant
+
+
+def _nearest(name: str, names: Iterable[str], likeness: float) -> str:
+    return next(iter(difflib.get_close_matches(name, [*names], 1, likeness)), "")
+
+
+def _no_setting(name: str, meant: str) -> str:
+    hint = f"did you mean {meant}?" if meant else "docs/settings.md lists them"
     return f"{name} is no setting of this server; {hint}"
+
+
+def _ineffective(called: Mapping[str, str]) -> list[str]:
+    """Return a line for each setting that is given without one that gives it an effect.
+
+    called: as of ``_complaints``. Aliases of ours are other programs' as well, so they may be there.
+    """
+    lines = []
+    for name, variable in called.items():
+        needs = field_metadata(fields()[name])["needs"] if variable.startswith((PREFIX, "--", name)) else ()
+        others = [need.partition("=")[0].removeprefix(PREFIX).lower() for need in needs]
+        if others and called.keys().isdisjoint(others):
+            lines.append(f"{variable} has no effect without {' or '.join(needs)}: set that, or leave it out")
+    return lines
 
 
 def accepted_values(name: str) -> str:

@@ -60,13 +60,12 @@ class NetworkSettings(PluginSettings):
         "KANI_API_KEYS",
         group=ACCESS,
         about="Keys of clients, separated by commas: ASCII letters, digits and marks only, 16 at least (the "
-        "log warns of fewer). Never printed or logged. On a loopback address clients of "
-        "this machine need none, except of `kani-tts mcp --http` and on Kyutai's speech paths, where "
-        f"`{config.PUBLIC_TOKEN}`, which Kyutai's clients send, is a key too. A request through a proxy "
-        "(known "
-        "by X-Forwarded-For, X-Real-IP, Forwarded or Via) needs one of these keys, and is refused if none is "
-        f"set. To admit Kyutai's clients from other machines, list `{config.PUBLIC_TOKEN}`: it is no secret, "
-        "and opens only Kyutai's paths.",
+        "log warns of fewer). Never printed or logged. On a loopback address clients of this machine need "
+        f"none, except of `kani-tts mcp --http` and on Kyutai's speech paths, where `{config.PUBLIC_TOKEN}`, "
+        "which Kyutai's clients send, is a key too. A request through a proxy (known by X-Forwarded-For, "
+        "X-Real-IP, Forwarded or Via) needs one of these keys, and is refused if none is set. To admit "
+        f"Kyutai's clients from other machines, list `{config.PUBLIC_TOKEN}`: it is no secret, and opens "
+        "only Kyutai's paths.",
     )
     no_auth: bool = setting(
         False,

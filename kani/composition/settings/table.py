@@ -87,6 +87,7 @@ class Settings(ConversationSettings):
     engine_address: WorkerAddresses = setting(
         (),
         "KANI_ENGINE_ADDRESS",
+        needs=("KANI_ENGINE=remote",),
         about="Addresses of the workers that `remote` speaks by, separated by commas: `unix:/path` or "
         "`tcp://host:port`. Each segment goes to the least loaded one ([scale.md](scale.md)).",
     )
@@ -166,6 +167,7 @@ class Settings(ConversationSettings):
     recognizer_address: WorkerAddresses = setting(
         (),
         "KANI_RECOGNIZER_ADDRESS",
+        needs=("KANI_RECOGNIZER=remote",),
         about="Addresses of the workers that the recogniser `remote` is at, as those of KANI_ENGINE_ADDRESS, "
         "with the same KANI_ENGINE_KEY. Each stream goes to the worker that has the fewest of this server.",
     )
@@ -176,10 +178,9 @@ class Settings(ConversationSettings):
         about="Model of the recogniser: a folder, or a name on a model hub, as for KANI_MODEL. `whisper`, "
         "also as that of `auto`: in CTranslate2's format, with model.bin, config.json, tokenizer.json and "
         "vocabulary.json or .txt, such as `Systran/faster-whisper-small` (not set: the embedded base). "
-        "`transcribe`, which has no default: a GGUF file of transcribe.cpp, or a repository (its file "
-        "in Q8_0 is taken). `kyutai`: config.json, the tokenizer and safetensors "
-        "(`kyutai/stt-1b-en_fr`). `openai`: a name at KANI_UPSTREAM (the only one that it lists, or "
-        "`whisper-1`).",
+        "`transcribe`, which has no default: a GGUF file of transcribe.cpp, or a repository (its file in "
+        "Q8_0 is taken). `kyutai`: config.json, the tokenizer and safetensors (`kyutai/stt-1b-en_fr`). "
+        "`openai`: a name at KANI_UPSTREAM (the only one that it lists, or `whisper-1`).",
     )
 
     device: str = setting(
@@ -267,8 +268,7 @@ class Settings(ConversationSettings):
         ge=0,
         le=86400,
         about="Longest wait of a client in all, in the queue and for its engine, once its text is complete; "
-        "0 is "
-        "no limit. Time while it plays audio that it has received does not count.",
+        "0 is no limit. Time while it plays audio that it has received does not count.",
     )
     idle_unload_seconds: float | None = setting(
         None,
@@ -298,8 +298,7 @@ class Settings(ConversationSettings):
         False,
         "KANI_NO_FETCH",
         about="Download no missing model file. Otherwise missing files are downloaded by `--fetch`, for an "
-        "engine "
-        "that `--engine` names, and for the Kani model if there is a CUDA device; nothing else is.",
+        "engine that `--engine` names, and for the Kani model if there is a CUDA device; nothing else is.",
     )
     data_dir: Path = setting(
         lambda: user_data_path(config.APP_NAME, appauthor=False),

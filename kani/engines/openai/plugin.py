@@ -8,6 +8,7 @@ from kani.engines.plugin import EnginePlugin, RecognizerPlugin, later
 from kani.engines.plugin_settings import PluginSettings, listed, setting, web_address
 
 UPSTREAM = "Another server of OpenAI's audio API"
+NEEDS = ("KANI_UPSTREAM",)
 
 LANGUAGES = ("en", "es", "fr", "de", "it", "pt", "nl", "pl", "ru", "tr", "ar", "hi", "zh", "ja", "ko")
 """Languages of a server that tells none."""
@@ -23,6 +24,7 @@ class OpenAIUpstreamSettings(PluginSettings):
     url: Annotated[str | None, BeforeValidator(_address)] = setting(
         None,
         "KANI_UPSTREAM",
+        needs=("KANI_ENGINE=openai", "KANI_RECOGNIZER=openai"),
         group=UPSTREAM,
         after="wyoming_end_of_speech",
         about="Address of another server with OpenAI's audio API, with its version "
@@ -38,6 +40,7 @@ class OpenAIUpstreamSettings(PluginSettings):
     voices: Annotated[tuple[str, ...], BeforeValidator(listed)] = setting(
         (),
         "KANI_UPSTREAM_VOICES",
+        needs=NEEDS,
         max_length=1000,
         accepts="a list of names, separated by commas",
         about="Its voices, the default one first. Not set: those that it lists, or `alloy`.",
@@ -45,6 +48,7 @@ class OpenAIUpstreamSettings(PluginSettings):
     languages: Annotated[tuple[str, ...], BeforeValidator(listed)] = setting(
         (),
         "KANI_UPSTREAM_LANGUAGES",
+        needs=NEEDS,
         max_length=200,
         accepts="a list of codes such as en and es, separated by commas",
         about=f"Languages that it speaks. Not set: those of its voices, or {', '.join(LANGUAGES)}.",
@@ -52,6 +56,7 @@ class OpenAIUpstreamSettings(PluginSettings):
     language_field: str = setting(
         "",
         "KANI_UPSTREAM_LANGUAGE_FIELD",
+        needs=NEEDS,
         option=False,
         pattern=r"^[a-z_]{0,50}$",
         accepts="a field's name, such as language or lang_code",
@@ -60,6 +65,7 @@ class OpenAIUpstreamSettings(PluginSettings):
     sample_rate: int = setting(
         24_000,
         "KANI_UPSTREAM_RATE",
+        needs=NEEDS,
         option=False,
         unit="hertz",
         ge=8_000,

@@ -23,6 +23,7 @@ class Settings(PluginSettings):
     mcp_servers: Annotated[tuple[str, ...], BeforeValidator(_addresses)] = setting(
         (),
         "KANI_MCP_SERVERS",
+        needs=("KANI_LLM_URL",),
         group="Conversations",
         after="llm_instructions",
         option=False,

@@ -168,6 +168,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         # The parser and its connection are a reference cycle, which holds the last message.
         super().connection_lost(exc)
         self.conn.parser.close()
+        self.frames = []
         self._turns.close()
         self._share.resize(0)
         self._tcp.closed()

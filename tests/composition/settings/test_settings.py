@@ -211,6 +211,7 @@ def test_model_on_another_machine_is_named_and_no_long_key(caplog: pytest.LogCap
     assert caplog.text.count("another machine: ") == 1
     assert "another machine: https://api.example/v1 (KANI_LLM_URL)" in caplog.text
     servers = {"KANI_MCP_SERVERS": "http://[::1]:9/mcp,https://tools.example/mcp"}
+    servers["KANI_LLM_URL"] = "http://[::1]:9/v1"
     warn_about(load({}, servers, NO_FILE), (), 2**20)
     assert caplog.text.count("another machine: ") == 2
     assert "another machine: https://tools.example/mcp (KANI_MCP_SERVERS)" in caplog.text

@@ -10,6 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from kani.core.audio.encoding import create_encoder
+from kani.core.audio.pcm import pcm16
 from kani.core.conversation.items import FunctionOutput, Message, Part, new_id
 from kani.core.conversation.paced import PacedAudio
 from kani.core.service import SpeechService
@@ -17,7 +18,7 @@ from kani.core.types import Samples
 from kani.protocols.openai.live.events import LiveEvents, LiveSender
 from kani.protocols.openai.live.output import LiveOutput, Word, Work
 from kani.protocols.openai.live.session import LiveSession
-from kani.protocols.openai.realtime.answers.paced import Track
+from kani.protocols.openai.realtime.answers.paced import Side, Track
 from kani.protocols.openai.realtime.client_events import (
     ClientEvent,
     EventError,
@@ -28,7 +29,7 @@ from kani.protocols.openai.realtime.client_events import (
 from kani.protocols.openai.realtime.connection import Connection, Dialect
 from kani.protocols.openai.realtime.conversation import read_item
 from kani.protocols.openai.realtime.server_events import EventSender
-from kani.protocols.shared.calls.bodies import unknown_fields
+from kani.protocols.shared.calls.bodies import json_text, unknown_fields
 from kani.protocols.shared.connection import NORMAL, Client
 from kani.protocols.shared.conversation import ConnectionLimits
 
@@ -98,9 +99,20 @@ class LiveConnection(Connection):
         await sender.send("session.started", session=self._as_json())
 
     @override
-    async def take_leave(self, sender: EventSender) -> None:
+    async def take_leave(self, sender: EventSender, reason: str) -> None:
         if not self._sender.ended:
-            await sender.send("session.closed", **self._ending("remote_hangup"))
+            self._sender.ended = True
+            await sender.send("session.closed", **self._ending(reason))
+
+    @override
+    def reflected(self, side: Side, samples: Samples, end_s: float) -> str:
+        if self._sender.ended:
+            return ""
+        audio, start_s = pcm16(samples), end_s - len(samples) / self._paced.sample_rate
+        if side == "input":
+            return json_text({"type": "session.input_audio.append", "audio": audio})
+        times = {"start_ms": round(1000 * start_s), "end_ms": round(1000 * end_s)}
+        return json_text({"type": "session.output_audio.delta", "delta": audio, **times})
 
     def _as_json(self) -> dict[str, object]:
         return self._session.as_json(self._expires_at)

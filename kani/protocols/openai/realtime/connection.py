@@ -19,7 +19,7 @@ from kani.core.conversation.turn_answers import TurnAnswers
 from kani.core.service import SpeechService
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.answers.output import ResponseContext, ResponseOutput
-from kani.protocols.openai.realtime.answers.paced import PacedEvents, PacedOutput, Track
+from kani.protocols.openai.realtime.answers.paced import PacedEvents, PacedOutput, Side, Track
 from kani.protocols.openai.realtime.answers.responses import ACTIVE, PROTOCOL, RealtimeResponses
 from kani.protocols.openai.realtime.client_events import (
     ClientEvent,
@@ -104,8 +104,15 @@ class Connection(ConversationConnection):
     async def greet(self, sender: EventSender) -> None:
         """Send another client of a call's session its first event."""
 
-    async def take_leave(self, sender: EventSender) -> None:
-        """Send the other clients of a call's session its last event, if it was not sent."""
+    async def take_leave(self, sender: EventSender, reason: str) -> None:
+        """Send all clients of a call's session its last event, if it was not sent; reason: of the end."""
+
+    def reflected(self, side: Side, samples: Samples, end_s: float) -> str:
+        """Return the event that tells the other clients of a call's session its audio, or nothing.
+
+        end_s: its end, in seconds of the answers' audio.
+        """
+        return ""
 
     @abstractmethod
     async def _handle(self, event: ClientEvent) -> None:

@@ -1,17 +1,22 @@
 """POST /v1/live/sessions: a Live session by WebRTC, and OpenAI's package attached to it."""
 
 import asyncio
+from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import openai
 import pytest
 from openai.resources.live.sideband import AsyncSidebandConnection
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from kani.core.audio.pcm import from_pcm16
+from kani.core.types import Samples
 from kani.protocols.openai.live import MAX_BYTES
 from tests.clients.openai_call import CALLS, LIVE, Caller, all_free, calling, live_calling
 from tests.clients.openai_live import HEARD, SAID, live
@@ -27,6 +32,7 @@ LONG = " ".join(["this is a long answer"] * 20)
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
 RESPONSES = {"type": "responses", "responses": {"model": "gpt-5.6-luna", "tools": [WEATHER]}}
 CLOSED = "session.closed"
+APPENDED, SPOKEN = "session.input_audio.append", "session.output_audio.delta"
 
 
 class Sideband:
@@ -186,6 +192,45 @@ async def test_end_of_the_call_is_told_to_those_who_are_attached(talk: StartTalk
     (closed,) = sideband.of(CLOSED)
     assert closed is sideband.seen[-1] and closed.reason == "remote_hangup"
     await all_free(server)
+
+
+@pytest.mark.parametrize("stops", [False, True])
+async def test_end_that_is_not_the_callers_is_told_to_all(talk: StartTalk, stops: bool) -> None:
+    caller, sideband, server, _ = await talk(say(LONG))
+    caller.microphone.say(*TURN)
+    await sideband.until(lambda: len(sideband.of(SAID)) > 2)
+    if stops:
+        server.stop.set()
+    else:
+        assert (await server.post(f"{LIVE}/{caller.location}/hangup")).status_code == 200
+    await sideband.until(lambda: sideband.ended)
+    told, reason = (await caller.ended())[-1], "connection_lost" if stops else "close_requested"
+    assert (told["type"], told["reason"]) == (CLOSED, reason)
+    (closed,) = sideband.of(CLOSED)
+    assert closed is sideband.seen[-1] and closed.reason == reason
+
+
+def heard_by(sideband: Sideband, kind: str) -> Samples:
+    pieces = [event.audio if kind == APPENDED else event.delta for event in sideband.of(kind)]
+    return from_pcm16(b"".join(map(b64decode, pieces)))
+
+
+async def test_attached_client_hears_both_sides(talk: StartTalk) -> None:
+    caller, sideband, _, _ = await talk(say("Hello."))
+    await sideband.session.input_audio.mute()
+    await sideband.until(lambda: sideband.of("session.input_audio.muted"))
+    caller.microphone.say(*TURN)
+    # It hears what the caller says, muted or not; 0.4 s at 24 kHz, and Opus' own blur.
+    await sideband.until(lambda: 8000 < np.sum(np.abs(heard_by(sideband, APPENDED)) > 0.1) < 12_000)
+    assert not sideband.text() and not np.any(heard_by(sideband, SPOKEN))
+    await sideband.session.input_audio.unmute()
+    caller.microphone.say(*TURN)
+    await sideband.until(lambda: sideband.text() == "Hello.")
+    await sideband.until(lambda: np.sum(np.abs(heard_by(sideband, SPOKEN)) > 0.01) > 0.3 * 24_000)
+    pieces = sideband.of(SPOKEN)
+    assert all(len(b64decode(each.delta)) == 48 * (each.end_ms - each.start_ms) > 0 for each in pieces)
+    assert all(one.end_ms == next_.start_ms for one, next_ in pairwise(pieces))
+    assert not caller.of(SPOKEN) and not caller.of(APPENDED)
 
 
 async def test_server_of_the_application_hangs_up(talk: StartTalk) -> None:

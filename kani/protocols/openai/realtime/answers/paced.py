@@ -1,7 +1,7 @@
 """Answers of connections that play them themselves: calls, and the Live API."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal
 
 from typing_extensions import override
 
@@ -14,6 +14,9 @@ from kani.core.conversation.paced import PacedAudio, Utterance
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.answers.output import ResponseContext, ResponseOutput
 from kani.protocols.openai.realtime.input_events import RealtimeEvents
+
+Side = Literal["input", "output"]
+"""What the caller says, or the answers."""
 
 
 class Track(PacedAudio, ABC):

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import aiortc
 import numpy as np
@@ -19,12 +20,13 @@ from aiortc.sdp import SessionDescription
 from starlette.types import Message
 
 from kani.core.audio.pcm import pcm16
+from kani.core.types import Samples
 from kani.protocols.openai.errors import field_error
-from kani.protocols.openai.realtime.answers.paced import Track
+from kani.protocols.openai.realtime.answers.paced import Side, Track
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.connection import Connection
 from kani.protocols.openai.realtime.webrtc.bounds import LIBRARY_ERRORS, CallBounds
-from kani.protocols.openai.realtime.webrtc.speaker import RTP_RATE, Speaker
+from kani.protocols.openai.realtime.webrtc.speaker import RATE, RTP_RATE, Speaker
 from kani.protocols.shared.connection import TRY_LATER, Client
 from kani.protocols.shared.protocol import UNREAD_S
 
@@ -60,6 +62,12 @@ MAX_JOINED = 4
 MAX_UNSENT = 1000
 """Events that wait for such a client; with more it is disconnected."""
 
+REFLECTED_S = 0.1
+"""Audio of a message to such a client: each costs the same, however short."""
+
+LEFT, LOST = "remote_hangup", "connection_lost"
+"""Ends of a call, by its caller, and by a loss of the connection or a stop of the server."""
+
 FLUSH_S = 1.0
 """Time for what was sent before the end."""
 
@@ -85,7 +93,7 @@ class Call:
     def __init__(self, make_session: MakeSession) -> None:
         """make_session: makes the session, of the call as an accepted client."""
         self._make_session = make_session
-        self._speaker = Speaker()
+        self._speaker = Speaker(self._reflect)
         self._host = ""
         # By default it would ask a STUN server of Google's.
         self._peer = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
@@ -95,6 +103,8 @@ class Call:
         self._inbox.put_nowait({"type": "websocket.connect"})
         self._session: Connection | None = None
         self._joined: list[asyncio.Queue[str | None]] = []
+        self._unreflected: dict[Side, Samples] = {}  # audio too short for a message
+        self._reason = ""  # of the end
         self._waiting = 0
         self._flows = asyncio.Event()  # set while an event may be sent
         self._ended = False
@@ -160,6 +170,7 @@ class Call:
 
         await session.greet(session.make_sender(put))
         self._joined.append(events)
+        self._unreflected.clear()
         try:
             await client.serve(send(), receive())
         finally:
@@ -176,6 +187,20 @@ class Call:
             if full or text is None:
                 self._joined.remove(events)
             events.put_nowait(None if full else text)
+
+    def _reflect(self, side: Side, samples: Samples, end_s: float) -> None:
+        """Pass audio of the call on to the other clients that read in time, if the session's dialect does."""
+        session, held = self._session, self._unreflected
+        if not self._joined or session is None:
+            return
+        held[side] = np.concatenate([held.get(side, samples[:0]), samples])
+        if len(held[side]) < REFLECTED_S * RATE or not (
+            text := session.reflected(side, held.pop(side), end_s)
+        ):
+            return
+        for events in self._joined:
+            if events.qsize() < MAX_UNSENT // 2:
+                events.put_nowait(text)
 
     async def receive(self) -> Message:
         if self._ended:
@@ -235,16 +260,16 @@ class Call:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        channel = self._channel
-        if channel is not None and channel.bufferedAmount and not self._ended:
+        channel, session = self._channel, self._session
+        if session is not None:
+            await session.take_leave(session.make_sender(self._tell_all), self._reason or LOST)
+        if channel is not None and channel.bufferedAmount and self._peer.connectionState == "connected":
             channel.bufferedAmountLowThreshold = 0
             self._flows.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_S):
                     await self._flows.wait()
         self.end()
-        if self._session is not None:
-            await self._session.take_leave(self._session.make_sender(self._tell_joined))
         await self._tell_joined(None)
         self._speaker.stop()
         await (self._bounds or self._peer).close()
@@ -252,7 +277,15 @@ class Call:
             self._listening.cancel()
             await asyncio.wait([self._listening])
 
-    def end(self) -> None:
+    async def _tell_all(self, text: str) -> None:
+        await self._tell_joined(text)
+        with suppress(InvalidStateError):
+            if self._channel is not None:
+                await self._put(text)
+
+    def end(self, reason: str = LOST) -> None:
+        """End the session; reason: in the words of the Live API, of several the first counts."""
+        self._reason = self._reason or reason
         self._decide(503)
         self._flows.set()
         if not self._ended:
@@ -261,7 +294,7 @@ class Call:
 
     def _on_state(self) -> None:
         if self._peer.connectionState in ("failed", "closed"):
-            self.end()
+            self.end(LEFT if self._peer.connectionState == "closed" else LOST)
 
     def _on_channel(self, channel: aiortc.RTCDataChannel) -> None:
         if channel.label != CHANNEL or self._channel is not None:
@@ -269,7 +302,7 @@ class Call:
         self._channel = channel
         channel.bufferedAmountLowThreshold = MAX_BUFFERED
         channel.on("bufferedamountlow", self._flows.set)
-        channel.on("close", self.end)
+        channel.on("close", partial(self.end, LEFT))
         channel.on("message", self._on_message)
         self._flows.set()
 

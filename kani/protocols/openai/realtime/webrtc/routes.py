@@ -96,7 +96,7 @@ class Calls:
         """Answer a request that ends a call. Raises ApiError."""
         ((field, call_id),) = request.path_params.items()
         call, serving = self._find(field, call_id)
-        call.end()
+        call.end("close_requested")
         await asyncio.wait([serving])
         return Response()
 

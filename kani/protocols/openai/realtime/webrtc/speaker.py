@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -20,7 +21,7 @@ from kani.core.audio.pcm import from_pcm16
 from kani.core.audio.resampling import LowDelayResampler
 from kani.core.conversation.paced import LATE_S, PacedAudio
 from kani.core.types import Samples
-from kani.protocols.openai.realtime.answers.paced import Track
+from kani.protocols.openai.realtime.answers.paced import Side, Track
 
 RATE = 24_000
 """Hertz of the track."""
@@ -42,9 +43,11 @@ class Speaker(MediaStreamTrack, Track):  # type: ignore[misc, unused-ignore]
 
     kind = "audio"
 
-    def __init__(self) -> None:
+    def __init__(self, reflect: Callable[[Side, Samples, float], None] = lambda *_: None) -> None:
+        """reflect: called with audio of either side as it passes, and its end in seconds of the answers'."""
         PacedAudio.__init__(self, RATE)
         MediaStreamTrack.__init__(self)
+        self._reflect = reflect
         self._due = -np.inf
         self._sent = self._silent = 0  # frames; those without sound in a row
         self._encoded = b""  # the last one
@@ -59,7 +62,9 @@ class Speaker(MediaStreamTrack, Track):  # type: ignore[misc, unused-ignore]
     def hear(self, message: bytes, sample_rate: int) -> Samples:
         if sample_rate != self._hears_at:
             self._hears_at, self._resampler = sample_rate, LowDelayResampler(RTP_RATE, sample_rate)
-        return self._resampler.feed(from_pcm16(message))
+        samples = self._resampler.feed(from_pcm16(message))
+        self._reflect("input", samples, self.position_s)
+        return samples
 
     async def recv(self) -> Packet[Any]:
         """Return the next packet when it is due. Raises MediaStreamError once the track has ended."""
@@ -69,6 +74,7 @@ class Speaker(MediaStreamTrack, Track):  # type: ignore[misc, unused-ignore]
         if self.readyState != "live":
             raise MediaStreamError
         samples = self.take(FRAME)
+        self._reflect("output", samples, self.position_s)
         self._silent = 0 if samples.any() else self._silent + 1
         if self._silent < SETTLED:
             # A resampler may overshoot.
