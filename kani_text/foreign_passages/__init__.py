@@ -1,9 +1,9 @@
 """Splits text by language: passages in another script, and quotations and sentences in another language.
 
 "Dijo «добрый день» y se fue" is Spanish with a passage in Russian, 'Dijo "see you later, my friend"' one in
-English. Of the text's own script only passages of three words and more are told apart, where the evidence is
-clear: a single word or a name stays with the text. Words in Latin letters inside other scripts (names,
-brands) are left to the engine, which knows them or spells them.
+English. Of the text's own script only passages of three words and more are told apart, and two in quotation
+marks, where the evidence is clear: a single word or a name stays with the text. Words in Latin letters inside
+other scripts (names, brands) are left to the engine, which knows them or spells them.
 """
 
 from collections.abc import Collection

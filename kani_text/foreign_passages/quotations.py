@@ -5,14 +5,16 @@ from collections.abc import Collection
 
 from kani_text import language_detection
 from kani_text.foreign_passages.scripts import MAX_DETECTION_TEXT, MAX_MARKS, LanguageRun
+from kani_text.language_detection import MIN_PROBABILITY
 from kani_text.languages import primary
 from kani_text.markup import MASK
 
 LEAST_WORDS = 3
-"""Least words of a passage in the text's own script that is told apart."""
+"""Least words of a passage in the text's own script that is told apart; two in quotation marks are enough
+where their language is clear."""
 
-CLEAR_PROBABILITY = 0.8
-"""Least probability of such a passage's language, while the text's own is expected."""
+CLEAR = 0.8
+"""Least probability of the language of two words, or of a clause that no marks enclose."""
 
 DECIDING_WORDS = 8
 """Words of a quotation that decide its language before it ends."""
@@ -35,18 +37,13 @@ _BRACKETS = frozenset("([（［")
 _ENOUGH_WORDS = re.compile(rf"(?:[\W\d_]*{WORDS.pattern}(?=['’-]?(?:[^\w'’-]|[\d_]))){{{DECIDING_WORDS}}}")
 
 
-def clear_language(text: str, own: str, spoken_languages: Collection[str]) -> str | None:
-    """The language of ``text`` (in Latin letters) if it is clearly another one than ``own``, else None."""
-    shares = language_detection.common_word_shares(text)
-    if not shares and is_clause(text):
-        # "practice makes perfect": words that no language is known by, so that none speaks for the text's
-        # own; of others the likeliest needs no more than MIN_PROBABILITY.
-        detected = language_detection.detect(text, spoken_languages, expected=(own,))
-        return detected if detected != own and detected in language_detection.listed_languages() else None
-    if not any(share > shares.get(own, 0.0) for share in shares.values()):
-        return None
-    detected = language_detection.detect(text, spoken_languages, CLEAR_PROBABILITY, (own,))
-    return detected if detected and shares.get(detected, 0.0) > shares.get(own, 0.0) else None
+def other_language(text: str, own: str, spoken_languages: Collection[str], probability: float) -> str | None:
+    """The language of ``text`` (in Latin letters) if it is another one than ``own``, else None.
+
+    probability: its least, while the text's own is expected.
+    """
+    detected = language_detection.detect(text, spoken_languages, probability, (own,))
+    return detected if detected != own and detected in language_detection.listed_languages() else None
 
 
 def is_clause(text: str, *, begins: bool = False) -> bool:
@@ -145,11 +142,16 @@ class QuotationSplitter:
     def _detected(self, quotation: str) -> str | None:
         """The language of a quotation and its opening mark if it is clearly another than the text's."""
         words = quotation[1:]
-        if len(WORDS.findall(words)) < LEAST_WORDS:
-            return None
         if quotation[0] in _BRACKETS and not is_clause(words, begins=True):
             return None
-        return clear_language(words, self._own, self._spoken_languages)
+        found = WORDS.findall(words)
+        few = len(found) < LEAST_WORDS
+        capitals = sum(word[0].isupper() for word in found)
+        # "Le Monde", "Prodotti Agricoli Biologici"
+        named = 2 * capitals > len(found) and (few or not language_detection.common_word_shares(words))
+        if len(found) < 2 or named:
+            return None
+        return other_language(words, self._own, self._spoken_languages, CLEAR if few else MIN_PROBABILITY)
 
 
 def _end_of_marks(text: str, start: int) -> int:

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from kani_text import language_detection
 from kani_text.boundaries import BreakKind, phrase_breaks
-from kani_text.foreign_passages.quotations import clear_language, is_clause
+from kani_text.foreign_passages.quotations import CLEAR, is_clause, other_language
 from kani_text.languages import primary
 from kani_text.segmenter import BOUNDARIES, TextSegment
 from kani_text.types import Boundary
@@ -107,7 +107,7 @@ class SentenceSplitter:
             return self._own if own else ""
         if not is_clause(text, begins=begins):
             return ""
-        language = clear_language(text, self._own, self._spoken_languages)
+        language = other_language(text, self._own, self._spoken_languages, CLEAR)
         return language if language is not None and not self._is_half_own(text, language) else ""
 
     def _is_half_own(self, text: str, language: str) -> bool:
@@ -118,11 +118,5 @@ class SentenceSplitter:
 
     def _leans(self, text: str, language: str) -> bool:
         """True if a clause beside one in ``language`` is more likely in it than in the text's own."""
-        if language == self._own:
-            return False
-        shares = language_detection.common_word_shares(text)
-        own, other = shares.get(self._own, 0.0), shares.get(language, 0.0)
         pair = (self._own, language)
-        return other > own or (
-            own == other and language_detection.likelier(text, pair, self._own) == language
-        )
+        return language != self._own and language_detection.likelier(text, pair, self._own) == language

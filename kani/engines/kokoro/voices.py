@@ -117,16 +117,19 @@ NATIVE_SHARES = {
     ("en", "pt"): 0.25,
     ("es", "fr"): 0.5,
     ("es", "pt"): 0.5,
+    ("fr", "es"): 0.25,
+    ("fr", "it"): 0.25,
     ("fr", "pt"): 0.25,
     ("it", "fr"): 0.5,
     ("it", "pt"): 0.25,
+    ("pt", "es"): 0.25,
     ("pt", "fr"): 0.35,
 }
 """Share of its timbre that a voice takes from one of the language that it speaks, by both languages.
 
 With its own timbre it is hard to understand there; with the other voice's whole timbre it is another speaker.
 In other pairs a voice keeps its timbre and its prosody (``python -m benchmarks.languages.quotations``, which
-has no text of fr-pt, it-fr, it-pt and pt-fr).
+has no text of fr-it, fr-pt, it-fr, it-pt, pt-es and pt-fr).
 """
 
 ACCENTED_VOICES = dict.fromkeys(ACCENTED_SYMBOLS, ("if_sara", "im_nicola"))

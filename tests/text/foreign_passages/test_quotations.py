@@ -47,6 +47,16 @@ def runs(language: str, *pieces: str) -> list[tuple[str, str | None]]:
         ("es", "en", "Siempre decía [[«patience brings roses»,]] y callaba."),
         ("fr", "es", 'Il rêve de [["rompiendo platos viejos"]] chaque nuit.'),
         ("de", "en", "Auf dem Zettel [[(handle with care, my friend)]] war ein Fleck."),
+        # Words that both languages have tell nothing.
+        ("fr", "es", "Au menu il y a [[« pulpo a la gallega »]] et des olives."),
+        ("fr", "es", "Le roman [[« Cien años de soledad »]] est resté sur la table."),
+        ("pt", "it", 'O gondoleiro cantava [["O sole mio"]] sem parar.'),
+        # Rare words, the first with a capital.
+        ("es", "de", "El letrero [[«Vorsicht frisch gestrichen»]] estaba torcido."),
+        ("en", "it", "The sign read [[“Vietato calpestare erba”]] in red."),
+        # Two words, where they are clear.
+        ("es", "fr", 'En París se dice [["merci beaucoup"]] al salir.'),
+        ("en", "de", "She whispered [[“gute Nacht”]] and left."),
     ],
 )
 def test_quotation_is_in_its_language_with_its_marks(own: str, language: str, text: str) -> None:
@@ -73,6 +83,8 @@ def test_quotation_is_in_its_language_with_its_marks(own: str, language: str, te
         ("es", "La escritora (Rosa von der Heide) llegó tarde."),
         ("de", "Der Sänger (Marie de la Tour) kam zu spät."),
         ("it", "Ha comprato «Prodotti Agricoli Biologici» in centro."),
+        ("es", "Leo «Le Monde», veo «La Strada» y no entiendo nada de «due diligence» ni de “merci”."),
+        ("fr", "Le plat « poulet à la crème » et la chanson « La mer » sont (merci beaucoup) à la carte."),
         ("es", 'Un "'),
         ("es", '""'),
     ],

@@ -43,6 +43,7 @@ from kani.engines.kokoro.voices import (
     voice_or_mix,
 )
 from kani.runtime.speaker_encoder.encoder import SAMPLE_RATE, SpeakerEncoder
+from kani_text.languages import primary
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import Writer, chunks_of, joined
 from tools.kokoro_data.surrogate import Corpus, fit_tables
@@ -104,14 +105,21 @@ def test_languages_without_a_mix_borrow_timbre_and_pitch(language: str) -> None:
 
 @pytest.mark.parametrize(
     ("voice", "language", "native"),
-    [("am_michael", "pt-BR", "pm_alex"), ("af_heart+am_adam", "fr", "ff_siwis")],
+    [
+        ("am_michael", "pt-BR", "pm_alex"),
+        ("af_heart+am_adam", "fr", "ff_siwis"),
+        ("ff_siwis", "es-ES", "ef_dora"),
+        ("ff_siwis", "it", "if_sara"),
+        ("pf_dora", "es-MX", "ef_dora"),
+    ],
 )
 def test_voice_takes_part_of_a_native_timbre_to_be_understood(voice: str, language: str, native: str) -> None:
     own = VoiceMix.from_name(voice) if "+" in voice else VoiceMix.from_voice(voice)
     synthesizer = WindowedSynthesizer(None, VOICES, STATISTICS)  # type: ignore[arg-type]
     found = synthesizer.voice_of(Segment("", voice, language))
     assert isinstance(found, VoiceMix)
-    share = NATIVE_SHARES["en", language[:2]]
+    own_language = next(one.language for one in VOICES.all if one.id == own.prosody_voice)
+    share = NATIVE_SHARES[primary(own_language), primary(language)]
     expected = {part: weight * (1 - share) for part, weight in own.timbre} | {native: share}
     assert (found.prosody_voice, dict(found.timbre)) == (native, pytest.approx(expected))
     pitch = STATISTICS.log_f0(native) + found.pitch * SEMITONE
