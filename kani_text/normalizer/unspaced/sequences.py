@@ -4,8 +4,6 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from kani_text.normalizer.number_words.ja import JapaneseNumbers
-from kani_text.normalizer.number_words.zh import ChineseNumbers
 from kani_text.normalizer.rules.numerals import LOWERED
 from kani_text.normalizer.rules.urls import LONGEST_SPELLED_OUT, TOP_LEVEL_DOMAINS
 from kani_text.normalizer.spoken import Piece
@@ -96,9 +94,8 @@ def _say_phone(scan: Scan, at: int, end: int) -> UnspacedReading:
     pieces = [Piece(table.numbers.plus, at, at + 1)] if scan.text[at] == "+" else []
     groups = list(_DIGITS.finditer(scan.text, at, end))
     for group in groups:
-        words = table.words
-        digits = group.group()
-        said = words.phone(digits) if isinstance(words, ChineseNumbers) else say_one_by_one(digits, table)
+        digits = table.words.digits
+        said = digits(group.group()).replace(digits("1"), table.phones.one)
         if group is not groups[-1] and table.phones.joined:
             said += table.phones.joined + " "
         first = at if group is groups[0] and not pieces else group.start()
@@ -192,7 +189,7 @@ def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
     found = _NUMBER_SIGN.match(scan.text, at)
     if found is None:
         return None
-    sharp = _DIALLED.match(scan.text, at) if isinstance(scan.table.words, JapaneseNumbers) else None
+    sharp = _DIALLED.match(scan.text, at) if scan.table.words.kana else None
     if sharp is not None:
         # "#7119" is dialled.
         said = f"{scan.table.web['#']} {scan.table.words.digits(sharp[1])}"
