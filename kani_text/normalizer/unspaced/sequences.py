@@ -69,10 +69,6 @@ def roman(scan: Scan, at: int) -> UnspacedReading | None:
 def phone(scan: Scan, at: int) -> UnspacedReading | None:
     """A telephone number: international, of a pattern in the table, or after a word for one."""
     table = scan.table
-    for written, spoken in table.phones.said.items():
-        longer = scan.text[at + len(written) : at + len(written) + 1].isdecimal()
-        if scan.text.startswith(written, at) and not longer:
-            return UnspacedReading((Piece(spoken, at, at + len(written)),), at + len(written))
     far = _FAR.match(scan.text, at)
     if far is not None and 7 <= sum(map(str.isdigit, far.group())) <= 15:
         return _say_phone(scan, at, far.end())

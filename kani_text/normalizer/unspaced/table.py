@@ -82,7 +82,6 @@ class Phones:
     after: re.Pattern[str]
     joined: str
     one: str
-    said: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
