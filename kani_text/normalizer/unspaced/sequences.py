@@ -168,6 +168,14 @@ def _each(
     return UnspacedReading(tuple(Piece(say(part[0]), *part.span()) for part in parts), end)
 
 
+def _one_by_one(scan: Scan, start: int, end: int) -> UnspacedReading:
+    """Figures one by one, signs by name, letters as they are."""
+    digits, web = scan.table.words.digits, scan.table.web
+    return _each(
+        _CHARACTERS, scan, start, end, lambda one: digits(one) if one.isdecimal() else web.get(one, one)
+    )
+
+
 def _say_signs(scan: Scan, start: int, shown: int, end: int) -> UnspacedReading:
     """Words as they are, digits and signs by name; what is not shown is not said."""
     table = scan.table
@@ -204,13 +212,7 @@ def call_number(scan: Scan, at: int) -> UnspacedReading | None:
     found = _CALL_NUMBER.match(scan.text, at)
     if found is None or scan.before(at).rstrip(":： ")[-1:] != "号":
         return None
-    words, web = scan.table.words, scan.table.web
-    return _each(
-        _CHARACTERS,
-        scan,
-        *found.span(),
-        lambda one: words.digits(one) if one.isdecimal() else web.get(one, one),
-    )
+    return _one_by_one(scan, *found.span())
 
 
 def mixed(scan: Scan, at: int) -> UnspacedReading | None:
@@ -222,10 +224,7 @@ def mixed(scan: Scan, at: int) -> UnspacedReading | None:
     code = found["code"]
     if code[:2] != "0x" and len(_CHANGE.findall(code)) < (1 if found["sign"] else _FEWEST_CHANGES):
         return None
-    words = scan.table.words
-    return _each(
-        _CHARACTERS, scan, *found.span("code"), lambda one: words.digits(one) if one.isdecimal() else one
-    )
+    return _one_by_one(scan, *found.span("code"))
 
 
 def latin_word(scan: Scan, at: int) -> UnspacedReading:
