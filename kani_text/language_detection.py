@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kani_text.errors import EngineUnavailable
-from kani_text.languages import WIDESPREAD, primary
+from kani_text.languages import DATA, primary
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -42,7 +42,6 @@ _EXPECTED_FACTORS = (10.0, 8.0, 6.0, 4.0)
 """Factors for a client's languages, in its order of preference, against another frequent one; those further
 down count as the last."""
 
-_FREQUENT = frozenset("de en es fr it pt".split())
 _RARE_FACTOR = 0.1
 """Factor for a language that is not in ``_FREQUENT``."""
 
@@ -58,54 +57,9 @@ letter are too ambiguous to be listed.
 _WORD = re.compile(r"[^\W\d_]{2,}")
 """A word; single letters are what is left of "j'ai" and "don't"."""
 
-_LANGUAGES_BY_SCRIPT = {
-    "ARABIC": ("ar", "ur", "ug", "fa", "sd", "ku"),
-    "ARMENIAN": ("hy", "hyw"),
-    "BENGALI": ("bn", "as"),
-    "CHEROKEE": ("chr",),
-    "CJK": ("zh", "yue", "ja"),
-    "CYRILLIC": ("ru", "uk", "be", "bg", "sr", "mk", "kk", "ky", "tt", "ba"),
-    "DEVANAGARI": ("hi", "mr", "ne"),
-    "ETHIOPIC": ("am", "ti"),
-    "GEORGIAN": ("ka",),
-    "GREEK": ("el", "grc"),
-    "GUJARATI": ("gu",),
-    "GURMUKHI": ("pa",),
-    "HANGUL": ("ko",),
-    "HEBREW": ("he",),
-    "HIRAGANA": ("ja",),
-    "KANNADA": ("kn",),
-    "KATAKANA": ("ja",),
-    "MALAYALAM": ("ml",),
-    "MYANMAR": ("my", "shn"),
-    "ORIYA": ("or",),
-    "SINHALA": ("si",),
-    "TAMIL": ("ta",),
-    "TELUGU": ("te",),
-    "THAI": ("th",),
-}
-"""Languages by script; the first is meant unless letters, the client or the detector say another."""
-
-_OWN_LETTERS = {
-    "uk": "[їєґ]",
-    "be": "ў",
-    "sr": "[ђћ]",
-    "mk": "[ѓќѕ]",
-    "fa": "[پچژگ]",
-    "ur": "[ٹڈڑںےہ]",
-    "ug": "[ېۇۈۋڭ]",
-    # 係 is written by others too, in 關係, 係數 and the like.
-    "yue": "[嘅咗唔喺佢冇啲咁嗰哋嚟乜嘢咩嘥瞓攞揾]|(?<![關关関聯联干])係(?!數|数)",
-    # Made in Japan, or simplified only there.
-    "ja": "[々働込畑峠辻枠匂気駅円図戻歩毎売読変対応経済験険実広県権楽薬桜竜黒団囲圧帰様仏処両択沢悩]",
-}
-"""Letters that only one language of a script writes (a pattern)."""
-
-_UNUSED_LETTERS = {
-    "ja": "[你您吗呢吧这们么谁没说请谢对现开关电东车门话语习见买卖觉让认识时间给过还进钱饭马鸟鱼爱妈]"
-}
-"""Letters that a language does not write, though others of its script do: they count where all text is
-Han."""
+_LANGUAGES_BY_SCRIPT = {script: tuple(written.split()) for script, written in DATA["scripts"].items()}
+_OWN_LETTERS, _UNUSED_LETTERS = DATA["own_letters"], DATA["unused_letters"]
+_WIDESPREAD, _FREQUENT = frozenset(DATA["widespread"].split()), frozenset(DATA["frequent"].split())
 
 _DENSE_SCRIPTS = frozenset(("CJK", "HIRAGANA", "KATAKANA"))
 _LETTERS_PER_CHARACTER = 4
@@ -154,7 +108,7 @@ def detect(
         return None
     preferred = tuple(dict.fromkeys(primary(tag) for tag in expected))
     if script == "LATIN":
-        return _most_probable(text, allowed, allowed | WIDESPREAD, min_probability, preferred)
+        return _most_probable(text, allowed, allowed | _WIDESPREAD, min_probability, preferred)
     return _detect_in_script(text, script, allowed, min_probability, preferred)
 
 

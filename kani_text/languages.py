@@ -2,6 +2,7 @@
 
 import functools
 import re
+import tomllib
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,20 +12,13 @@ from babel.core import get_global
 
 from kani_text.errors import UnsupportedLanguage
 
-KNOWN = frozenset(
-    """
-    af am an ar as az ba be bg bn bpy bs ca chr cs cv cy da de el en eo es et eu fa fi fr ga gd gn grc gu hak
-    haw he hi hr ht hu hy hyw ia id io is it ja jbo ka kk kl kn ko kok ku ky la lb lfn lt ltg lv mi mk ml mr
-    ms mt mto my nb nci ne nl nog om or pa pap pl pt py qdb qu quc qya ro ru sd shn si sjn sk sl smj sq sr
-    sv sw ta te th ti tk tlh tn tr tt ug uk ur uz vi yue zh
-    """.split()
-)
-"""Primary subtags that ``resolve`` accepts: the languages of all engines. With all 8,000 that have codes, the
-name of a lexicon file such as "new.txt" would be a language."""
+DATA = tomllib.loads(Path(__file__).with_name("languages.toml").read_text(encoding="utf-8"))
+"""What the file says of languages: see its comments."""
 
-WIDESPREAD = frozenset("ca cs da de en es fi fr hr hu id it nl no pl pt ro sk sv tr vi".split())
-"""Languages that detection considers even where no engine speaks them, so that German is not taken for
-English by a server that speaks five languages (primary subtags)."""
+_ALIASES: Mapping[str, str] = DATA["aliases"]
+
+KNOWN = frozenset(DATA["known"].split())
+"""Primary subtags that ``resolve`` accepts."""
 
 _TAG = re.compile(r"[a-z]{2,3}(?:[-_][a-z0-9]{1,8}){0,6}")
 _LONGEST_ECHO = 40
@@ -35,27 +29,6 @@ normalized names, separated by bars. Babel has them in a file for each of 300 lo
 read."""
 
 _NOT_IN_NAMES = str.maketrans({"’": "'", "-": " ", "(": None, ")": None, ",": None, "|": None})
-
-_ALIASES = {
-    # Engines have one Norwegian and one Chinese.
-    "no": "nb", "nor": "nb", "norsk": "nb", "norwegian": "nb", "mandarin": "zh",
-    # Not among CLDR's names, or the name of several languages there.
-    "bahasa melayu": "ms", "brazilian": "pt-BR", "castellano": "es", "cesky": "cs", "flemish": "nl",
-    "hindi": "hi", "kurdî": "ku", "қазақ": "kk", "lang belta": "qdb", "pyash": "py",
-    # Written without accents.
-    "aragones": "an", "catala": "ca", "cestina": "cs", "espanol": "es", "francais": "fr", "gaidhlig": "gd",
-    "islenska": "is", "kurdi": "ku", "latviesu": "lv", "lietuviu": "lt", "portugues": "pt", "romana": "ro",
-    "slovencina": "sk", "slovenscina": "sl", "tieng viet": "vi", "turkce": "tr", "ελληνικα": "el",
-}  # fmt: skip
-"""Names and codes that the data do not have, or have for another language."""
-
-_ENGLISH_NAMES = {
-    "bn": "Bengali", "bpy": "Bishnupriya Manipuri", "hak": "Hakka", "kl": "Greenlandic", "mi": "Maori",
-    "nb": "Norwegian", "or": "Oriya", "quc": "K'iche'", "tn": "Setswana", "hyw": "Western Armenian",
-    "mto": "Totontepec Mixe", "nci": "Classical Nahuatl", "py": "Pyash", "qdb": "Lang Belta", "qya": "Quenya",
-    "sjn": "Sindarin",
-}  # fmt: skip
-"""English names that clients know, where CLDR has others or none."""
 
 
 def resolve(name: str) -> str:
@@ -101,7 +74,7 @@ def english_name(language: str) -> str:
     """The English name of a primary subtag; "" unless it is in ``KNOWN``."""
     if language not in KNOWN:
         return ""
-    return _ENGLISH_NAMES.get(language) or str(Locale("en").languages[language])
+    return DATA["english_names"].get(language) or str(Locale("en").languages[language])
 
 
 @functools.lru_cache(maxsize=1024)

@@ -5,8 +5,7 @@ import string
 from dataclasses import dataclass
 
 from kani_text.markup import links, notes, phonemes, tags
-from kani_text.markup.links import BracketKind
-from kani_text.markup.masked_text import MAX_LOOKAHEAD, PARAGRAPH_END, MaskedText, PendingText
+from kani_text.markup.masked_text import MAX_LOOKAHEAD, PARAGRAPH_END, MaskedText, PendingText, Shown
 from kani_text.types import Replacement
 from kani_text.writing import CLAUSE_MARKS, CLOSERS, SENTENCE_MARKS, is_of_word
 
@@ -120,7 +119,8 @@ class InlineReader:
 
     def mask(self, at: int, end: int) -> int:
         """Mask ``[at, end)``; returns ``end``."""
-        self._plain.mask(self._source.text[at:end])
+        if end > at:
+            self._plain.mask(self._source.text[at:end])
         return end
 
     def _address(self, at: int) -> int | None:
@@ -158,7 +158,7 @@ class InlineReader:
             return at + 2
         return self.copy(at, at + 1)
 
-    def _code(self, at: int) -> int:
+    def _code(self, at: int) -> int | None:
         """Read a code span: its ticks are masked, and nothing inside is markup."""
         source = self._source
         text = source.text
@@ -173,9 +173,7 @@ class InlineReader:
             if source.may_continue(at, ends, MAX_LOOKAHEAD):
                 return at
             if ends - closer.start() == opened - at and (ends < window or ends == newline):
-                self.mask(at, opened)
-                self.copy(opened, closer.start())
-                return self.mask(closer.start(), ends)
+                return self._show(at, Shown(opened, text[opened : closer.start()], ends))
         if newline < 0 and source.may_continue(at, len(text), MAX_LOOKAHEAD):
             return at
         return self.mask(at, opened)
@@ -184,14 +182,17 @@ class InlineReader:
         """Read a formula of TeX; None if none begins here."""
         return self._show(at, notes.formula(self._source, at, self._plain.previous))
 
-    def _show(self, at: int, found: tuple[int, str, int] | None) -> int | None:
+    def _show(self, at: int, found: Shown | None) -> int | None:
         """Show what is said of ``found`` at its place, and mask the rest up to its end."""
         if found is None:
             return None
-        inside, said, after = found
-        self.mask(at, inside)
-        self._plain.copy(said)
-        return self.mask(inside + len(said), after)
+        self.mask(at, found.start)
+        if found.ipa is None:
+            self._plain.copy(found.said)
+        else:
+            spelling = " ".join(found.said.split())
+            self._plain.say(found.said, Replacement(len(found.said), spelling, found.ipa))
+        return self.mask(found.start + len(found.said), found.end)
 
     def _emphasis(self, at: int) -> int:
         source = self._source
@@ -246,7 +247,7 @@ class InlineReader:
         # "3*4", and "Lehrer*innen", but the end of "*foo*bar".
         return self._in_stars and not (before.isdigit() and after.isdigit())
 
-    def _angle(self, at: int) -> int:
+    def _angle(self, at: int) -> int | None:
         source, plain = self._source, self._plain
         text = source.text
         if text.startswith("<!--", at):
@@ -262,12 +263,10 @@ class InlineReader:
             return self.copy(at, at + 1)
         if tag.end == at:
             return at
-        if (end := self._pronounced(at, phonemes.element(source, tag))) is not None:
+        if (end := self._show(at, phonemes.element(source, tag, at))) is not None:
             return end
         if tag.placeholder:
-            self.mask(at, at + 1)
-            self.copy(at + 1, tag.end - 1)
-            return self.mask(tag.end - 1, tag.end)
+            return self._show(at, Shown(at + 1, text[at + 1 : tag.end - 1], tag.end))
         return self._tag(tag, at)
 
     def _tag(self, tag: tags.Tag, at: int) -> int:
@@ -316,36 +315,20 @@ class InlineReader:
         return end
 
     def _image(self, at: int) -> int:
+        """Read a "!": before a link it is masked."""
         source = self._source
-        if source.may_continue(at, at + 1):
+        end = links.opening(source, at + 1)
+        if end == at + 1 or source.may_continue(at, at + 1):
             return at
-        if source.text[at + 1 : at + 2] == "[":
-            verdict, _ = links.classify_opening(source, at + 1)
-            if verdict is BracketKind.UNDECIDED:
-                return at
-            if verdict is BracketKind.LINK:
-                return self.mask(at, at + 1)
-        return self.copy(at, at + 1)
-
-    def _pronounced(self, at: int, found: phonemes.Pronounced | None) -> int | None:
-        """Show a word that has phonemes of its own, and mask the rest up to its end; None without any."""
-        if found is None or not found.word:
-            return None if found is None else at
-        self.mask(at, found.start)
-        length = len(found.word)
-        self._plain.say(found.word, Replacement(length, " ".join(found.word.split()), found.ipa))
-        return self.mask(found.start + length, found.end)
+        return self.mask(at, at + 1) if end == at + 2 else self.copy(at, at + 1)
 
     def _bracket(self, at: int) -> int:
-        if (after := self._pronounced(at, phonemes.link(self._source, at))) is not None:
+        if (after := self._show(at, phonemes.link(self._source, at))) is not None:
             return after
-        verdict, end = links.classify_opening(self._source, at)
-        if verdict is BracketKind.UNDECIDED:
-            return at
-        if verdict is BracketKind.TEXT:
+        end = links.opening(self._source, at)
+        if end is None:
             return self.copy(at, at + 1)
-        if verdict is BracketKind.LINK:
-            self._open_links += 1
+        self._open_links += end == at + 1
         return self.mask(at, end)
 
     def _end_link(self, at: int) -> int:
@@ -356,10 +339,8 @@ class InlineReader:
             return at
         if source.text[at + 1 : at + 2] not in ("(", "["):
             return self.copy(at, at + 1)
-        verdict, end = links.classify_closing(source, at)
-        if verdict is BracketKind.UNDECIDED:
-            return at
-        self._open_links -= 1
-        if verdict is BracketKind.LONG_LINK:
+        end, goes_on = links.closing(source, at)
+        self._open_links -= end > at
+        if goes_on:
             self.skip = _TARGET
-        return self.mask(at, end if verdict is not BracketKind.TEXT else at + 1)
+        return self.mask(at, end)

@@ -9,7 +9,6 @@ from enum import Enum, auto
 
 from kani_text.markup import links
 from kani_text.markup.inline import InlineReader, Skip
-from kani_text.markup.links import BracketKind
 from kani_text.markup.masked_text import (
     CODE_BLOCK,
     MASK,
@@ -223,13 +222,11 @@ class LineReader:
         return end + len(newline)
 
     def _bracket(self, at: int) -> int | None:
-        verdict, end = links.classify_at_line_start(self._source, at)
-        if verdict is BracketKind.UNDECIDED:
-            return at
-        if verdict is BracketKind.TEXT:
-            return None
+        end, defines = links.at_line_start(self._source, at)
+        if end is None or end == at:
+            return end
         self._starts = False
-        if verdict is BracketKind.DEFINITION:
+        if defines:
             self._inline.skip = _LINE
         return self._inline.mask(at, end)
 

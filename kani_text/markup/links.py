@@ -1,7 +1,6 @@
 """Square brackets: links, images, footnotes, the boxes of tasks."""
 
 import re
-from enum import Enum, auto
 
 from kani_text.markup.masked_text import MAX_HELD_BACK, MAX_LOOKAHEAD, PendingText
 
@@ -26,52 +25,39 @@ _DEFINITION = re.compile(
 _BEFORE_TEXT_BEGUN = re.compile(r"\[(?:[^\[\]\n]{1,100}(?:\](?::[ \t]*[^\s]{0,10})?)?)?")
 
 
-class BracketKind(Enum):
-    """Meaning of a square bracket."""
+def at_line_start(source: PendingText, at: int) -> tuple[int | None, bool]:
+    """The end of a note's number, a task's box or the beginning of a target's definition at ``at``.
 
-    TEXT = auto()
-    UNDECIDED = auto()
-    LINK = auto()
-    LONG_LINK = auto()
-    """The end of a link with a target longer than ``MAX_HELD_BACK``."""
-    MARK = auto()
-    """A footnote's number or a task's box: it is masked."""
-    DEFINITION = auto()
-    """The line defines a link's target."""
+    And whether it is the last. ``at`` if more text decides, None for anything else.
+    """
+    if found := _NOTE_OR_BOX.match(source.text, at):
+        return found.end(), False
+    if found := _DEFINITION.match(source.text, at, at + MAX_HELD_BACK):
+        return found.end(), True
+    return at if source.may_begin(_BEFORE_TEXT_BEGUN, at) else None, False
 
 
-def classify_at_line_start(source: PendingText, at: int) -> tuple[BracketKind, int]:
-    """The kind of the "[" at ``at`` where a line begins, and its end."""
-    text = source.text
-    if found := _NOTE_OR_BOX.match(text, at):
-        return BracketKind.MARK, found.end()
-    if found := _DEFINITION.match(text, at, at + MAX_HELD_BACK):
-        return BracketKind.DEFINITION, found.end()
-    if source.may_begin(_BEFORE_TEXT_BEGUN, at):
-        return BracketKind.UNDECIDED, at
-    return BracketKind.TEXT, at
+def opening(source: PendingText, at: int) -> int | None:
+    """The end of what is masked of the "[" at ``at``: of all of a footnote, only of the bracket of a link.
+
+    ``at`` if more text decides, None for a bracket of the text.
+    """
+    if found := _FOOTNOTE.match(source.text, at):
+        return found.end()
+    if _LINK.match(source.text, at, at + MAX_LOOKAHEAD):
+        return at + 1
+    undecided = any(source.may_begin(begun, at, MAX_LOOKAHEAD) for begun in (_LINK_BEGUN, _FOOTNOTE_BEGUN))
+    return at if undecided else None
 
 
-def classify_opening(source: PendingText, at: int) -> tuple[BracketKind, int]:
-    """The kind of the "[" at ``at``, and its end (after the bracket, for a link)."""
-    text = source.text
-    if found := _FOOTNOTE.match(text, at):
-        return BracketKind.MARK, found.end()
-    if _LINK.match(text, at, at + MAX_LOOKAHEAD):
-        return BracketKind.LINK, at + 1
-    if any(source.may_begin(begun, at, MAX_LOOKAHEAD) for begun in (_LINK_BEGUN, _FOOTNOTE_BEGUN)):
-        return BracketKind.UNDECIDED, at
-    return BracketKind.TEXT, at
+def closing(source: PendingText, at: int) -> tuple[int, bool]:
+    """The end of what is masked of the "]" of a link at ``at``, and whether its target goes on after it.
 
-
-def classify_closing(source: PendingText, at: int) -> tuple[BracketKind, int]:
-    """The kind of the "]" of a link at ``at``, and its end."""
-    text = source.text
-    if found := _END.match(text, at, at + MAX_HELD_BACK):
-        return BracketKind.LINK, found.end()
-    window = at + MAX_HELD_BACK
+    ``at`` if more text decides.
+    """
+    text, window = source.text, at + MAX_HELD_BACK
+    if found := _END.match(text, at, window):
+        return found.end(), False
     if _END_BEGUN.fullmatch(text, at, window) and (found := _LONG_TARGET.match(text, at)):
-        return BracketKind.LONG_LINK, found.end()
-    if source.may_begin(_END_BEGUN, at):
-        return BracketKind.UNDECIDED, at
-    return BracketKind.TEXT, at
+        return found.end(), True
+    return at if source.may_begin(_END_BEGUN, at) else at + 1, False

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import NamedTuple
 
 from kani_text.types import Replacement
 from kani_text.writing import CLOSERS
@@ -90,6 +91,18 @@ class Break:
 
 Masked = str | Break | Replacement
 """Plain text, a pause, or what is spoken for the next characters, ``end`` of them."""
+
+
+class Shown(NamedTuple):
+    """Markup up to ``end`` that ``said`` is shown of, where it stands from ``start`` on.
+
+    One that ends where it begins needs more text. ipa: the sounds of ``said``, where they are given.
+    """
+
+    start: int
+    said: str
+    end: int
+    ipa: str | None = None
 
 
 @dataclass(eq=False)

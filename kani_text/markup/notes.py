@@ -5,7 +5,7 @@ And formulas of TeX: "$...$", "\(...\)", "\[...\]"; any other dollar is money.
 
 import re
 
-from kani_text.markup.masked_text import MAX_LOOKAHEAD, MaskedText, PendingText
+from kani_text.markup.masked_text import MAX_LOOKAHEAD, MaskedText, PendingText, Shown
 
 MARKS = "%{^[!"
 """Characters that these begin with."""
@@ -34,11 +34,8 @@ _FORMULA_BEGUN = re.compile(
 )
 
 
-def note(source: PendingText, at: int, plain: MaskedText) -> tuple[int, str, int] | None:
-    """Return the start of what is said of a note's mark at ``at``, the words themselves, and the mark's end.
-
-    ``at``, "" and ``at`` if more text decides; None if no mark begins there.
-    """
+def note(source: PendingText, at: int, plain: MaskedText) -> Shown | None:
+    """Return what is said of a note's mark at ``at``; None if no mark begins there."""
     if source.text[at] not in MARKS:
         return None
     kinds = [(_WIKI, _WIKI_BEGUN), (_CLOZE, _CLOZE_BEGUN)]
@@ -49,34 +46,31 @@ def note(source: PendingText, at: int, plain: MaskedText) -> tuple[int, str, int
     for pattern, begun in kinds:
         found = pattern.match(source.text, at, source.lookahead_end(at))
         if source.may_begin(begun, at) or (found and source.may_continue(at, found.end())):
-            return at, "", at
+            return Shown(at, "", at)
         if found:
-            return *_said(found), found.end()
+            return _said(found)
     return None
 
 
-def _said(found: re.Match[str]) -> tuple[int, str]:
-    """Return the words that are said, a name, a page or an answer, and their start; "" for a picture."""
+def _said(found: re.Match[str]) -> Shown:
+    """Return what is said: a name, a page or an answer; nothing of a picture."""
     parts = found.groupdict()
     shown = next((part for part in ("name", "page", "hidden", "kind") if parts.get(part)), "")
     unnamed = parts.get("embedded") and (shown != "name" or _SIZE.fullmatch(parts["name"]))
     if not shown or unnamed or parts.get("titled"):
-        return found.end(), ""
+        return Shown(found.end(), "", found.end())
     said = found[shown].replace("#", " ") if shown == "page" else found[shown].replace("]", ":")
-    return found.start(shown), said
+    return Shown(found.start(shown), said, found.end())
 
 
-def formula(source: PendingText, at: int, before: str) -> tuple[int, str, int] | None:
-    """Return where a formula at ``at`` has its content, that content, and the formula's end.
-
-    ``at``, "" and ``at`` if more text decides; None if no formula begins there. before: the last character.
-    """
+def formula(source: PendingText, at: int, before: str) -> Shown | None:
+    """Return the content of a formula at ``at``, after the character ``before``; None if there is none."""
     if "A" <= before <= "Z" and source.text[at] == "$":
         return None  # "US$"
     window = min(len(source.text), at + MAX_LOOKAHEAD)
     if found := _FORMULA.match(source.text, at, window):
         if source.may_continue(at, found.end(), MAX_LOOKAHEAD):
-            return at, "", at
+            return Shown(at, "", at)
         kind = "dollars" if found["dollars"] else "brackets"
-        return found.start(kind), found[kind], found.end()
-    return (at, "", at) if source.may_begin(_FORMULA_BEGUN, at, MAX_LOOKAHEAD) else None
+        return Shown(found.start(kind), found[kind], found.end())
+    return Shown(at, "", at) if source.may_begin(_FORMULA_BEGUN, at, MAX_LOOKAHEAD) else None

@@ -7,9 +7,8 @@ without its accent, no letter of ASCII: "/home/" and "/año/" are pages, "/hˈOm
 
 import re
 import unicodedata
-from typing import NamedTuple
 
-from kani_text.markup.masked_text import PendingText
+from kani_text.markup.masked_text import PendingText, Shown
 from kani_text.markup.tags import Tag, values_of
 from kani_text.phonetics import ALPHABETS
 
@@ -20,39 +19,27 @@ _CONTENT = re.compile(rf"({_WORD}{{1,90}})</phoneme\s{{0,9}}>", re.IGNORECASE)
 _CONTENT_BEGUN = re.compile(rf"(?:{_WORD}{{1,90}}(?:<(?:/[a-z]{{0,7}}\s{{0,9}})?)?)?", re.IGNORECASE)
 
 
-class Pronounced(NamedTuple):
-    """A word from ``start`` on that ``ipa`` is spoken for, and the end of its markup.
-
-    Without a word more text decides.
-    """
-
-    start: int = 0
-    word: str = ""
-    ipa: str = ""
-    end: int = 0
-
-
-def link(source: PendingText, at: int) -> Pronounced | None:
+def link(source: PendingText, at: int) -> Shown | None:
     """The word of the "[" at ``at``; None if it has no phonemes."""
     if source.may_begin(_LINK_BEGUN, at):
-        return Pronounced()
+        return Shown(at, "", at)
     found = _LINK.match(source.text, at)
     if found is None or not _has_sign(found[2]):
         return None
     return _pronounced(found, found[2], "ipa")
 
 
-def element(source: PendingText, tag: Tag) -> Pronounced | None:
-    """The word of a ``<phoneme>``; None of another tag, or if it gives no phonemes of a known alphabet."""
+def element(source: PendingText, tag: Tag, at: int) -> Shown | None:
+    """The word of a ``<phoneme>`` at ``at``; None of another tag, or without phonemes of a known alphabet."""
     if tag.name != "phoneme" or tag.closing:
         return None
     if source.may_begin(_CONTENT_BEGUN, tag.end):
-        return Pronounced()
+        return Shown(at, "", at)
     found, given = _CONTENT.match(source.text, tag.end), values_of(tag.attributes)
     return found and _pronounced(found, given.get("ph", ""), given.get("alphabet", "ipa"))
 
 
-def _pronounced(found: re.Match[str], written: str, alphabet: str) -> Pronounced | None:
+def _pronounced(found: re.Match[str], written: str, alphabet: str) -> Shown | None:
     word = found[1].strip()
     if alphabet not in ALPHABETS or not any(map(str.isalnum, word)):
         return None
@@ -60,7 +47,7 @@ def _pronounced(found: re.Match[str], written: str, alphabet: str) -> Pronounced
         ipa = ALPHABETS[alphabet](written)
     except ValueError:
         return None
-    return Pronounced(found.start(1) + found[1].find(word), word, ipa, found.end())
+    return Shown(found.start(1) + found[1].find(word), word, found.end(), ipa)
 
 
 def _has_sign(written: str) -> bool:

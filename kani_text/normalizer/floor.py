@@ -23,12 +23,16 @@ _RAISED = re.compile(r"(?<=[\w)])(?:(?P<raised>⁻?[⁰¹²³⁴-⁹]{1,4})|\^\{
 _SQUARE = "2"
 _MEASURED = re.compile(
     r"(?<![\w.,:])(\d{1,6}(?:[.,]\d{1,3})?)"
-    r"([ \u00a0\u202f]?)(° ?[CF]|°|km/h|m/s|km|kg|cm|mm)(?![\w°²³⁻^/·'’′]|[.,]\d)"
+    r"([ \u00a0\u202f]?)(° ?[CF]|°|km/h|m/s|k[mg]|[cm]m|m[gl]|км/(?:ч|год)|м/с|к[мг]|[см]м|м[гл])"
+    r"(?![\w°²³⁻^/·'’′]|[.,]\d)"
 )
 _UNITS = {
     "°C": "temperature-celsius", "°F": "temperature-fahrenheit", "°": "angle-degree",
     "km/h": "speed-kilometer-per-hour", "m/s": "speed-meter-per-second", "km": "length-kilometer",
-    "kg": "mass-kilogram", "cm": "length-centimeter", "mm": "length-millimeter",
+    "kg": "mass-kilogram", "mg": "mass-milligram", "ml": "volume-milliliter", "cm": "length-centimeter",
+    "mm": "length-millimeter", "км/ч": "speed-kilometer-per-hour", "км/год": "speed-kilometer-per-hour",
+    "м/с": "speed-meter-per-second", "км": "length-kilometer", "кг": "mass-kilogram", "мг": "mass-milligram",
+    "мл": "volume-milliliter", "см": "length-centimeter", "мм": "length-millimeter",
 }  # fmt: skip
 _SAY_DEGREES = frozenset("af an bs cs eo hr hu lt lv mk nl pl ro sk sr tr".split())
 """Languages in which espeak-ng has a word for the sign by itself, which is not only that of angles."""

@@ -141,10 +141,7 @@ class _Reader:
 
     def _begin(self, token: Token) -> None:
         name = token.name
-        if self._divides(name, len(self._open) - 1):
-            self._end_sentence(token)
-        else:
-            self._mask(token)
+        self._show_tag(token, len(self._open) - 1)
         if name in _MARKS:
             self._add_mark(token, token.attributes.get(_MARKS[name], ""))
         elif name == "break":
@@ -154,19 +151,18 @@ class _Reader:
         self._set_style(self._styled(token))
 
     def _end(self, element: _Element, token: Token) -> None:
-        name = element.token.name
-        if name in _REPLACED:
+        if token.name in _REPLACED:
             self._replace(element)
         if not token.empty:
-            if self._divides(name, len(self._open)):
-                self._end_sentence(token)
-            else:
-                self._mask(token)
+            self._show_tag(token, len(self._open))
         self._set_style(element.style)
 
-    def _divides(self, name: str, depth: int) -> bool:
-        """Return whether an element inside ``depth`` others is a sentence of its own, at least."""
-        return name in ("p", "s") or (name == ROOT and depth > 0)
+    def _show_tag(self, token: Token, depth: int) -> None:
+        """Mask the tag of an element inside ``depth`` others, or end a sentence where it is one by itself."""
+        if token.name in ("p", "s") or (token.name == ROOT and depth > 0):
+            self._end_sentence(token)
+        else:
+            self._mask(token)
 
     def _read_text(self, token: Token) -> None:
         """Copy what is spoken, and mask what is not."""

@@ -37,9 +37,8 @@ class FormulaReader:
         """The words of all parts."""
         said = []
         while self._at < len(self._parts):
+            # It takes a closing bracket that nothing opened, too.
             said.append(self._expression())
-            # A closing bracket that nothing opened.
-            self._at += 1
         space = self._notation.space
         words = space.join(" ".join(said).split())
         return re.sub(r" +(?=[,;)])|(?<=\() +", "", words)
@@ -58,7 +57,7 @@ class FormulaReader:
         return self._peek() is _END or text == closer or text in CLOSER.values()
 
     def _expression(self, closer: str = "") -> str:
-        """Say the parts before ``closer``, or before any closing bracket."""
+        """Say the parts before ``closer``, or before any closing bracket, and take that."""
         said: list[str] = []
         while not self._ends(closer):
             part = self._peek()
@@ -70,6 +69,7 @@ class FormulaReader:
                 said.append(sign)
             else:
                 said.append(self._product(closer))
+        self._at += 1
         return " ".join(map(self._cardinal, said))
 
     def _sign(self, part: Part) -> str | None:
@@ -116,10 +116,9 @@ class FormulaReader:
             said = self._command(part.text.removeprefix("\\"))
         elif part.text in CLOSER:
             said = self._expression(CLOSER[part.text])
-            self._at += 1
             said = f"({said})" if part.text != "{" and " " in said else said
         elif part.text == "|":
-            said = self._bar()
+            said = f"{self._words.absolute} {self._expression('|')}"
         elif part.text in ("√", "∛"):
             root = self._notation.signs.get("√", "√") if part.text == "√" else self._words.cube_root
             said = f"{root} {self._factor()}"
@@ -165,7 +164,6 @@ class FormulaReader:
                 one.text for one in inner[: next((i for i, one in enumerate(inner) if one.text == "}"), 0)]
             )
             said = self._expression("}")
-            self._at += 1
             return figures if re.fullmatch(r"[-−]?\d+", figures) else said
         if part.kind == "number":
             return minus + self._take().text
@@ -238,10 +236,8 @@ class FormulaReader:
         """The argument of a function in brackets: "of x", "of A given B"."""
         closer = CLOSER[self._take().text]
         said = self._expression("|")
-        if self._peek().text == "|":
-            self._at += 1
+        if self._peek(-1).text == "|":
             said = f"{said} {self._words.given} {self._expression(closer)}"
-        self._at += 1
         return f"{self._words.of} {said}"
 
     def _limit(self) -> str:
@@ -251,7 +247,6 @@ class FormulaReader:
             self._in_limit = True
             bounds = self._expression()
             self._in_limit = False
-            self._at += 1
         elif self._peek(1).text == "→":
             bounds = f"{self._factor()} {self._words.tends}"
             self._at += 1
@@ -276,12 +271,6 @@ class FormulaReader:
             name = f"{name} {next(iter(bounds.values()))}"
         return f"{name} {self._words.of}"
 
-    def _bar(self) -> str:
-        """Say an absolute value: the parts between two bars."""
-        said = self._expression("|")
-        self._at += 1
-        return f"{self._words.absolute} {said}"
-
     def _command(self, name: str) -> str:
         """A command of TeX with its arguments."""
         if name.endswith("frac"):
@@ -299,7 +288,6 @@ class FormulaReader:
             if self._peek().text == "[":
                 self._at += 1
                 degree = self._expression("]")
-                self._at += 1
             root = (
                 self._words.cube_root if degree == self._cardinal("3") else self._notation.signs.get("√", "√")
             )

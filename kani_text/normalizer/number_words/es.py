@@ -1,25 +1,18 @@
 """Spanish numbers: short forms before nouns, feminine hundreds, ordinals as they are said."""
 
 import re
+from pathlib import Path
 
 from kani_text.normalizer.number_words.words import NumberWords, num2words_cached
+from kani_text.normalizer.tables.file import read_table_file
 
 _ONE_BEFORE_MORE = re.compile(r"(veinti|\b)uno(?= (?:mil|(?:m|b|tr|cuatr)ill))")
 _MILLIONS = re.compile(r"(.*ill(?:ón|ones)\b)?(.*)")
 _ONE = re.compile(r"(veinti|\b)uno$")
 
-_UNITS = " primero segundo tercero cuarto quinto sexto séptimo octavo noveno".split(" ")
-_TEENS = (
-    "décimo undécimo duodécimo decimotercero decimocuarto decimoquinto decimosexto decimoséptimo "
-    "decimoctavo decimonoveno"
-).split()
-_TENS = (
-    "  vigésimo trigésimo cuadragésimo quincuagésimo sexagésimo septuagésimo octogésimo nonagésimo"
-).split(" ")
-_HUNDREDS = (
-    " centésimo ducentésimo tricentésimo cuadringentésimo quingentésimo sexcentésimo septingentésimo "
-    "octingentésimo noningentésimo"
-).split(" ")
+_WORDS = read_table_file(Path(__file__).with_name("es.toml"))
+_UNITS, _TEENS = ("", *_WORDS.words("units")), _WORDS.words("teens")
+_TENS, _HUNDREDS = ("", "", *_WORDS.words("tens")), ("", *_WORDS.words("hundreds"))
 
 
 class SpanishNumbers(NumberWords):

@@ -1,18 +1,12 @@
 """Hindi numbers: a word of its own for every number to 99, and the groups of South Asia."""
 
-from kani_text.normalizer.number_words.words import NumberWords
+from pathlib import Path
 
-_BELOW_HUNDRED = (
-    "शून्य एक दो तीन चार पाँच छह सात आठ नौ दस ग्यारह बारह तेरह चौदह पंद्रह सोलह सत्रह अठारह उन्नीस "
-    "बीस इक्कीस बाईस तेईस चौबीस पच्चीस छब्बीस सत्ताईस अट्ठाईस उनतीस "
-    "तीस इकतीस बत्तीस तैंतीस चौंतीस पैंतीस छत्तीस सैंतीस अड़तीस उनतालीस "
-    "चालीस इकतालीस बयालीस तैंतालीस चौवालीस पैंतालीस छियालीस सैंतालीस अड़तालीस उनचास "
-    "पचास इक्यावन बावन तिरपन चौवन पचपन छप्पन सत्तावन अट्ठावन उनसठ "
-    "साठ इकसठ बासठ तिरसठ चौंसठ पैंसठ छियासठ सड़सठ अड़सठ उनहत्तर "
-    "सत्तर इकहत्तर बहत्तर तिहत्तर चौहत्तर पचहत्तर छिहत्तर सतहत्तर अठहत्तर उन्यासी "
-    "अस्सी इक्यासी बयासी तिरासी चौरासी पचासी छियासी सत्तासी अट्ठासी नवासी "
-    "नब्बे इक्यानवे बानवे तिरानवे चौरानवे पचानवे छियानवे सत्तानवे अट्ठानवे निन्यानवे"
-).split()
+from kani_text.normalizer.number_words.words import NumberWords
+from kani_text.normalizer.tables.file import read_table_file
+
+_WORDS = read_table_file(Path(__file__).with_name("hi.toml"))
+_BELOW_HUNDRED, _OF_KINGS = _WORDS.words("below_hundred"), _WORDS.words("of_kings")
 _GROUPS = (
     (10**13, "नील"), (10**11, "खरब"), (10**9, "अरब"), (10**7, "करोड़"), (10**5, "लाख"), (1000, "हज़ार"),
     (100, "सौ"),
@@ -20,7 +14,6 @@ _GROUPS = (
 _ORDINALS = {
     1: "पहला", 2: "दूसरा", 3: "तीसरा", 4: "चौथा", 6: "छठा"
 }  # fmt: skip
-_OF_KINGS = "प्रथम द्वितीय तृतीय चतुर्थ पंचम षष्ठ सप्तम अष्टम नवम दशम".split()
 _ENDINGS = {"m": "ा", "f": "ी", "oblique": "े"}
 _REGULAR_ENDINGS = {"m": "वाँ", "f": "वीं", "oblique": "वें"}
 

@@ -4,10 +4,7 @@ The result is katakana with "ー" for long vowels: analysers take such a run as 
 misread figures and hiragana.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-from kani_text.normalizer.number_words.words import NumberWords
+from kani_text.normalizer.number_words.words import Counter, NumberWords
 
 _DIGITS = "ゼロ イチ ニ サン ヨン ゴ ロク ナナ ハチ キュー".split()
 _DIGITS_ALONE = "ゼロ イチ ニー サン ヨン ゴー ロク ナナ ハチ キュー".split()
@@ -18,30 +15,21 @@ _THOUSANDS = {1: "セン", 3: "サンゼン", 8: "ハッセン"}
 _GROUPS = ((10**16, "ケー"), (10**12, "チョー"), (10**8, "オク"), (10**4, "マン"))
 _SHORTENED = {"イチ": "イッ", "ロク": "ロッ", "ハチ": "ハッ", "ジュー": "ジュッ", "ャク": "ャッ"}
 _CHANGES = {"": "", "k": "イチ ロク ハチ ジュー ャク", "s": "イチ ハチ ジュー", "u": "ジュー"}
-"""By kind of counter: ends of a number that are shortened before it."""
+"""By kind of counter: ends of a number that are shortened before it.
+
+"g" and "z" are "k" and "s" that are voiced after サン; "h" shortens, turns its h into p there, and into b
+after ン; "p" turns it into p in both places.
+"""
 
 _HALF_VOICED = str.maketrans("ハヒフヘホ", "パピプペポ")
 _VOICED = str.maketrans("ハヒフヘホカキクケコサシスセソ", "バビブベボガギグゲゴザジズゼゾ")
 _NASAL = ("サン", "セン", "ゼン", "マン")
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
-    """Reading of a counter, and the change of sound that it causes in the number before it.
-
-    change: "k", "s" and "u" shorten some ends of a number (``_CHANGES``); "g" and "z" are "k" and "s" that
-    are voiced after サン; "h" shortens, turns its h into p there, and into b after ン; "p" turns it into p
-    in both places. last: readings of a last digit. whole: readings of a number with its counter.
-    """
-
-    said: str
-    change: str = ""
-    last: Mapping[int, str] | None = None
-    whole: Mapping[int, str] | None = None
-
-
 class JapaneseNumbers(NumberWords):
-    """Numbers as katakana."""
+    """Numbers as katakana, each one word with what it counts."""
+
+    kana = True
 
     def cardinal(self, number: int, gender: str = "") -> str:
         """ "センニヒャクゴジュー"."""
@@ -58,11 +46,11 @@ class JapaneseNumbers(NumberWords):
 
     def counted(self, number: int, decimals: str, counter: Counter) -> str:
         """A number with its counter: "サンボン", "ジュッコ", "ハツカ"."""
-        if not decimals and counter.whole is not None and number in counter.whole:
+        if not decimals and number in counter.whole:
             return counter.whole[number]
         spoken = self.decimal(number, decimals) if decimals else self.cardinal(number)
         last = int(decimals[-1]) if decimals else number % 10
-        if counter.last is not None and last in counter.last:
+        if last in counter.last:
             spoken = spoken.removesuffix(_DIGITS[last]) + counter.last[last]
         return _joined(spoken, counter)
 

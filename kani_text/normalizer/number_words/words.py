@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kani_text.writing import has_letters_only
 
@@ -89,6 +89,24 @@ def _num2words() -> Callable[..., str]:
 
     words: Callable[..., str] = num2words
     return words
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Reading of what a number counts in a language without spaces, and what it changes in the number.
+
+    change: "two" for 2, which is 两 before it; or a change of sound, of those in ``ja``. last: readings of a
+    last digit. whole: readings of a number with its counter.
+    """
+
+    said: str = ""
+    change: str = ""
+    last: Mapping[int, str] = field(default_factory=dict)
+    whole: Mapping[int, str] = field(default_factory=dict)
+
+    def begins(self) -> "Counter":
+        """The counter of a range's first number, after which it is not said."""
+        return Counter("", self.change if self.change == "two" else "", whole=self.whole)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

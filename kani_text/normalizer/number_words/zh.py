@@ -1,21 +1,19 @@
 """Chinese numbers: groups of four digits, 两 before counted things, digits one by one."""
 
-from kani_text.normalizer.number_words.words import NumberWords
+from kani_text.normalizer.number_words.words import Counter, NumberWords
 
 _DIGITS = "零一二三四五六七八九"
 _POWERS = ((1000, "千"), (100, "百"), (10, "十"))
 _GROUPS = ((10**16, "亿亿"), (10**12, "万亿"), (10**8, "亿"), (10**4, "万"))
-_COUNTED = "counted"
-_PHONE_ONE = "幺"
 
 
 class ChineseNumbers(NumberWords):
-    """Numbers in Han characters; "counted" is the form before a measure word (两个)."""
+    """Numbers in Han characters."""
+
+    kana = False
 
     def cardinal(self, number: int, gender: str = "") -> str:
-        """ "一万两千三百四十五"; the number 2 itself is 两 before a measure word, else 二."""
-        if number == 2 and gender == _COUNTED:
-            return "两"
+        """ "一万两千三百四十五"."""
         spoken = _spell(number)
         # "十二" rather than "一十二", at the beginning only.
         return spoken[1:] if spoken.startswith("一十") else spoken
@@ -24,13 +22,15 @@ class ChineseNumbers(NumberWords):
         """Digits one by one, as in years and room numbers."""
         return "".join(_DIGITS[int(digit)] for digit in digits)
 
-    def phone(self, digits: str) -> str:
-        """Digits of a telephone number, with 幺 for 1."""
-        return self.digits(digits).replace("一", _PHONE_ONE)
-
     def decimal(self, number: int, decimals: str) -> str:
         """ "三点一四"."""
         return f"{self.cardinal(number)}点{self.digits(decimals)}"
+
+    def counted(self, number: int, decimals: str, counter: Counter) -> str:
+        """A number before a measure word: "两公里", but "十二公里"."""
+        if number == 2 and not decimals and counter.change == "two":
+            return f"两{counter.said}"
+        return (self.decimal(number, decimals) if decimals else self.cardinal(number)) + counter.said
 
 
 def _spell(number: int) -> str:

@@ -104,8 +104,9 @@ def _said(place: _Place, form: str, ends: bool) -> Verbalization:
     if token.core[:1].isupper() and not place.key[:1].isupper():
         form = form[:1].upper() + form[1:]
     end = place.end - ends
-    if end == token.core_end and token.suffix == "." and place.following().core[:1].islower():
-        # "2 lg. eggs", a line without its stop
+    small = token.suffix == "." and place.following().core[:1].islower()
+    if end == token.core_end and (small or token.suffix.startswith((".,", ".;"))):
+        # "2 lg. eggs", "inkl. MwSt., zzgl. Porto", lines without their stop
         end += not ends
     return token.said(form, end)
 

@@ -78,7 +78,7 @@ def _noun_before(cursor: TokenCursor, table: LanguageTable) -> str:
     previous = cursor.previous()
     if _JOINED.hold(cursor, table):
         return cursor.previous(3).core.lower()
-    if _JOINED_AGAIN.hold(cursor, table):
+    if _JOINED_AGAIN.hold(cursor, table) and not cursor.token(1).core[:1].isupper():
         return cursor.previous(4).core.lower()
     return previous.core.lower() if previous.suffix in ("", ".") else ""
 
@@ -99,13 +99,14 @@ def _before_noun(cursor: TokenCursor, value: int, table: LanguageTable) -> str |
     if not (rules.ordinal_before or rules.articles) or not cursor.is_adjacent(1):
         return None
     noun = cursor.token(1).core
-    if noun.lower() in rules.ordinal_before:
+    form = rules.articles.get(article.core.lower()) if article.suffix in ("", ".") else None
+    if noun.lower() in rules.ordinal_before and form is None:
         gender = table.agreement.gender(in_full(cursor.token(1), table), plural=False) or "m"
         # Spanish "tercer aniversario"
         short = gender == "m" and "short" in rules.articles.values()
         return table.number_words.ordinal(value, "short" if short else gender)
-    form = rules.articles.get(article.core.lower()) if article.suffix in ("", ".") else None
-    if form is None or len(noun) <= 2 or not noun[0].isupper() or value > _LAST_CONGRESS:
+    known = noun.lower() in rules.ordinal_before or (noun[0].isupper() and value <= _LAST_CONGRESS)
+    if form is None or len(noun) <= 2 or not known:
         return None
     return table.number_words.ordinal(value, form)
 

@@ -3,15 +3,14 @@
 import re
 from dataclasses import replace
 
-from kani_text.normalizer.number_words.ja import Counter, JapaneseNumbers
+from kani_text.normalizer.number_words.words import Counter
 from kani_text.normalizer.rules.numerals import VULGAR_FRACTIONS
 from kani_text.normalizer.spoken import Piece
 from kani_text.normalizer.unspaced.numbers import (
     Figures,
     parse_figures,
     read,
-    say_japanese,
-    say_plain,
+    say_counted,
     second_figures,
 )
 from kani_text.normalizer.unspaced.scan import Scan, UnspacedReading
@@ -41,19 +40,17 @@ def money(scan: Scan, at: int) -> UnspacedReading | None:
     magnitude = word if word in table.numbers.magnitudes else ""
     currency = table.currencies[code]
     end = following + len(magnitude) if magnitude else last.end
-    begin = f"{_say_money(scan, first, None)}{table.numbers.to}" if second is not None else ""
-    if isinstance(table.words, JapaneseNumbers):
-        said = _say_money(scan, last, currency)
-    else:
-        said = _say_money(scan, last, None) + magnitude + currency.said
-    said = begin + said
+    said = (
+        f"{_say_money(scan, first, currency.begins(), code)}{table.numbers.to}" if second is not None else ""
+    )
+    said += _say_money(scan, last, replace(currency, said=magnitude + currency.said), code)
     return UnspacedReading((Piece(said, at, end),), end)
 
 
 def fraction(scan: Scan, at: int) -> UnspacedReading | None:
     """ "3/4", "2 1/2 kg": the denominator comes first; Japanese "3分の1"."""
     words, table = scan.table.words, scan.table
-    if (parts := _PARTS_OF.match(scan.text, at)) and isinstance(words, JapaneseNumbers):
+    if parts := _PARTS_OF.match(scan.text, at):
         said = say_fraction(int(parts[2]), int(parts[1]), table)
         return UnspacedReading((Piece(said, at, parts.end()),), parts.end())
     found = _FRACTION.match(scan.text, at)
@@ -110,10 +107,10 @@ def _read_with_unit(said: str, numerator: int, start: int, middle: int, scan: Sc
     """A fraction with the unit or the counter after it, if there is one."""
     word, place = scan.word_after(middle)
     unit, words = scan.table.units.get(word), scan.table.words
-    counter = scan.table.counters.get(word)
-    if unit is None and isinstance(words, JapaneseNumbers) and counter is not None and place == middle:
+    counter = scan.table.counters.get(word, Counter())
+    if unit is None and counter.said and place == middle:
         # "1/2本", "1/2つ"
-        one, plain = words.cardinal(numerator), replace(counter, whole=None)
+        one, plain = words.cardinal(numerator), replace(counter, whole={})
         said = said.removesuffix(one) + words.counted(numerator, "", plain)
         return UnspacedReading((Piece(said, start, place + len(word)),), place + len(word))
     if unit is None:
@@ -122,13 +119,9 @@ def _read_with_unit(said: str, numerator: int, start: int, middle: int, scan: Sc
     return read(said, start, middle, place + len(word), unit, scan)
 
 
-def _say_money(scan: Scan, figures: Figures, currency: Counter | None) -> str:
+def _say_money(scan: Scan, figures: Figures, currency: Counter, code: str) -> str:
     """An amount, its decimals without the zeros at their end."""
-    table = scan.table
-    plain = replace(figures, decimals=figures.decimals.rstrip("0"))
-    if isinstance(table.words, JapaneseNumbers):
-        return say_japanese(scan, plain, currency, "")
-    return say_plain(plain, table.words, "counted")
+    return say_counted(scan, replace(figures, decimals=figures.decimals.rstrip("0")), currency, code)
 
 
 def compound_unit(written: str, table: UnspacedTable) -> str:

@@ -2,7 +2,6 @@
 
 import re
 
-from kani_text.normalizer.number_words.ja import JapaneseNumbers
 from kani_text.normalizer.spoken import Piece
 from kani_text.normalizer.unspaced.numbers import counted
 from kani_text.normalizer.unspaced.scan import Scan, UnspacedReading
@@ -27,13 +26,13 @@ def date(scan: Scan, at: int) -> UnspacedReading | None:
     year = found[1] if found is not None else ""
     if found is None and ((found := _MONTH_DAY.match(scan.text, at)) is None or not _is_day(scan, found)):
         return None
-    japanese = isinstance(table.words, JapaneseNumbers)
     month, day = map(int, found.groups()[-2:])
-    parts = [counted(month, moments.month, table), _say_day(day, scan)]
+    first = moments.first_day if day == 1 else ""
+    parts = [counted(month, moments.month, table), first or _say_part(day, moments.day, scan)]
     if year:
         digits = table.words.digits(year) + moments.year
-        parts.insert(0, counted(int(year), moments.year, table) if japanese else digits)
-    said = (" " if japanese else "").join(parts)
+        parts.insert(0, counted(int(year), moments.year, table) if table.words.kana else digits)
+    said = (" " * table.words.kana).join(parts)
     return UnspacedReading((Piece(said, at, found.end()),), found.end())
 
 
@@ -66,11 +65,6 @@ def _is_day(scan: Scan, found: re.Match[str]) -> bool:
     return whole and (ended or scan.is_beside("likely_days", *found.span()))
 
 
-def _say_day(day: int, scan: Scan) -> str:
-    first = day == 1 and isinstance(scan.table.words, JapaneseNumbers)
-    return "ツイタチ" if first else _say_part(day, scan.table.moments.day, scan, "")
-
-
 def weekday(scan: Scan, at: int) -> UnspacedReading | None:
     """The "(火)" of "12月3日(火)" and "12/3(火)"."""
     found, moments = _DAY_OF_WEEK.match(scan.text, at), scan.table.moments
@@ -99,15 +93,14 @@ def time(scan: Scan, at: int) -> UnspacedReading | None:
         zero = moments.zero_minutes if 0 < minutes < 10 else ""
         parts.append(_say_part(minutes, moments.minute, scan, zero))
     if seconds:
-        parts.append(_say_part(seconds, moments.second, scan, ""))
+        parts.append(_say_part(seconds, moments.second, scan))
     half = moments.halves.get(f"{found[4].lower()}m", "") if found[4] else ""
-    joined = " " if isinstance(table.words, JapaneseNumbers) else ""
-    spoken = half + joined.join(part for part in parts if part)
+    spoken = half + (" " * table.words.kana).join(filter(None, parts))
     return UnspacedReading((Piece(spoken, at, found.end()),), found.end())
 
 
-def _say_part(number: int, counter: str, scan: Scan, zero: str) -> str:
-    if isinstance(scan.table.words, JapaneseNumbers):
+def _say_part(number: int, counter: str, scan: Scan, zero: str = "") -> str:
+    if scan.table.words.kana:
         return counted(number, counter, scan.table)
     return zero + scan.table.words.cardinal(number) + counter
 

@@ -1,11 +1,11 @@
 """Numbers with what stands after them: counters, units, magnitudes, ranges, scores."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kani_text import writing
-from kani_text.normalizer.number_words.ja import Counter, JapaneseNumbers
-from kani_text.normalizer.number_words.words import MAX_DIGITS
+from kani_text.normalizer.number_words.ja import JapaneseNumbers
+from kani_text.normalizer.number_words.words import MAX_DIGITS, Counter
 from kani_text.normalizer.number_words.zh import ChineseNumbers
 from kani_text.normalizer.rules.numerals import ascii_digits
 from kani_text.normalizer.spoken import Piece
@@ -15,7 +15,6 @@ from kani_text.normalizer.unspaced.table import UnspacedTable, UnspacedUnit
 FIGURES = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
 _FIGURES = re.compile(FIGURES)
 _DASH = re.compile(r" ?[-~] ?")
-_YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _POWER = re.compile(r"\^-?\d{1,4}|⁻?[⁰¹²³⁴-⁹]{1,4}")
 _SUM = "+*×÷="
 _LONG = re.compile(r"\d{3,}")
@@ -74,7 +73,7 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
 
 def _unit_after(scan: Scan, word: str, place: int) -> tuple[str, int] | None:
     """The unit after a Chinese magnitude, "8.6万km", and where it begins."""
-    if word not in scan.table.numbers.magnitudes or isinstance(scan.table.words, JapaneseNumbers):
+    if word not in scan.table.numbers.magnitudes:
         return None
     unit = scan.word_after(place + len(word))
     return unit if unit[0] in scan.table.units else None
@@ -94,7 +93,7 @@ def parse_figures(scan: Scan, at: int) -> Figures | None:
         return None
     whole, _, decimals = found.group().partition(".")
     figures = Figures(ascii_digits(whole.replace(",", "")), ascii_digits(decimals), at, found.end())
-    if isinstance(scan.table.words, JapaneseNumbers) and not figures.long:
+    if scan.table.words.kana and not figures.long:
         return _with_magnitudes(scan, figures)
     return figures
 
@@ -109,9 +108,8 @@ def say_one_by_one(digits: str, table: UnspacedTable) -> str:
 
 def counted(value: int, counter: str, table: UnspacedTable) -> str:
     """A whole number with its counter, as dates and times have it."""
-    if isinstance(table.words, JapaneseNumbers):
-        return table.words.counted(value, "", table.counters[counter])
-    return table.words.cardinal(value, "counted" if counter in table.counted else "") + counter
+    known = table.counters.get(counter, Counter())
+    return table.words.counted(value, "", known if known.said else replace(known, said=counter))
 
 
 def _with_magnitudes(scan: Scan, figures: Figures) -> Figures:
@@ -173,64 +171,46 @@ def second_figures(scan: Scan, first: Figures) -> Figures | None:
 
 def _say_pair(scan: Scan, first: Figures, second: Figures | None, magnitude: str, word: str) -> str:
     """One number or a range, with what it counts where that is said with it."""
-    table, words = scan.table, scan.table.words
-    last, unit = second or first, scan.table.units.get(word)
-    said = ""
-    if isinstance(words, JapaneseNumbers):
-        counter = unit.counter if unit is not None else table.counters.get(word)
-        if second is not None:
-            whole = counter.whole if counter is not None and counter.whole is not None else {}
-            begin = -1 if first.decimals or first.long else int(first.digits)
-            said = (whole.get(begin) or say_japanese(scan, first, None, "")) + table.numbers.to
-        said += say_japanese(scan, last, counter, word)
-    else:
-        if second is not None:
-            said = f"{_say_chinese(scan, words, first, magnitude or word)}{table.numbers.to}"
-        said += _say_chinese(scan, words, last, magnitude or word) + magnitude
-        said += unit.counter.said if unit is not None else ""
-    return (unit.before if unit is not None else "") + said
+    table, written = scan.table, magnitude or word
+    unit, counter = table.units.get(word), table.counters.get(written, Counter())
+    if unit is not None:
+        # "2万公里", "2公里"
+        counter = replace(counter, said=magnitude + unit.counter.said) if magnitude else unit.counter
+    said = unit.before if unit is not None else ""
+    if second is not None:
+        said += say_counted(scan, first, counter.begins(), written) + table.numbers.to
+    return said + say_counted(scan, second or first, counter, written)
 
 
-def say_japanese(scan: Scan, figures: Figures, counter: Counter | None, word: str) -> str:
-    """A number with its counter; word: what is written after it."""
-    table, words = scan.table, scan.table.words
-    assert isinstance(words, JapaneseNumbers)
-    name = counter.said if counter is not None else ""
+def say_counted(scan: Scan, figures: Figures, counter: Counter, word: str) -> str:
+    """A number with its counter; word: what is written after it, or the sign of money before it."""
+    table, words, at = scan.table, scan.table.words, (figures.start, figures.end)
     if figures.long or _is_one_by_one(scan, figures, word):
-        return say_one_by_one(figures.digits, table) + name
+        return say_one_by_one(figures.digits, table) + counter.said
+    dated = not word and scan.is_beside("years_alone", *at) and not scan.is_beside("no_years", *at)
+    if dated or scan.is_beside("years", *at):
+        return words.digits(figures.digits) + counter.said
     if figures.magnitude:
         power = words.cardinal(10 ** table.numbers.magnitudes[figures.magnitude]).removeprefix("イチ")
-        return words.decimal(int(figures.digits), figures.decimals) + power + name
-    value = int(figures.digits)
-    if word == table.moments.day and value == 1 and scan.before(figures.start).endswith(table.moments.month):
-        return "ツイタチ"
-    if counter is not None and not scan.is_beside("uncounted", figures.start, figures.end):
-        return words.counted(value, figures.decimals, counter)
-    return say_plain(figures, words) + name
+        return words.decimal(int(figures.digits), figures.decimals) + power + counter.said
+    value, moments = int(figures.digits), table.moments
+    if word == moments.day and value == 1 and scan.before(figures.start).endswith(moments.month):
+        return moments.first_day or words.counted(value, "", counter)
+    if scan.is_beside("uncounted", *at):
+        return say_plain(figures, words) + counter.said
+    return words.counted(value, figures.decimals, counter)
 
 
-def _say_chinese(scan: Scan, words: ChineseNumbers, figures: Figures, word: str) -> str:
-    at = figures.start, figures.end
-    if figures.long or _is_one_by_one(scan, figures, word):
-        return say_one_by_one(figures.digits, scan.table)
-    dated = not word and _YEAR.fullmatch(scan.text, *at) and not scan.is_beside("no_years", *at)
-    if dated or scan.is_beside("years", *at):
-        return words.digits(figures.digits)
-    unit = scan.table.units.get(word)
-    counts = word in scan.table.counted or (unit is not None and unit.counter.said != "")
-    two = counts and not scan.is_beside("uncounted", *at)
-    return say_plain(figures, words, "counted" if two else "")
-
-
-def say_plain(figures: Figures, words: ChineseNumbers | JapaneseNumbers, form: str = "") -> str:
+def say_plain(figures: Figures, words: ChineseNumbers | JapaneseNumbers) -> str:
     """A number without what it counts."""
-    value = int(figures.digits[: MAX_DIGITS + 1])
-    return words.decimal(value, figures.decimals) if figures.decimals else words.cardinal(value, form)
+    return words.counted(int(figures.digits[: MAX_DIGITS + 1]), figures.decimals, Counter())
 
 
 def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
     """True for the number of a room, of a flight and the like."""
     at, numbers = (figures.start, figures.end), scan.table.numbers
+    if word in scan.table.currencies:
+        return False
     if scan.is_beside("one_by_one", *at) or (not word and scan.is_beside("one_by_one_alone", *at)):
         return True
     if _LONG.fullmatch(scan.text, *at) is None:
@@ -241,14 +221,14 @@ def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
 
 def _takes(word: str, table: UnspacedTable) -> bool:
     """True if ``word`` is said together with its number; other words are said as they are written."""
-    return word in table.units or (isinstance(table.words, JapaneseNumbers) and word in table.counters)
+    return word in table.units or table.counters.get(word, Counter()).said != ""
 
 
 def read(
     said: str, start: int, middle: int, end: int, unit: UnspacedUnit | None, scan: Scan
 ) -> UnspacedReading:
     """One piece for the number and one for its unit where they come in the written order."""
-    if unit is not None and not unit.before and not isinstance(scan.table.words, JapaneseNumbers):
+    if unit is not None and not unit.before and not scan.table.words.kana:
         name = unit.counter.said
         pieces = (Piece(said.removesuffix(name), start, middle), Piece(name, middle, end))
         return UnspacedReading(tuple(piece for piece in pieces if piece.text), end)
@@ -270,7 +250,7 @@ def _powered(scan: Scan, figures: Figures, word: str) -> UnspacedReading | None:
     if (unit := table.units.get(symbol)) is not None:
         # "3×10⁸m/s"
         per = unit.before
-        if isinstance(table.words, JapaneseNumbers) and per:
+        if table.words.kana and per:
             per = f"マイ{per.removesuffix('ソク')}"
         said, end = said + unit.counter.said + per, begin + len(symbol)
     return UnspacedReading((Piece(said, figures.start, end),), end)

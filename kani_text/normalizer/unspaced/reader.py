@@ -52,7 +52,6 @@ _SIGNED: tuple[_Rule, ...] = (sequences.phone, numbers.number)
 _LETTER = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]")
 _DIGITS = re.compile(r"\d+")
 _MARKS = re.compile(r"([^\w\s])\1+")
-_LONGEST_READING = 8
 _LONGEST_LINE = 22
 _SPACE = re.compile(r"\s+")
 _QUIET = frozenset("。，、；：！？!?,.;:…\"'()（）「」『』《》〈〉【】[]{}“”‘’")
@@ -156,8 +155,9 @@ class UnspacedReader:
         written = " ".join(self._text[at:end].split())
         pronunciation = entry.pronunciation(self._options.language) if self._options.accepts_ipa else None
         if isinstance(entry, PlacedEntry):
+            spoken = written[0].isdecimal()
             for piece in entry.pieces:
-                self._append(piece.text, at + piece.start, at + piece.end)
+                self._append(piece.text, at + piece.start, at + piece.end, spoken)
         elif pronunciation is None:
             self._append(entry.spelling or written, at, end, spoken=True)
         else:
@@ -169,7 +169,6 @@ class UnspacedReader:
         """The first rule's result; None for characters that are spoken as they are written."""
         scan, character = self._scan, self._scan.text[at]
         found = with_ruby(scan, at) if self._table.ruby else None
-        found = found or self._known_reading(at)
         if found is None and character in "(（":
             found = moments.weekday(scan, at)
         if found is not None or (is_wide(character) and character not in self._table.signs):
@@ -206,25 +205,6 @@ class UnspacedReader:
         if (follows and before[-1:] != "~") or self._scan.ends_quantity(at):
             return False
         return not (before[-1:].isascii() and before[-1:].isalnum())
-
-    def _known_reading(self, at: int) -> UnspacedReading | None:
-        """A line of [words]."""
-        table, text = self._table, self._scan.text
-        for written, spoken in table.respelled.items():
-            end = at + len(written)
-            if not text.startswith(written, at):
-                continue
-            if written[-1].isascii():
-                self._scan.require(end)
-            inside = written[-1].isascii() and text[end : end + 1].isascii() and text[end : end + 1].isalnum()
-            if not inside:
-                piece = Piece(spoken, at, at + len(written))
-                return UnspacedReading((piece,), at + len(written), number=False)
-        rest = text[at : at + _LONGEST_READING]
-        unsure = not self._scan.complete and at + len(rest) == len(text)
-        if unsure and any(written.startswith(rest) for written in table.respelled):
-            raise MoreTextNeeded
-        return None
 
     def _continued_number(self, scan: Scan, at: int) -> UnspacedReading:
         """The rest of a number that the text before began: digit by digit."""

@@ -4,7 +4,6 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from kani_text.normalizer.number_words.ja import JapaneseNumbers
 from kani_text.normalizer.spoken import Piece
 from kani_text.normalizer.tokens import MoreTextNeeded
 from kani_text.normalizer.unspaced.table import UnspacedTable
@@ -44,7 +43,7 @@ class Scan:
     def __init__(self, text: str, table: UnspacedTable, preceding: str, complete: bool) -> None:
         """preceding: the end of the text before."""
         # In Chinese "，" between figures is a comma, and joins no groups.
-        folded = _FOLDED if isinstance(table.words, JapaneseNumbers) else _FOLDED_IN_CHINESE
+        folded = _FOLDED if table.words.kana else _FOLDED_IN_CHINESE
         self.text = text.translate(folded)
         self.table = table
         self.complete = complete

@@ -4,8 +4,6 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from kani_text.normalizer.number_words.ja import JapaneseNumbers
-from kani_text.normalizer.number_words.zh import ChineseNumbers
 from kani_text.normalizer.rules.numerals import LOWERED
 from kani_text.normalizer.rules.urls import LONGEST_SPELLED_OUT, TOP_LEVEL_DOMAINS
 from kani_text.normalizer.spoken import Piece
@@ -71,10 +69,6 @@ def roman(scan: Scan, at: int) -> UnspacedReading | None:
 def phone(scan: Scan, at: int) -> UnspacedReading | None:
     """A telephone number: international, of a pattern in the table, or after a word for one."""
     table = scan.table
-    for written, spoken in table.phones.said.items():
-        longer = scan.text[at + len(written) : at + len(written) + 1].isdecimal()
-        if scan.text.startswith(written, at) and not longer:
-            return UnspacedReading((Piece(spoken, at, at + len(written)),), at + len(written))
     far = _FAR.match(scan.text, at)
     if far is not None and 7 <= sum(map(str.isdigit, far.group())) <= 15:
         return _say_phone(scan, at, far.end())
@@ -96,9 +90,8 @@ def _say_phone(scan: Scan, at: int, end: int) -> UnspacedReading:
     pieces = [Piece(table.numbers.plus, at, at + 1)] if scan.text[at] == "+" else []
     groups = list(_DIGITS.finditer(scan.text, at, end))
     for group in groups:
-        words = table.words
-        digits = group.group()
-        said = words.phone(digits) if isinstance(words, ChineseNumbers) else say_one_by_one(digits, table)
+        digits = table.words.digits
+        said = digits(group.group()).replace(digits("1"), table.phones.one)
         if group is not groups[-1] and table.phones.joined:
             said += table.phones.joined + " "
         first = at if group is groups[0] and not pieces else group.start()
@@ -175,6 +168,14 @@ def _each(
     return UnspacedReading(tuple(Piece(say(part[0]), *part.span()) for part in parts), end)
 
 
+def _one_by_one(scan: Scan, start: int, end: int) -> UnspacedReading:
+    """Figures one by one, signs by name, letters as they are."""
+    digits, web = scan.table.words.digits, scan.table.web
+    return _each(
+        _CHARACTERS, scan, start, end, lambda one: digits(one) if one.isdecimal() else web.get(one, one)
+    )
+
+
 def _say_signs(scan: Scan, start: int, shown: int, end: int) -> UnspacedReading:
     """Words as they are, digits and signs by name; what is not shown is not said."""
     table = scan.table
@@ -192,7 +193,7 @@ def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
     found = _NUMBER_SIGN.match(scan.text, at)
     if found is None:
         return None
-    sharp = _DIALLED.match(scan.text, at) if isinstance(scan.table.words, JapaneseNumbers) else None
+    sharp = _DIALLED.match(scan.text, at) if scan.table.words.kana else None
     if sharp is not None:
         # "#7119" is dialled.
         said = f"{scan.table.web['#']} {scan.table.words.digits(sharp[1])}"
@@ -211,13 +212,7 @@ def call_number(scan: Scan, at: int) -> UnspacedReading | None:
     found = _CALL_NUMBER.match(scan.text, at)
     if found is None or scan.before(at).rstrip(":： ")[-1:] != "号":
         return None
-    words, web = scan.table.words, scan.table.web
-    return _each(
-        _CHARACTERS,
-        scan,
-        *found.span(),
-        lambda one: words.digits(one) if one.isdecimal() else web.get(one, one),
-    )
+    return _one_by_one(scan, *found.span())
 
 
 def mixed(scan: Scan, at: int) -> UnspacedReading | None:
@@ -229,10 +224,7 @@ def mixed(scan: Scan, at: int) -> UnspacedReading | None:
     code = found["code"]
     if code[:2] != "0x" and len(_CHANGE.findall(code)) < (1 if found["sign"] else _FEWEST_CHANGES):
         return None
-    words = scan.table.words
-    return _each(
-        _CHARACTERS, scan, *found.span("code"), lambda one: words.digits(one) if one.isdecimal() else one
-    )
+    return _one_by_one(scan, *found.span("code"))
 
 
 def latin_word(scan: Scan, at: int) -> UnspacedReading:

@@ -5,12 +5,13 @@
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from kani_text.normalizer.number_words.ja import Counter, JapaneseNumbers
+from kani_text.normalizer.number_words.ja import JapaneseNumbers
+from kani_text.normalizer.number_words.words import Counter
 from kani_text.normalizer.number_words.zh import ChineseNumbers
 from kani_text.normalizer.tables.file import TableSection, read_table_file
 from kani_text.normalizer.tables.lazy_pattern import LazyPattern
@@ -24,7 +25,7 @@ NUMBER_WORDS: dict[str, type[ChineseNumbers | JapaneseNumbers]] = {
     "zh": ChineseNumbers,
     "ja": JapaneseNumbers,
 }
-_CHANGES = frozenset(" k s u g z h p".split(" "))
+_CHANGES = frozenset(" k s u g z h p two".split(" "))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +53,15 @@ class UnspacedNumbers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moments:
-    """[moments]: the counters that dates and times are read with."""
+    """[moments]: the counters that dates and times are read with.
+
+    first_day: the 1st after its month, where that is not said as one day.
+    """
 
     year: str
     month: str
     day: str
+    first_day: str = ""
     hour: str
     minute: str
     second: str
@@ -68,12 +73,15 @@ class Moments:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phones:
-    """[phones]: patterns, the words before any other number that is one, and what joins its groups."""
+    """[phones]: patterns, the words before any other number that is one, and what joins its groups.
+
+    one: 1 in them.
+    """
 
     patterns: tuple[re.Pattern[str], ...]
     after: re.Pattern[str]
     joined: str
-    said: Mapping[str, str]
+    one: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,7 @@ class UnspacedTable:
     moments: Moments
     phones: Phones
     counters: Mapping[str, Counter]
-    counted: frozenset[str]
+    """Those that say nothing are read as they are written, after a number that they change."""
     units: Mapping[str, UnspacedUnit]
     per: str
     powers: tuple[str, str]
@@ -107,7 +115,6 @@ class UnspacedTable:
     formulas: Formulas
     web: Mapping[str, str]
     version: str
-    respelled: Mapping[str, str]
     ruby: bool
     code_block: str
     spellings: tuple[tuple[LazyPattern, str], ...]
@@ -117,10 +124,10 @@ class UnspacedTable:
     following: frozenset[str]
     """Words and signs after a number that decide its reading."""
     beginnings: frozenset[str]
-    """Proper beginnings of ``following`` and ``respelled``: more text may complete them."""
+    """Proper beginnings of ``following``: more text may complete them."""
     longest_following: int
     plain: re.Pattern[str]
-    """Characters that no rule begins at."""
+    """Characters that no rule begins at: hiragana, and Han where no reading may stand after them."""
 
 
 def unspaced_table_for(tag: str) -> UnspacedTable | None:
@@ -153,15 +160,17 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
     between_figures, between_words = signs.section("between_figures"), signs.section("between_words")
     beside = file.section("beside")
     lines = file.section("counters")
-    counted = frozenset(lines.words("counted"))
-    counters = {key: _counter(lines, key) for key in lines.key_names()}
+    counters = dict.fromkeys(lines.words("counted"), Counter(change="two"))
+    counters |= dict.fromkeys(lines.words("uncounted"), Counter())
+    counters |= {key: _counter(lines, key) for key in lines.key_names()}
     numbers = _numbers(file.section("numbers"))
-    unit_names, currencies = _units(units), _currencies(file.section("currencies"), language)
-    respelled = file.section("words").all_texts()
+    change = units.text("change", "")
+    unit_names = _units(units, change)
+    currencies = _currencies(file.section("currencies"), language, change)
     ruby, code_block = markup.flag("ruby"), markup.text("code_block")
     markup.check_all_read()
     following = frozenset(
-        (*counters, *counted, *unit_names, *numbers.magnitudes, *numbers.one_by_one_before, *currencies)
+        (*counters, *unit_names, *numbers.magnitudes, *numbers.one_by_one_before, *currencies)
     )
     return file.fill(
         UnspacedTable,
@@ -170,7 +179,6 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
         numbers=numbers,
         phones=_phones(file.section("phones")),
         counters=counters,
-        counted=counted,
         units=unit_names,
         per=per,
         powers=powers,
@@ -181,24 +189,16 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
         signs=signs.all_texts(),
         web=web.all_texts(),
         version=version,
-        respelled=respelled,
         ruby=ruby,
         code_block=code_block,
         spellings=file.section("spellings").patterns(),
         readings=parse_readings(file.section("readings"), {}),
         beside={name: _beside(beside, name) for name in beside.key_names()},
         following=following,
-        beginnings=frozenset(one[:at] for one in (*following, *respelled) for at in range(1, len(one))),
+        beginnings=frozenset(one[:at] for one in following for at in range(1, len(one))),
         longest_following=max(map(len, following)),
-        plain=_plain_characters(respelled, ruby),
+        plain=re.compile("[\u3041-\u3096]+" if ruby else "[\u3041-\u3096\u3400-\u9fff]+"),
     )
-
-
-def _plain_characters(respelled: Iterable[str], ruby: bool) -> re.Pattern[str]:
-    """Hiragana, and Han characters where no reading may stand after them."""
-    first = "".join(re.escape(word[0]) for word in respelled)
-    characters = "\u3041-\u3096" if ruby else "\u3041-\u3096\u3400-\u9fff"
-    return re.compile(f"(?:(?![{first}])[{characters}])+" if first else f"[{characters}]+")
 
 
 def _alternatives(words: tuple[str, ...], pattern: str) -> re.Pattern[str]:
@@ -234,31 +234,31 @@ def _phones(section: TableSection) -> Phones:
     )
 
 
-def _units(section: TableSection) -> dict[str, UnspacedUnit]:
+def _units(section: TableSection, change: str) -> dict[str, UnspacedUnit]:
     prefixes = section.section("prefixes").all_texts()
-    units = {symbol: _unit(section, symbol, section.template(symbol, "n")) for symbol in section.key_names()}
 
-    def prefixed(prefix: str, unit: UnspacedUnit) -> UnspacedUnit:
-        name, _, change = prefix.partition(" ")
-        return _unit(section, name, f"{name}{unit.counter.said} {change}")
+    def unit(key: str, said: str) -> UnspacedUnit:
+        """ "ヘルツ", or "キロヘルツ u": a reading and its change, "{n}" where the number is not first."""
+        before, _, after = said.rpartition("{n}")
+        name, _, own = after.partition(" ")
+        if own not in _CHANGES:
+            raise section.error(key, "has a change other than k s u g z h p")
+        return UnspacedUnit(before, Counter(name, own or change if name else ""))
 
+    def prefixed(prefix: str, of: UnspacedUnit) -> UnspacedUnit:
+        name, _, own = prefix.partition(" ")
+        return unit(name, f"{name}{of.counter.said} {own}")
+
+    units = {symbol: unit(symbol, section.template(symbol, "n")) for symbol in section.key_names()}
     return in_all_spellings(units, prefixes, prefixed)
 
 
-def _unit(section: TableSection, key: str, said: str) -> UnspacedUnit:
-    """ "ヘルツ", or "キロヘルツ u": a reading and its change, "{n}" where the number is not first."""
-    before, _, after = said.rpartition("{n}")
-    said, _, change = after.partition(" ")
-    if change not in _CHANGES:
-        raise section.error(key, "has a change other than k s u g z h p")
-    return UnspacedUnit(before, Counter(said, change))
-
-
-def _currencies(section: TableSection, language: str) -> dict[str, Counter]:
+def _currencies(section: TableSection, language: str, change: str) -> dict[str, Counter]:
     """By sign or code: the name, read as a counter."""
-    found = {sign: Counter(name) for name in section.key_names() for sign in section.words(name)}
-    others = other_currencies(language, found)
-    return found | {sign: Counter(name.replace(" ", "")) for signs, name, _ in others for sign in signs}
+    names = {sign: name for name in section.key_names() for sign in section.words(name)}
+    for signs, name, _ in other_currencies(language, names):
+        names |= dict.fromkeys(signs, name.replace(" ", ""))
+    return {sign: Counter(name, change) for sign, name in names.items()}
 
 
 def _counter(section: TableSection, key: str) -> Counter:
@@ -268,7 +268,7 @@ def _counter(section: TableSection, key: str) -> Counter:
     try:
         said, _, change = fields.pop("said").partition(" ")
         last, whole = (
-            {int(number): str(reading) for number, reading in fields.pop(name, {}).items()} or None
+            {int(number): str(reading) for number, reading in fields.pop(name, {}).items()}
             for name in ("last", "whole")
         )
     except (AttributeError, KeyError, ValueError):
