@@ -45,6 +45,8 @@ _DIGIT, _FAST_DIGIT_S = re.compile(r"(?<!\d)\d(?!\d)"), 0.2
 _AFTER_SPEECH_S = 0.05
 # Words at an end that lack so many seconds of the time that they need are no speech.
 _LACKING_S = 0.3
+# As much for a phrase that is said before or after them: more than a single digit needs.
+_COPY_LACKING_S = 0.2
 # A letter of a word that is spelled, but the last.
 _SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?=[-.][^\W_](?![^\W_]))")
 # A sign of an address.
@@ -91,6 +93,23 @@ def _hurried(words: Iterable[TimedWord]) -> int:
         if lacking_s > most_s:
             found, most_s = count, lacking_s
     return found
+
+
+def without_copies(words: Sequence[TimedWord]) -> Sequence[TimedWord]:
+    """Return ``words`` without phrases that have no time and are those before or after them once more.
+
+    Whisper counts five times where someone counts four times: the alignment then has no time for one of them.
+    """
+    texts = [timed.word.normalized for timed in words]
+    for count in range(1, len(words) // 2 + 1):
+        for first in range(len(words) - count + 1):
+            last = first + count
+            if texts[first:last] not in (texts[max(first - count, 0) : first], texts[last : last + count]):
+                continue
+            fastest = sum(fastest_s(timed.word) for timed in words[first:last])
+            if fastest - (words[last - 1].end_s - words[first].start_s) > _COPY_LACKING_S:
+                return without_copies([*words[:first], *words[last:]])
+    return words
 
 
 def before_cut(words: Sequence[TimedWord]) -> tuple[Sequence[TimedWord], float]:
@@ -255,7 +274,7 @@ def said(
     aligned, probability = align(words, seconds)
     kept = without_echo(aligned, spaced=spaced, speech_s=speech_s)
     if len(kept) == len(aligned) or not (decisive and spaced):
-        return kept, probability
+        return tuple(without_copies(kept)), probability
     found = {0: (aligned[:0], probability)}
 
     def echoes(count: int) -> bool:

@@ -21,8 +21,10 @@ _SHORTEST_S = 7.0
 _END_SILENCE_S = 2.0
 # Audio kept before and after the detected speech.
 _MARGIN_S = 0.3
+# Frames of silence before a recording: without them Whisper leaves out the end of a sentence at times.
+_LEAD_FRAMES = math.ceil(_MARGIN_S / CHUNK_S)
 # Frames of silence that are kept for the next stretch: speech is detected some frames after its onset.
-_KEPT_FRAMES = math.ceil(_MARGIN_S / CHUNK_S) + 4
+_KEPT_FRAMES = _LEAD_FRAMES + 4
 # Farthest that a word reaches beyond the detected speech.
 _OUTSIDE_S = 0.05
 # A frame is silent below this probability of a voice, and certainly speech from the other one on.
@@ -43,7 +45,7 @@ _SHORT_S = 2.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
-    start: int  # in samples of the recording
+    start: int  # in samples of the recording; negative for the silence before it
     samples: Samples  # 16 kHz
     voices: tuple[float, ...]  # probability of a voice in each ``CHUNK_SAMPLES``
 
@@ -78,7 +80,8 @@ class Chunk:
         if not loud:
             return start_s, end_s
         voiced_start_s, voiced_end_s = loud[0] * CHUNK_S, (loud[-1] + 1) * CHUNK_S
-        return max(start_s, voiced_start_s - _OUTSIDE_S), min(end_s, voiced_end_s + _OUTSIDE_S)
+        start_s = max(start_s, voiced_start_s - _OUTSIDE_S, -self.start_s)
+        return start_s, min(end_s, voiced_end_s + _OUTSIDE_S)
 
     def voiced_s(self, start_s: float, end_s: float) -> float:
         """Return the seconds of voice between two times in seconds of the stretch."""
@@ -146,9 +149,9 @@ class ChunkCutter:
     def __init__(self, voices: RecordingVoices) -> None:
         self._detector = voices
         self._gate = SpeechGate()
-        self._audio: Samples = np.zeros(0, np.float32)
-        self._voices: list[float] = []
-        self._start = 0  # of the kept audio, in frames of the detector since the recording began
+        self._audio: Samples = np.zeros(_LEAD_FRAMES * CHUNK_SAMPLES, np.float32)
+        self._voices = [0.0] * _LEAD_FRAMES
+        self._start = -_LEAD_FRAMES  # of the kept audio, in frames of the detector since the recording began
         self._open = False  # whether the kept audio begins a stretch
 
     def feed(self, samples: Samples) -> list[Chunk]:
@@ -172,11 +175,10 @@ class ChunkCutter:
 
     def finish(self) -> list[Chunk]:
         """Return the last stretch, if any."""
-        if not self._start and not self._gate.speech_end_s:
-            self._voices.clear()
+        if self._start < 0 and not self._gate.speech_end_s:
+            self._voices[_LEAD_FRAMES:] = self._detector.feed_after_silence(self._audio)[_LEAD_FRAMES:]
             self._gate = SpeechGate()
-            for voice in self._detector.feed_after_silence(self._audio):
-                self._voices.append(voice)
+            for voice in self._voices[_LEAD_FRAMES:]:
                 self._gate.feed(voice)
             self._open = True
         if not (self._open and self._has_speech):
@@ -189,7 +191,7 @@ class ChunkCutter:
     @property
     def _has_speech(self) -> bool:
         """True if the kept audio holds speech, and not only the pause that it was cut in."""
-        return self._gate.speech_end_s > self._start * CHUNK_S
+        return self._gate.speech_end_s > max(self._start, 0) * CHUNK_S
 
     def _begin_at_onset(self) -> None:
         if self._gate.speaking:

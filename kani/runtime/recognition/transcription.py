@@ -120,7 +120,7 @@ class RecordingTranscription:
                     for timed in words
                 ),
                 tokens,
-                chunk.start_s,
+                max(chunk.start_s, 0.0),
                 result.temperature,
                 result.log_probability,
                 compression_ratio(text),

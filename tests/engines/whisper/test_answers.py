@@ -24,6 +24,7 @@ from kani.engines.whisper.coverage import (
     is_spoken,
     said,
     told,
+    without_copies,
     without_echo,
 )
 from kani.engines.whisper.engine import WhisperRecognizer
@@ -121,6 +122,46 @@ def test_echo_that_takes_the_end_of_the_last_word_is_dropped_as_a_whole(
     assert len(set(counts)) == len(counts) <= 6
     assert found == align(words[:12], end_s)[0]
     assert said(align, words[:12], end_s, spaced=True, speech_s=speech_s)[0] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "ends_s", "kept"),
+    [
+        # As of a count that was said four times: the alignment had no time for the fourth of five.
+        (
+            "1, 2, 3! " * 5,
+            (0.7, 1.2, 2.0, 2.6, 3.0, 3.9, 4.5, 4.9, 5.8, 6.05, 6.06, 6.06, 6.3, 6.8, 7.6),
+            "1, 2, 3! " * 4,
+        ),
+        # As of one that is a word, and of one that began within the copy.
+        ("1,2,3,4. " * 3, (2.4, 4.6, 5.15), "1,2,3,4. " * 2),
+        (
+            "5, 6, 7, 8, " * 3,
+            (0.8, 1.4, 1.9, 2.3, 3.2, 3.7, 3.7, 3.7, 3.7, 3.7, 4.0, 4.7),
+            "5, 6, 7, 8, " * 2,
+        ),
+        ("Probando, probando, probando.", (0.9, 0.91, 1.7), "Probando, probando."),
+        # What is said quickly, or is no copy.
+        ("6 6 6", (0.25, 0.25, 0.5), "6 6 6"),
+        ("No, no, no, no.", (0.2, 0.2, 0.4, 0.7), "No, no, no, no."),
+        ("1, 2, 3, 4, 3, 2, 1", (0.6, 1.2, 1.2, 1.2, 1.2, 1.8, 2.4), "1, 2, 3, 4, 3, 2, 1"),
+        ("", (), ""),
+    ],
+)
+def test_copy_of_a_phrase_that_has_no_time_is_dropped(
+    text: str, ends_s: tuple[float, ...], kept: str
+) -> None:
+    words = timed(text, *ends_s)
+    assert texts(without_copies(words)) == kept.strip()
+    aligned: list[int] = []
+
+    def align(some: Sequence[HypothesisWord], seconds: float) -> tuple[tuple[TimedWord, ...], float]:
+        aligned.append(len(some))
+        return words, -0.3
+
+    end_s = max(ends_s, default=0.0)
+    found, _ = said(align, [one.word for one in words], end_s, spaced=True, speech_s=end_s)
+    assert texts(found) == kept.strip() and len(aligned) == 1
 
 
 @pytest.mark.parametrize("told", ["こ れ は 本 で す 。 そ れ も 本 で す", "我 在 这 里 我 也 在 这 里"])

@@ -6,6 +6,7 @@ from contextlib import aclosing
 import numpy as np
 import pytest
 
+from benchmarks.recognition.hard_recordings import Speaker
 from benchmarks.recognition.streams import sounds_without_speech
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
@@ -52,6 +53,18 @@ async def test_language_is_detected_and_words_are_timed(
     assert words[-1].end_s <= 1 + len(one.samples) / RATE + 0.2
     tokens = [token for segment in segments for token in segment.tokens]
     assert recognizer._whisper.text_of(tokens) == text_of(segments)
+
+
+async def test_recording_that_begins_with_speech_is_heard_to_its_end(
+    recognizer: WhisperRecognizer, speaker: Speaker
+) -> None:
+    """Without silence before it Whisper wrote no more than "the birds are singing"."""
+    text = "The birds are singing in the garden."
+    birds = await speaker.say(text, "af_heart", "en")
+    for after_s in (0.05, 0.1, 0.2, 0.3, 0.4, 0.5):
+        segments = await transcribed(recognizer, birds, silence(after_s), language="en")
+        assert words_of(text_of(segments), "en") == words_of(text, "en"), after_s
+        assert segments[0].start_s >= 0.0 and segments[0].seek_s == 0.0
 
 
 async def test_translation_is_english(
