@@ -61,7 +61,7 @@ export class StartGate {
 
 export class Player {
   #context = null;
-  /** Target of the messages of player-worklet.js: the worklet's port, or a ScheduledOutput. */
+  /** Target of the jitter buffer's messages: the worklet's port, or a scheduled output. */
   #output = null;
   #opening = null;
   #stream = 0;
@@ -128,8 +128,8 @@ export class Player {
     this.#gain.gain.value = this.#volume;
     this.#gain.connect(this.#context.destination);
     if (!this.#context.audioWorklet) {
-      const { ScheduledOutput } = await import("./scheduled-output.js");
-      this.#output = new ScheduledOutput(this.#context, (event) => this.#happened(event), this.#gain);
+      const { scheduledOutput } = await import("./scheduled-output.js");
+      this.#output = scheduledOutput(this.#context, (event) => this.#happened(event), this.#gain);
       return true;
     }
     await this.#context.audioWorklet.addModule(new URL("player-worklet.js", import.meta.url));
