@@ -98,7 +98,7 @@ export class JitterBuffer {
     this.told({ kind, stream: stream.id, time: this.time + offset / this.rate, position: Math.max(0, position) / stream.rate });
   }
 
-  /** How many source samples can still be played. */
+  /** Source samples that can still be played. */
   left = (stream) => stream.pieces.total - (stream.ended ? 0 : stream.kernel.half) - stream.at;
 
   /** Fill the output, silence so far, that is heard from a second of the context's clock on. */
