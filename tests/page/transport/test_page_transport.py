@@ -140,7 +140,7 @@ UNASKED_SHIFTS = SHIFTS.replace("sum += shift.value", "sum += shift.hadRecentInp
 def test_nothing_jumps_as_a_text_ends_on_a_phone(visit: Visit, width: int, height: int) -> None:
     """Neither upright nor on its side, where the tabs stay in reach meanwhile."""
     visitor = visit(viewport={"width": width, "height": height}, has_touch=True, is_mobile=True)
-    visitor.begin(TEXT, "en")
+    visitor.begin(TEXT)
     expect(visitor.page.locator("#tab-talk")).to_be_in_viewport(ratio=1)
     visitor.wait_for_end()
     assert visitor.page.evaluate(UNASKED_SHIFTS) <= 0.02
