@@ -130,6 +130,8 @@ export class VoiceList {
   }
 
   async #delete({ id, name }) {
+    const { sample } = await import("./sample.js");
+    sample.stop();
     await server.deleteVoice(id);
     await this.#changed(id, "");
     this.say(t("kept.deleted", { name }));
