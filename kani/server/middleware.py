@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -26,9 +26,6 @@ from kani.server.health import METRICS_PATH
 CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013})
 """WebSocket close codes with a metric label of their own."""
 
-OTHER_CODE = "other"
-EARLY_STATUSES = ("200", "400", "401", "403", "404", "413", "500", "503")
-EARLY_CLOSE_CODES = ("1006", "1009", "1011")
 RESPONSE_STARTS = ("http.response.start", "websocket.http.response.start")
 """ASGI messages that begin an HTTP response, to a refused WebSocket handshake too."""
 
@@ -65,9 +62,9 @@ class HttpMetricsMiddleware:
             "kani_websockets_closed", "WebSockets that ended, by close code.", ["code"], registry=registry
         )
         # Prometheus sees no increase in a series that starts at 1, so the common ones start at 0.
-        for code in EARLY_STATUSES:
+        for code in ("200", "400", "401", "403", "404", "413", "500", "503"):
             self._responses.labels(code)
-        for close in EARLY_CLOSE_CODES:
+        for close in ("1006", "1009", "1011"):
             self._closed.labels(close)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,7 +109,7 @@ class HttpMetricsMiddleware:
     def _count_close(self, was_open: bool, code: int) -> None:
         """Count a close; uvicorn turns the close of a socket that was never open into an HTTP 403."""
         if was_open:
-            self._closed.labels(str(code) if code in CLOSE_CODES else OTHER_CODE).inc()
+            self._closed.labels(str(code) if code in CLOSE_CODES else "other").inc()
         else:
             self._responses.labels("403").inc()
 
@@ -164,6 +161,16 @@ class CorsMiddleware(CORSMiddleware):
     @override
     def is_allowed_origin(self, origin: str) -> bool:
         return self._rules.origin_allowed(origin)
+
+    @override
+    async def simple_response(
+        self, scope: Scope, receive: Receive, send: Send, request_headers: Headers
+    ) -> None:
+        # The server's own page needs no leave: of small files such headers would be a tenth.
+        if request_headers.get("origin", "").partition("://")[2] == request_headers.get("host"):
+            await self.app(scope, receive, send)
+        else:
+            await super().simple_response(scope, receive, send, request_headers)
 
 
 @dataclass(eq=False)

@@ -88,10 +88,8 @@ FILES: Mapping[str, Path] = {
 
 def _version() -> str:
     """Return a digest of all files: their address changes with any of them, as they import each other."""
-    digest = hashlib.sha256()
-    for name, path in FILES.items():
-        digest.update(name.encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
+    files = b"".join(name.encode() + path.read_bytes() for name, path in FILES.items())
+    return hashlib.sha256(files).hexdigest()[:12]
 
 
 VERSIONED = f"{STATIC}{_version()}/"
@@ -164,20 +162,16 @@ def _route(static: StaticFiles, path: str, content: _Content, ports: Sequence[in
     async def serve(request: Request) -> Response:
         packs = _accepts_gzip(request.headers.get("accept-encoding", ""))
         body = content.packed if packs else content.plain
-        headers = dict(HEADERS)
+        headers = HEADERS | {"cache-control": caching, **({"content-encoding": "gzip"} if packs else {})}
         digest = content.digest
         if content.is_document:
             allowed = policy(request, ports)
             headers |= DOCUMENT_HEADERS | {"content-security-policy": allowed}
             # A browser that is told "not modified" goes by the policy that it has.
             digest += hashlib.sha256(allowed.encode()).hexdigest()[:8]
-        headers |= {"cache-control": caching, "content-length": str(len(body))}
         if caching == CHECKED:
             headers["etag"] = f'"{digest}{"-gzip" if packs else ""}"'
-        if packs:
-            headers["content-encoding"] = "gzip"
-        sent = b"" if request.method == "HEAD" else body
-        response = Response(sent, headers=headers | {"content-type": content.media_type})
+        response = Response(body, headers=headers | {"content-type": content.media_type})
         if caching == CHECKED and static.is_not_modified(response.headers, request.headers):
             return NotModifiedResponse(response.headers)
         return response
@@ -187,8 +181,6 @@ def _route(static: StaticFiles, path: str, content: _Content, ports: Sequence[in
 
 def _accepts_gzip(accepted: str) -> bool:
     """Return True if the header Accept-Encoding names gzip, and not by a weight of 0."""
-    for each in accepted.lower().split(","):
-        name, _, weight = each.replace(" ", "").partition(";")
-        if name == "gzip":
-            return weight not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False
+    offers = [each.partition(";") for each in accepted.lower().replace(" ", "").split(",")]
+    none = ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return any(name == "gzip" and weight not in none for name, _, weight in offers)

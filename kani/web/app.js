@@ -21,7 +21,7 @@ const files = queryAll("#files .list button");
 /** Kinds that are made once all has come. */
 const WHOLE = ["mp3", "opus", "square", "wide"];
 
-/** What can be sounded at all: letters, digits, and signs that have a name. */
+/** Signs that can be sounded at all: letters, digits, and signs that have a name. */
 const SPEAKABLE = /[\p{L}\p{N}\p{Sc}\p{Sm}]/u;
 
 /** Refusals that stay until the server's operator changes something. */
@@ -63,7 +63,7 @@ server.learn = learn;
 /** Speak the text of the form; tries: to hear how a choice sounds, from the sentence on that is heard. */
 function speak(tries) {
   const { text } = compose.choice;
-  // What rests goes on with the choice once it is heard again.
+  // A text that rests goes on with the choice once it is heard again.
   if (tries && (playback.has(text) ? playback.player.paused : features.book?.reads(compose.choice))) return;
   features.stopDictation();
   features.book?.anew();
@@ -81,7 +81,7 @@ function speak(tries) {
 async function keep(utterance, comes) {
   const { choice, replaces } = utterance;
   if (choice.kept === false) return;
-  // Until then it has been lost.
+  // It counts as lost until all has come.
   if (comes) return history.keep(utterance, true);
   if (replaces) await history.delete(replaces);
   await history.keep(utterance, utterance.lost);
@@ -180,7 +180,7 @@ find("spoken").addEventListener("toggle", () => find("spoken").open && tell(find
 find("stop").addEventListener("click", silence);
 // A fault of one text is not said of another.
 find("text").addEventListener("input", () => find("problem").dataset.line || complain(""));
-// What is heard goes on from its sentence with the new choice.
+// Speech goes on from its sentence with the new choice.
 find("compose").addEventListener("change", () => playback.differs && speak(true));
 for (const file of files) file.addEventListener("click", () => saveAs(file.value));
 find("pause").addEventListener("click", () => (playback.sounds ? playback.pause() : playback.play()));

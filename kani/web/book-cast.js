@@ -91,7 +91,7 @@ export class BookCast {
     find("cast-said").replaceChildren(...said.map((words, n) => chooser(words, names, lines[at]?.[n] ?? "", (name) => this.#keep({ lines: { ...this.#cast.lines, [at]: speaks(n, name) } }))));
   }
 
-  /** A person with a voice; none: whose voice it is where none is chosen; said: something for a sample. */
+  /** A person with a voice; none: name of the voice that speaks where none is chosen; said: something for a sample. */
   #person(name, voice, none, said, choose) {
     const item = chooser(name, [["", [["", none]]], ...voiceGroups(compose.voices, primary(compose.tongue))], voice, choose);
     item.append(button("▶", () => {

@@ -191,7 +191,7 @@ export class Book {
   /** The turns of voices in a text, if it is what is left of the chapter. */
   turnsOf = (text) => (this.#book && this.#text.endsWith(text) && this.reads(compose.choice) ? this.#cast.turnsOf(text) : []);
 
-  /** What a lock screen shows of a chapter that is heard: its name, and the author and cover of the book that is open. */
+  /** Facts for a lock screen about a chapter that is heard: its name, and the author and cover of the book that is open. */
   told({ book, title, chapter }) {
     const { id, author, cover } = this.#book ?? {};
     const own = book === id && { ...(author && { artist: author }), artwork: cover ? [{ src: coverOf({ cover }), type: cover.type }] : [] };

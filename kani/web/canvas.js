@@ -7,7 +7,7 @@ export function fillBar(pen, left, middle, wide, tall, round = wide / 2) {
   pen.fill();
 }
 
-/** What clears a canvas: each call returns its context, its size in CSS pixels, and `colour`, which reads a custom property. @param {HTMLElement} element a canvas @param {() => void} redraw */
+/** Return a function that clears a canvas: each call returns its context, its size in CSS pixels, and `colour`, which reads a custom property. @param {HTMLElement} element a canvas @param {() => void} redraw */
 export function canvasOf(element, redraw) {
   const canvas = /** @type {HTMLCanvasElement} */ (element);
   const pen = canvas.getContext("2d");

@@ -96,7 +96,7 @@ class Compose {
       this.speak(true);
     });
     find("compose").addEventListener("input", () => this.#changed());
-    // What was chosen before a reload.
+    // Choices from before a reload.
     if (new Memory("kani.parameters", () => sessionStorage).text) this.showParameters();
     find("speak").disabled = false;
   }

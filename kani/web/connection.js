@@ -83,7 +83,7 @@ class Connection {
     if (this.#requests.delete(id) && this.ready) this.#socket.send(JSON.stringify({ type: "cancel", request_id: id }));
   }
 
-  /** Whether a request would be sent at once. */
+  /** True if a request would be sent at once. */
   get ready() {
     return this.#socket?.readyState === WebSocket.OPEN;
   }

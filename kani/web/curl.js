@@ -16,7 +16,7 @@ function bodyOf({ kind, media }) {
   return [`-H ${quote(`Content-Type: ${kind}`)}`, `--data-binary ${quote(data)}`];
 }
 
-/** Whether an answer is bytes, which a terminal cannot show. */
+/** True if an answer is bytes, which a terminal cannot show. */
 const isBinary = ({ responses }) => Object.entries(responses).some(([status, { content = {} }]) =>
   status.startsWith("2") && Object.keys(content).some((kind) => kind.startsWith("audio/") || kind === "application/octet-stream"));
 

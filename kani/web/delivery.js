@@ -1,4 +1,4 @@
-/** How a text is to be spoken: chips for the emotion, and a slider for the speed. */
+/** Manners of speaking: chips for the emotion, and a slider for the speed. */
 
 import { find, moveByArrows, queryAll } from "./element.js";
 import { number, t } from "./i18n.js";

@@ -1,7 +1,7 @@
 /** Elements of the page: found, made, and typed into. */
 
 /**
- * An element of a page, of which only its HTML says the kind: it has the properties of all of these.
+ * An element of a page. Only its HTML says its kind: it has the properties of all of these.
  * @typedef {HTMLInputElement & Pick<HTMLSelectElement, "options"|"selectedOptions"> & Pick<HTMLDialogElement, "open"|"showModal"|"close"> & Pick<HTMLFormElement, "reset">} Found
  */
 
@@ -18,7 +18,7 @@ export const queryAll = (selector, place = document) => /** @type {Found[]} */ (
 /** The element with an id. Throws an Error where there is none. @param {string} id */
 export const find = (id) => query(`#${CSS.escape(id)}`);
 
-/** What the element of a place's id in parts.html holds. Throws a TypeError without the server. A script may parse no HTML (Trusted Types): the browser reads the file as the document that it is. */
+/** Return the content of the element with a place's id in parts.html. Throws a TypeError without the server. A script may parse no HTML (Trusted Types): the browser reads the file as the document that it is. */
 export async function contentOf(place) {
   const request = new XMLHttpRequest();
   request.open("GET", new URL("parts.html", import.meta.url));
@@ -66,7 +66,7 @@ export function arrange(list, elements) {
   for (const [at, element] of elements.entries()) if (list.children[at] !== element) list.insertBefore(element, list.children[at] ?? null);
 }
 
-/** Have arrow keys move the focus among elements, of which the keyboard stops at one. @param {Record<string, number>} others steps of other keys than those to the left and to the right @param {(element: any) => void} reached called with the one that has the focus then */
+/** Have arrow keys move the focus among elements; the Tab key stops at one of them. @param {Record<string, number>} others steps of other keys than those to the left and to the right @param {(element: any) => void} reached called with the one that has the focus then */
 export function moveByArrows(box, elements, others = {}, reached = () => {}) {
   box.addEventListener("keydown", (event) => {
     const turned = document.documentElement.dir === "rtl" ? -1 : 1;

@@ -3,7 +3,7 @@
 import { find, tell } from "./element.js";
 import { has, quoted, t } from "./i18n.js";
 
-/** What answers the failures of a promise that are of some kinds: for its `catch`. @param {Function[]} kinds classes of errors @param {(error: any) => any} answer its result is the promise's */
+/** Return a handler for a promise's `catch` that answers failures of some kinds, and throws others. @param {Function[]} kinds classes of errors @param {(error: any) => any} answer its result is the promise's */
 export const expected = (kinds, answer) => (error) => {
   if (!kinds.some((kind) => error instanceof kind)) throw error;
   return answer(error);

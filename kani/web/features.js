@@ -12,7 +12,7 @@ import { inWords, server } from "./server.js";
 import { quiet, sources } from "./sources.js";
 import { Draft, Memory } from "./storage.js";
 
-/** How long a press lasts, at most usually. */
+/** Usual limit of a press. */
 const PRESS_MS = 300;
 
 export class Features {
@@ -96,7 +96,7 @@ export class Features {
     await (await this.#historyList).show();
   }
 
-  /** What is heard began, rests, goes on or has ended: the keys of a keyboard or headset act on it. */
+  /** Called when a source begins, rests, goes on or has ended: the keys of a keyboard or headset act on it. */
   async sounds() {
     if (!this.#mediaKeys && !sources.current?.sounds) return;
     const module = await import("./media-keys.js").catch(expected([TypeError], () => null));
@@ -185,10 +185,10 @@ export class Features {
 
 const told = inWords(complain);
 
-/** Whether a file is a recording; not every system knows the kind of each. */
+/** True if a file is a recording; not every system knows the kind of each. */
 const isSound = ({ type, name }) => /^(audio|video)\//.test(type) || /\.(mp3|m4a|wav|ogg|oga|opus|flac|aac|wma|mp4|webm|mov|mkv)$/i.test(name);
 
-/** What shows the history: it is loaded while the server is there. */
+/** The module that shows the history: it is loaded while the server is there. */
 export const historyList = () => import("./history-list.js");
 
 /** Install the page as an application, which opens without the server: browsers do over https and on this machine itself. */

@@ -38,7 +38,7 @@ export class Gallery {
     this.#list.addEventListener("click", ({ target }) => this.#clicked(target));
     this.#list.addEventListener("keydown", (event) => this.#pressed(event));
     find("gallery-all").addEventListener("click", () => this.#open(!this.#all));
-    // What is listened to and repeated is not to be pushed away by a long list.
+    // A long list would push away what is listened to and repeated.
     find("listen-repeat").addEventListener("change", () => this.#open(false));
     find("gallery-robots").addEventListener("click", () => {
       this.#robots = true;
@@ -66,7 +66,7 @@ export class Gallery {
     this.#draw();
   }
 
-  /** Whether all are shown, with the fields that search them. */
+  /** True if all are shown, with the fields that search them. */
   get #all() {
     return !find("gallery-filters").hidden;
   }
@@ -164,7 +164,7 @@ export class Gallery {
     return make("div", option, face, make("span", { className: "who" }, ...facts), ...told, star);
   }
 
-  /** Whether a voice speaks a language with an accent of its own: that language has none that is its own. */
+  /** True if a voice speaks a language with a foreign accent, as that language has no voice of its own. */
   #isForeign = (voice, language) => Boolean(language && voice.language) && voice === this.#own(language) && primary(voice.language) !== language;
 
   /** The kind of a voice: foreign where it is not of the language that it is offered for. */

@@ -84,7 +84,7 @@ export class HistoryList {
     return make("li", {}, cover, ...parts, make("details", {}, make("summary", { textContent: t("history.heard") }), make("ol")));
   }
 
-  /** What can be done with an entry, by the names of the buttons. */
+  /** Actions for an entry, by the names of their buttons. */
   #actions(entry) {
     // With a book goes what was heard of it.
     const remove = async () => this.#delete((await history.list()).filter(({ id, choice }) => [id, choice?.book].includes(entry.id)));
@@ -96,7 +96,7 @@ export class HistoryList {
         delete: remove,
       };
     }
-    // What changes no text, as a speaker's name, changes no item.
+    // A change of no text, as of a speaker's name, changes no item.
     const latest = async () => (await history.find(entry.id)) ?? entry;
     const open = async () => this.#acts.open(await latest());
     if (entry.kind === "book") return { open, delete: remove };
@@ -127,14 +127,14 @@ export class HistoryList {
   }
 }
 
-/** What an entry says. */
+/** The text of an entry. */
 function textIn({ kind, choice, rows, lines, title, author, name }) {
   if (choice) return choice.text;
   if (kind === "book") return [title, author].filter(Boolean).join(", ");
   return kind === "talk" ? dialogueOf(lines) : textOf(...rows) || name || t("listen.recording");
 }
 
-/** When an entry was made, how long it is, and of which kind. */
+/** Facts about an entry: its time, length and kind. */
 function factsOf({ time, kind, choice, rows, lines, seconds, result, stopped, lost, cut }) {
   if (kind === "talk") return [moment(time), t("tab.talk"), number(lines.length)].join(" · ");
   if (kind === "book") return [moment(time), t("book.open")].join(" · ");

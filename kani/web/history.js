@@ -1,5 +1,5 @@
 /**
- * What was made: speech, transcripts and conversations, and books that were opened, in this browser (IndexedDB), or in memory where storage is disabled.
+ * Everything that was made: speech, transcripts and conversations, and books that were opened, in this browser (IndexedDB), or in memory where storage is disabled.
  *
  * An entry has an id, a time (milliseconds) and a kind, "speech" where it says none; its sound is its pcm or recording, a book's file its file.
  */
@@ -22,7 +22,7 @@ const WORTH = ["microphone", "talk", "file", "speech", "book", "chapter"];
 /** The sort of an entry, one of WORTH. */
 const sortOf = ({ kind, choice, name }) => kind === "transcript" ? (name ? "file" : "microphone") : (kind ?? (choice.chapter ? "chapter" : "speech"));
 
-/** What the ids of the parts of a recording begin with, that an entry has meanwhile; they end before that with ";". */
+/** Prefix of the ids of a recording's parts, which an entry has meanwhile; they sort before the same with ";". */
 const soundOf = (id) => `${id}:sound:`;
 
 /** A recording of its parts, null for none; and for those of samples while nothing can write a file of them, without the server. */
@@ -43,7 +43,7 @@ const answer = (request) => new Promise((resolve, reject) => {
 export class History {
   /** Shows what is kept, here and in other tabs. */
   changed = async () => {};
-  /** Whether what is kept lasts beyond this page; and whether something of one's own had to go. */
+  /** True if entries last beyond this page; and true if something of one's own had to go. */
   lasts = true;
   full = false;
   #database = null;
@@ -63,7 +63,7 @@ export class History {
     return entries.sort((one, other) => other.time - one.time);
   }
 
-  /** What is kept with an id, undefined for nothing. */
+  /** The entry with an id, undefined for none. */
   find = async (id) => (await this.list()).find((entry) => entry.id === id);
 
   /** Keep an entry as `put` does, and show it. */
@@ -83,7 +83,7 @@ export class History {
   /** Keep an entry; it replaces one with its id. Beyond the limits the last sorts of WORTH are deleted first, the oldest of each first; what is larger than all room drives nothing else out. */
   async put(entry) {
     await this.#write(entry);
-    // What is in memory only does not replace stored parts.
+    // An entry in memory only does not replace stored parts.
     if (entry.recording && this.lasts) await this.#eraseSound(entry.id);
     const counts = {};
     let bytes = 0;
@@ -129,7 +129,7 @@ export class History {
   }
 }
 
-/** What this browser keeps. */
+/** The history of this browser. */
 export const history = new History();
 
 /** The places in what is kept, by its ids: in a book a chapter, and the character of it that a sentence begins at; in a long text that character. */
@@ -155,10 +155,10 @@ export function keepNotes(id, change) {
   return notes.lasts;
 }
 
-/** How long chapters are. */
+/** Characters of all chapters. */
 export const charactersOf = (chapters) => chapters.reduce((sum, { text }) => sum + text.length, 0);
 
-/** How much of a book was read, 0 to 1. */
+/** Share of a book that was read, 0 to 1. */
 export function shareRead({ id, chapters }) {
   const [at, from] = places.object[id] ?? [0, 0];
   return (charactersOf(chapters.slice(0, at)) + from) / charactersOf(chapters);

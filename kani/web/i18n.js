@@ -9,7 +9,7 @@ export const LOCALES = { ar: "العربية", en: "English", es: "Español", fr
 const chosen = new Memory("kani.locale", () => localStorage);
 const known = navigator.languages.map((tag) => tag.split("-")[0]).find((tag) => tag in LOCALES);
 
-/** Whether the language was chosen on the page, instead of the browser's. */
+/** True if the language was chosen on the page, instead of the browser's. */
 export const isChosen = Object.hasOwn(LOCALES, chosen.text);
 
 /** The page's language, one of LOCALES. */
@@ -26,7 +26,7 @@ export function choose(language) {
 /** Names of the machine itself. */
 const HERE = /^(localhost|127\.[\d.]+|\[::1\])$|\.localhost$/;
 
-/** Whether the server runs on the machine that shows the page. */
+/** True if the server runs on the machine that shows the page. */
 export const isHere = HERE.test(globalThis.location?.hostname);
 
 /** The words for ``name``, with ``{value}`` filled in from ``values``, and ``{place}`` by where the server runs. */
@@ -46,7 +46,7 @@ const formats = [0, 1, 2].map((digits) => new Intl.NumberFormat(locale, { maximu
 /** A number as it is written here, with ``digits`` (0 to 2) after the point. */
 export const number = (value, digits = 0) => formats[digits].format(value);
 
-/** What the server quotes: a number as it is written here, or a text as it is. */
+/** A value that the server quotes: a number as it is written here, or a text as it is. */
 export const quoted = (value) => (typeof value === "number" ? value.toLocaleString(locale, { maximumFractionDigits: 2 }) : value);
 
 /** A share, 0 to 1, as it is written here: "70%". */

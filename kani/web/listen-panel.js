@@ -24,11 +24,11 @@ import { TranscriptView } from "./transcript-view.js";
 import "./texts-listen.js";
 import { saveFile } from "./wav.js";
 
-/** How long something goes on, and how much of it is done, before the time is told that the rest will take. */
+/** Seconds and share of the work after which the time is told that the rest will take. */
 const TELLING_S = 3;
 const TELLING_SHARE = 0.02;
 
-/** What the round button does while something is under way: a microphone opens, the last words still come. The other states are "empty", "done" and "failed". */
+/** Words of the round button while something is under way: a microphone opens, the last words still come. The other states are "empty", "done" and "failed". */
 const ROUND = { opening: "listen.start", recording: "listen.stop", finishing: "listen.stop", transcribing: "stop" };
 
 await style("listen.css");
@@ -50,12 +50,12 @@ export class ListenPanel {
       if (this.#transcript.id === transcript.id) this.#show(transcript);
     }, "listen-edit"),
   });
-  /** What is under way: a Listener while it records, an AbortController while it transcribes. */
+  /** Work under way: a Listener while it records, an AbortController while it transcribes. */
   #listener = null;
   #upload = null;
   /** Resolves once the last words of the latest recording have come. */
   #finished = Promise.resolve();
-  /** What is heard live; null for nothing. */
+  /** The microphone's recording while it grows; null for none. */
   #recording = null;
   #meter = meterOf(find("listen"));
   #player = new RecordingPlayer((at) => this.#view.lightAt(at));
@@ -101,7 +101,7 @@ export class ListenPanel {
     window.addEventListener("pagehide", () => this.#recording?.keep());
     Microphone.prepare();
     this.#become("empty");
-    // What cannot be is no error.
+    // A browser without a microphone has not failed.
     this.#say(t(Microphone.possible ? "listen.first" : "clone.insecure"));
     this.#reopen();
   }
@@ -227,7 +227,7 @@ export class ListenPanel {
     this.#ended(this.#transcript, missed ? t("listen.missed", { again: t("listen.rest") }) : "");
   }
 
-  /** What was under way has ended, with a transcript or none (null); told: what is said of that, if it is not that all was heard. */
+  /** End the work, with a transcript or none (null); told: words for that, if it is not that all was heard. */
   #ended(transcript, problem = "", told = problem ? "" : undefined) {
     if (transcript) this.#keep(transcript);
     this.#draft.object = { id: this.#transcript.id };
@@ -317,7 +317,7 @@ export class ListenPanel {
       // Nothing was said in it: that is what is shown.
       if (!some) this.#show(transcript, "transcribing", told);
     }
-    // What was stopped at once can be brought back; what is no recording cannot.
+    // A recording that was stopped at once can be brought back; a file that is none cannot.
     const gone = !some && name !== "" && (signal.aborted || failure?.param === "file" || failure?.reason?.code === "too_large");
     if (gone) await history.delete(transcript.id).then(history.changed);
     else if (failure && !some) this.#show(transcript, "transcribing", told);

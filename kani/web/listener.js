@@ -25,7 +25,7 @@ const LONGEST_WAIT_MS = 10_000;
 const FINAL = ["key", "refused", "host", "origin", "proxy"];
 /** Bytes that a line holds back which is too slow for live audio: 17 s of samples, 30 s as Base64. */
 const MOST_WAITING = 2 * 2 ** 20;
-/** Whether a line is too slow, also if it is not open after 20 s. */
+/** True if a line is too slow, also if it is not open after 20 s. */
 export const isSlow = (socket, waiting) => socket?.bufferedAmount > MOST_WAITING || waiting?.length > 500;
 
 export class Listener {
@@ -40,7 +40,7 @@ export class Listener {
   /** Messages from the last word on, and how many were before them. */
   #unheard = [];
   #before = 0;
-  /** Whether the socket takes audio, and the seconds before what it was sent. */
+  /** True if the socket takes audio, and the seconds before what it was sent. */
   #ready = false;
   #offset = 0;
   /** Bytes that waited on the line once what was kept was sent again. */

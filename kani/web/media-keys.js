@@ -8,7 +8,7 @@ import { wavFile } from "./wav.js";
 /** Browsers show a page on the lock screen while an element of it plays, and one that is long enough. */
 const SILENCE_S = 6;
 const SILENCE_RATE = 8000;
-/** What arrow keys are for; a list that was clicked has no use for them. */
+/** Elements that use arrow keys themselves; a list that was clicked has no use for them. */
 const FIELDS = "dialog, input, select:focus-visible, textarea, [contenteditable]";
 const KEYS = [" ", "ArrowLeft", "ArrowRight"];
 
@@ -16,7 +16,7 @@ export class MediaKeys {
   /** The lock that keeps the screen lit, as a promise; nothing without one. */
   #lit;
   #silence = new Audio(URL.createObjectURL(wavFile([new Int16Array(SILENCE_S * SILENCE_RATE)], SILENCE_RATE)));
-  /** What is shown, as JSON. */
+  /** Metadata that is shown, as JSON. */
   #shown = "";
 
   constructor() {
@@ -38,7 +38,7 @@ export class MediaKeys {
     for (const key of names) navigator.mediaSession.setActionHandler(key, keys[key] ?? null);
   }
 
-  /** What is heard began, rests, goes on, or has ended: tell the system, and keep the screen lit for those who read along. */
+  /** Called when a source begins, rests, goes on, or has ended: tell the system, and keep the screen lit for those who read along. */
   changed = () => {
     const { told = {}, sounds, rests, turn, length = NaN, position = 0 } = sources.current ?? {};
     const shown = JSON.stringify(told);
@@ -61,7 +61,7 @@ export class MediaKeys {
   };
 }
 
-/** What a click gave the focus, while it has that: the space bar is not meant for it, though browsers show its ring once a key is pressed. */
+/** The element that a click gave the focus, while it has that: the space bar is not meant for it, though browsers show its ring once a key is pressed. */
 let clicked = null;
 document.addEventListener("click", ({ detail }) => (clicked = detail > 0 ? document.activeElement : clicked));
 document.addEventListener("focusout", () => (clicked = null));

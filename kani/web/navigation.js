@@ -22,7 +22,7 @@ export function handleTabs(shown) {
   return show;
 }
 
-/** What a pointer presses on purpose, also while a menu is open. */
+/** Elements that a pointer presses on purpose, also while a menu is open. */
 const CONTROLS = "a, button, input, label, select, summary, textarea";
 
 /** Close the menus that do not hold an element; all, without one. Return whether there were any. */

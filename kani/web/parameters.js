@@ -6,7 +6,7 @@ import { Memory } from "./storage.js";
 
 const numberIn = ({ valueAsNumber: value }) => (Number.isNaN(value) ? undefined : value);
 
-/** What the fields of parameters say, undefined for nothing; those of a blend are the emotion's. */
+/** Readers of the parameters' fields, undefined for no value; those of a blend are the emotion's. */
 const READ = {
   duration: numberIn,
   normalize: ({ value }) => (value ? false : undefined),
@@ -27,7 +27,7 @@ export class Parameters {
 
   constructor() {
     const { blend, share, lexicon } = this.#fields;
-    // Until the tab is closed; but a length, which is that of one text.
+    // Kept until the tab is closed; but not a length, which is that of one text.
     const memory = new Memory("kani.parameters", () => sessionStorage);
     const kept = Object.values(this.#fields).filter(({ name }) => name !== "duration");
     for (const field of kept) {

@@ -18,7 +18,7 @@ import { isLong, isMarked, placeAt, TAG } from "./words.js";
 
 /** A wait for more audio that is longer is told. */
 const LONG_WAIT_MS = 1000;
-/** What was stopped earlier than that is a scrap. */
+/** Speech that was stopped earlier than that is a scrap. */
 const SCRAP_S = 60;
 const PLACE_EVERY_MS = 500;
 
@@ -35,7 +35,7 @@ class Playback {
   /** The utterance on the stage, null for none; asked: its answer is not complete yet. */
   shown = null;
   asked = false;
-  /** What was chosen when it was asked for, as JSON. */
+  /** The choice when it was asked for, as JSON. */
   #chosen = "";
   /** Timer that tells a long wait for more audio. */
   #drought = 0;
@@ -73,7 +73,7 @@ class Playback {
     return this.place < 0 ? before.length : sentenceAt(before + text, before.length + Math.min(heard.length, text.length - 1));
   }
 
-  /** What of a text is still to be heard, from its sentence on, and what is before that; neither of a short one, which is heard anew, or one with marks or tags. */
+  /** The part of a text that is still to be heard, from its sentence on, and the part before that; neither of a short one, which is heard anew, or one with marks or tags. */
   rest(text, from = this.sentence) {
     if (!isLong(text) || isMarked(text) || text.search(TAG) >= 0) return {};
     return { text: text.slice(from), before: text.slice(0, from) };
@@ -96,7 +96,7 @@ class Playback {
     if (rest.before && !this.busy && compose.choice.text === choice.text) this.offer({ ...choice, ...rest }, left.id);
   }
 
-  /** What is still to be heard of what is shown, and does not come, in the manner of the form; null for nothing. */
+  /** The rest of the shown text that does not come by itself, in the manner of the form; null for none. */
   get offered() {
     const { samples, stopped, lost, choice, at } = this.shown ?? {};
     if (this.busy || !(stopped || lost)) return null;
@@ -126,7 +126,7 @@ class Playback {
     return this.acts.book()?.goesOn() || (this.offered || this.#left > 0 ? "resume" : "");
   }
 
-  /** What a lock screen shows. */
+  /** Facts for a lock screen. */
   get told() {
     const { choice, result } = this.shown;
     return { title: this.stage.title, artist: nameOf(heardVoice(choice, result)) || "Kani", ...this.acts.book()?.told(choice) };
@@ -214,7 +214,7 @@ class Playback {
     this.#changed();
   }
 
-  /** What comes now: after what was heard of the text before it, in the place of a scrap of that, or of what the same short text was tried with. */
+  /** The next utterance: it goes on after what was heard of the same text, and replaces a scrap of that, or a short text's earlier try. */
   #begin(choice, clicked) {
     const { shown } = this;
     const same = shown && wholeOf(shown.choice) === wholeOf(choice);
@@ -455,5 +455,5 @@ function partsOf({ text, speed = 1 }, turns) {
 /** The text of a choice, with what is before it. */
 const wholeOf = ({ text, before = "" }) => before + text;
 
-/** What this page plays. */
+/** The playback of this page. */
 export const playback = new Playback();

@@ -25,7 +25,7 @@ const LONGEST_WORK_MS = 30;
 const AHEAD_S = 60;
 const LOOKS_MS = 1000;
 
-/** When the audio of a stream may begin to play: one that comes more slowly than it plays would run dry, and is waited for. */
+/** Decides when a stream may begin to play: one that comes more slowly than it plays would run dry, and is waited for. */
 export class StartGate {
   #first = null;
   #last = null;
@@ -61,7 +61,7 @@ export class StartGate {
 
 export class Player {
   #context = null;
-  /** Target of the messages of player-worklet.js: the worklet's port, or a ScheduledOutput. */
+  /** Target of the jitter buffer's messages: the worklet's port, or a scheduled output. */
   #output = null;
   #opening = null;
   #stream = 0;
@@ -86,7 +86,7 @@ export class Player {
   /** Seconds of speech in a second, of the next stream and of this one. */
   #nextTempo = 1;
   #tempo = 1;
-  /** What brings this stream to its tempo, null at its own. */
+  /** Brings this stream to its tempo, null at its own. */
   #stretch = null;
   /** Settles once all that was pushed so far is handled, one piece after the other; never rejected. */
   #work = Promise.resolve();
@@ -128,8 +128,8 @@ export class Player {
     this.#gain.gain.value = this.#volume;
     this.#gain.connect(this.#context.destination);
     if (!this.#context.audioWorklet) {
-      const { ScheduledOutput } = await import("./scheduled-output.js");
-      this.#output = new ScheduledOutput(this.#context, (event) => this.#happened(event), this.#gain);
+      const { scheduledOutput } = await import("./scheduled-output.js");
+      this.#output = scheduledOutput(this.#context, (event) => this.#happened(event), this.#gain);
       return true;
     }
     await this.#context.audioWorklet.addModule(new URL("player-worklet.js", import.meta.url));
@@ -154,7 +154,7 @@ export class Player {
     const first = Math.round(Math.min(Math.max(0, position), source.seconds) * source.sampleRate);
     this.#begin(first / source.sampleRate);
     this.paused = rests;
-    // What comes later is pushed after these.
+    // Later audio is pushed after these.
     const pieces = [...source.pieces];
     this.#inTurn((stream) => this.#feed(stream, pieces, first, source.sampleRate));
     if (complete) this.finish();

@@ -39,7 +39,7 @@ export class RecordingPlayer {
     return Number.isFinite(duration) ? duration : this.#end;
   }
 
-  /** Whether there is a recording that can be played. */
+  /** True if there is a recording that can be played. */
   get ready() {
     return !find("heard").hidden;
   }

@@ -1,10 +1,10 @@
-/** What the microphone heard, kept in this browser part by part as it grows. */
+/** A recording of the microphone, kept in this browser part by part as it grows. */
 
 import { history } from "./history.js";
 import { PIECE, RATE } from "./listener.js";
 import { wavFile } from "./wav.js";
 
-/** What is said is kept for this long, to be heard again: 173 MB. */
+/** Longest recording that is kept to be heard again: 173 MB. */
 const KEPT_S = 3600;
 /** Seconds of the first part and of each other. */
 const FIRST_S = 1;

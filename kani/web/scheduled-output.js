@@ -1,104 +1,53 @@
-/** Playback without a worklet, which browsers refuse over plain http from another machine: it takes player-worklet.js' messages, and schedules a buffer a piece. */
+/** Playback without a worklet, which browsers refuse over plain http from another machine: the jitter buffer runs on the page's own thread, and what it renders is scheduled block by block. */
 
-import { audioBuffer } from "./wav.js";
+import { JitterBuffer } from "./jitter-buffer.js";
 
-/** Seconds of audio that are waited for before the first piece plays, and after playback ran dry. */
-const MARGIN_S = 0.25;
-/** Seconds between scheduling a piece and its start: less is at times too late. */
+/** Seconds of a block; from its rendering to its start, at least; and that are rendered ahead, as the page may be busy for as long. */
+const BLOCK_S = 0.05;
 const LEAD_S = 0.03;
-/** Seconds of the shortest piece: each has its own node. */
-const SHORTEST_S = 0.1;
+const AHEAD_S = 0.25;
 const FADE_S = 0.005;
 
-export class ScheduledOutput {
-  #context;
-  #told;
-  #destination;
-  #stream = null;
+/** A target of the jitter buffer's messages. @param {AudioContext} context @param {(event: any) => void} told called with each event once it is heard @param {AudioNode} destination of the sound */
+export function scheduledOutput(context, told, destination) {
+  const rate = context.sampleRate;
+  const length = Math.round(BLOCK_S * rate);
+  const buffer = new JitterBuffer(rate, (event) => setTimeout(() => told(event), 1000 * (event.time - context.currentTime)), AHEAD_S);
+  let gain = new GainNode(context);
+  gain.connect(destination);
+  /** Sample of the context's clock at which the next block begins. */
+  let next = 0;
 
-  /** @param {AudioContext} context @param {(event: {kind, stream, time, position}) => void} told called with the events of player-worklet.js @param {AudioNode} destination where the sound goes */
-  constructor(context, told, destination) {
-    this.#destination = destination;
-    this.#context = context;
-    this.#told = told;
+  function schedule() {
+    const after = (seconds) => Math.floor((context.currentTime + seconds) * rate);
+    next = Math.max(next, after(LEAD_S));
+    while (buffer.stream && next <= after(buffer.stream.playing ? AHEAD_S : LEAD_S)) {
+      const block = new AudioBuffer({ length, sampleRate: rate });
+      buffer.render(block.getChannelData(0), next / rate);
+      const source = new AudioBufferSourceNode(context, { buffer: block });
+      source.connect(gain);
+      source.start(next / rate);
+      next += length;
+    }
   }
 
-  /** Take one of the worklet's messages. */
-  postMessage(message) {
-    const { kind, stream } = message;
-    if (kind === "stop" || kind === "start") this.#stop();
-    if (kind === "start") {
-      const gain = this.#context.createGain();
-      gain.connect(this.#destination);
-      // until: when the scheduled pieces end; position: how many seconds of the stream they are.
-      this.#stream = { id: stream, rate: message.rate, gain, waiting: [], waits: 0, until: 0, position: 0, playing: 0, ended: false, dry: true };
-    } else if (this.#stream && this.#stream.id === stream) this[kind](message);
+  /** Silence what is scheduled, too. */
+  function stop() {
+    const stopped = gain;
+    stopped.gain.setTargetAtTime(0, context.currentTime, FADE_S / 3);
+    setTimeout(() => stopped.disconnect(), 100);
+    gain = new GainNode(context);
+    gain.connect(destination);
+    buffer.stream = null;
+    next = 0;
   }
 
-  /** Take samples (Int16Array). */
-  samples({ samples }) {
-    this.#stream.waiting.push(samples);
-    this.#stream.waits += samples.length / this.#stream.rate;
-    this.#schedule();
-  }
-
-  /** No samples follow. */
-  end() {
-    this.#stream.ended = true;
-    this.#schedule();
-  }
-
-  #stop() {
-    const stream = this.#stream;
-    if (!stream) return;
-    this.#stream = null;
-    stream.gain.gain.setTargetAtTime(0, this.#context.currentTime, FADE_S / 3);
-    setTimeout(() => stream.gain.disconnect(), 100);
-  }
-
-  /** Schedule what waits, if it is enough. */
-  #schedule() {
-    const stream = this.#stream;
-    const least = stream.dry ? MARGIN_S : SHORTEST_S;
-    if (stream.waits > 0 && (stream.ended || stream.waits >= least)) this.#play(stream);
-    if (stream.ended && stream.playing === 0) this.#finish(stream);
-  }
-
-  #play(stream) {
-    const earliest = this.#context.currentTime + LEAD_S;
-    const time = Math.max(stream.until, earliest);
-    if (!stream.dry && time > stream.until) this.#tell("dry", stream, stream.until);
-    const first = stream.position === 0;
-    if (stream.dry || time > stream.until) this.#tell("playing", stream, time);
-    stream.dry = false;
-    const length = stream.waiting.reduce((sum, piece) => sum + piece.length, 0);
-    const buffer = audioBuffer(stream.waiting, length, stream.rate);
-    stream.waiting = [];
-    stream.waits = 0;
-    const source = new AudioBufferSourceNode(this.#context, { buffer });
-    source.connect(stream.gain);
-    source.onended = () => {
-      stream.playing--;
-      if (this.#stream !== stream || stream.playing > 0) return;
-      if (stream.ended && stream.waits === 0) this.#finish(stream);
-      else if (!stream.dry) {
-        stream.dry = true;
-        this.#tell("dry", stream, stream.until);
-        this.#schedule();
-      }
-    };
-    source.start(time);
-    stream.playing++;
-    stream.until = time + source.buffer.duration;
-    stream.position += source.buffer.duration;
-    if (first) setTimeout(() => this.#tell("sound", stream, time, 0), 1000 * (time - this.#context.currentTime));
-  }
-
-  #finish(stream) {
-    this.#stream = null;
-    stream.gain.disconnect();
-    this.#tell("ended", stream, stream.until);
-  }
-
-  #tell = (kind, stream, time, position = stream.position) => this.#told({ kind, stream: stream.id, time, position });
+  setInterval(schedule, 1000 * BLOCK_S);
+  return {
+    postMessage(message) {
+      if (message.kind === "stop") stop();
+      else buffer.take(message);
+      schedule();
+    },
+  };
 }

@@ -1,6 +1,6 @@
 /** JSON schemas in words. */
 
-/** What a reference names among the components, or the part itself. */
+/** The component that a reference names, or the part itself. */
 export const resolve = (part, components) => (part.$ref ? components[part.$ref.split("/").at(-1)] : part);
 
 function limits({ minimum, maximum, maxLength, maxItems }) {

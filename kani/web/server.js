@@ -48,7 +48,7 @@ export class ServerError extends Error {
   }
 }
 
-/** What tells the words of a ServerError, for a promise's `catch`. */
+/** Return a handler for a promise's `catch` that tells the words of a ServerError. */
 export const inWords = (tell) => expected([ServerError], ({ words }) => tell(words));
 
 /** Opens the paths of speech recognition, where the server asks for no key of its own. */

@@ -1,5 +1,5 @@
 /**
- * What sounds on this page, one at a time: what begins has the others rest, and after a sample goes on what that interrupted.
+ * Sources of sound, one at a time: one that begins has the others rest, and after a sample the one goes on that it interrupted.
  * The keys of a headset, the lock screen, the sleep timer, and other tabs act on what is heard, whatever it is.
  */
 
@@ -24,7 +24,7 @@
 /** @type {Source?} goes on after a sample */
 let waits = null;
 
-/** What acts on all of them: current: the latest that is no sample, null for none. */
+/** Acts on all of them; current: the latest that is no sample, null for none. */
 export const sources = {
   /** @type {Source[]} */
   all: [],

@@ -9,14 +9,14 @@ import { heardVoice, languageName, nameOf } from "./voices.js";
 import { Waveform } from "./waveform.js";
 import { isLong, UNSPACED, withoutMarks, Words } from "./words.js";
 
-/** What changes often is said as seldom. */
+/** Interval of messages that change often. */
 const SELDOM_MS = 2000;
 /** The bars of a longer one last for so long that most frames change none: they are drawn as seldom. */
 const LONG_S = 120;
 const EVERY_MS = 100;
 /** Code units of the text of a result that its player shows. */
 const LONGEST_TITLE = 160;
-/** What is shown beside a result only. */
+/** Elements that are shown beside a result only. */
 const PARTS = ["stage", "edit", "share", "rest", "code", "details"];
 /** Characters of a second of speech, before its own pace is known, and in a script without spaces. */
 const USUAL_PACE = 15;
@@ -33,10 +33,10 @@ export class Stage {
   #waveform;
   #utterance = null;
   #stopDrawing = () => {};
-  /** When something was said that changes often, and the timer of what is said next. */
+  /** Time of the last message that changes often, and the timer of the next one. */
   #said = -SELDOM_MS;
   #saying = 0;
-  /** When the position was drawn last. */
+  /** Time at which the position was drawn last. */
   #drawn = 0;
   /** Characters of a second of speech at the usual speed: of each voice, and of the utterance; and what is known of that before. */
   #paces = new Memory("kani.paces", () => localStorage);
@@ -70,7 +70,7 @@ export class Stage {
     find("edit").addEventListener("click", () => this.turn());
     const text = find("text");
     for (const kind of ["focus", "input"]) text.addEventListener(kind, () => this.#showWords(false));
-    // What was told is of another text.
+    // The message was about another text.
     text.addEventListener("input", () => this.player.busy || this.say(""));
     text.addEventListener("keydown", ({ key, ctrlKey, metaKey }) => !ctrlKey && !metaKey && !["Escape", "Tab", "Shift", "Alt"].includes(key) && this.#showWords(false));
     remember(find("volume"), "kani.volume", (volume) => (player.volume = Number(volume)));
@@ -84,7 +84,7 @@ export class Stage {
   /** Things that are shown of a text beside its words, as Words has them. @type {(text: string) => any} */
   rich = () => ({});
 
-  /** What is heard, as its player names it. */
+  /** The name that the player shows. */
   get title() {
     return find("of").textContent;
   }
@@ -273,5 +273,5 @@ export class Stage {
   }
 }
 
-/** What has a pace of its own: a voice, or the server's own ones, in a kind of script. */
+/** Key of a pace: a voice, or the server's own ones, in a kind of script. */
 const pacer = ({ text, voice }) => `${voice} ${UNSPACED.test(text)}`;

@@ -15,7 +15,7 @@ export class Memory {
   #name;
   #storage;
   #text;
-  /** Whether the text is kept after the page is left. */
+  /** True if the text is kept after the page is left. */
   lasts = true;
 
   /** @param {string} name @param {() => Storage} storage where; a browser that keeps nothing throws when it is asked for it */
@@ -60,7 +60,7 @@ export function remember(field, name, changed = (value) => value) {
   changed(field.value);
 }
 
-/** What a tab remembers of its own, as an object; a new tab begins with what any wrote last. */
+/** An object that a tab remembers of its own; a new tab begins with what any wrote last. */
 export class Draft {
   #own;
   #last;
@@ -80,7 +80,7 @@ export class Draft {
   }
 }
 
-/** Within this time of what is added to a transcript or a conversation it is kept. */
+/** Longest time until a change of a transcript or a conversation is kept. */
 export const KEPT_WITHIN_MS = 1000;
 
 /** Return a unique id; randomUUID exists only over https. */

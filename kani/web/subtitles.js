@@ -3,7 +3,7 @@
 import { divides, LONG_PAUSE_S } from "./sentences.js";
 import { SPEAKABLE } from "./words.js";
 
-/** What is not said: marks of the page, and tags; with the space before one that a space or a comma follows. */
+/** Text that is not said: marks of the page, and tags; with the space before one that a space or a comma follows. */
 const UNSAID = String.raw`(?:\[(?:voice|pause):[^[\]\n]*\]|</?\w[^<>]*>)+`;
 const MARKUP = new RegExp(String.raw`\s*${UNSAID}(?=[\s,.;:!?])|${UNSAID}`, "giu");
 /** Marks that belong to the word after them; in French with a space between. */

@@ -1,4 +1,4 @@
-/** What both sides of a conversation say: a paragraph for each turn; the words of an answer are lit as they are heard. */
+/** Turns of both sides of a conversation: a paragraph for each turn; the words of an answer are lit as they are heard. */
 
 import { copied } from "./clipboard.js";
 import { button, find, make, query } from "./element.js";
@@ -10,9 +10,9 @@ export const dialogueOf = (lines) => lines.map(({ name, text }) => `${name}: ${t
 /** Pixels between a word that is followed and the edge, where lines fade. */
 const MARGIN = 16;
 const MARK = /^[^\s\p{L}\p{N}]+$/u;
-/** What Markdown marks: emphasis, code, headings; and the end of a link, whose words may have come before it. */
+/** Marks of Markdown: emphasis, code, headings; and the end of a link that may have begun in earlier words. */
 const MARKUP = /\[(?=[^\]]*$)|\*\*|__|`+\w*$|`|(?<=^\s*)#+$|(?<![\p{L}\p{N}*])\*(?=\S)|(?<=\S)\*(?![\p{L}\p{N}*])/gu;
-/** What begins an item of a list: a line of its own has only that before its words. */
+/** Beginning of a list's item: nothing else is on its line before the words. */
 const ITEM = /(?<=\n\s*)[-*+]$/u;
 const LINK = /\[?([^[\]\s]*)\]\(\S*?\)/u;
 
@@ -69,7 +69,7 @@ export class TalkLines {
   #add(side) {
     const line = make("p", { dir: "auto" });
     const turn = make("div", { className: side }, make("b", { className: "hidden", textContent: `${t(`talk.${side}`)}: ` }), line);
-    // What was not heard of an answer leaves its spaces, and a dash.
+    // Words of an answer that were not heard leave their spaces, and a dash.
     const text = () => line.textContent.replaceAll(/ +/g, " ").replace(/ —$/, "").trim();
     const own = side === "you";
     const act = (name, words, pressed) => {

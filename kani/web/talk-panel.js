@@ -48,7 +48,7 @@ export class TalkPanel {
   /** The latest answer, and what ends that its words are lit. */
   #answer = null;
   #rests = () => {};
-  /** When the button of push-to-talk was pressed, and whether it was held by then. */
+  /** Time at which the button of push-to-talk was pressed; again: it was held by then. */
   #pressed = { at: 0, again: false };
 
   constructor() {

@@ -1,7 +1,7 @@
 /**
  * A conversation with the server's language model, in OpenAI's Realtime protocol.
  *
- * What the microphone hears goes to the server as it is spoken, and the answers come as audio. By hands-free the
+ * The microphone's sound goes to the server as it is spoken, and the answers come as audio. By hands-free the
  * server finds the turns, and a voice interrupts an answer; by push-to-talk a turn lasts from `press` to `release`.
  * The microphone opens only for one who speaks. What is said or written before the socket is open waits for it.
  */

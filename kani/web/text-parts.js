@@ -4,7 +4,7 @@
 const ENDS = [/<\/p>\s*|\n\s*/gu, /<\/s>\s*/gu, /[.!?…]["'»”’)]*\s+|[。！？।؟]["'»”’)」』]*\s*/gu, /\s+/gu];
 /** A comment or a tag: what closes, its name, and what has no end of its own. */
 const TAG = /<!--.*?-->|<([/?!]?)(\p{L}[\w:.-]*)(?:"[^"]*"|'[^']*'|[^<>"'])*?(\/?)>/gsu;
-/** How a document begins. */
+/** Beginning of a document. */
 const DOCUMENT = /^\s*(<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE speak[^>]*>|\s)*<speak[\s/>]/su;
 /** Elements that are read as one thing. */
 const WHOLE = ["say-as", "sub", "phoneme", "w", "token", "audio", "desc", "metadata", "lexicon"];

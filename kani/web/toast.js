@@ -2,10 +2,10 @@
 
 import { find } from "./element.js";
 
-/** How long it can be brought back. */
+/** Time for which something can be brought back. */
 const LASTS_MS = 10_000;
 
-/** What can be brought back, the latest last: {words, undo, home}. */
+/** Acts that can be undone, the latest last: {words, undo, home}. */
 let undoings = [];
 let ends = 0;
 

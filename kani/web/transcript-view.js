@@ -1,4 +1,4 @@
-/** The rows of a transcript: a time and a sentence each, whose words are lit, played, found and corrected. */
+/** The rows of a transcript: a time and a sentence each. Words are lit, played, found and corrected. */
 
 import { find, make, query, queryAll } from "./element.js";
 import { clock, t } from "./i18n.js";
@@ -18,7 +18,7 @@ export class TranscriptView {
   /** Every word that is shown, {element, start, end}; null where that is to be looked up. */
   #words = null;
   #editing = false;
-  /** Who says the row that is being corrected. */
+  /** List of speakers for the row that is being corrected. */
   #who = make("select", { ariaLabel: t("listen.speaker"), className: "who" });
 
   /** @param {Record<string, any>} acts play(second); changed(): something was corrected; typed(number, text): of a row, before that; lost(transcript, before, told): something of its rows, in words */
@@ -36,7 +36,7 @@ export class TranscriptView {
     box.addEventListener("change", ({ target }) => this.#renamed(target));
   }
 
-  /** Show a transcript, in place of another; editing: its words and speakers' names can be corrected. */
+  /** Show a transcript instead of another; editing: its words and speakers' names can be corrected. */
   show(transcript, editing) {
     this.#transcript = transcript;
     this.#editing = editing;
@@ -129,7 +129,7 @@ export class TranscriptView {
     act();
   }
 
-  /** What a key does on the time of a row: it is played, or another one reached. */
+  /** The act of a key on the time of a row: it is played, or another one reached. */
   #onTime(key, n) {
     if (key === "Enter" || key === " ") return () => this.#clicked(this.#elements[n]);
     const next = { ArrowDown: this.#elements.slice(n + 1), ArrowUp: this.#elements.slice(0, n).reverse() }[key]?.find(({ hidden }) => !hidden);
@@ -141,7 +141,7 @@ export class TranscriptView {
     });
   }
 
-  /** What a key does in the text of a row: Enter divides it, and at its end leads to the next one; Backspace at its start joins it to the one before. */
+  /** The act of a key in the text of a row: Enter divides it, and at its end leads to the next one; Backspace at its start joins it to the one before. */
   #onLine(key, n) {
     const line = query("[contenteditable]", this.#elements[n]);
     const [before, after] = sidesOf(line);
@@ -227,7 +227,7 @@ export class TranscriptView {
 /** The words of a row as elements, with the spaces between them. */
 const spans = ({ words }) => words.flatMap(({ text, glued }, n) => [...(glued || n === 0 ? [] : [" "]), make("span", { textContent: text })]);
 
-/** What stands in a line before the cursor, and after it. */
+/** The text of a line before the cursor, and after it. */
 function sidesOf(line) {
   const selected = window.getSelection().getRangeAt(0);
   const range = new Range();

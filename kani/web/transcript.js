@@ -15,7 +15,7 @@ export const textOf = (...rows) => rows.flatMap(({ words }) => words).map(({ tex
 /** Rows as they are before they change. */
 export const copyOf = (rows) => rows.map((row) => ({ ...row, words: row.words.map((word) => ({ ...word })) }));
 
-/** How far a recording was heard, and of how much, where that is known: "0:12 / 3:13". */
+/** Time up to which a recording was heard, and its length where that is known: "0:12 / 3:13". */
 export const reachOf = ({ rows, cut }) => [Math.min(rows.at(-1)?.words.at(-1).end ?? 0, cut || Infinity), ...(cut ? [cut] : [])].map(clock).join(" / ");
 
 export class Transcript {
@@ -27,7 +27,7 @@ export class Transcript {
   rows = [];
   /** The text that the user has of what was said, so that only its times are found; "" for none, null before the user was asked. */
   given = null;
-  /** What was heard, a Blob; null for none. */
+  /** The recording, a Blob; null for none. */
   recording = null;
   /** Seconds of a recording that was not heard to its end, 0 where that is not known; null of a whole one. */
   cut = null;
@@ -37,7 +37,7 @@ export class Transcript {
   /** A transcript that was kept. */
   static from = (entry) => Object.assign(new Transcript(), entry);
 
-  /** What the history keeps of it. */
+  /** Its entry in the history. */
   get entry() {
     return { ...this, kind: "transcript" };
   }
@@ -165,7 +165,7 @@ function shareTime(words) {
   for (const [n, word] of words.entries()) Object.assign(word, { start: start + n * each, end: start + (n + 1) * each });
 }
 
-/** Where a word stands in a text by itself, -1 for nowhere. */
+/** Place of a word by itself in a text, -1 for none. */
 function placeOf(word, text) {
   for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + 1)) {
     const sides = [text.slice(0, at).at(-1), text[at + word.length]];

@@ -14,7 +14,7 @@ export class Utterance {
   #lastAt = 0;
   sampleRate = 0;
   samples = 0;
-  /** What the server said of it: all of that when it is complete, what speaks before, null until a frame has come. */
+  /** The server's result: whole once it is complete, before that the speaker only, null until a frame has come. */
   result = null;
   #complete = false;
   #characters;
@@ -34,7 +34,7 @@ export class Utterance {
   /** Id of the one before it in the same text, "" for none; and the character of the whole text at which it was stopped. */
   follows = "";
   at = 0;
-  /** True if several voices speak it, the first of which may not be the text's. */
+  /** True if several voices speak it; the first may not be the text's. */
   inTurns = false;
   /** True if it was stopped before all had come. */
   stopped = false;
@@ -115,7 +115,7 @@ export class Utterance {
     return this.spans.map(([start, , , , said], n) => (n > 0 && start > this.spans[n - 1][1] ? " " : "") + (said ?? "")).join("");
   }
 
-  /** How much of the text was spoken, 0 to 1. */
+  /** Share of the text that was spoken, 0 to 1. */
   get progress() {
     return (this.spans.at(-1)?.[1] ?? 0) / this.#characters;
   }

@@ -17,13 +17,6 @@ const SOUND_BITS_PER_S = 96_000;
 const WAITING = 4;
 const MICROSECONDS = 1_000_000;
 
-/** The configurations of this browser's encoders for an MP4 of the canvas' size, {pictures, sound}; null where they have none for it. */
-async function codecs({ width, height }) {
-  const pictures = await first(VideoEncoder, PICTURES, { width, height, framerate: FRAMES_PER_S, bitrate: PICTURE_BITS_PER_S });
-  const sound = await first(AudioEncoder, SOUNDS, { sampleRate: SAMPLES_PER_S, numberOfChannels: 1, bitrate: SOUND_BITS_PER_S });
-  return pictures && sound && { pictures, sound };
-}
-
 /** The first of some configurations that an encoder supports, null for none. */
 async function first(Encoder, kinds, shared) {
   for (const kind of kinds) {
@@ -35,11 +28,14 @@ async function first(Encoder, kinds, shared) {
 
 /** The video of an utterance, an MP4 as a Blob; null where this browser's encoders make none; told: called with how much is done, 0 to 1. Throws a DOMException where an encoder fails. */
 export async function encoded(canvas, picture, utterance, told) {
-  const chosen = await codecs(canvas);
-  if (!chosen) return null;
-  const sound = await encode(AudioEncoder, chosen.sound, soundOf(utterance));
-  const pictures = await encode(VideoEncoder, chosen.pictures, picturesOf(canvas, picture, utterance.seconds, told));
-  return mp4({ width: canvas.width, height: canvas.height, seconds: utterance.seconds, pictures, sound });
+  const { width, height } = canvas;
+  const { seconds } = utterance;
+  const seen = await first(VideoEncoder, PICTURES, { width, height, framerate: FRAMES_PER_S, bitrate: PICTURE_BITS_PER_S });
+  const heard = await first(AudioEncoder, SOUNDS, { sampleRate: SAMPLES_PER_S, numberOfChannels: 1, bitrate: SOUND_BITS_PER_S });
+  if (!seen || !heard) return null;
+  const sound = await encode(AudioEncoder, heard, soundOf(utterance));
+  const pictures = await encode(VideoEncoder, seen, picturesOf(canvas, picture, seconds, told));
+  return mp4({ width, height, seconds, pictures, sound });
 }
 
 /** Encode frames, [frame, options] each: {config, samples: [{at: microseconds, key, data}]}. */

@@ -13,7 +13,7 @@ const BARS = 90;
 const WAVE_HEIGHT = 120;
 const FOOT = 300;
 
-/** What draws the pictures of an utterance: {changes: the moments, in seconds and in no order, from which on the picture is another one; draw(at)}. @param {HTMLCanvasElement} canvas of the video's size; text needs a screen's fonts */
+/** Return what draws the pictures of an utterance: {changes: the moments, in seconds and in no order, from which on the picture is another one; draw(at)}. @param {HTMLCanvasElement} canvas of the video's size; text needs a screen's fonts */
 export function pictureOf(canvas, utterance) {
   const pen = canvas.getContext("2d");
   const { width, height } = canvas;

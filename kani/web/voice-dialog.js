@@ -15,7 +15,7 @@ const SHORTEST_S = 3;
 const LONGEST_S = 60;
 const METER_FALLS = 0.9;
 const LONGEST_NAME = 64;
-/** What the server takes as a name. */
+/** Names that the server takes. */
 const NAME = /^[\p{L}\p{N}_-][\p{L}\p{M}\p{N}_-]*$/u;
 
 /** Places for the errors of the fields of the server's form. */
@@ -24,7 +24,7 @@ const FIELDS = { name: "voice-name", language: "voice-language", audio: "voice-f
 export class VoiceDialog {
   #dialog = find("voice-dialog");
   #kept;
-  /** What records: its microphone, pieces of samples, how many these are in all, their rate, and the level that is shown; null for nothing. */
+  /** The recording under way: its microphone, pieces of samples, how many these are in all, their rate, and the level that is shown; null for nothing. */
   #recorder = null;
   #beginning = false;
   #stopping = Promise.resolve();
@@ -125,14 +125,14 @@ export class VoiceDialog {
     this.#clear("audio");
   }
 
-  /** Whether the recording made here is too short; shows it. */
+  /** Return true if the recording made here is too short; shows it. */
   #tooShort() {
     if (!(this.#length < SHORTEST_S)) return false;
     this.#complain("audio", t("clone.short", { length: seconds(this.#length) }));
     return true;
   }
 
-  /** Whether something is missing, or the name cannot be one; shows what. */
+  /** Return true if something is missing, or the name cannot be one; shows what. */
   #lacks(name) {
     const consent = find("voice-consent").checked;
     const needed = [[name, "name", "name"], [this.#recording, "recording", "audio"], [consent, "consent", "consent"]];

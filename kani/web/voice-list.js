@@ -4,7 +4,6 @@ import { compose } from "./compose.js";
 import { arrange, button, find, make, style, tell } from "./element.js";
 import { expected, reasonWords } from "./failures.js";
 import { moment, percent, seconds, t } from "./i18n.js";
-import { sample } from "./sample.js";
 import { inWords, server, ServerError } from "./server.js";
 import { languageName, primary } from "./voices.js";
 
@@ -99,8 +98,8 @@ export class VoiceList {
   }
 
   async #play({ id, name }, button, trouble) {
-    const playing = button.ariaPressed === "true";
-    if (playing) return sample.stop();
+    const { sample } = await import("./sample.js");
+    if (button.ariaPressed === "true") return sample.stop();
     const shows = (action, ariaPressed) => {
       const textContent = t(`kept.${action}`);
       Object.assign(button, { textContent, ariaPressed, ariaLabel: t("kept.of", { action: textContent, name }) });
@@ -131,6 +130,7 @@ export class VoiceList {
   }
 
   async #delete({ id, name }) {
+    const { sample } = await import("./sample.js");
     sample.stop();
     await server.deleteVoice(id);
     await this.#changed(id, "");

@@ -125,7 +125,7 @@ function parts(list, size) {
   return list.flatMap((one, n) => parts(list.slice(n + 1), size - 1).map((rest) => [one, ...rest]));
 }
 
-/** Whether a voice sounds like a person; espeak-ng's are made of formants. */
+/** True if a voice sounds like a person; espeak-ng's are made of formants. */
 export const isNatural = (voice) => voice.engine !== "espeak";
 
 /** Fill a <select>; groups: [label, [[value, words], …]], without a group where the label is "". */

@@ -1,4 +1,4 @@
-/** What VoxCPM's model is asked with, by the defaults and ranges of its protocol: each is sent only if it was changed. */
+/** Parameters of VoxCPM's model, by the defaults and ranges of its protocol: each is sent only if it was changed. */
 
 import { find, query, queryAll } from "./element.js";
 import { number, t } from "./i18n.js";

@@ -24,17 +24,6 @@ export function wavFile(pieces, sampleRate) {
   return new Blob([Int32Array.from(head), ...pieces], { type: "audio/wav" });
 }
 
-/** Samples as the browser's sound processing takes them, -1 to 1; length: how many there are. */
-export function audioBuffer(pieces, length, sampleRate) {
-  const buffer = new AudioBuffer({ length, sampleRate });
-  let at = 0;
-  for (const piece of pieces) {
-    buffer.copyToChannel(Float32Array.from(piece, (sample) => sample / 32768), 0, at);
-    at += piece.length;
-  }
-  return buffer;
-}
-
 /** Let the browser save a file. */
 export function saveFile(blob, name) {
   const link = make("a", { href: URL.createObjectURL(blob), download: name });

@@ -14,7 +14,7 @@ const PIECES = new RegExp(`.{1,${PIECE}}\\S{0,40}\\s*`, "gsu");
 const [EARLY_S, AT_ONCE_S] = [1, 6];
 /** Milliseconds for which a scroll goes on. */
 const SETTLES_MS = 1000;
-/** What a voice says. */
+/** Signs that a voice says. */
 export const SPEAKABLE = /[\p{L}\p{N}]/u;
 /** White space, and a word up to the next white space: "$1,250.50", "3/4/2024", "(or", without marks after it. */
 const SPACED_WORD = /^(\s*)([\p{Sc}\p{Ps}\p{Pi}¿¡"'#@+-]*[\p{L}\p{N}](?:[^\s<>]*[\p{L}\p{N}\p{Sc}%°])?)/u;
@@ -24,9 +24,9 @@ export const UNSPACED = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}\p{scx=
 export const MARK = /\[(?:voice:([^[\]\n]*)|pause:[^[\]\n]*)\]/giu;
 /** A tag, which is not said: none is "<3" or "x < y". */
 export const TAG = /<\/?\p{L}[^<>]*>/gu;
-/** Whether a text is more than a sentence or two. */
+/** True if a text is more than a sentence or two. */
 export const isLong = (text) => text.length > 400;
-/** Whether a text has such marks. */
+/** True if a text has such marks. */
 export const isMarked = (text) => text.search(MARK) >= 0;
 /** Marks that a name may follow that is not spoken: a tag, or code. */
 const MARKUP = /[<`{]/;
@@ -116,7 +116,7 @@ export class Words {
     for (const span of spans) this.#coming.push(span);
   }
 
-  /** Show the words whose times have come up to a second. */
+  /** Show the words with times that have come, up to a second. */
   #reach(second) {
     const before = this.#passed;
     let taken = 0;
@@ -173,7 +173,7 @@ export class Words {
       const word = this.#write(make("span"), part, this.#at);
       this.#at += part.length;
       this.#line.append(word);
-      // What is between two words has been said with the first, and is never lit by itself.
+      // A gap between two words has been said with the first, and is never lit by itself.
       this.#words.push({ word, from, to: SPEAKABLE.test(part) ? to : from });
       this.#passed = end;
       if (end !== this.#ends[0]) continue;
@@ -261,7 +261,7 @@ function reveal(box, word, above = 1) {
   if (!isSeen(box, word)) box.scrollTop = (Math.floor(word.offsetTop / line) - above) * line;
 }
 
-/** Whether a word is in sight in a box, and the line after it. */
+/** True if a word is in sight in a box, and the line after it. */
 const isSeen = (box, { offsetTop: top, offsetHeight: height }) => top >= box.scrollTop && top + 2 * height <= box.scrollTop + box.clientHeight;
 
 /** Lines, each with the empty ones after it; long ones in pieces, as the one that is spoken is written anew with each of its words. */

@@ -263,7 +263,8 @@ def test_modules_of_the_page_are_preloaded(page: Page) -> None:
     loaded = set(page.evaluate("performance.getEntriesByType('resource').map((entry) => entry.name)"))
     modules = {name for name in loaded if name.endswith(".js")}
     late = {name.rsplit("/", 1)[-1] for name in modules - preloaded}
-    assert late - {"player-worklet.js", "kernel.js"} == {"app.js", "theme.js", "texts-en.js"}
+    sound = {"player-worklet.js", "jitter-buffer.js", "kernel.js"}
+    assert late - sound == {"app.js", "theme.js", "texts-en.js"}
     assert preloaded <= loaded
 
 

@@ -267,6 +267,57 @@ def test_an_hour_is_stretched_only_as_far_as_it_is_needed() -> None:
     assert 25 < run("player.js", body) <= 31
 
 
+def test_sound_without_a_worklet_is_one_piece_and_stops_at_once() -> None:
+    """Blocks follow each other on the sample, a quarter of a second ahead at most, and none after a stop."""
+    body = """
+      const rate = 48000, blocks = [], told = [];
+      let look;
+      globalThis.setInterval = (act) => (look = act);
+      globalThis.setTimeout = (act) => act();
+      globalThis.AudioBuffer = class {
+        constructor({ length }) { this.samples = new Float32Array(length); }
+        getChannelData() { return this.samples; }
+      };
+      globalThis.AudioBufferSourceNode = class {
+        constructor(_, { buffer }) { this.samples = buffer.samples; }
+        connect() {}
+        start(at) {
+          const ahead = at - context.currentTime;
+          blocks.push({ first: Math.round(at * rate), samples: this.samples, ahead });
+        }
+      };
+      globalThis.GainNode = class { gain = { setTargetAtTime() {} }; connect() {} disconnect() {} };
+      const context = { sampleRate: rate, currentTime: 1 };
+      const output = m.scheduledOutput(context, ({ kind }) => told.push(kind), {});
+      const wave = (n) => 16384 * Math.sin((2 * Math.PI * 440 * (n + 1)) / rate);
+      const tone = Int16Array.from({ length: rate }, (_, n) => wave(n));
+      const passes = () => { context.currentTime += 0.04; look(); };
+      const begin = (stream) => output.postMessage({ kind: "start", stream, rate });
+      const push = (stream, from) => {
+        output.postMessage({ kind: "samples", stream, samples: tone.slice(from, from + 4800) });
+      };
+      begin(1);
+      for (let from = 0; from < rate; from += 4800, passes()) push(1, from);
+      output.postMessage({ kind: "end", stream: 1 });
+      for (let n = 0; n < 40; n++) passes();
+      const heard = blocks.filter(({ samples }) => samples.some(Boolean));
+      const steps = new Set(heard.slice(1).map(({ first }, n) => first - heard[n].first));
+      const sound = heard.flatMap(({ samples }) => [...samples]).slice(0, rate);
+      const error = Math.max(...sound.map((sample, n) => Math.abs(sample - tone[n] / 32768)));
+      begin(2);
+      for (let from = 0; from < rate; from += 4800) push(2, from);
+      for (let n = 0; n < 3; n++) passes();
+      output.postMessage({ kind: "stop" });
+      const before = blocks.length;
+      for (let n = 0; n < 10; n++) passes();
+      return [[...steps], error, Math.max(...blocks.map(({ ahead }) => ahead)), told, blocks.length - before];
+    """
+    steps, error, ahead, told, rendered = run("scheduled-output.js", body)
+    assert (steps, rendered) == ([2400], 0)
+    assert error < 1e-6 and ahead <= 0.25
+    assert told == ["playing", "sound", "ended", "playing", "sound"]
+
+
 @pytest.mark.parametrize("tempo", [0.5, 0.75, 1.25, 2])
 def test_another_tempo_keeps_pitch_loudness_and_places(tempo: float) -> None:
     """A tone stays a tone of 200 Hz without clicks, and a burst stands where the tempo has it."""

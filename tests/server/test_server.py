@@ -115,6 +115,10 @@ async def test_foreign_pages_are_refused_and_local_ones_connect(running: InProce
         assert await alive(socket)
     answer = await request(running, "GET", "/health", Origin=origin)
     assert answer.headers["access-control-allow-origin"] == origin
+    # The server's own page asks no leave, and gets no headers for it.
+    own = {"Host": "localhost:8001", "Origin": "http://localhost:8001"}
+    answer = await request(running, "GET", "/health", **own)
+    assert answer.status_code == 200 and not {"access-control-allow-origin", "vary"} & set(answer.headers)
     for method, path in (("POST", "/tts"), ("PATCH", "/v1/audio/voices/custom:ana")):
         asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "content-type"}
         asked["Access-Control-Request-Private-Network"] = "true"

@@ -65,6 +65,14 @@ def test_switch_and_round_button_are_seen_in_forced_colours(visit: Visit) -> Non
     expect(page.locator("#listen")).to_have_css("border-top-width", "2px")
 
 
+def test_line_that_brings_back_is_seen_in_forced_colours(visit: Visit) -> None:
+    visitor = visit(forced_colors="active")
+    visitor.page.fill("#text", TEXT)
+    visitor.page.click("#clear")
+    expect(visitor.page.locator("#toast")).to_have_css("border-top-width", "2px")
+    assert visitor.violations("color-contrast") == ""
+
+
 @pytest.mark.parametrize(("touch", "seen"), [(False, True), (True, False)])
 def test_book_leaves_the_tabs_to_a_magnified_laptop(
     visit: Visit, tmp_path: Path, *, touch: bool, seen: bool

@@ -12,6 +12,12 @@ from tests.support.chat.endpoint import Answer, ChatEndpoint, SpeakingModel, cha
 
 ANSWER = " ".join(f"This is sentence number {n} of an answer." for n in range(9))
 
+HALO = """box => {
+  const { width, height } = getComputedStyle(box, "::before");
+  return [width, height].map((side) => 1.18 * parseFloat(side) - box.clientHeight);
+}"""
+"""How far the halo around the button swells beyond the box of that, in pixels."""
+
 
 @pytest.fixture
 def endpoint() -> Iterator[ChatEndpoint]:
@@ -28,6 +34,8 @@ def test_turns_are_copied_said_again_and_written_anew_and_buttons_stay(
     page.click("#tab-talk")
     # Who answers is told before and while it does.
     expect(page.locator("#talk-who")).to_have_text("tiny")
+    page.eval_on_selector("#talk-room", "room => { room.dataset.state = 'hearing'; }")
+    assert max(page.eval_on_selector(".talk .microphone", HALO)) <= 0
     page.fill("#talk-persona", "A pirate.")
     page.fill("#talk-text", "What is it?")
     page.press("#talk-text", "Enter")
@@ -36,6 +44,7 @@ def test_turns_are_copied_said_again_and_written_anew_and_buttons_stay(
     # One label for what goes on, and buttons that stay where they are.
     expect(page.locator("#talk-status")).to_have_text("Speaking")
     expect(page.locator("#talk-invitation")).to_be_hidden()
+    assert max(page.eval_on_selector(".talk .microphone", HALO)) <= 0
     places = [page.locator(name).bounding_box() for name in ("#talk", "#talk-stop", "#talk-end")]
     page.click("#talk-stop")
     expect(page.locator("#talk-stop")).to_be_disabled()

@@ -130,3 +130,17 @@ def test_names_hold_what_is_to_be_seen(spoken: Visitor) -> None:
     page = spoken.page
     assert page.get_by_role("option").first.get_attribute("aria-label") is None
     expect(page.locator("#playback summary")).to_have_accessible_name("Voice, Playback speed 1×")
+
+
+UNASKED_SHIFTS = SHIFTS.replace("sum += shift.value", "sum += shift.hadRecentInput ? 0 : shift.value")
+"""Those that follow no press."""
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (844, 390)])
+def test_nothing_jumps_as_a_text_ends_on_a_phone(visit: Visit, width: int, height: int) -> None:
+    """Neither upright nor on its side, where the tabs stay in reach meanwhile."""
+    visitor = visit(viewport={"width": width, "height": height}, has_touch=True, is_mobile=True)
+    visitor.begin(TEXT)
+    expect(visitor.page.locator("#tab-talk")).to_be_in_viewport(ratio=1)
+    visitor.wait_for_end()
+    assert visitor.page.evaluate(UNASKED_SHIFTS) <= 0.02
