@@ -377,7 +377,9 @@ async def transcribed(recognizer: OpenAIRecognizer, **options: Any) -> list[Tran
 async def test_words_have_the_servers_times_the_texts_punctuation_and_come_live(
     site: Site, voiced: None
 ) -> None:
-    site.answers[PATH] = transcript()
+    # It is sent after 0.32 s of silence, as it begins with speech.
+    late = [(word, start + 0.32, end + 0.32) for word, start, end in HEARD["words"]]
+    site.answers[PATH] = transcript(words=late)
 
     async def audio() -> AsyncGenerator[Samples, None]:
         for _ in range(20):
@@ -386,10 +388,14 @@ async def test_words_have_the_servers_times_the_texts_punctuation_and_come_live(
     async with hearing(site) as recognizer:
         (segment,) = await transcribed(recognizer)
         assert not recognizer.info.recordings_only
+        site.answers[PATH] = transcript()
         async with aclosing(recognizer.recognize(audio(), "en")) as events:
             words = [event.text async for event in events if hasattr(event, "text")]
     assert (segment.text.strip(), segment.language) == ("Hello, world.", "en")
-    assert [(word.text, word.start_s) for word in segment.words] == [("Hello,", 0.1), ("world.", 0.5)]
+    assert [(word.text, round(word.start_s, 3)) for word in segment.words] == [
+        ("Hello,", 0.1),
+        ("world.", 0.5),
+    ]
     assert words == ["Hello,", "world."]
 
 
