@@ -164,9 +164,10 @@ async def streaming(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[
         return
     total = time.perf_counter() - started
     if keep is not None:
-        file = WavOutput((keep / "stream.wav").open("wb"), rate)
-        file.write(bytes(pcm))
-        file.close()
+        with (keep / "stream.wav").open("wb") as opened:
+            file = WavOutput(opened, rate)
+            file.write(bytes(pcm))
+            file.close()
     fault = find_fault(bytes(pcm), rate, stated, LONG, 1.0)
     gap = f"; playback waited {behind * 1000:.0f} ms inside the text" if behind > 0.01 else ""
     yield Result("stream", fault, first - started, total, len(pcm) / 2 / rate, _spoken_by(client) + gap)

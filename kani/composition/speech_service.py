@@ -132,22 +132,12 @@ def build_chat_model(settings: Settings) -> ChatModel | None:
     # Brings httpx2, which a server without a language model does without.
     from kani.engines.chat.endpoint import ChatEndpoint, ChatSettings
 
-    key = settings.llm_api_key
-    return ChatEndpoint(
-        ChatSettings(
-            settings.llm_url,
-            settings.llm_model,
-            key.get_secret_value() if key is not None else "",
-            early=_asked_early(settings.llm_url, settings),
-        )
-    )
-
-
-def _asked_early(url: str, settings: Settings) -> bool:
-    """Return whether requests may be in vain: asked for, or free of charge as far as the address tells."""
-    if settings.llm_early is not None:
-        return settings.llm_early
-    return settings.llm_api_key is None and is_private(urlsplit(url).hostname or "")
+    url, key, early = settings.llm_url, settings.llm_api_key, settings.llm_early
+    if early is None:
+        # Early requests may be in vain; these are free of charge, as far as the address tells.
+        early = key is None and is_private(urlsplit(url).hostname or "")
+    secret = key.get_secret_value() if key is not None else ""
+    return ChatEndpoint(ChatSettings(url, settings.llm_model, secret, early=early))
 
 
 def _check_voices(settings: Settings) -> None:
@@ -341,7 +331,7 @@ def engine_worker(settings: Settings) -> tuple[Engine, Callable[[str], Worker]]:
 
     engines = Builder(settings).engines().required
     if len(engines) != 1 or settings.engine == "remote":
-        raise EngineUnavailable("a worker serves one engine: name it, as in --engine kokoro")
+        raise EngineUnavailable("a worker or replica serves one engine: name it, as in --engine kokoro")
     return engines[0], functools.partial(Worker, engines[0], None)
 
 
@@ -351,7 +341,7 @@ def recognizer_worker(settings: Settings) -> tuple[Recognizer, Callable[[str], W
 
     recognizer = Builder(settings).recognizer() if settings.recognizer != "remote" else None
     if recognizer is None:
-        raise EngineUnavailable("a worker serves a recogniser of its own: set KANI_RECOGNIZER=whisper")
+        raise EngineUnavailable("a worker or replica serves its own recogniser: set KANI_RECOGNIZER=whisper")
     return recognizer, functools.partial(Worker, None, recognizer)
 
 

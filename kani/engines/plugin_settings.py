@@ -50,13 +50,12 @@ def setting(
     commas"; option: False for none on the command line, which has one for each setting of a plugin; after:
     name of the setting that it follows in docs/settings.md, if that is not the one before it; names_voices:
     True for a mapping to ids of this server's voices, which are checked at the start; needs: settings, as
-    "KANI_LLM_URL" or "KANI_ENGINE=remote", one of which has to be given for this one to have an effect;
-    limits: as for ``pydantic.Field``, such as ``ge=0``.
+    "KANI_LLM_URL" or "KANI_ENGINE=remote": it has an effect only if one of them is given; limits:
+    as for ``pydantic.Field``, such as ``ge=0``.
     """
     source = {"default_factory": default} if callable(default) else {"default": default}
-    extra: dict[str, Any] = {"variables": list(variables), "group": group, "unit": unit}
-    extra |= {"accepts": accepts, "option": option, "after": after, "names_voices": names_voices}
-    extra["needs"] = list(needs)
+    extra: dict[str, Any] = {"variables": list(variables), "group": group, "unit": unit, "accepts": accepts}
+    extra |= {"option": option, "after": after, "names_voices": names_voices, "needs": list(needs)}
     return Field(description=about, json_schema_extra=extra, **source, **limits)
 
 

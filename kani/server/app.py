@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import WebSocketRoute
 
-from kani.composition.host_names import host_name, is_loopback
+from kani.composition.host_names import is_loopback
 from kani.composition.settings import Settings, own_protocols, plugin_protocols
 from kani.composition.speech_service import build_service
 from kani.core import shared_numbers
@@ -100,7 +100,7 @@ def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRul
         keys=tuple(key.get_secret_value() for key in settings.api_keys),
         no_auth=settings.no_auth,
         allowed_origins=frozenset(settings.allowed_origins),
-        allowed_hosts=frozenset(host_name(host) or host.lower() for host in settings.allowed_hosts),
+        allowed_hosts=frozenset(settings.allowed_hosts),
         machine_names=machine_names(settings.host),
         paths=paths
         | dict.fromkeys((health.HEALTH_PATH, health.LIVE_PATH), PathClass.PUBLIC)

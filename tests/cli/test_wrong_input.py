@@ -292,7 +292,9 @@ def test_file_of_settings_as_windows_writes_it(folder: Path) -> None:
     assert (chosen.port, chosen.voice, settings.variable_warnings({})) == (81, "x", [])
 
 
-@pytest.mark.parametrize("value", ["${NOWHERE}", "a${NOWHERE}", "${KANI_HOST}"])
+@pytest.mark.parametrize(
+    "value", ["${NOWHERE}", "a${NOWHERE}", "${KANI_HOST}", "${KEYS-secret}", "${MY-KEY}", "${}"]
+)
 def test_reference_to_what_is_not_set(run: Run, folder: Path, value: str) -> None:
     """It would stand for nothing, and so for the default: a key that is none."""
     Path(".env").write_text(f"KANI_VOICE=v\nKANI_API_KEYS={value}\nKANI_HOST=localhost\n", "utf-8")
@@ -303,6 +305,21 @@ def test_reference_to_what_is_not_set(run: Run, folder: Path, value: str) -> Non
     assert (done.code, done.err) == (2, wanted)
     Path(".env").write_text("A=b\nKANI_VOICE=${A}${NOWHERE:-c}\n", "utf-8")
     assert settings.load({}, {}).voice == "bc"
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("A=${NOWHERE}\nKANI_API_KEYS=${A}", "KANI_API_KEYS refers to A, which is not set"),
+        ("A=a\nA=${NOWHERE}\nKANI_API_KEYS=${A}", "KANI_API_KEYS refers to A, which is not set"),
+        ("LIVEKIT_API_SECRET=${NOWHERE}", "LIVEKIT_API_SECRET refers to NOWHERE, which is not set"),
+    ],
+)
+def test_reference_by_another_line_or_name(folder: Path, written: str, message: str) -> None:
+    """The file's own line counts before the environment's, as python-dotenv reads references."""
+    Path(".env").write_text(f"# the key\n{written}\nOTHER=${{NOWHERE}}\n", "utf-8")
+    with pytest.raises(settings.SettingsError, match=message):
+        settings.load({}, {"A": "a"})
 
 
 def test_file_of_settings_with_a_hidden_ending_is_named(folder: Path) -> None:

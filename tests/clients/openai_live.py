@@ -12,8 +12,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from kani.core.audio.encoding import AudioFormat, create_encoder, decode_g711
-from kani.core.audio.pcm import from_pcm16
+from kani.core.audio.encoding import AudioFormat, create_encoder, decode_raw
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.session_config import PCM
 from tests.support.patience import WITHIN_S
@@ -60,9 +59,7 @@ class LiveClient:
                 event = json.loads(message)
                 if event["type"] == AUDIO:
                     data = base64.b64decode(event["delta"])
-                    pcm = self._format.codec == "pcm"
-                    samples = from_pcm16(data) if pcm else decode_g711(data, self._format.codec)  # type: ignore[arg-type]
-                    self.frames.append((time.monotonic(), samples))
+                    self.frames.append((time.monotonic(), decode_raw(data, self._format.codec)))
                 else:
                     at_s = sum(len(samples) for _, samples in self.frames) / self.rate
                     self.seen.append(event | {"at_s": at_s, "came": time.monotonic()})

@@ -141,6 +141,9 @@ def test_listed_name_may_be_written_as_a_host_header_has_it(written: str) -> Non
     chosen = load({}, {"KANI_ALLOWED_HOSTS": written}, Path(os.devnull))
     rules = access_rules(chosen, ())
     assert [check(rules, host=f"{name}:8001") for name in ("tts.example", "evil.example")] == [None, 403]
+    addresses = load({}, {"KANI_ALLOWED_HOSTS": "2001:DB8::5,[2001:db8::6]:8001"}, Path(os.devnull))
+    # MCP by HTTP takes them from here as well.
+    assert (*chosen.allowed_hosts, *addresses.allowed_hosts) == ("tts.example", "2001:db8::5", "2001:db8::6")
 
 
 PROXY = "forwarded via x_real_ip cf_connecting_ip true_client_ip"

@@ -96,7 +96,7 @@ async def serve_http(
         loopback=not keys,
         keys=keys,
         allowed_origins=frozenset(settings.allowed_origins),
-        allowed_hosts=frozenset(host.lower() for host in settings.allowed_hosts),
+        allowed_hosts=frozenset(settings.allowed_hosts),
     )
     # Host and Origin are checked by the rules.
     unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)

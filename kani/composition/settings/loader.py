@@ -37,7 +37,7 @@ CLIENT_KEY = "KANI_API_KEY"
 # "10.000" is ten thousand in much of Europe, and ten for pydantic.
 _LENIENT = re.compile(r"\s*[+-]?\d+(?:\.0+|(?:_\d+)+)\s*")
 PREFIX = "KANI_"
-_REFERENCE = re.compile(r"\$\{(\w+)\}")
+_REFERENCE = re.compile(r"\$\{([^}:]*)\}")  # as python-dotenv reads it
 _LIKE_OURS = re.compile(r"(?:ENV_)?KANI(_?)(?:TTS_)?")
 
 
@@ -56,15 +56,16 @@ def _written(env_file: Path, environment: Mapping[str, str]) -> Mapping[str, str
         raise SettingsError(f"{env_file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError:
         text = "\0"
-    if "\0" in text:  # as of UTF-16 too
+    if "\0" in text:  # UTF-16 may decode, with NULs
         raise SettingsError(f"{env_file} cannot be read: it has to be a text in UTF-8")
-    known = {*environment}
+    known: set[str | None] = {*environment}
+    read = {variable for name in fields() for variable in variables(name)} - {*environment}
     for line in parse_stream(io.StringIO(text)):
-        ours = line.key is not None and line.key.startswith(PREFIX) and line.key not in environment
-        for named in _REFERENCE.findall(line.value or "") if ours else ():
-            if named not in known:
-                raise SettingsError(f"{env_file}: {line.key} refers to {named}, which is not set")
-        known.add(line.key or "")
+        ours = line.key in read
+        unset = [named for named in _REFERENCE.findall(line.value or "") if named not in known]
+        if unset and ours:
+            raise SettingsError(f"{env_file}: {line.key} refers to {unset[0]}, which is not set")
+        (known.discard if unset else known.add)(line.key)
         if line.error or (ours and line.value is None):
             written = line.original.string.lstrip()
             # The rest may be a key.
@@ -198,7 +199,7 @@ def _misspelt(written: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _nearest(name: str, names: Iterable[str], likeness: float) -> str:
-    return next(iter(difflib.get_close_matches(name, [*names], 1, likeness)), "")
+    return next(iter(difflib.get_close_matches(name, names, 1, likeness)), "")
 
 
 def _no_setting(name: str, meant: str) -> str:
@@ -209,7 +210,7 @@ def _no_setting(name: str, meant: str) -> str:
 def _ineffective(called: Mapping[str, str]) -> list[str]:
     """Return a line for each setting that is given without one that gives it an effect.
 
-    called: as of ``_complaints``. Aliases of ours are other programs' as well, so they may be there.
+    called: as of ``_complaints``. Aliases are not checked: they may be set for another program.
     """
     lines = []
     for name, variable in called.items():

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from kani.composition.host_names import is_ip_address
+from kani.composition.host_names import host_name, is_ip_address
 from kani.core.errors import UnsupportedLanguage
 from kani.engines import plugin
 from kani.engines.plugin_settings import LOWER, hosts, listed, lower, paired, web_address
@@ -38,6 +38,13 @@ def _host(value: Any) -> Any:
             "localhost, ::1, or 0.0.0.0 for all"
         )
     return host
+
+
+def _hosts(value: Any) -> Any:
+    """Return hosts as Host headers are compared: without a port, an IPv6 address without its brackets."""
+    return tuple(
+        host.lower() if is_ip_address(host) else host_name(host) or host.lower() for host in hosts(value)
+    )
 
 
 def _origins(value: Any) -> Any:
@@ -110,7 +117,7 @@ def _plugged(value: Any, names: tuple[str, ...], found: plugin.Found[Any]) -> An
 
 
 Host = Annotated[str, BeforeValidator(_host)]
-Hosts = Annotated[tuple[str, ...], BeforeValidator(hosts)]
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_hosts)]
 HeaderKey = Annotated[SecretStr, BeforeValidator(_header_key)]
 Keys = Annotated[tuple[HeaderKey, ...], BeforeValidator(listed)]
 Bucket = Annotated[str, BeforeValidator(_bucket)]

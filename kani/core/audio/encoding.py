@@ -11,7 +11,7 @@ import numpy.typing as npt
 from kani.core.audio import synthetic_mark
 from kani.core.audio.framed import AacEncoder, FlacEncoder, Mp3Encoder
 from kani.core.audio.ogg_opus import ENCODED_RATE, OggOpusEncoder
-from kani.core.audio.pcm import open_wav_header, pcm16, wav_header
+from kani.core.audio.pcm import from_pcm16, open_wav_header, pcm16, wav_header
 from kani.core.audio.resampling import NO_SAMPLES, Resampler
 from kani.core.types import Samples
 
@@ -31,7 +31,7 @@ class AudioFormat:
 
     @property
     def content_type(self) -> str:
-        """Of an HTTP response."""
+        """Media type of an HTTP response."""
         return CODECS[self.codec].content_type
 
     @property
@@ -203,10 +203,13 @@ class _G711:
         return b""
 
 
-def decode_g711(data: bytes, codec: str) -> Samples:
-    """Decode "ulaw" or "alaw"."""
-    levels = _ULAW_LEVELS if codec == "ulaw" else _ALAW_LEVELS
-    return levels[np.frombuffer(data, np.uint8)]
+def decode_raw(data: bytes, codec: str) -> Samples:
+    """Decode "ulaw" or "alaw", else 16-bit samples. Raises ValueError if half a sample is missing."""
+    if codec in ("ulaw", "alaw"):
+        return (_ULAW_LEVELS if codec == "ulaw" else _ALAW_LEVELS)[np.frombuffer(data, np.uint8)]
+    if len(data) % 2:
+        raise ValueError(f"16-bit samples need an even number of bytes, not {len(data)}")
+    return from_pcm16(data)
 
 
 def _ulaw_levels() -> npt.NDArray[np.int32]:

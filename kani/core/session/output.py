@@ -284,7 +284,7 @@ class OutputStream:
             return
         chunk = SpeechChunk(samples, self.sample_rate, self.samples / self.sample_rate, tuple(spans))
         seconds = len(samples) / self.sample_rate
-        if seconds:
+        if seconds:  # one call less for each chunk of spans only
             self._report.audio_made(self._engine, seconds)
         self.samples += len(samples)
         self._buffer.put(chunk)

@@ -95,12 +95,8 @@ def without_tags(text: str) -> str:
 def named_tags(texts: Iterable[str]) -> list[str]:
     """Return the texts' tags, each once, for a header: in ASCII, shortened, ``MAX_NAMED`` at most."""
     found = dict.fromkeys(tag[0].lower() for text in texts for tag in _TAG.finditer(text))
-    return [_header_name(tag) for tag in list(found)[:MAX_NAMED]]
-
-
-def _header_name(tag: str) -> str:
-    name = tag[1:-1].encode("ascii", "backslashreplace").decode()
-    return f"[{name[:MAX_NAME_LENGTH]}]"
+    names = (tag[1:-1].encode("ascii", "backslashreplace").decode() for tag in list(found)[:MAX_NAMED])
+    return [f"[{name[:MAX_NAME_LENGTH]}]" for name in names]
 
 
 class IncrementalTags:

@@ -13,7 +13,6 @@ from kani.core.recognition_service import RecognitionService
 from kani.core.request import Range, validate
 from kani.core.service import SpeechService
 from kani.core.types import OPTION_RANGES, OptionValue, Sampling, SpeechRequest
-from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.query_flag import read_flag
 from kani_text import languages
 
@@ -54,14 +53,14 @@ class SpeechQuery:
 def read_speech_query(query: QueryParams, service: SpeechService) -> SpeechQuery:
     """Read the parameters of ``/api/tts_streaming``; unknown ones are ignored.
 
-    Raises BadMessage and InvalidRequest, as all functions here.
+    Raises InvalidRequest, as all functions here.
     ``language`` (a name or a tag) and ``quotations`` (true or false) are our own additions.
     """
     try:
         audio_format = AudioFormat(query.get("format") or AudioFormat.OGG_OPUS)
     except ValueError as error:
         known = ", ".join(each.value for each in AudioFormat)
-        raise BadMessage(f"format: has to be one of {known}") from error
+        raise InvalidRequest("format", f"has to be one of {known}") from error
     max_frames = _number(query, "max_seq_len", int, MAX_SEQ_LEN_RANGE)
     cfg_alpha = _number(query, "cfg_alpha", float, OPTION_RANGES["cfg_alpha"])
     sampling = Sampling(
@@ -89,7 +88,7 @@ def read_prompt(query: QueryParams) -> str:
     """Return the parameter ``prompt``, our own addition: words to expect in the speech."""
     prompt = query.get("prompt", "")
     if len(prompt) > MAX_TEXT:
-        raise BadMessage(f"prompt: is too long (at most {MAX_TEXT} characters)")
+        raise InvalidRequest("prompt", f"is too long (at most {MAX_TEXT} characters)")
     return prompt
 
 
@@ -152,7 +151,7 @@ def _number(query: QueryParams, name: str, kind: type[N], allowed: Range | None 
     try:
         value = kind(given)
     except ValueError as error:
-        raise BadMessage(f"{name}: has to be a {'whole ' if kind is int else ''}number") from error
+        raise InvalidRequest(name, f"has to be a {'whole ' if kind is int else ''}number") from error
     if allowed is not None:
         allowed.check(name, value)
     return value

@@ -35,7 +35,7 @@ async def serve_recognition(websocket: WebSocket, service: SpeechService, metric
     try:
         language = read_language(websocket.query_params, service.recognition)
         prompt = read_prompt(websocket.query_params)
-    except (BadMessage, InvalidRequest) as error:
+    except InvalidRequest as error:
         await websocket.send_denial_response(PlainTextResponse(str(error), 400))
         return
     await websocket.accept()

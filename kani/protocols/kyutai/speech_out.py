@@ -38,7 +38,7 @@ IDLE_FLUSH_S = 0.9
 async def serve_speech(websocket: WebSocket, service: SpeechService, metrics: KyutaiMetrics) -> None:
     try:
         query = read_speech_query(websocket.query_params, service)
-    except (BadMessage, InvalidRequest) as error:
+    except InvalidRequest as error:
         await websocket.send_denial_response(PlainTextResponse(str(error), 400))
         return
     await websocket.accept()

@@ -1,7 +1,6 @@
 """JSON messages of an agent's conversation. Names and shapes are those of ElevenLabs' client libraries."""
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from itertools import count
 from typing import Annotated, Any
 
@@ -73,5 +72,6 @@ async def read_message(received: str | bytes) -> dict[str, Any]:
     """Parse a client's message, a long one in a thread. Raises BadMessage."""
     if isinstance(received, bytes):
         raise BadMessage("binary messages are not supported")
-    parse = partial(object_of, received, "is not JSON", lambda reason: BadMessage(f"the message: {reason}"))
-    return await run_if_long(received, parse)
+    return await run_if_long(
+        received, object_of, received, "is not JSON", lambda reason: BadMessage(f"the message: {reason}")
+    )

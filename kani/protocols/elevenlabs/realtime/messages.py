@@ -11,8 +11,7 @@ from typing import Any, Literal, NamedTuple
 from msgspec import Struct
 
 from kani.core import errors
-from kani.core.audio.encoding import AudioFormat, decode_g711
-from kani.core.audio.pcm import from_pcm16
+from kani.core.audio.encoding import AudioFormat, decode_raw
 from kani.core.expected_words import MAX_TEXT
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples
@@ -85,11 +84,10 @@ def samples_of(given: str, audio_format: AudioFormat, field: str = "audio_base_6
         data = base64.b64decode(given, validate=True)
     except ValueError as error:
         raise BadMessage(f"{field}: is not base64") from error
-    if audio_format.codec == "ulaw":
-        return decode_g711(data, "ulaw")
-    if len(data) % 2:
-        raise BadMessage(f"{field}: 16-bit samples need an even number of bytes, not {len(data)}")
-    return from_pcm16(data)
+    try:
+        return decode_raw(data, audio_format.codec)
+    except ValueError as error:
+        raise BadMessage(f"{field}: {error}") from error
 
 
 def session_started(session_id: str, config: SessionConfig) -> str:

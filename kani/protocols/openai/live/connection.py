@@ -105,12 +105,14 @@ class LiveConnection(Connection):
             await sender.send("session.closed", **self._ending(reason))
 
     @override
-    def reflected(self, side: Side, samples: Samples, end_s: float) -> str:
+    def reflected(self, side: Side, samples: Samples) -> str:
         if self._sender.ended:
             return ""
-        audio, start_s = pcm16(samples), end_s - len(samples) / self._paced.sample_rate
+        audio = pcm16(samples)
         if side == "input":
             return json_text({"type": "session.input_audio.append", "audio": audio})
+        end_s = self._paced.position_s
+        start_s = end_s - len(samples) / self._paced.sample_rate
         times = {"start_ms": round(1000 * start_s), "end_ms": round(1000 * end_s)}
         return json_text({"type": "session.output_audio.delta", "delta": audio, **times})
 

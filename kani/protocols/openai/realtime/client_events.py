@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from kani.core.audio.decoding import run_if_long
-from kani.core.audio.encoding import AudioFormat, decode_g711
-from kani.core.audio.pcm import from_pcm16
+from kani.core.audio.encoding import AudioFormat, decode_raw
 from kani.core.conversation.input.events import Refused
 from kani.core.types import Samples
 from kani.protocols.openai.errors import FAULT_CODES
@@ -76,12 +75,10 @@ def _decode_audio(given: str, audio_format: AudioFormat, param: str) -> Samples:
         limit = f"{MAX_AUDIO_BYTES >> 20} MiB"
         raise faulty(param, f"too large (at most {limit} in one event)", "audio_too_large")
     data = decoded(given, param)
-    match audio_format.codec:
-        case "ulaw" | "alaw" as codec:
-            return decode_g711(data, codec)
-    if len(data) % 2:
-        raise faulty(param, f"16-bit samples need an even number of bytes ({len(data)} were sent)")
-    return from_pcm16(data)
+    try:
+        return decode_raw(data, audio_format.codec)
+    except ValueError as error:
+        raise faulty(param, str(error)) from error
 
 
 def unsupported(message: str, param: str) -> EventError:

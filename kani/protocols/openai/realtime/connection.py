@@ -107,11 +107,8 @@ class Connection(ConversationConnection):
     async def take_leave(self, sender: EventSender, reason: str) -> None:
         """Send all clients of a call's session its last event, if it was not sent; reason: of the end."""
 
-    def reflected(self, side: Side, samples: Samples, end_s: float) -> str:
-        """Return the event that tells the other clients of a call's session its audio, or nothing.
-
-        end_s: its end, in seconds of the answers' audio.
-        """
+    def reflected(self, side: Side, samples: Samples) -> str:
+        """Return the event that tells the other clients of a call's session its latest audio, or nothing."""
         return ""
 
     @abstractmethod

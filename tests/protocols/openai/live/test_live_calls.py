@@ -31,6 +31,9 @@ TURN = quiet(0.2), loud(0.4, level=0.9)
 LONG = " ".join(["this is a long answer"] * 20)
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
 RESPONSES = {"type": "responses", "responses": {"model": "gpt-5.6-luna", "tools": [WEATHER]}}
+LARGE: Any = {"instructions": "i" * 150_000, "delegation": RESPONSES}
+TOOLS = [WEATHER | {"name": f"f{n}", "description": "d" * 1800} for n in range(100)]
+MANY_TOOLS: Any = {"delegation": {"type": "responses", "responses": {"tools": TOOLS}}}
 CLOSED = "session.closed"
 APPENDED, SPOKEN = "session.input_audio.append", "session.output_audio.delta"
 
@@ -210,6 +213,38 @@ async def test_end_that_is_not_the_callers_is_told_to_all(talk: StartTalk, stops
     assert closed is sideband.seen[-1] and closed.reason == reason
 
 
+@pytest.mark.parametrize("stops", [False, True])
+async def test_call_ends_though_its_last_event_is_too_large(talk: StartTalk, stops: bool) -> None:
+    """It has all of the session: more than a message on the data channel may be."""
+    caller, sideband, server, _ = await talk(say(LONG), **LARGE)
+    await sideband.session.update(session=MANY_TOOLS)
+    await caller.until("error")
+    caller.microphone.say(*TURN)
+    await sideband.until(lambda: len(sideband.of(SAID)) > 2)
+    if stops:
+        server.stop.set()
+    else:
+        assert (await server.post(f"{LIVE}/{caller.location}/hangup")).status_code == 200
+    await sideband.until(lambda: sideband.ended)
+    assert sideband.seen[-1].type == CLOSED
+    await caller.ended()
+    if not stops:
+        await all_free(server)
+
+
+async def test_client_that_attaches_takes_no_audio_from_another(talk: StartTalk) -> None:
+    caller, sideband, server, _ = await talk(say("Hello."))
+    async with openai.AsyncOpenAI(api_key="any", base_url=f"{server.http_url}/v1") as sdk:
+        for count in range(1, 9):
+            await sideband.until(lambda count=count: len(sideband.of(SPOKEN)) >= 2 * count)
+            # The reflected audio is on its way in packets of 0.02 s: it comes at another place each time.
+            await asyncio.sleep(0.013 * count)
+            async with sdk.live.sideband.connect(session_id=caller.location) as other:
+                await asyncio.wait_for(other.recv(), WITHIN_S)
+    await sideband.until(lambda: len(sideband.of(SPOKEN)) >= 20)
+    assert all(one.end_ms == next_.start_ms for one, next_ in pairwise(sideband.of(SPOKEN)))
+
+
 def heard_by(sideband: Sideband, kind: str) -> Samples:
     pieces = [event.audio if kind == APPENDED else event.delta for event in sideband.of(kind)]
     return from_pcm16(b"".join(map(b64decode, pieces)))
@@ -263,10 +298,8 @@ async def test_nobody_attaches_to_a_session_that_is_no_call(talk: StartTalk) -> 
 
 
 async def test_error_on_the_data_channel_has_the_form_of_the_api(talk: StartTalk) -> None:
-    caller, sideband, _, _ = await talk(say("Hello."), instructions="i" * 150_000, delegation=RESPONSES)
-    many = [WEATHER | {"name": f"f{n}", "description": "d" * 1800} for n in range(100)]
-    given: Any = {"delegation": {"type": "responses", "responses": {"tools": many}}}
-    await sideband.session.update(session=given)
+    caller, sideband, _, _ = await talk(say("Hello."), **LARGE)
+    await sideband.session.update(session=MANY_TOOLS)
     error = (await caller.until("error"))[-1]
     assert (
         error["event_id"] and error["error"]["code"] == "event_too_large" and "event_id" not in error["error"]

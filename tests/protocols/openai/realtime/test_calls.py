@@ -112,7 +112,7 @@ async def test_what_is_left_to_play_is_known_from_the_track() -> None:
 async def test_lasting_silence_is_not_encoded_and_sound_after_it_is_heard(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    track = Speaker()
+    track = Speaker(lambda *_: None)
     encoder, decoder = track._encoder, AudioCodecContext.create("libopus", "r")
     encoded = list[AudioFrame]()
 

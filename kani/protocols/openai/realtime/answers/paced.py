@@ -16,7 +16,7 @@ from kani.protocols.openai.realtime.answers.output import ResponseContext, Respo
 from kani.protocols.openai.realtime.input_events import RealtimeEvents
 
 Side = Literal["input", "output"]
-"""What the caller says, or the answers."""
+"""Side of a call: the caller's speech, or the answers."""
 
 
 class Track(PacedAudio, ABC):

@@ -216,7 +216,12 @@ class RealtimeResponses(Responses):
             given, config, errors = served_response(fields, config)
             for error in errors:
                 await self._sender.error(error, event_id)
-            self._check_free(given.in_conversation)
+            if given.in_conversation and not self._conversation_is_free:
+                message = "the conversation has an active response: cancel it, or wait for response.done"
+                raise EventError(message, ACTIVE)
+            if len(self._active) >= MAX_RESPONSES:
+                message = f"too many responses at once (at most {MAX_RESPONSES})"
+                raise EventError(message, "too_many_responses")
             made, sounds = None, Sounds(config)
             if config.answers and given.in_conversation and given.input is None:
                 made = self._early.take(self._asked(self._conversation.items, config))
@@ -235,13 +240,6 @@ class RealtimeResponses(Responses):
             )
             output = self._make_output(context)
             return self._add(Response(output, made.session, partial(self._item_audio.close, sounds)))
-
-    def _check_free(self, in_conversation: bool) -> None:
-        if in_conversation and not self._conversation_is_free:
-            message = "the conversation has an active response: cancel it, or wait for response.done"
-            raise EventError(message, ACTIVE)
-        if len(self._active) >= MAX_RESPONSES:
-            raise EventError(f"too many responses at once (at most {MAX_RESPONSES})", "too_many_responses")
 
     async def _events(
         self, given: ResponseFields, config: SessionConfig

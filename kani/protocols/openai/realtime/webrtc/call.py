@@ -63,7 +63,7 @@ MAX_UNSENT = 1000
 """Events that wait for such a client; with more it is disconnected."""
 
 REFLECTED_S = 0.1
-"""Audio of a message to such a client: each costs the same, however short."""
+"""Seconds of audio in one message to such a client: shorter messages cost as much each."""
 
 LEFT, LOST = "remote_hangup", "connection_lost"
 """Ends of a call, by its caller, and by a loss of the connection or a stop of the server."""
@@ -169,8 +169,9 @@ class Call:
                 self._take({"type": "websocket.receive", "text": message})
 
         await session.greet(session.make_sender(put))
+        if not self._joined:
+            self._unreflected.clear()
         self._joined.append(events)
-        self._unreflected.clear()
         try:
             await client.serve(send(), receive())
         finally:
@@ -188,18 +189,20 @@ class Call:
                 self._joined.remove(events)
             events.put_nowait(None if full else text)
 
-    def _reflect(self, side: Side, samples: Samples, end_s: float) -> None:
-        """Pass audio of the call on to the other clients that read in time, if the session's dialect does."""
+    def _reflect(self, side: Side, samples: Samples) -> None:
+        """Pass audio of the call on to the other clients that read in time.
+
+        It is passed on if the session's dialect has events for it.
+        """
         session, held = self._session, self._unreflected
         if not self._joined or session is None:
             return
         held[side] = np.concatenate([held.get(side, samples[:0]), samples])
-        if len(held[side]) < REFLECTED_S * RATE or not (
-            text := session.reflected(side, held.pop(side), end_s)
-        ):
+        if len(held[side]) < REFLECTED_S * RATE:
             return
+        text = session.reflected(side, held.pop(side))
         for events in self._joined:
-            if events.qsize() < MAX_UNSENT // 2:
+            if text and events.qsize() < MAX_UNSENT // 2:
                 events.put_nowait(text)
 
     async def receive(self) -> Message:
@@ -261,25 +264,28 @@ class Call:
 
     async def _close(self) -> None:
         channel, session = self._channel, self._session
-        if session is not None:
-            await session.take_leave(session.make_sender(self._tell_all), self._reason or LOST)
-        if channel is not None and channel.bufferedAmount and self._peer.connectionState == "connected":
-            channel.bufferedAmountLowThreshold = 0
-            self._flows.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(FLUSH_S):
-                    await self._flows.wait()
-        self.end()
-        await self._tell_joined(None)
-        self._speaker.stop()
-        await (self._bounds or self._peer).close()
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
+        try:
+            if session is not None:
+                await session.take_leave(session.make_sender(self._tell_all), self._reason or LOST)
+            if channel is not None and channel.bufferedAmount and self._peer.connectionState == "connected":
+                channel.bufferedAmountLowThreshold = 0
+                self._flows.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(FLUSH_S):
+                        await self._flows.wait()
+        finally:
+            self.end()
+            await self._tell_joined(None)
+            self._speaker.stop()
+            await (self._bounds or self._peer).close()
+            if self._listening is not None:
+                self._listening.cancel()
+                await asyncio.wait([self._listening])
 
     async def _tell_all(self, text: str) -> None:
         await self._tell_joined(text)
-        with suppress(InvalidStateError):
+        # aiortc raises ValueError for more than the caller's max-message-size.
+        with suppress(InvalidStateError, ValueError):
             if self._channel is not None:
                 await self._put(text)
 

@@ -43,8 +43,8 @@ class Speaker(MediaStreamTrack, Track):  # type: ignore[misc, unused-ignore]
 
     kind = "audio"
 
-    def __init__(self, reflect: Callable[[Side, Samples, float], None] = lambda *_: None) -> None:
-        """reflect: called with audio of either side as it passes, and its end in seconds of the answers'."""
+    def __init__(self, reflect: Callable[[Side, Samples], None]) -> None:
+        """reflect: called with audio of either side as it passes."""
         PacedAudio.__init__(self, RATE)
         MediaStreamTrack.__init__(self)
         self._reflect = reflect
@@ -63,7 +63,7 @@ class Speaker(MediaStreamTrack, Track):  # type: ignore[misc, unused-ignore]
         if sample_rate != self._hears_at:
             self._hears_at, self._resampler = sample_rate, LowDelayResampler(RTP_RATE, sample_rate)
         samples = self._resampler.feed(from_pcm16(message))
-        self._reflect("input", samples, self.position_s)
+        self._reflect("input", samples)
         return samples
 
     async def recv(self) -> Packet[Any]:
@@ -74,7 +74,7 @@ class Speaker(MediaStreamTrack, Track):  # type: ignore[misc, unused-ignore]
         if self.readyState != "live":
             raise MediaStreamError
         samples = self.take(FRAME)
-        self._reflect("output", samples, self.position_s)
+        self._reflect("output", samples)
         self._silent = 0 if samples.any() else self._silent + 1
         if self._silent < SETTLED:
             # A resampler may overshoot.
