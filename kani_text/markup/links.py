@@ -28,7 +28,7 @@ _BEFORE_TEXT_BEGUN = re.compile(r"\[(?:[^\[\]\n]{1,100}(?:\](?::[ \t]*[^\s]{0,10
 def at_line_start(source: PendingText, at: int) -> tuple[int | None, bool]:
     """The end of a note's number, a task's box or the beginning of a target's definition at ``at``.
 
-    And whether it is the last. ``at`` if more text decides, None for anything else.
+    True with it where the line defines a target. ``at`` if more text decides, None for anything else.
     """
     if found := _NOTE_OR_BOX.match(source.text, at):
         return found.end(), False

@@ -23,8 +23,8 @@ _RAISED = re.compile(r"(?<=[\w)])(?:(?P<raised>⁻?[⁰¹²³⁴-⁹]{1,4})|\^\{
 _SQUARE = "2"
 _MEASURED = re.compile(
     r"(?<![\w.,:])(\d{1,6}(?:[.,]\d{1,3})?)"
-    r"([ \u00a0\u202f]?)(° ?[CF]|°|km/h|m/s|k[mg]|[cm]m|m[gl]|км/(?:ч|год)|м/с|к[мг]|[см]м|м[гл])"
-    r"(?![\w°²³⁻^/·'’′]|[.,]\d)"
+    r"([ \u00a0\u202f]?)(° ?[CF]|°|km/h|m/s|k[mg]|[cm]m|m[gl]|км/(?:ч|год)|м/с|к[мг]|мм|м[гл]"
+    r"|см(?!\. ?[а-я]))(?![\w°²³⁻^/·'’′]|[.,]\d)"
 )
 _UNITS = {
     "°C": "temperature-celsius", "°F": "temperature-fahrenheit", "°": "angle-degree",
@@ -68,10 +68,12 @@ def _measured(number: str, space: str, unit: str, language: str) -> str:
     A name before the number is said only if no space is between number and unit: in a text that is still
     being written, the number may have been said already.
     """
-    if unit == "°" and primary(language) in _SAY_DEGREES:
+    base = primary(language)
+    # "км/год" is of a year elsewhere.
+    if (unit == "°" and base in _SAY_DEGREES) or (unit == "км/год" and base != "uk"):
         return number + space + unit
     value = Decimal(number.replace(",", "."))
-    for locale in (language.replace("-", "_"), primary(language)):
+    for locale in (language.replace("-", "_"), base):
         with suppress(UnknownLocaleError, UnknownUnitError, ValueError):
             found = _FORMATTED.fullmatch(format_unit(value, _UNITS[unit], "long", locale=locale))
             if found and found["after"].strip() != _UNITS[unit] and not (found["before"] and space):

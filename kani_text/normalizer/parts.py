@@ -48,7 +48,7 @@ def _read(
     if part[0].isdecimal():
         return _figures(parts, at, core, table)
     if part in numerals.VULGAR_FRACTIONS:
-        return "digits", fractions.say_vulgar(part, table), 1
+        return "digits", fractions.say_fraction(*numerals.VULGAR_FRACTIONS[part], table), 1
     if part in _LOWERED:
         return "digits", table.number_words.cardinal(int(part.translate(numerals.LOWERED))), 1
     if part == "x" and before[-1:].isnumeric() and following[:1].isdecimal():

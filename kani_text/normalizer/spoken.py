@@ -60,7 +60,7 @@ class Verbalization:
 
 
 def in_groups(text: str, start: int, end: int, say: Callable[[str], str]) -> tuple[Piece, ...]:
-    """The pieces of groups of figures in ``[start, end)``, a phrase break after each but the last."""
+    """The groups of figures in ``[start, end)``, phrase breaks between; ValueError where there are none."""
     *groups, last = (Piece(say(found[0]), *found.span()) for found in _FIGURES.finditer(text, start, end))
     return *(replace(one, text=f"{one.text}, ") for one in groups), last
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from kani_text.language_detection import common_words
 from kani_text.normalizer.rules.acronyms import letter_name
-from kani_text.normalizer.rules.fractions import say_fraction, say_vulgar
+from kani_text.normalizer.rules.fractions import say_fraction
 from kani_text.normalizer.rules.math import say_exponent
 from kani_text.normalizer.rules.numerals import VULGAR_FRACTIONS, parse_numeral, say_numeral
 from kani_text.normalizer.tables.loaded import table_for
@@ -94,7 +94,7 @@ def _spaced(table: LanguageTable) -> Notation:
 
     def number(written: str) -> str:
         if written in VULGAR_FRACTIONS:
-            return say_vulgar(written, table)
+            return say_fraction(*VULGAR_FRACTIONS[written], table)
         numeral = parse_numeral(written, table)
         return written if numeral is None else say_numeral(numeral, table)
 

@@ -353,8 +353,8 @@ def _is_number(token: Token, key: str) -> bool:
     """True for figures, and Roman numerals; a letter is one only after more than "p." or "No."."""
     if token.core.lstrip("-−+~≈<>≤≥€$£₹¥")[:1].isdigit() or _CODE.match(token.core):
         return True
-    value = roman_value(re.split("[-–]", token.core)[0])
-    return value is not None and (len(token.core) > 1 or len(key) > _LONGEST_BEFORE_INITIAL)
+    numeral = all(map(roman_value, re.split("[-–]", token.core)))
+    return numeral and (len(token.core) > 1 or len(key) > _LONGEST_BEFORE_INITIAL)
 
 
 def _keys(token: Token, table: LanguageTable) -> tuple[str, ...]:

@@ -156,8 +156,8 @@ class Counted:
         token = self._cursor.token(ahead)
         if not _GROUP.fullmatch(token.core):
             return False
-        starts = not first.grouped and _BEFORE_GROUP.fullmatch(first.digits) and not self._is_of_scale()
-        if ahead == 1 and not starts:
+        starts = not first.grouped and _BEFORE_GROUP.fullmatch(first.digits)
+        if ahead == 1 and not (starts and (token.core == "000" or not self._is_of_scale())):
             # "In 2020 500 people"
             return False
         more = parse_numeral(token.core, self._table)

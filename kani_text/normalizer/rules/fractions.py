@@ -5,7 +5,7 @@ import re
 from kani_text.normalizer.kinds import Rows, matching
 from kani_text.normalizer.rules import pairs, units
 from kani_text.normalizer.rules.moments.day_and_month import is_before_time, is_loose
-from kani_text.normalizer.rules.numerals import INCHES, VULGAR_FRACTIONS, Numeral, say_numeral
+from kani_text.normalizer.rules.numerals import INCHES, Numeral, say_numeral
 from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable, Unit
 from kani_text.normalizer.tokens import Token, TokenCursor
@@ -48,10 +48,10 @@ def half(cursor: TokenCursor, table: LanguageTable) -> str:
     if after and _UNIT_AND_HALF.hold(cursor, table):
         of = units.gender_of_forms(table.units[cursor.previous().core].forms, table)
         return after.get(of) or after["m"]
-    gender = gender_of_following(cursor, table)
-    if cursor.previous(3).core in table.times.after:
-        gender = table.times.gender
-    if _AND_HALF.hold(cursor, table):
+    following = gender_of_following(cursor, table)
+    gender = table.times.gender if cursor.previous(3).core in table.times.after else following
+    # Not the half of "du sel et 1/2 radis"
+    if not following and _AND_HALF.hold(cursor, table):
         noun = re.split("['’]", cursor.previous(2).core)[-1]
         forms = table.units[noun].forms if noun in table.units else {"other": noun}
         gender = gender or units.gender_of_forms(forms, table)
@@ -118,11 +118,6 @@ def _of(part: str, unit: str, table: LanguageTable) -> str:
     elided = unit in table.kinds.get("elided", ())
     template = table.fractions.of_elided if elided else table.fractions.of_unit
     return template.format(part=part, unit=unit)
-
-
-def say_vulgar(character: str, table: LanguageTable) -> str:
-    """The spoken form of a character that is a fraction."""
-    return say_fraction(*VULGAR_FRACTIONS[character], table)
 
 
 def say_mixed(whole: Numeral | None, part: tuple[int, int], table: LanguageTable, gender: str = "") -> str:

@@ -21,6 +21,7 @@ _JOINED = Rows("roman and|to @", "roman '&' @")
 """The "V" of "siglos IV y V"."""
 _JOINED_AGAIN = Rows("roman~ and|to~ roman_article~ @")
 """The "V" of "el siglo IV y el V"."""
+_BEFORE_NAME = Rows("@ capital")
 _FIRST_OF_RANGE = Rows("@ and|to~ roman", "@ '&'~ roman")
 _OF_A_LAND = Rows("and~ @~ partitive~ capital", "and~ @~ partitive{[^\\w]+}")
 """The "I" of "James VI of Scotland and I of England", but not that of "Henry VIII and I of course"."""
@@ -67,10 +68,8 @@ def _without_name(cursor: TokenCursor, value: int, table: LanguageTable) -> str:
 
 def _is_letter_of_name(cursor: TokenCursor, named: bool, table: LanguageTable) -> bool:
     """True for the letter of "James I. Robertson"."""
-    if len(cursor.token().core) > 1:
-        return False
-    listed = named and cursor.token().suffix in (".,", ".;")
-    return cursor.previous().core[:1].isupper() and not listed and is_initial(cursor, table)
+    letter = len(cursor.token().core) == 1 and not (named and cursor.token().suffix in (".,", ".;"))
+    return letter and cursor.previous().core[:1].isupper() and is_initial(cursor, table)
 
 
 def _noun_before(cursor: TokenCursor, table: LanguageTable) -> str:
@@ -78,7 +77,7 @@ def _noun_before(cursor: TokenCursor, table: LanguageTable) -> str:
     previous = cursor.previous()
     if _JOINED.hold(cursor, table):
         return cursor.previous(3).core.lower()
-    if _JOINED_AGAIN.hold(cursor, table) and not cursor.token(1).core[:1].isupper():
+    if _JOINED_AGAIN.hold(cursor, table) and not _BEFORE_NAME.hold(cursor, table):
         return cursor.previous(4).core.lower()
     return previous.core.lower() if previous.suffix in ("", ".") else ""
 
@@ -105,8 +104,10 @@ def _before_noun(cursor: TokenCursor, value: int, table: LanguageTable) -> str |
         # Spanish "tercer aniversario"
         short = gender == "m" and "short" in rules.articles.values()
         return table.number_words.ordinal(value, "short" if short else gender)
-    known = noun.lower() in rules.ordinal_before or (noun[0].isupper() and value <= _LAST_CONGRESS)
-    if form is None or len(noun) <= 2 or not known:
+    # "los II Juegos", but "los X Games"
+    letter = len(cursor.token().core) == 1 and form in ("mp", "fp")
+    named = noun[0].isupper() and value <= _LAST_CONGRESS and not letter
+    if form is None or len(noun) <= 2 or not (named or noun.lower() in rules.ordinal_before):
         return None
     return table.number_words.ordinal(value, form)
 

@@ -72,7 +72,7 @@ class TableSection:
         """The lines that were not read yet: texts, forms or words, by text or by whole number."""
         for name in self.key_names() if keys is int else ():
             if not name.isdecimal():
-                raise self.error(name, "has to be a whole number")
+                raise self.error(name, "has to be a whole number, or is unknown")
         read: Any = {str: self.text, Forms: self.forms}.get(said, lambda name: frozenset(self.words(name)))
         return {keys(name): read(name) for name in self.key_names()}
 
