@@ -24,7 +24,7 @@ class Harmful:
 
 
 def saved(value: object, **how: Any) -> bytes:
-    """What torch.save writes."""
+    """Return the bytes that torch.save writes."""
     content = io.BytesIO()
     torch.save(value, content, **how)
     return content.getvalue()

@@ -224,7 +224,7 @@ async def test_other_answers_end_in_an_error_or_empty(reply: bytes) -> None:
 
 
 async def failure_of(url: str) -> ChatFailed:
-    """How a language model fails whose server answers so."""
+    """Return the failure of a language model with a server that answers so."""
     model = ChatEndpoint(ChatSettings(url, "tiny"))
     with pytest.raises(ChatFailed) as failed:
         [_ async for _ in model.answer(ChatRequest((ChatMessage("user", "Hello."),)))]

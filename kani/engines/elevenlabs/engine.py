@@ -4,10 +4,9 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -45,6 +44,7 @@ _LANGUAGES_29 = (
     "ar bg cs da de el en es fi fil fr hi hr id it ja ko ms nl pl pt ro ru sk sv ta tr uk zh".split()
 )
 _LANGUAGES_32 = [*_LANGUAGES_29, "hu", "nb", "no", "vi"]
+# An unknown model counts as one of the latest.
 _MODEL_LANGUAGES = {
     "eleven_multilingual_v2": _LANGUAGES_29,
     "eleven_monolingual_v1": ["en"],
@@ -52,24 +52,19 @@ _MODEL_LANGUAGES = {
     "eleven_turbo_v2": ["en"],
 }
 _TAKE_LANGUAGE_CODE = frozenset({"eleven_flash_v2_5", "eleven_turbo_v2_5"})
+# They have another protocol, which takes no text in pieces.
 _OTHER_PROTOCOL = ("eleven_v3", "eleven_v4")
+_KEY = re.compile(r"[!-~]{1,256}")
 
+SPEED_RANGE = (0.7, 1.2)
+SEED_COUNT = 2**32
+MAX_CONCURRENCY = 4
+"""Streams at once: ElevenLabs' smallest plan allows 4 of its fast models."""
 
-def model_languages(model: str) -> list[str]:
-    """Return the primary subtags that ``model`` speaks; an unknown model counts as one of the latest."""
-    return _MODEL_LANGUAGES.get(model, _LANGUAGES_32)
+AUDIBLE_LEVEL = 0.002
+"""Amplitude from which on a sample is a sound."""
 
-
-def language_code(model: str, language: str) -> str | None:
-    """Return ``model``'s ``language_code`` for a primary subtag; None if it takes no such parameter."""
-    if model not in _TAKE_LANGUAGE_CODE:
-        return None
-    return "no" if language == "nb" else language
-
-
-def accepts_streamed_text(model: str) -> bool:
-    """Return whether text can be streamed into ``model``; the third generation has another protocol."""
-    return not model.startswith(_OTHER_PROTOCOL)
+logger = logging.getLogger(__name__)
 
 
 async def fetch_voices(
@@ -105,15 +100,7 @@ def read_voices(body: bytes) -> tuple[Voice, ...]:
         listed = foreign.parse_json(body)["voices"]
     except (ValueError, LookupError, TypeError) as error:
         raise UpstreamFailed("other", "the list of voices cannot be parsed") from error
-    return tuple(_valid_voices(listed))[:MAX_VOICES]
-
-
-def make_voice(id: str, name: str = "", gender: str = "") -> Voice:
-    """Return ElevenLabs' voice ``id`` as clients of this server name it."""
-    return Voice(f"{ENGINE}:{id}", name[:_MAX_NAME_CHARACTERS] or id, "", ENGINE, gender)
-
-
-def _valid_voices(listed: Any) -> Iterator[Voice]:
+    voices = []
     for entry in listed if isinstance(listed, list) else []:
         if not isinstance(entry, dict):
             continue
@@ -121,23 +108,14 @@ def _valid_voices(listed: Any) -> Iterator[Voice]:
         if not isinstance(id, str) or VOICE_ID_PATTERN.fullmatch(id) is None:
             continue
         gender = labels.get("gender") if isinstance(labels, dict) else None
-        yield make_voice(
-            id, name if isinstance(name, str) else "", gender if gender in ("female", "male") else ""
-        )
+        known = gender if gender in ("female", "male") else ""
+        voices.append(make_voice(id, name if isinstance(name, str) else "", known))
+    return tuple(voices[:MAX_VOICES])
 
 
-SPEED_RANGE = (0.7, 1.2)
-SEED_COUNT = 2**32
-MAX_CONCURRENCY = 4
-"""Streams at once: ElevenLabs' smallest plan allows 4 of its fast models."""
-
-_KEY = re.compile(r"[!-~]{1,256}")
-
-logger = logging.getLogger(__name__)
-
-
-AUDIBLE_LEVEL = 0.002
-"""Amplitude from which on a sample is a sound."""
+def make_voice(id: str, name: str = "", gender: str = "") -> Voice:
+    """Return ElevenLabs' voice ``id`` as clients of this server name it."""
+    return Voice(f"{ENGINE}:{id}", name[:_MAX_NAME_CHARACTERS] or id, "", ENGINE, gender)
 
 
 class AudioReceiver:
@@ -263,7 +241,8 @@ class ElevenLabsEngine(RelayEngine):
 
     def _url(self, segment: Segment) -> str:
         settings = self._settings
-        code = language_code(settings.model, primary(segment.language))
+        language = primary(segment.language)
+        code = "no" if language == "nb" else language
         seed = segment.sampling.seed
         path = messages.stream_path(
             segment.voice.removeprefix(f"{ENGINE}:"),
@@ -273,7 +252,7 @@ class ElevenLabsEngine(RelayEngine):
             sync_alignment=True,
             inactivity_timeout=messages.INACTIVITY_TIMEOUT_S,
             enable_ssml_parsing=False,
-            **({} if code is None else {"language_code": code}),
+            **({"language_code": code} if settings.model in _TAKE_LANGUAGE_CODE else {}),
             **({} if seed is None else {"seed": seed % SEED_COUNT}),
         )
         return "ws" + settings.url.removeprefix("http") + path
@@ -293,7 +272,7 @@ class ElevenLabsEngine(RelayEngine):
         ):
             if pattern.fullmatch(value) is None:
                 raise EngineUnavailable(f"the ElevenLabs engine cannot start: {variable} has to be {form}")
-        if not accepts_streamed_text(settings.model):
+        if settings.model.startswith(_OTHER_PROTOCOL):
             raise EngineUnavailable(
                 f"ElevenLabs' model {settings.model} cannot be streamed into: "
                 "set ELEVEN_MODEL to eleven_flash_v2_5 or eleven_multilingual_v2"
@@ -324,7 +303,7 @@ class ElevenLabsEngine(RelayEngine):
             version=settings.model,
             sample_rate=messages.SAMPLE_RATE,
             voices=voices,
-            default_voices=dict.fromkeys(model_languages(settings.model), voices[0].id),
+            default_voices=dict.fromkeys(_MODEL_LANGUAGES.get(settings.model, _LANGUAGES_32), voices[0].id),
             max_concurrency=MAX_CONCURRENCY,
             speed_range=(slowest, fastest),
             supported_fields=frozenset({"seed"}),

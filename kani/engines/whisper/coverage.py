@@ -45,7 +45,7 @@ _DIGIT, _FAST_DIGIT_S = re.compile(r"(?<!\d)\d(?!\d)"), 0.2
 _AFTER_SPEECH_S = 0.05
 # Words at an end that lack so many seconds of the time that they need are no speech.
 _LACKING_S = 0.3
-# As much for a phrase that is said before or after them: more than a single digit needs.
+# For a phrase that is said before or after them: as much as a single digit needs; a phrase lacks more.
 _COPY_LACKING_S = 0.2
 # A letter of a word that is spelled, but the last.
 _SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?=[-.][^\W_](?![^\W_]))")
@@ -283,4 +283,5 @@ def said(
         late = last in before and speech_s - again[-1].start_s < _LAST_WORD_S
         return late or len(without_echo(again, spaced=spaced, speech_s=speech_s)) < count
 
-    return found[bisect_left(range(1, len(words)), True, key=echoes)]
+    kept, probability = found[bisect_left(range(1, len(words)), True, key=echoes)]
+    return tuple(without_copies(kept)), probability

@@ -75,13 +75,13 @@ class Chunk:
 
         The model's alignment ends a word where the next begins.
         """
+        start_s, end_s = (max(at_s, -self.start_s) for at_s in (start_s, end_s))
         first, last = int(start_s / CHUNK_S), math.ceil(end_s / CHUNK_S)
         loud = [at for at in range(first, min(last, len(self.voices))) if self.voices[at] >= _SILENT]
         if not loud:
             return start_s, end_s
         voiced_start_s, voiced_end_s = loud[0] * CHUNK_S, (loud[-1] + 1) * CHUNK_S
-        start_s = max(start_s, voiced_start_s - _OUTSIDE_S, -self.start_s)
-        return start_s, min(end_s, voiced_end_s + _OUTSIDE_S)
+        return max(start_s, voiced_start_s - _OUTSIDE_S), min(end_s, voiced_end_s + _OUTSIDE_S)
 
     def voiced_s(self, start_s: float, end_s: float) -> float:
         """Return the seconds of voice between two times in seconds of the stretch."""
@@ -169,16 +169,17 @@ class ChunkCutter:
                 self._open = False
             elif len(self._voices) * CHUNK_SAMPLES >= MAX_CHUNK_S * SAMPLE_RATE:
                 chunks.append(self._cut(self._best_cut()))
-        if not self._open and len(self._audio) > _SHORT_S * SAMPLE_RATE:
+        if not self._open and len(self._audio) > (_SHORT_S + _LEAD_FRAMES * CHUNK_S) * SAMPLE_RATE:
             self._drop(len(self._voices) - _KEPT_FRAMES)
         return chunks
 
     def finish(self) -> list[Chunk]:
         """Return the last stretch, if any."""
         if self._start < 0 and not self._gate.speech_end_s:
-            self._voices[_LEAD_FRAMES:] = self._detector.feed_after_silence(self._audio)[_LEAD_FRAMES:]
+            voices = self._detector.feed_after_silence(self._audio[_LEAD_FRAMES * CHUNK_SAMPLES :])
+            self._voices[_LEAD_FRAMES:] = voices
             self._gate = SpeechGate()
-            for voice in self._voices[_LEAD_FRAMES:]:
+            for voice in voices:
                 self._gate.feed(voice)
             self._open = True
         if not (self._open and self._has_speech):

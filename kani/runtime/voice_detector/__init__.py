@@ -28,6 +28,8 @@ CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE
 
 # Of a recording: peak below which it is quiet, the peak that it is brought to, and the greatest gain.
 _QUIET, _LOUD, _MAX_GAIN = 0.05, 0.3, 1000.0
+# Half a second; with more or less the detector misses more.
+_SILENCE_SAMPLES = 8_000
 
 _CONTEXT = 64
 _STATE = (1, 1, 128)
@@ -96,10 +98,11 @@ class RecordingVoices:
         return self._voices.feed(self._amplified(samples))
 
     def feed_after_silence(self, samples: Samples) -> list[float]:
-        """Return what ``feed`` does for a whole recording with some silence before it.
+        """Return what ``feed`` does for a whole recording, as if silence came before it.
 
         Without any the detector misses some letters and digits that a recording begins with.
         """
+        self._after_silence.feed(np.zeros(_SILENCE_SAMPLES, np.float32))
         return self._after_silence.feed(self._amplified(samples))
 
     def _amplified(self, samples: Samples) -> Samples:

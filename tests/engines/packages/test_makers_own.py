@@ -62,7 +62,7 @@ class Family:
     """Arguments of every call."""
     calls: dict[str, dict[str, Any]]
     settings: dict[str, Callable[[Path], Given]]
-    """What the engines are built from, by the name that ``engine_of`` returns."""
+    """Parts that the engines are built from, by the name that ``engine_of`` returns."""
     engine_of: Callable[[dict[str, Any]], str]
     segment_of: Callable[[dict[str, Any]], Segment]
     recorded: str = "recording"
@@ -194,7 +194,7 @@ class Judged:
         return self.family.shared | self.family.calls[name]
 
     def expected(self, name: str) -> tuple[Samples, list[float]]:
-        """What the package spoke, without the silence around it, and the seconds that words begin at."""
+        """Speech of the package, without the silence around it, and the seconds that words begin at."""
         rate, trim, starts = self.family.rate, SilenceTrimmer(self.family.rate, AUDIBLE), list[float]()
         samples = np.load(next(self.folder.glob(f"{name}.np?")))
         if isinstance(samples, np.lib.npyio.NpzFile):
@@ -208,7 +208,7 @@ class Judged:
         return len(one) == len(other) and bool(np.abs(one - other).max() <= self.family.tolerance)
 
     async def spoken(self, name: str, **changed: Any) -> tuple[Samples, list[float]]:
-        """What the engine speaks of a call: of two texts the second one, in the session of the first."""
+        """Speech of the engine for a call: of two texts the second one, in the session of the first."""
         call = self.call(name)
         engine = self.engines[self.family.engine_of(call)]
         segment = replace(self.family.segment_of(call), **changed)

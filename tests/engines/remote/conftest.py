@@ -10,6 +10,6 @@ from tests.support.servers.socket_folder import socket_folder
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """In place of pytest's, whose path may be too long for a Unix socket."""
+    """Replaces pytest's folder: its path may be too long for a Unix socket."""
     with socket_folder() as folder:
         yield folder

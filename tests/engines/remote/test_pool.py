@@ -95,7 +95,7 @@ async def test_light_segments_are_spoken_and_their_slots_add_up(tmp_path: Path) 
 
 
 async def test_full_worker_refuses_and_the_segment_is_spoken_by_another(tmp_path: Path) -> None:
-    """Where all are full it waits."""
+    """A request waits while all are full."""
     async with pooled(tmp_path) as (workers, engine), AsyncExitStack() as stack:
         first, second = workers
         first.engine.allow = 1

@@ -115,7 +115,7 @@ LEASE_S = 6
 async def starting(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[asyncio.Task[Connection], ChildWorker, psutil.Process]]:
-    """A worker whose engine has begun to start: what waits for it, and its process."""
+    """A worker with an engine that has begun to start: the task that waits for it, and its process."""
     monkeypatch.setattr("kani.engines.remote.connection.START_LEASE_S", LEASE_S)
     before = set(psutil.Process().children())
     path = "tests.engines.packages.stand_in:Tone"

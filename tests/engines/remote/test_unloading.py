@@ -82,7 +82,7 @@ async def unloaded(link: UnloadingLink) -> None:
 async def test_idle_engine_is_unloaded_and_comes_back_with_the_next_request(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where it cannot, the request fails, and the next one tries again."""
+    """If it cannot, the request fails, and the next one tries again."""
     async with unloading(tmp_path) as (engine, door, link):
         expected = len(await whole(engine))
         with virtual_time():

@@ -141,7 +141,7 @@ def test_echo_that_takes_the_end_of_the_last_word_is_dropped_as_a_whole(
             "5, 6, 7, 8, " * 2,
         ),
         ("Probando, probando, probando.", (0.9, 0.91, 1.7), "Probando, probando."),
-        # What is said quickly, or is no copy.
+        # Quick speech, and repetitions that are no copies.
         ("6 6 6", (0.25, 0.25, 0.5), "6 6 6"),
         ("No, no, no, no.", (0.2, 0.2, 0.4, 0.7), "No, no, no, no."),
         ("1, 2, 3, 4, 3, 2, 1", (0.6, 1.2, 1.2, 1.2, 1.2, 1.8, 2.4), "1, 2, 3, 4, 3, 2, 1"),
@@ -162,6 +162,16 @@ def test_copy_of_a_phrase_that_has_no_time_is_dropped(
     end_s = max(ends_s, default=0.0)
     found, _ = said(align, [one.word for one in words], end_s, spaced=True, speech_s=end_s)
     assert texts(found) == kept.strip() and len(aligned) == 1
+
+
+def test_copy_before_an_echo_is_dropped_with_it() -> None:
+    words = timed("Probando, probando, probando. " * 2, 0.9, 0.91, 1.7, 1.7, 1.7, 1.75)
+
+    def align(some: Sequence[HypothesisWord], seconds: float) -> tuple[tuple[TimedWord, ...], float]:
+        return words[: len(some)], -0.3
+
+    found, _ = said(align, [one.word for one in words], 1.75, spaced=True, speech_s=1.75)
+    assert texts(found) == "Probando, probando."
 
 
 @pytest.mark.parametrize("told", ["こ れ は 本 で す 。 そ れ も 本 で す", "我 在 这 里 我 也 在 这 里"])

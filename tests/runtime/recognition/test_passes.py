@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from typing_extensions import override
 
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
@@ -133,6 +134,29 @@ def test_rest_begins_in_the_pause_after_what_is_told_and_a_word_ends_with_its_vo
     assert chunk.voiced(0.0, 50 * FRAME_S) == pytest.approx((10 * FRAME_S - 0.05, 20 * FRAME_S + 0.05))
     assert chunk.voiced(11 * FRAME_S, 13 * FRAME_S) == (11 * FRAME_S, 13 * FRAME_S)
     assert chunk.voiced(1.0, 1.2) == (1.0, 1.2)
+
+
+def test_word_without_a_voice_begins_and_ends_within_the_recording() -> None:
+    """The alignment may place it in the silence before the recording."""
+    chunk = Chunk(-10 * CHUNK_SAMPLES, np.zeros(50 * CHUNK_SAMPLES, np.float32), (0.0,) * 50)
+    assert chunk.voiced(0.0, 0.5) == pytest.approx((10 * FRAME_S, 0.5))
+    assert chunk.voiced(0.0, 0.1) == pytest.approx((10 * FRAME_S, 10 * FRAME_S))
+
+
+class LateVoice(ScriptedVoice):
+    """Detects a voice only after silence."""
+
+    @override
+    def feed(self, samples: Samples) -> list[float]:
+        return [0.0] * len(super().feed(samples))
+
+
+def test_two_seconds_are_searched_again_without_the_silence_before_them() -> None:
+    recording = audio(("speech", 1.9))
+    cutter = ChunkCutter(LateVoice())  # type: ignore[arg-type]
+    assert cutter.feed(recording) == []
+    (chunk,) = cutter.finish()
+    assert np.array_equal(chunk.samples[-chunk.start :], recording)
 
 
 def timed(texts: str, step_s: float = 0.4, pause_at: int = -1) -> list[TimedWord]:

@@ -66,7 +66,6 @@ class LiteRtFeatureDecoder:
         # An interpreter takes 80 MB. With more of them than cores each call would only be slower.
         self._turns = threading.BoundedSemaphore(cores // threads)
         self._harmonics, self._pool = harmonics, pool
-        self._helper = ThreadPoolExecutor(1, "kokoro-source") if cores > 1 else None
         self._pitch, self._energy = (CurveBranch(archive, name) for name in CURVES)
         self._curve_norms = Network(archive.content("curves.norms.onnx"), 1)
         self._gain, self._factor = archive.array("features.gain"), archive.array("features.factor")
@@ -101,7 +100,8 @@ class LiteRtFeatureDecoder:
             if stop.is_set:
                 raise Stopped
             features = np.ascontiguousarray(self._model.run(inputs)["features"].T)
-        return Features(features[np.newaxis], gain, bias, LazySource(self._harmonics, pitch, self._helper))
+        source = LazySource(self._harmonics, pitch, self._pool.ahead)
+        return Features(features[np.newaxis], gain, bias, source)
 
 
 def _halved(curve: Array, weight: Array, bias: np.float32) -> Array:
@@ -112,7 +112,7 @@ def _halved(curve: Array, weight: Array, bias: np.float32) -> Array:
 
 
 class LazySource:
-    """See ``Source``; computes the frames asked for once, and the next ones while the generator works."""
+    """See ``Source``; computes frames once while windows follow each other, and the next ones ahead."""
 
     def __init__(self, harmonics: HarmonicSource, pitch: Array, helper: ThreadPoolExecutor | None) -> None:
         """pitch: of all F frames [1, 2F]; helper: computes the next frames, where another core may do so."""

@@ -32,6 +32,8 @@ class CorePool:
         self._lock = threading.Lock()
         self._idle = count
         self._helpers = [ThreadPoolExecutor(1, thread_name_prefix="kokoro-helper") for _ in range(count // 2)]
+        self.ahead = ThreadPoolExecutor(1, "kokoro-ahead") if count > 1 else None
+        """Computes what the next windows need while cores are busy; None on a single core."""
 
     @contextmanager
     def acquire(self) -> Iterator[ThreadPoolExecutor | None]:
@@ -59,3 +61,5 @@ class CorePool:
         """End the helper threads; call it once nothing is computed."""
         for helper in self._helpers:
             helper.shutdown()
+        if self.ahead is not None:
+            self.ahead.shutdown()

@@ -15,6 +15,7 @@ from kani.core.types import Segment
 from kani.engines.kokoro.litert.decoder import LazySource, load_litert_decoder
 from kani.engines.kokoro.litert.harmonic_source import HOPS, HarmonicSource, harmonic_phase
 from kani.engines.kokoro.litert.packed import CONTEXT_FRAMES, NETWORK, PackedNetwork
+from kani.engines.kokoro.network.cores import CorePool
 from kani.engines.kokoro.network.decoder_checks import MIN_AGREEMENT_DB, check_speech, load_probe
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Stop, Stopped
@@ -210,6 +211,15 @@ class CountingSource(HarmonicSource):
     def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
         self.frames += end - first
         return super().spectra(phase, pitch, first, end)
+
+
+def test_closed_pool_computes_nothing_ahead() -> None:
+    assert CorePool(1).ahead is None
+    pool = CorePool(2)
+    assert pool.ahead is not None
+    pool.close()
+    with pytest.raises(RuntimeError, match="shutdown"):
+        pool.ahead.submit(int)
 
 
 @pytest.mark.parametrize("helped", [False, True])

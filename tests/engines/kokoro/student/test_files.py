@@ -67,7 +67,7 @@ def shuffled(folder: Path) -> None:
 
 
 def speechless(folder: Path) -> None:
-    """A graph whose weights are not numbers."""
+    """A graph with weights that are not numbers."""
     model = onnx.load(folder / DECODER)
     (bias,) = (each for each in model.graph.initializer if each.name == "m.head.bias")
     bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) * float("nan"), bias.name))
