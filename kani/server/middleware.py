@@ -167,7 +167,7 @@ class CorsMiddleware(CORSMiddleware):
         self, scope: Scope, receive: Receive, send: Send, request_headers: Headers
     ) -> None:
         # The server's own page needs no leave: of small files such headers would be a tenth.
-        if request_headers.get("origin", "").partition("://")[2] == request_headers.get("host"):
+        if request_headers.get("origin") == f"{scope['scheme']}://{request_headers.get('host')}":
             await self.app(scope, receive, send)
         else:
             await super().simple_response(scope, receive, send, request_headers)

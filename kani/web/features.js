@@ -96,7 +96,7 @@ export class Features {
     await (await this.#historyList).show();
   }
 
-  /** Called when a source begins, rests, goes on or has ended: the keys of a keyboard or headset act on it. */
+  /** Tell the system that a source began, rests, goes on or has ended: the keys of a keyboard or headset act on it. */
   async sounds() {
     if (!this.#mediaKeys && !sources.current?.sounds) return;
     const module = await import("./media-keys.js").catch(expected([TypeError], () => null));

@@ -1,5 +1,5 @@
 /**
- * The jitter buffer, on the audio thread where a browser lets the page have it run there.
+ * The jitter buffer, on the audio thread where browsers allow it.
  *
  * It plays what has come at once, brings it from the stream's sample rate to the device's, and where it
  * runs dry fades out over 5 ms, waits, and fades in at the same place: nothing is lost, nothing clicks.
@@ -13,7 +13,7 @@
 
 import { Kernel } from "./kernel.js";
 
-const FADE_S = 0.005;
+export const FADE_S = 0.005;
 const FIRST_MARGIN_S = 0.1;
 const LARGEST_MARGIN_S = 0.8;
 
@@ -144,7 +144,7 @@ export class JitterBuffer {
 
   rest(stream, offset) {
     if (stream.stopping) return this.finish(stream, offset);
-    stream.at = stream.fadedFrom;
+    stream.at = stream.fadedFrom ?? stream.at;
     stream.fadedFrom = null;
     stream.gain = 0;
     stream.playing = false;

@@ -38,7 +38,7 @@ export class MediaKeys {
     for (const key of names) navigator.mediaSession.setActionHandler(key, keys[key] ?? null);
   }
 
-  /** Called when a source begins, rests, goes on, or has ended: tell the system, and keep the screen lit for those who read along. */
+  /** Tell the system that a source began, rests, goes on or has ended, and keep the screen lit for those who read along. */
   changed = () => {
     const { told = {}, sounds, rests, turn, length = NaN, position = 0 } = sources.current ?? {};
     const shown = JSON.stringify(told);

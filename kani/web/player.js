@@ -83,8 +83,8 @@ export class Player {
   #comes = false;
   #idle = 0;
   #starting = 0;
-  /** Seconds of speech in a second, of the next stream and of this one. */
-  #nextTempo = 1;
+  /** Seconds of speech in a second, at the same pitch: of the next stream, and of this one. */
+  tempo = 1;
   #tempo = 1;
   /** Brings this stream to its tempo, null at its own. */
   #stretch = null;
@@ -104,11 +104,6 @@ export class Player {
   /** True if a stream is under way: waited for, heard or resting. */
   get busy() {
     return this.#stream !== 0;
-  }
-
-  /** Play the next stream at a tempo: seconds of speech in a second, at the same pitch. */
-  set tempo(tempo) {
-    this.#nextTempo = tempo;
   }
 
   /** Prepare for sound without playing any; needs no click. Resolves to whether there is a device that plays. */
@@ -142,7 +137,7 @@ export class Player {
 
   /** Begin a stream, at a second of the utterance; call it on a click, as browsers allow no sound before one. @param {() => number} [expected] seconds of all of it */
   begin(offset = 0, expected = () => 0) {
-    this.#gate = new StartGate(this.#pace / this.#nextTempo, () => expected() / this.#tempo);
+    this.#gate = new StartGate(this.#pace / this.tempo, () => expected() / this.#tempo);
     this.#comes = true;
     return this.#begin(offset);
   }
@@ -209,7 +204,7 @@ export class Player {
     this.#received = 0;
     this.#offset = offset;
     this.#held = [];
-    this.#tempo = this.#nextTempo;
+    this.#tempo = this.tempo;
     this.#stretch = null;
     await this.#run(stream);
   }
@@ -266,7 +261,6 @@ export class Player {
 
   /** Play what waits for the gate once it opens, also where nothing more comes. */
   #look() {
-    this.#opensAt = 0;
     if (this.#gate.opens(performance.now() / 1000)) this.#release();
     else this.#opensAt = setTimeout(() => this.#look(), 1000 * WAIT_S);
   }
@@ -325,11 +319,10 @@ export class Player {
 
   #happened({ kind, stream, time = 0, position = 0 }) {
     if (stream !== this.#stream) return;
-    if (kind === "playing" || kind === "dry") this.#anchors.push({ kind, time, position });
+    if (kind !== "sound") this.#anchors.push({ kind, time, position });
     if (kind === "ended") {
       this.#stream = 0;
       clearTimeout(this.#starting);
-      this.#anchors.push({ kind, time, position });
       this.#rests();
     }
     this.told(kind);

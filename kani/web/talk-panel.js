@@ -118,9 +118,7 @@ export class TalkPanel {
     this.#changed();
   }
 
-  stop() {
-    this.#session?.interrupt();
-  }
+  stop = () => this.#session?.interrupt();
 
   #changed() {
     this.#invite();

@@ -4,6 +4,7 @@ import { compose } from "./compose.js";
 import { arrange, button, find, make, style, tell } from "./element.js";
 import { expected, reasonWords } from "./failures.js";
 import { moment, percent, seconds, t } from "./i18n.js";
+import { sample } from "./sample.js";
 import { inWords, server, ServerError } from "./server.js";
 import { languageName, primary } from "./voices.js";
 
@@ -98,7 +99,6 @@ export class VoiceList {
   }
 
   async #play({ id, name }, button, trouble) {
-    const { sample } = await import("./sample.js");
     if (button.ariaPressed === "true") return sample.stop();
     const shows = (action, ariaPressed) => {
       const textContent = t(`kept.${action}`);
@@ -130,7 +130,6 @@ export class VoiceList {
   }
 
   async #delete({ id, name }) {
-    const { sample } = await import("./sample.js");
     sample.stop();
     await server.deleteVoice(id);
     await this.#changed(id, "");

@@ -301,7 +301,7 @@ def test_a_form_that_was_kept_damaged_is_begun_anew(visit: Visit, kept: str) -> 
 
 
 def test_documented_client_of_voxcpm_runs_in_its_console(visit: Visit, compat_server: ServerProcess) -> None:
-    """As its document writes it, only with the port that the test's server has in place of 9300."""
+    """As its document writes it, with the port of the test's server instead of 9300."""
     port, page_port = (compat_server.compat[name] for name in ("VoxCPM", "VoxCPM's page"))
     visitor = visit(url=f"http://localhost:{page_port}/")
     program = code("javascript").replace("9300", str(port))

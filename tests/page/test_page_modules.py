@@ -267,39 +267,46 @@ def test_an_hour_is_stretched_only_as_far_as_it_is_needed() -> None:
     assert 25 < run("player.js", body) <= 31
 
 
+SCHEDULED = """
+  const rate = 48000, blocks = [], told = [];
+  let look = null;
+  globalThis.setTimeout = (act, ms) => { if (ms === 50) look = act; };
+  globalThis.clearTimeout = () => { look = null; };
+  globalThis.AudioBuffer = class {
+    constructor({ length }) { this.samples = new Float32Array(length); }
+    getChannelData() { return this.samples; }
+  };
+  globalThis.AudioBufferSourceNode = class {
+    constructor(_, { buffer }) { this.samples = buffer.samples; }
+    connect() {}
+    start(at) {
+      const ahead = at - context.currentTime;
+      blocks.push({ first: Math.round(at * rate), samples: this.samples, ahead });
+    }
+  };
+  globalThis.GainNode = class { gain = { setTargetAtTime() {} }; connect() {} disconnect() {} };
+  const context = { sampleRate: rate, currentTime: 1 };
+  const output = m.scheduledOutput(context, (event) => told.push(event), {});
+  const wave = (n) => 16384 * Math.sin((2 * Math.PI * 440 * (n + 1)) / rate);
+  const tone = Int16Array.from({ length: rate }, (_, n) => wave(n));
+  const passes = (seconds = 0.04) => { context.currentTime += seconds; look?.(); };
+  const begin = (stream) => output.postMessage({ kind: "start", stream, rate });
+  const push = (stream, from) => {
+    output.postMessage({ kind: "samples", stream, samples: tone.slice(from, from + 4800) });
+  };
+"""
+"""A second of a tone in ten pieces, and a context with a clock that the test moves."""
+
+
 def test_sound_without_a_worklet_is_one_piece_and_stops_at_once() -> None:
     """Blocks follow each other on the sample, a quarter of a second ahead at most, and none after a stop."""
     body = """
-      const rate = 48000, blocks = [], told = [];
-      let look;
-      globalThis.setInterval = (act) => (look = act);
-      globalThis.setTimeout = (act) => act();
-      globalThis.AudioBuffer = class {
-        constructor({ length }) { this.samples = new Float32Array(length); }
-        getChannelData() { return this.samples; }
-      };
-      globalThis.AudioBufferSourceNode = class {
-        constructor(_, { buffer }) { this.samples = buffer.samples; }
-        connect() {}
-        start(at) {
-          const ahead = at - context.currentTime;
-          blocks.push({ first: Math.round(at * rate), samples: this.samples, ahead });
-        }
-      };
-      globalThis.GainNode = class { gain = { setTargetAtTime() {} }; connect() {} disconnect() {} };
-      const context = { sampleRate: rate, currentTime: 1 };
-      const output = m.scheduledOutput(context, ({ kind }) => told.push(kind), {});
-      const wave = (n) => 16384 * Math.sin((2 * Math.PI * 440 * (n + 1)) / rate);
-      const tone = Int16Array.from({ length: rate }, (_, n) => wave(n));
-      const passes = () => { context.currentTime += 0.04; look(); };
-      const begin = (stream) => output.postMessage({ kind: "start", stream, rate });
-      const push = (stream, from) => {
-        output.postMessage({ kind: "samples", stream, samples: tone.slice(from, from + 4800) });
-      };
+      const idle = [look];
       begin(1);
       for (let from = 0; from < rate; from += 4800, passes()) push(1, from);
       output.postMessage({ kind: "end", stream: 1 });
       for (let n = 0; n < 40; n++) passes();
+      idle.push(look);
       const heard = blocks.filter(({ samples }) => samples.some(Boolean));
       const steps = new Set(heard.slice(1).map(({ first }, n) => first - heard[n].first));
       const sound = heard.flatMap(({ samples }) => [...samples]).slice(0, rate);
@@ -308,14 +315,58 @@ def test_sound_without_a_worklet_is_one_piece_and_stops_at_once() -> None:
       for (let from = 0; from < rate; from += 4800) push(2, from);
       for (let n = 0; n < 3; n++) passes();
       output.postMessage({ kind: "stop" });
+      idle.push(look);
       const before = blocks.length;
       for (let n = 0; n < 10; n++) passes();
-      return [[...steps], error, Math.max(...blocks.map(({ ahead }) => ahead)), told, blocks.length - before];
+      const kinds = told.map(({ kind }) => kind);
+      const ahead = Math.max(...blocks.map((block) => block.ahead));
+      return [[...steps], error, ahead, kinds, blocks.length - before, idle];
     """
-    steps, error, ahead, told, rendered = run("scheduled-output.js", body)
+    steps, error, ahead, told, rendered, idle = run("scheduled-output.js", SCHEDULED + body)
     assert (steps, rendered) == ([2400], 0)
     assert error < 1e-6 and ahead <= 0.25
     assert told == ["playing", "sound", "ended", "playing", "sound"]
+    # Nothing wakes the page while nothing plays.
+    assert idle == [None] * 3
+
+
+def test_sound_without_a_worklet_goes_on_where_a_busy_page_broke_it_off() -> None:
+    body = """
+      begin(1);
+      for (let from = 0; from < rate; from += 4800) push(1, from);
+      output.postMessage({ kind: "end", stream: 1 });
+      for (let n = 0; n < 10; n++) passes();
+      passes(0.6);
+      for (let n = 0; n < 30; n++) passes();
+      const heard = blocks.filter(({ samples }) => samples.some(Boolean));
+      const sound = heard.flatMap(({ samples }) => [...samples]).slice(0, rate);
+      const differing = sound.filter((sample, n) => Math.abs(sample - tone[n] / 32768) > 1e-6).length;
+      return [told.filter(({ kind }) => kind !== "sound"), differing / rate];
+    """
+    told, differing = run("scheduled-output.js", SCHEDULED + body)
+    assert [event["kind"] for event in told] == ["playing", "dry", "playing", "ended"]
+    first, dry, again, ended = told
+    assert dry["time"] - first["time"] == pytest.approx(dry["position"]) and dry["time"] < 1.7
+    assert again["position"] == dry["position"] and again["time"] > 2
+    assert ended["time"] - again["time"] == pytest.approx(1 - again["position"], abs=1e-3)
+    # Only while it fades in.
+    assert differing <= 0.005
+
+
+def test_sound_without_a_worklet_ends_once_it_was_heard() -> None:
+    """While the player rests its context's clock stands: the last blocks are scheduled, but not heard."""
+    body = """
+      begin(1);
+      push(1, 0);
+      output.postMessage({ kind: "end", stream: 1 });
+      for (let n = 0; n < 3; n++) passes();
+      for (let n = 0; n < 20; n++) passes(0);
+      const rests = told.map(({ kind }) => kind);
+      output.postMessage({ kind: "stop" });
+      for (let n = 0; n < 20; n++) passes();
+      return [rests, told.length];
+    """
+    assert run("scheduled-output.js", SCHEDULED + body) == [["playing", "sound"], 2]
 
 
 @pytest.mark.parametrize("tempo", [0.5, 0.75, 1.25, 2])

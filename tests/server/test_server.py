@@ -119,6 +119,9 @@ async def test_foreign_pages_are_refused_and_local_ones_connect(running: InProce
     own = {"Host": "localhost:8001", "Origin": "http://localhost:8001"}
     answer = await request(running, "GET", "/health", **own)
     assert answer.status_code == 200 and not {"access-control-allow-origin", "vary"} & set(answer.headers)
+    # A page of the same host by another scheme is another page.
+    answer = await request(running, "GET", "/health", **own | {"Origin": "https://localhost:8001"})
+    assert answer.headers["access-control-allow-origin"] == "https://localhost:8001"
     for method, path in (("POST", "/tts"), ("PATCH", "/v1/audio/voices/custom:ana")):
         asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "content-type"}
         asked["Access-Control-Request-Private-Network"] = "true"

@@ -1,4 +1,4 @@
-"""A recording whose text its user has: the words' times are found in it, and nothing is recognised."""
+"""A recording and the text that its user has: the words' times are found, and nothing is recognised."""
 
 from pathlib import Path
 

@@ -14,9 +14,11 @@ ANSWER = " ".join(f"This is sentence number {n} of an answer." for n in range(9)
 
 HALO = """box => {
   const { width, height } = getComputedStyle(box, "::before");
-  return [width, height].map((side) => 1.18 * parseFloat(side) - box.clientHeight);
+  const frames = box.getAnimations({ subtree: true }).flatMap(({ effect }) => effect.getKeyframes());
+  const scales = frames.map(({ transform }) => new DOMMatrix(transform).a);
+  return [width, height].map((side) => Math.max(1, ...scales) * parseFloat(side) - box.clientHeight);
 }"""
-"""How far the halo around the button swells beyond the box of that, in pixels."""
+"""Pixels by which the halo swells beyond the button's box."""
 
 
 @pytest.fixture

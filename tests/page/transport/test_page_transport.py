@@ -13,7 +13,7 @@ COVERED = """() => {
   const seen = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
   return !(seen === word || word.contains(seen));
 }"""
-"""Whether the middle of the lit word is not what is to be seen there; null while none is lit."""
+"""True if the middle of the lit word is covered; null while none is lit."""
 
 SHIFTS = """() => new Promise((done) => {
   let sum = 0;
