@@ -14,19 +14,19 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 2_996,
-    "kani/cli": 3_479,
-    "kani/composition": 1_732,
-    "kani/core": 17_322,
-    "kani/engines": 24_874,
+    "kani/books": 2_994,
+    "kani/cli": 3_456,
+    "kani/composition": 1_790,
+    "kani/core": 17_337,
+    "kani/engines": 24_924,
     "kani/library": 1_322,
-    "kani/protocols": 24_649,
-    "kani/ray": 735,
-    "kani/runtime": 3_685,
-    "kani/server": 5_230,
-    "kani_text": 19_603,
+    "kani/protocols": 24_545,
+    "kani/ray": 713,
+    "kani/runtime": 3_687,
+    "kani/server": 5_216,
+    "kani_text": 19_001,
     "tests": 84_975,
-    "benchmarks": 9_799,
+    "benchmarks": 9_283,
     "tools": 7_719,
 }
 """Most lines of Python in each room, with 1 % of slack, so that a small change needs no line here. Who takes
