@@ -234,7 +234,7 @@ async def test_quiet_speech_and_beginnings_are_heard(recognizer: WhisperRecogniz
     spoken = await speaker.say(YOU_SAID, "af_heart", "en")
     cutter = ChunkCutter(VoiceDetector().recording())
     (chunk,) = [*cutter.feed(spoken), *cutter.finish()]
-    assert chunk.start == 0
+    assert chunk.start < 0  # silence comes before it
     heard = text_of(await transcribed(recognizer, spoken[: RATE // 2], silence(1), language="en"))
     assert words_of(heard, "en")[:1] == ["you"]
 

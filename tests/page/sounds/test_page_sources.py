@@ -99,7 +99,8 @@ def test_sample_interrupts_an_article_which_goes_on_after_it(visitor: Visitor) -
     page.evaluate("window.played = false")
     page.locator(SAMPLE).nth(1).click()
     page.wait_for_function("() => played && !gallery.querySelector('.playing')")
-    assert page.evaluate(POSITION) == rested
+    # What sounds as it is pressed is up to two tenths.
+    assert page.evaluate(POSITION) == pytest.approx(rested, abs=0.21)
     assert_goes_on(visitor)
 
 
