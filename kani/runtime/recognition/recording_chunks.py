@@ -146,12 +146,13 @@ class Chunk:
 class ChunkCutter:
     """Cuts the audio of one recording; keeps no more of it than one stretch and what was fed last."""
 
-    def __init__(self, voices: RecordingVoices) -> None:
-        self._detector = voices
+    def __init__(self, voices: RecordingVoices, *, leads: bool = True) -> None:
+        """leads: put silence before the audio; not before that of a turn, which has some of its own."""
+        self._detector, self._lead = voices, _LEAD_FRAMES if leads else 0
         self._gate = SpeechGate()
-        self._audio: Samples = np.zeros(_LEAD_FRAMES * CHUNK_SAMPLES, np.float32)
-        self._voices = [0.0] * _LEAD_FRAMES
-        self._start = -_LEAD_FRAMES  # of the kept audio, in frames of the detector since the recording began
+        self._audio: Samples = np.zeros(self._lead * CHUNK_SAMPLES, np.float32)
+        self._voices = [0.0] * self._lead
+        self._start = -self._lead  # of the kept audio, in frames of the detector since the recording began
         self._open = False  # whether the kept audio begins a stretch
 
     def feed(self, samples: Samples) -> list[Chunk]:
@@ -169,15 +170,15 @@ class ChunkCutter:
                 self._open = False
             elif len(self._voices) * CHUNK_SAMPLES >= MAX_CHUNK_S * SAMPLE_RATE:
                 chunks.append(self._cut(self._best_cut()))
-        if not self._open and len(self._audio) > (_SHORT_S + _LEAD_FRAMES * CHUNK_S) * SAMPLE_RATE:
+        if not self._open and len(self._audio) > (_SHORT_S + self._lead * CHUNK_S) * SAMPLE_RATE:
             self._drop(len(self._voices) - _KEPT_FRAMES)
         return chunks
 
     def finish(self) -> list[Chunk]:
         """Return the last stretch, if any."""
-        if self._start < 0 and not self._gate.speech_end_s:
-            voices = self._detector.feed_after_silence(self._audio[_LEAD_FRAMES * CHUNK_SAMPLES :])
-            self._voices[_LEAD_FRAMES:] = voices
+        if self._start == -self._lead and not self._gate.speech_end_s:
+            voices = self._detector.feed_after_silence(self._audio[self._lead * CHUNK_SAMPLES :])
+            self._voices[self._lead :] = voices
             self._gate = SpeechGate()
             for voice in voices:
                 self._gate.feed(voice)

@@ -44,7 +44,7 @@ class RecordingTranscription:
     _passes: deque[_Pass] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
-        self._cutter = ChunkCutter(self._voices)
+        self._cutter = ChunkCutter(self._voices, leads=not self._options.waited_for)
         self._language = self._options.language
 
     async def segments(self, audio: AsyncIterator[Samples]) -> AsyncGenerator[TranscribedSegment, None]:

@@ -90,6 +90,9 @@ def test_silence_comes_before_a_recording_that_begins_with_speech(speech_s: floa
     assert -0.5 < chunk.start_s < -0.25
     assert not chunk.samples[: -chunk.start].any() and not any(chunk.voices[:9])
     assert np.array_equal(chunk.samples[-chunk.start :], recording)
+    cutter = ChunkCutter(ScriptedVoice(), leads=False)  # type: ignore[arg-type]
+    (of_turn,) = [*cutter.feed(recording), *cutter.finish()]
+    assert of_turn.start == 0 and np.array_equal(of_turn.samples, recording)
 
 
 def test_speech_without_pause_is_cut_and_nothing_lost_and_silence_costs_no_memory() -> None:
