@@ -13,7 +13,7 @@ from babel.core import get_global
 from kani_text.errors import UnsupportedLanguage
 
 DATA = tomllib.loads(Path(__file__).with_name("languages.toml").read_text(encoding="utf-8"))
-"""What the file says of languages: see its comments."""
+"""Contents of the file, which explains its parts."""
 
 _ALIASES: Mapping[str, str] = DATA["aliases"]
 

@@ -187,17 +187,13 @@ def create_app(parts: Parts) -> Starlette:
                 max_body=MAX_MESSAGE_BYTES,
                 longer_bodies=_merged(protocol.max_body for protocol in protocols),
                 upload_budget=parts.upload_budget,
-                not_served=_one_process_paths(protocols),
+                not_served=()
+                if shared_numbers.shared is None
+                else tuple(path for protocol in protocols for path in protocol.one_process),
             ),
         ],
         exception_handlers={HTTPException: answers.http_error, ClientDisconnect: answers.client_disconnected},
     )
-
-
-def _one_process_paths(protocols: Sequence[Protocol]) -> tuple[str, ...]:
-    if shared_numbers.shared is None:
-        return ()
-    return tuple(path for protocol in protocols for path in protocol.one_process)
 
 
 async def serve(

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import annotated_types
 from dotenv import dotenv_values
@@ -41,12 +41,15 @@ _REFERENCE = re.compile(r"\$\{([^}:]*)\}")  # as python-dotenv reads it
 _LIKE_OURS = re.compile(r"(?:ENV_)?KANI(_?)(?:TTS_)?")
 
 
+M = TypeVar("M", bound=BaseModel)
+
+
 class SettingsError(ValueError):
     """Invalid settings; ``str()`` has a line for each: its name, its value and the values it accepts."""
 
 
-def _written(env_file: Path, environment: Mapping[str, str]) -> Mapping[str, str | None]:
-    """Return the variables of the environment, and the file's that it has not. Raises SettingsError."""
+def _text_of(env_file: Path) -> str:
+    """Return the text of the file; "" where there is none. Raises SettingsError."""
     try:
         # Without a writer, a pipe would be waited for.
         leads_nowhere = env_file.is_symlink() and not env_file.exists()
@@ -58,6 +61,12 @@ def _written(env_file: Path, environment: Mapping[str, str]) -> Mapping[str, str
         text = "\0"
     if "\0" in text:  # UTF-16 may decode, with NULs
         raise SettingsError(f"{env_file} cannot be read: it has to be a text in UTF-8")
+    return text
+
+
+def _written(env_file: Path, environment: Mapping[str, str]) -> Mapping[str, str | None]:
+    """Return the variables of the environment, and the file's that it has not. Raises SettingsError."""
+    text = _text_of(env_file)
     known: set[str | None] = {*environment}
     read = {variable for name in fields() for variable in variables(name)} - {*environment}
     for line in parse_stream(io.StringIO(text)):
@@ -89,14 +98,11 @@ def load(
     names: of these options, for people; their settings' own if None.
     """
     written = _written(env_file, environment)
-    unknown = [
-        _no_setting(name, _nearest(name, fields(), 0.7)) for name in command_line if name not in fields()
-    ]
-    # Into the environment other programs put names of this form, as Kubernetes does; into the file nobody.
-    misspelt = ((name, meant) for name, meant in _misspelt(written) if meant and name not in environment)
-    unknown += [_no_setting(*each) for each in misspelt if each[0] != CLIENT_KEY]
+    unknown = [(name, _nearest(name, fields(), 0.7)) for name in command_line if name not in fields()]
+    # Only people write the file. Other programs may set variables of such names, as Kubernetes does.
+    unknown += [each for each in _misspelt({*written} - {*environment, CLIENT_KEY}) if each[1]]
     if unknown:
-        raise SettingsError("\n".join(unknown))
+        raise SettingsError("\n".join(_no_setting(*each) for each in unknown))
     values, called = dict(command_line), {name: (names or {}).get(name, name) for name in command_line}
     for name in fields():
         for variable in variables(name):
@@ -114,15 +120,13 @@ def load(
     for model, plugin in plugin_models().items():
         names = {field: setting_name(info) for field, info in model.model_fields.items()}
         own = {field: values.pop(name) for field, name in names.items() if name in values}
-        try:
-            plugins[model] = model.model_validate(own)
-        except ValidationError as error:
-            complaints += _complaints(error, own, called, names, plugin)
-    try:
-        chosen = Settings.model_validate(values)
-    except ValidationError as error:
-        own_complaints = _complaints(error, values, called, {name: name for name in values})
-        raise SettingsError("\n".join([*own_complaints, *complaints])) from None
+        validated, faults = _validated(model, own, called, names, plugin)
+        complaints += faults
+        if validated is not None:
+            plugins[model] = validated
+    chosen, faults = _validated(Settings, values, called, {name: name for name in values})
+    if chosen is None:
+        raise SettingsError("\n".join([*faults, *complaints]))
     selected = (("engine", chosen.engine), ("recognizer", chosen.recognizer))
     complaints += [unusable()[each] for each in selected if each in unusable()]
     if complaints := complaints or _ineffective(called):
@@ -141,27 +145,31 @@ def _implied(written: Mapping[str, str | None]) -> dict[str, object]:
     return implied
 
 
-def _complaints(
-    error: ValidationError,
+def _validated(
+    model: type[M],
     values: Mapping[str, object],
     called: Mapping[str, str],
     names: Mapping[str, str],
     plugin: str = "",
-) -> list[str]:
-    """Return a line for each invalid value; ``called``: its option or variable, by the setting's name.
+) -> tuple[M | None, list[str]]:
+    """Return the model with its values, or None and a line for each invalid one.
 
-    names: of the settings, by the model's fields; plugin: of the model; a complaint of its own about several
-    settings names the plugin.
+    called: option or variable of each, by the setting's name; names: of the settings, by the model's fields;
+    plugin: of the model; a complaint of its own about several settings names the plugin.
     """
+    try:
+        return model.model_validate(values), []
+    except ValidationError as error:
+        found = error.errors()
     # An invalid setting also invalidates a default that is computed from it; only the former is named.
-    wrong = {str(line["loc"][0]): line for line in error.errors() if line["loc"] and line["loc"][0] in values}
+    wrong = {str(line["loc"][0]): line for line in found if line["loc"] and line["loc"][0] in values}
     lines = []
     for field, line in wrong.items():
         name = names[field]
         own = str(line["ctx"]["error"]) if line["type"] == "value_error" else ""
         fault = own or f"has to be {accepted_values(name)}"
         lines.append(f"{called[name]}={_shown(name, values[field])}: {fault}")
-    return lines or [f"settings of {plugin or 'the server'}: {line['msg']}" for line in error.errors()]
+    return None, lines or [f"settings of {plugin or 'the server'}: {line['msg']}" for line in found]
 
 
 def variable_warnings(environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE) -> list[str]:
@@ -210,7 +218,7 @@ def _no_setting(name: str, meant: str) -> str:
 def _ineffective(called: Mapping[str, str]) -> list[str]:
     """Return a line for each setting that is given without one that gives it an effect.
 
-    called: as of ``_complaints``. Aliases are not checked: they may be set for another program.
+    called: as of ``_validated``. Aliases are not checked: they may be set for another program.
     """
     lines = []
     for name, variable in called.items():

@@ -122,8 +122,8 @@ def _fraction(
         phrase.add(noun_said, cursor.token(1).core_start, end)
         return phrase.build(end)
     said, end = of_unit(cursor, part, table) or ("", token.core_end)
-    alone = half(cursor, table) if part == HALF else say_fraction(*part, table)
-    phrase.add(said or alone, token.core_end - 1, end)
+    plain = half(cursor, table) if part == HALF else say_fraction(*part, table)
+    phrase.add(said or plain, token.core_end - 1, end)
     return phrase.build(end)
 
 

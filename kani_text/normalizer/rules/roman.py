@@ -41,8 +41,7 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return _marked_roman(token, table)
     if owner != token.core:
         # "Louis XVI's"
-        spoken = f"{_named(value, name, table)}'s"
-        return token.said(spoken)
+        return token.said(f"{_named(value, name, table)}'s")
     if _is_letter_of_name(cursor, named, table):
         return None
     spoken, end = _after_noun(cursor, value, table), token.core_end

@@ -70,7 +70,7 @@ def parse_table(language: str, file: TableSection) -> table.LanguageTable:
         first_names=frozenset(abbreviations.words("first_names")),
         abbreviated_endings=abbreviations.section("endings").all_texts(),
         abbreviated_beginnings=abbreviations.section("beginnings").all_texts(),
-        # What is left of its section
+        # The rest of its section
         abbreviations=_abbreviations(abbreviations, titles),
         trades=tuple(_trade(trades.section(name)) for name in trades.key_names()),
         code_block=code_block,

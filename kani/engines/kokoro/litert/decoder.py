@@ -127,24 +127,21 @@ class LazySource:
     def spectra(self, first: int, end: int, stop: Stop) -> Array:
         """See ``Source.spectra``; takes some milliseconds and cannot be cancelled."""
         with self._lock:
-            return self._spectra(first, end)
-
-    def _spectra(self, first: int, end: int) -> Array:
-        goes_on = self._first <= first <= self._end > 0
-        if not goes_on:
-            self._first = self._end = first
-        elif self._ahead is not None:
-            until, task = self._ahead
-            self._append(until, task.result())
-        self._ahead = None
-        if end > self._end:
-            self._append(end, self._compute(self._end, end))
-        self._kept, self._first = self._kept[:, :, HOPS * (first - self._first) :], first
-        if goes_on and self._end < self._frames and self._helper is not None:
-            # Not while the first window is computed: somebody waits for it.
-            until = min(self._end + _AHEAD, self._frames)
-            self._ahead = until, SharedTask(partial(self._compute, self._end, until), self._helper)
-        return self._kept[:, :, : HOPS * (end - first) + 1]
+            goes_on = self._first <= first <= self._end > 0
+            if not goes_on:
+                self._first = self._end = first
+            elif self._ahead is not None:
+                until, task = self._ahead
+                self._append(until, task.result())
+            self._ahead = None
+            if end > self._end:
+                self._append(end, self._compute(self._end, end))
+            self._kept, self._first = self._kept[:, :, HOPS * (first - self._first) :], first
+            if goes_on and self._end < self._frames and self._helper is not None:
+                # Only from the second window on: the first one is waited for.
+                until = min(self._end + _AHEAD, self._frames)
+                self._ahead = until, SharedTask(partial(self._compute, self._end, until), self._helper)
+            return self._kept[:, :, : HOPS * (end - first) + 1]
 
     def _compute(self, first: int, end: int) -> Array:
         return self._harmonics.spectra(self._phase, self._pitch, first, end)

@@ -197,9 +197,8 @@ async def test_end_of_the_call_is_told_to_those_who_are_attached(talk: StartTalk
     await all_free(server)
 
 
-@pytest.mark.parametrize("stops", [False, True])
-async def test_end_that_is_not_the_callers_is_told_to_all(talk: StartTalk, stops: bool) -> None:
-    caller, sideband, server, _ = await talk(say(LONG))
+async def end(caller: Caller, sideband: Sideband, server: InProcessServer, *, stops: bool) -> None:
+    """Stop the server, or hang up, while an answer is heard; return once the attached client knows."""
     caller.microphone.say(*TURN)
     await sideband.until(lambda: len(sideband.of(SAID)) > 2)
     if stops:
@@ -207,6 +206,12 @@ async def test_end_that_is_not_the_callers_is_told_to_all(talk: StartTalk, stops
     else:
         assert (await server.post(f"{LIVE}/{caller.location}/hangup")).status_code == 200
     await sideband.until(lambda: sideband.ended)
+
+
+@pytest.mark.parametrize("stops", [False, True])
+async def test_end_that_is_not_the_callers_is_told_to_all(talk: StartTalk, stops: bool) -> None:
+    caller, sideband, server, _ = await talk(say(LONG))
+    await end(caller, sideband, server, stops=stops)
     told, reason = (await caller.ended())[-1], "connection_lost" if stops else "close_requested"
     assert (told["type"], told["reason"]) == (CLOSED, reason)
     (closed,) = sideband.of(CLOSED)
@@ -219,13 +224,7 @@ async def test_call_ends_though_its_last_event_is_too_large(talk: StartTalk, sto
     caller, sideband, server, _ = await talk(say(LONG), **LARGE)
     await sideband.session.update(session=MANY_TOOLS)
     await caller.until("error")
-    caller.microphone.say(*TURN)
-    await sideband.until(lambda: len(sideband.of(SAID)) > 2)
-    if stops:
-        server.stop.set()
-    else:
-        assert (await server.post(f"{LIVE}/{caller.location}/hangup")).status_code == 200
-    await sideband.until(lambda: sideband.ended)
+    await end(caller, sideband, server, stops=stops)
     assert sideband.seen[-1].type == CLOSED
     await caller.ended()
     if not stops:
