@@ -43,6 +43,7 @@ from kani.server.calls import call_group as server_calls
 from kani.server.connections import Connections, ConnectionsMiddleware, Phase
 from kani.server.metrics import Metrics
 from kani.server.middleware import ErrorAnswers
+from kani.server.network.handover import Handover
 from kani.server.network.listeners import (
     Listeners,
     files_needed,
@@ -130,6 +131,7 @@ class Parts:
     tracer: Tracer | None = None  # records every request
     ports: Mapping[str, int] = field(default_factory=dict)  # see ``Context``
     start: health.StartTime | None = None  # knows how long the start takes
+    handover: Handover | None = None
 
 
 def create_app(parts: Parts) -> Starlette:
@@ -188,8 +190,9 @@ def create_app(parts: Parts) -> Starlette:
                 longer_bodies=_merged(protocol.max_body for protocol in protocols),
                 upload_budget=parts.upload_budget,
                 not_served=()
-                if shared_numbers.shared is None
-                else tuple(path for protocol in protocols for path in protocol.one_process),
+                if shared_numbers.shared is None or (parts.handover is not None and parts.handover.is_owner)
+                else owned_by_one(protocols),
+                handed_over=parts.handover is not None,
             ),
         ],
         exception_handlers={HTTPException: answers.http_error, ClientDisconnect: answers.client_disconnected},
@@ -244,6 +247,7 @@ async def _serve(
             tracer=tracer,
             ports={door.name: number for door, number in listeners.compat.items()} | {"port": listeners.port},
             start=start,
+            handover=listeners.handover,
         )
         websockets = _websocket_class(protocols, listeners, parts.upload_budget)
         http = lifecycle.http_config(create_app(parts), websockets)
@@ -270,7 +274,9 @@ async def _serve(
             streams_served = _stream_services(parts, listeners)
             async with (
                 periodic_trim(),
-                lifecycle.accept_connections(http, listeners.sockets, tls, stop, table, streams_served),
+                lifecycle.accept_connections(
+                    http, listeners.sockets, tls, stop, table, streams_served, listeners.handover
+                ),
             ):
                 running = lifecycle.RunningServer(
                     settings.host,
@@ -284,6 +290,11 @@ async def _serve(
                 ready = accept_and_announce if late else start.kept_before(accept_and_announce)
                 await lifecycle.run_service(running, settings, connections, stop, ready)
     return service
+
+
+def owned_by_one(protocols: Iterable[Protocol]) -> tuple[str, ...]:
+    """Return what only one process of a server can serve, see ``Protocol.one_process``."""
+    return tuple(call for protocol in protocols for call in protocol.one_process)
 
 
 def listeners_of(

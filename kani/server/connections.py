@@ -22,6 +22,7 @@ from kani.core.errors import Busy
 from kani.core.session.budget import Budget, Share
 from kani.core.shared_numbers import Number
 from kani.protocols.shared.protocol import STRAIGHT_SEND, break_off
+from kani.server.network.handover import is_owned
 from kani.server.network.upload_budget import FREE_BYTES
 
 log = logging.getLogger("server")
@@ -251,15 +252,16 @@ class ConnectionsMiddleware:
     """Of bodies that are complete, until the answer begins."""
 
     not_served: tuple[str, ...] = ()  # see ``Protocol.one_process``
+    handed_over: bool = False  # whether what is not served could not be handed over only now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connections = self.connections
         exempt = scope["type"] == "http" and scope["path"] in self.exempt_paths
-        call = f"{scope.get('method', '')} {scope.get('path', '')}"
         if exempt or scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
-        elif scope["path"].startswith(self.not_served) or call.startswith(self.not_served):
-            await JSONResponse(_NOT_SERVED, 501)(scope, receive, send)
+        elif self.not_served and is_owned(_call(scope), self.not_served):
+            too_many = _unavailable("too many connections wait for the process that serves this")
+            await (too_many if self.handed_over else _not_served())(scope, receive, send)
         elif connections.phase is not Phase.READY:
             await _unavailable(f"the server is {connections.phase.value}")(scope, receive, send)
         elif scope["type"] == "http":
@@ -279,7 +281,12 @@ class ConnectionsMiddleware:
             await connections.serve_websocket(self.app, scope, receive, send)
 
 
-_NOT_SERVED = {"error": {"message": "only a server with one front (--fronts 1) serves this"}}
+def _call(scope: Scope) -> tuple[str, str, str]:
+    return scope.get("method", ""), scope["path"], scope["query_string"].decode("ascii", "replace")
+
+
+def _not_served() -> JSONResponse:
+    return JSONResponse({"error": {"message": "with TLS, only one front (--fronts 1) serves this"}}, 501)
 
 
 def _unavailable(reason: str) -> JSONResponse:

@@ -26,6 +26,7 @@ from kani.core.service import SpeechService
 from kani.protocols.shared.protocol import MAX_MESSAGE_BYTES, UNREAD_S, StreamPort
 from kani.server.connections import Connections, Phase
 from kani.server.network.acceptor import Acceptor
+from kani.server.network.handover import Handover
 from kani.server.network.listeners import RESERVED_FILES, Listeners
 from kani.server.network.streams import StreamProtocol, StreamService
 from kani.server.network.tcp_connections import TcpConnection, TcpTable
@@ -197,29 +198,38 @@ async def accept_connections(
     stop: asyncio.Event,
     table: TcpTable,
     streams: Iterable[tuple[StreamService, Sequence[socket.socket]]] = (),
+    handover: Handover | None = None,
 ) -> AsyncIterator[None]:
     """Accept connections on ``sockets`` while the body runs, then close the sockets.
 
     config: of their HTTP; stop: set if accepting ends by itself, by an error; table: counts the connections
-    and ends slow ones; streams: the services without HTTP, each with its sockets.
+    and ends slow ones; streams: the services without HTTP, each with its sockets; handover: between the
+    processes of this server.
     """
     server = _Server(config)
 
     buffer = bytearray(READ_BYTES)
 
-    def new_protocol(tcp: TcpConnection) -> SmallReads:
-        return SmallReads(HttpProtocol(config, server.server_state, tcp), buffer)
+    pass_on = None if handover is None or handover.is_owner else handover.pass_on
+
+    def new_protocol(tcp: TcpConnection, first: bytes) -> SmallReads:
+        return SmallReads(HttpProtocol(config, server.server_state, tcp, pass_on), buffer, first)
+
+    def new_stream(service: StreamService, tcp: TcpConnection, _: bytes) -> StreamProtocol:
+        return StreamProtocol(service, tcp)
 
     serving = asyncio.create_task(server.serve())
     acceptors = [(Acceptor(table, new_protocol, tls), sockets)]
     acceptors += [
-        (Acceptor(table, partial(StreamProtocol, service), None), listening) for service, listening in streams
+        (Acceptor(table, partial(new_stream, service), None), listening) for service, listening in streams
     ]
     accepting = [
         asyncio.create_task(acceptor.accept(sock), name="accept")
         for acceptor, listening in acceptors
         for sock in listening
     ]
+    if handover is not None and handover.is_owner:
+        accepting.append(asyncio.create_task(acceptors[0][0].take_over(handover), name="take over"))
     for task in (serving, *accepting):
         task.add_done_callback(lambda _: stop.set())
     try:

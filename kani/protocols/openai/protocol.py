@@ -64,7 +64,12 @@ def protocol(own: Settings, server: ServerSettings) -> Protocol:
         temporary_keys=dict.fromkeys((realtime.PATH, realtime.CALLS_PATH), keys.is_valid),
         max_body={**dict.fromkeys(RECORDING_PATHS, uploads.max_body), audio_file.PATH: audio_file.MAX_BYTES},
         health_fields=lambda: {"max_upload_mib": server.max_upload >> 20},
-        one_process=(realtime.CALLS_PATH, *(f"POST {path}" for path in live.PATHS)),
+        one_process=(
+            realtime.CALLS_PATH,
+            f"{realtime.PATH}?call_id",
+            *(f"POST {path}" for path in live.PATHS),
+            *(f"{path}/" for path in live.PATHS),
+        ),
         calls=lambda: call_group(max_text, server.max_upload),
     )
 

@@ -193,8 +193,8 @@ class Protocol:
     while it comes: it does not count towards the memory of all unfinished bodies."""
 
     one_process: Sequence[str] = ()
-    """Prefixes of paths with state that no other process of a server can have, or of methods and paths, as
-    "POST /a": with ``--fronts`` they are refused."""
+    """Prefixes of paths with state that only one process of a server has; or of methods and paths, as
+    "POST /a"; or a path and a parameter of its query, as "/a?id". With ``--fronts`` they are handed over."""
 
     saves: Sequence[str] = ()
     """Texts of clients that it writes to files, and their places, for the start banner."""

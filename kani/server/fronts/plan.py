@@ -8,6 +8,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -21,10 +22,11 @@ from kani.core.service import text_loads
 from kani.core.shared_numbers import Number
 from kani.engines.pool_metrics import Restarts
 from kani.engines.registry import EMBEDDED
-from kani.server.app import BuildService, listeners_of, protocols_for
+from kani.server.app import BuildService, listeners_of, owned_by_one, protocols_for
 from kani.server.fronts.parent import WATCHED, Parent, Process
 from kani.server.lifecycle import CLOSE_SECONDS, STOP_SECONDS
 from kani.server.logs import follow_file
+from kani.server.network.handover import Handover
 from kani.server.network.listeners import Listeners
 from kani.server.watchdog import beat_of_systemd
 
@@ -51,8 +53,12 @@ def run(
     try:
         protocols = protocols_for(settings)
         listeners = listeners_of(settings, protocols, listening)
-        not_served = ", ".join(path for protocol in protocols for path in protocol.one_process)
-        log.warning("not served by several fronts, only by one: %s", not_served)
+        owned = owned_by_one(protocols)
+        if settings.tls_cert is None:
+            listeners = replace(listeners, handover=Handover(owned))
+        else:
+            # A TLS connection cannot be handed over.
+            log.warning("not served by several fronts with TLS, only by one: %s", ", ".join(owned))
         for load in text_loads(detects_language=True):
             # In memory once for all fronts.
             load()
@@ -88,7 +94,7 @@ def run(
 
         def worker(name: str) -> int:
             follow_file()
-            _close(listeners)
+            listeners.close()
             ready, hears = Number("ready"), name == RECOGNIZER
             own = settings if hears else settings.model_copy(update={"engine": name})
             return serve_worker(own, f"unix:{sockets[name]}", hears, lambda: setattr(ready, "own", 1))
@@ -102,16 +108,11 @@ def run(
             own = name, settings.recognizer, settings.recognizer_model
             process.is_required = own != (RECOGNIZER, "auto", None)
             processes.append(process)
-        role = parent.run(partial(_close, listeners))
+        role = parent.run(listeners.close)
         return role if isinstance(role, int) else role.work
     finally:
         if os.getpid() == pid:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _close(listeners: Listeners) -> None:
-    for sock in listeners.all_sockets:
-        sock.close()
 
 
 async def _found(path: Path, _: bool) -> Collection[str]:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from kani.core import shared_numbers
+from kani.server.network.handover import Handover
 from kani.server.network.tcp_connections import TcpConnection, TcpTable
 
 log = logging.getLogger("server")
@@ -36,7 +37,8 @@ class Acceptor:
     """Accepts connections, counts them, and starts TLS on each if it has a context for that."""
 
     _table: TcpTable
-    _new_protocol: Callable[[TcpConnection], asyncio.BaseProtocol]  # returns the protocol of a connection
+    _new_protocol: Callable[[TcpConnection, bytes], asyncio.BaseProtocol]
+    """Returns the protocol of a connection, of which another process may have read the first bytes."""
     _tls: ssl.SSLContext | None
     _starting: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -63,6 +65,12 @@ class Acceptor:
             for task in self._starting:
                 task.cancel()
 
+    async def take_over(self, handover: Handover) -> None:
+        """Serve the connections that other processes hand over, until cancelled."""
+        await self._table.accepts.wait()
+        while True:
+            self._start(*await handover.receive())
+
     async def _accept_in_turn(self, listener: socket.socket) -> None:
         """Accept one of a listener that other processes accept from too. Raises OSError.
 
@@ -82,7 +90,7 @@ class Acceptor:
         with suppress(BlockingIOError):
             self._start(listener.accept()[0])
 
-    def _start(self, sock: socket.socket) -> None:
+    def _start(self, sock: socket.socket, first: bytes = b"") -> None:
         def close() -> None:
             task.cancel()
 
@@ -102,14 +110,14 @@ class Acceptor:
             if not isinstance(error, OSError | asyncio.CancelledError):
                 raise error
 
-        task = asyncio.create_task(self._connect(sock, tcp), name="new connection")
+        task = asyncio.create_task(self._connect(sock, tcp, first), name="new connection")
         self._starting.add(task)
         task.add_done_callback(started)
 
-    async def _connect(self, sock: socket.socket, tcp: TcpConnection) -> None:
+    async def _connect(self, sock: socket.socket, tcp: TcpConnection, first: bytes) -> None:
         sock.setblocking(False)
         loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(lambda: self._new_protocol(tcp), sock, ssl=self._tls)
+        await loop.connect_accepted_socket(lambda: self._new_protocol(tcp, first), sock, ssl=self._tls)
 
 
 def _waiting(listener: socket.socket) -> Iterator[socket.socket]:

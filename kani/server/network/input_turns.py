@@ -120,11 +120,15 @@ BOTH_LENGTHS = {b"content-length", b"transfer-encoding"}
 
 
 class RequestReader(h11.Connection):
-    """h11's parser, which returns an event only if ``turns`` has room for it, and no ``BOTH_LENGTHS``."""
+    """h11's parser, which returns an event only if ``turns`` has room for it, and no ``BOTH_LENGTHS``.
 
-    def __init__(self, turns: InputTurns) -> None:
+    passes_on: called with a request and what is read after its head; if it returns True, others answer it.
+    """
+
+    def __init__(self, turns: InputTurns, passes_on: Callable[[h11.Request, bytes], bool]) -> None:
         super().__init__(h11.SERVER)
         self._turns = turns
+        self._passes_on = passes_on
         self.rest = 0
         """Pieces of a body parsed since the answer to it was complete."""
 
@@ -133,8 +137,11 @@ class RequestReader(h11.Connection):
         if not self._turns.take():
             return h11.NEED_DATA
         event = super().next_event()
-        if isinstance(event, h11.Request) and {name for name, _ in event.headers} >= BOTH_LENGTHS:
-            raise h11.RemoteProtocolError("Content-Length and Transfer-Encoding in one request")
+        if isinstance(event, h11.Request):
+            if {name for name, _ in event.headers} >= BOTH_LENGTHS:
+                raise h11.RemoteProtocolError("Content-Length and Transfer-Encoding in one request")
+            if self._passes_on(event, self.trailing_data[0]):
+                return h11.NEED_DATA
         if self.our_state is not h11.DONE:
             self.rest = 0
         elif isinstance(event, h11.Data):

@@ -19,6 +19,7 @@ from kani_text.foreign.files import read_regular
 
 if TYPE_CHECKING:  # it imports the speech core, which takes most of a start
     from kani.protocols.shared.protocol import Addresses, CompatPort, StreamPort
+    from kani.server.network.handover import Handover
 
 BACKLOG = 2048
 LOCALHOST = ("127.0.0.1", "::1")
@@ -57,13 +58,19 @@ class Listeners:
     compat: Mapping[CompatPort, int] = field(default_factory=dict)  # further ports that are open
     streams: Mapping[StreamPort, Sequence[socket.socket]] = field(default_factory=dict)
     """Those of protocols without HTTP."""
+    handover: Handover | None = None  # between the processes that serve them
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         for sock in self.all_sockets:
             sock.close()
+        if self.handover is not None:
+            self.handover.close()
 
     @property
     def all_sockets(self) -> list[socket.socket]:

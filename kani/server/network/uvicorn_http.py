@@ -30,13 +30,17 @@ class SmallReads(asyncio.BufferedProtocol):
     buffer: may be shared by the connections of one event loop, as each read is passed on before the next.
     """
 
-    def __init__(self, protocol: asyncio.Protocol, buffer: bytearray) -> None:
-        self._protocol = protocol
+    def __init__(self, protocol: asyncio.Protocol, buffer: bytearray, first: bytes = b"") -> None:
+        """first: input that was read before."""
+        self._protocol, self._first = protocol, first
         self._buffer = memoryview(buffer)
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._protocol.connection_made(transport)
+        if first := self._first:
+            self._first = b""
+            self._protocol.data_received(first)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -94,14 +98,23 @@ class _AnswerTransport:
         self.close: Callable[[], None] = transport.close
 
 
+PassOn = Callable[[h11.Request, bytes, asyncio.Transport], bool]
+"""Passes a request on to another process, as ``Handover.pass_on``."""
+
+
 class HttpProtocol(H11Protocol):
     """One connection until it becomes a WebSocket; reports to ``tcp`` the input that its client owes."""
 
-    def __init__(self, config: Config, server_state: ServerState, tcp: TcpConnection) -> None:
+    def __init__(
+        self, config: Config, server_state: ServerState, tcp: TcpConnection, pass_on: PassOn | None
+    ) -> None:
         super().__init__(config, server_state, app_state={})
         self._tcp = tcp
         self._turns = InputTurns(self.loop, self._go_on)
-        self.conn = RequestReader(self._turns)
+        self.conn = RequestReader(
+            self._turns,
+            lambda request, rest: pass_on is not None and pass_on(request, rest, self.transport),
+        )
         self._upgraded = False
         self._drop_timer: asyncio.TimerHandle | None = None
         self._dropped = 0

@@ -21,7 +21,9 @@ from kani.core.session.budget import Budget
 from kani.core.session.slots import DeadlineQueue
 from kani.protocols.elevenlabs.single_use_tokens import SingleUseTokens
 from tests.clients.kani.wire import ask, request
+from tests.clients.openai_call import calling
 from tests.conftest import ServerProcess, StartServer
+from tests.support.chat.endpoint import chat_endpoint, say
 from tests.support.patience import until
 from tests.support.servers.address import figure
 
@@ -166,13 +168,38 @@ async def test_what_one_process_makes_is_known_to_all(start_server: StartServer)
             opens = {"authorization": f"Bearer {secret}"} | via
             async with connect(f"{server.url}/v1/realtime?model=x", additional_headers=opens) as session:
                 assert "session.created" in str(await session.recv())
-        # What has its state in one process is refused.
-        for path in ("/v1/realtime/calls", "/v1/live/sessions"):
-            refused = await one.post(path, content="v=0")
-            assert refused.status_code == 501 and "--fronts 1" in refused.text
         async with connect(f"{server.url}/v1/live/sessions", additional_headers=key | via) as session:
             await session.send('{"type": "session.start"}')
             assert "forbidden" in str(await session.recv())
+
+
+async def test_what_one_front_keeps_is_reached_through_all(start_server: StartServer) -> None:
+    async with chat_endpoint(lambda _: say("uno dos tres.")) as endpoint:
+        server = begun(start_server, KANI_LLM_URL=endpoint.url)
+        (owner,) = children(server, "front 0")
+        async with opened(*(connect(server.url) for _ in range(2))), AsyncExitStack() as stack:
+            # The owner keeps what it gets: from the second one on the other front accepts them.
+            for _ in range(3):
+                caller = await stack.enter_async_context(calling(server))
+                call_id = caller.location.rpartition("/")[2]
+                joined = await stack.enter_async_context(
+                    connect(f"{server.url}/v1/realtime?call_id={call_id}")
+                )
+                assert "session.created" in str(await joined.recv())
+                assert front_of(server, joined) == owner
+            # A connection that another front has served before.
+            async with httpx2.AsyncClient(base_url=server.http_url) as kept:
+                assert (await kept.get("/livez")).status_code == 200
+                assert (await kept.post(f"/v1/realtime/calls/{call_id}/hangup")).status_code == 200
+                assert (await kept.get("/livez")).status_code == 200
+            await joined.wait_closed()
+            listener = await stack.enter_async_context(connect(f"{server.url}/client"))
+            speaker = await stack.enter_async_context(connect(f"{server.url}/stream_tts"))
+            assert front_of(server, listener) == front_of(server, speaker) == owner
+            os.kill(owner, signal.SIGKILL)
+            # What comes meanwhile waits for the owner that is started again.
+            await stack.enter_async_context(calling(server))
+            assert owner not in children(server, "front")
 
 
 async def test_front_that_is_killed_takes_no_other_with_it(start_server: StartServer) -> None:

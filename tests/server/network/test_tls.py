@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import sys
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from websockets.sync.client import connect
 
 from kani.composition.settings import SettingsError
 from kani.server.network.listeners import server_context
-from tests.conftest import ServerProcess, server_process
+from tests.conftest import ServerProcess, StartServer, server_process
 from tests.support import permissions
 from tests.support.programs import Ended, python
 
@@ -149,3 +150,13 @@ def test_encrypted_key_is_refused_with_the_remedy(files: Files, tmp_path: Path) 
         f"KANI_TLS_KEY: {encrypted} is encrypted, and the server cannot ask for its password: "
         "openssl pkey -in encrypted.pem -out FILE removes it"
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="fronts need Linux")
+def test_what_one_front_would_keep_is_refused(start_server: StartServer, files: Files) -> None:
+    tls = ("--tls-cert", str(files.cert), "--tls-key", str(files.key))
+    server = start_server("--engine", "espeak", "--fronts", "2", *tls)
+    assert "not served by several fronts with TLS" in server.log
+    with httpx2.Client(base_url=server.http_url.replace("http:", "https:"), verify=files.trusting) as client:
+        refused = client.post("/v1/realtime/calls", content="v=0")
+    assert refused.status_code == 501 and "--fronts 1" in refused.text
