@@ -73,14 +73,17 @@ def test_settings_reach_engines(tmp_path: Path, name: str, given: str, expected:
     own = dict(f"{name}{field}".removeprefix("kani_").split("=") for field in given.split())
     chosen = {"device": "cuda:1", "threads": 2, "precision": "int8", "max_concurrent": 3} | own
     chosen |= {"accented_languages": "de,TR", "models_dir": tmp_path, "fallback": "espeak"}
-    chosen |= {"model": "m", "recognizer_model": "r", "engine_voices": "v", "pythons": "voxcpm=p,kyutai=q"}
+    chosen |= {"recognizer_model": "r", "engine_voices": "v", "pythons": "voxcpm=p,kyutai=q"}
     name = name.removesuffix("_")
+    model = None if name == "kokoro" else "m"
+    chosen |= {"model": model} if model else {}
     (engine,) = engines(tmp_path, name, **chosen).required
     assert type(engine) is {"kani": KaniEngine, "kokoro": KokoroEngine}.get(name, PackageEngine)
     assert engine._settings == expected
     folder = tmp_path if name == "kokoro" else tmp_path / name
+    pythons = {"voxcpm": "p", "kyutai": "q"}
     assert replace(engine._resources, host=None) == Resources(
-        *(folder, tmp_path, "m", "v", {"voxcpm": "p", "kyutai": "q"}, True, 2, "cuda:1", "int8", 3, "espeak")
+        *(folder, tmp_path, model, "v", pythons, True, 2, "cuda:1", "int8", 3, "espeak")
     )
     (defaults,) = engines(tmp_path, name, no_fetch=True).required
     assert defaults._settings == type(expected)()
@@ -119,7 +122,7 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
     assert found.late[1]._resources.model is None and not found.late[1]._resources.may_fetch
     assert kinds(found) == ["KokoroEngine", "EspeakEngine"]
     assert engines(tmp_path, "auto", pocket_languages="en", **given).late is None
-    assert engines(tmp_path, "kokoro", **given).late is None
+    assert engines(tmp_path, "kokoro", **{**given, "model": None}).late is None
     monkeypatch.setattr("kani.engines.kani.plugin.cuda_device_count", lambda: 1)
     assert engines(tmp_path, "auto", **given).late[0] == "kani"
 
