@@ -196,7 +196,7 @@ def main() -> None:
     with report_section("Kani at full size, random weights", "torch", "transformers"), ExitStack() as stack:
         files = Files.made(Path(stack.enter_context(tempfile.TemporaryDirectory())))
         theirs = reference(files, device)
-        memory = probes.Memory(device, files.cache)
+        memory = probes.Memory(device)
         kani = apart(files.assembled, device, chosen.precision, max(COUNTS[device.type]))
         measured = ours(kani, memory)
         least = floor(kani, memory)
