@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kani.cli.programs import PACKAGED, SPEAK
-from kani.composition.host_names import is_loopback
+from kani.runtime.host_names import is_loopback
 from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
 
 if TYPE_CHECKING:

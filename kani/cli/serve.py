@@ -23,9 +23,9 @@ with prerequisites.reported(__name__, SERVER, prerequisites.REQUIREMENTS):
     from kani.cli.prerequisites import CANNOT_START, INTERRUPTED, USAGE
     from kani.cli.server_options import RECOGNIZER_WORKER, WORKER, parser
     from kani.composition import settings
-    from kani.composition.host_names import is_loopback
     from kani.composition.settings.types import MOST_FRONTS
     from kani.core.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
+    from kani.runtime.host_names import is_loopback
     from kani.server import logs
     from websocket_config import VERSION
 

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 
-from kani.composition.host_names import is_private
 from kani.composition.settings import Settings, SettingsError
 from kani.composition.voices.place import voice_place, write_error
 from kani.core.audio import synthetic_mark
@@ -34,6 +33,7 @@ from kani.engines.espeak.engine import EspeakReferenceVoice
 from kani.engines.plugin import Resources, found_engines, found_recognizers
 from kani.engines.pool_metrics import Restarts, WorkerMetrics
 from kani.engines.registry import Engines, Registry
+from kani.runtime.host_names import is_private
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 from kani.runtime.turn_model.model import SmartTurn
 from kani.runtime.voice_detector import VoiceDetector

@@ -22,11 +22,11 @@ from kani.engines.elevenlabs.messages import SAMPLE_RATE, Message
 from kani.engines.elevenlabs.plugin import UpstreamSettings
 from kani.engines.elevenlabs.times import CharacterTimes
 from kani.engines.plugin import Resources
-from kani.engines.upstream.address import is_confidential
 from kani.engines.upstream.failures import redacted
 from kani.engines.upstream.relay import SECONDS_EACH, RelayEngine
 from kani.engines.upstream.text import SegmentText
 from kani.runtime import bounded_http
+from kani.runtime.host_names import is_confidential
 from kani.runtime.silence_trim import SilenceTrimmer
 from kani_text import foreign
 from kani_text.incremental_text import IncrementalText

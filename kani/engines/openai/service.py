@@ -12,10 +12,10 @@ import httpx2
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.openai.plugin import OpenAIUpstreamSettings
-from kani.engines.upstream.address import is_confidential
 from kani.engines.upstream.failures import ServiceFailed, redacted
 from kani.engines.upstream.relay import SECONDS_EACH
 from kani.runtime import bounded_http
+from kani.runtime.host_names import is_confidential
 from kani_text import foreign
 
 CONNECT_S = 10.0
