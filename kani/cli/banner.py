@@ -52,8 +52,6 @@ def banner(running: RunningServer, log_file: Path | None = None) -> str:
         if engine.voice_rules.networks:
             named = " ".join(f"{language}={name}" for language, name in engine.voice_rules.networks.items())
             lines.append(f"  models   {named}")
-        if engine.decoder:
-            lines.append(f"  decoder  {engine.decoder}")
         if engine.light is not None:
             named = " ".join(engine.light.languages)
             lines.append(f"  light    a small, fast network speaks {named} {engine.light.when}")

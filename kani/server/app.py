@@ -257,9 +257,6 @@ async def _serve(
 
         metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
         metrics.ready.set_function(lambda: connections.phase is Phase.READY and service.ready)
-        metrics.fast_decoder.set_function(
-            lambda: any(engine.decoder == "litert" for engine in service.engines)
-        )
         within_s = settings.shutdown_seconds + lifecycle.CLOSE_SECONDS + lifecycle.STOP_SECONDS
         async with AsyncExitStack() as stack:
             if stop is None:

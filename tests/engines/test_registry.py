@@ -34,9 +34,8 @@ def settings(folder: Path, **given: Any) -> Settings:
     return load({"cache_dir": str(folder), **given}, {}, folder / "none.env")
 
 
-def engines(folder: Path, name: str, *, fetch_requested: bool = False, **given: Any) -> Engines:
-    chosen = settings(folder, engine=name, **given)
-    return Builder(chosen, fetch_requested=fetch_requested).engines()
+def engines(folder: Path, name: str, **given: Any) -> Engines:
+    return Builder(settings(folder, engine=name, **given)).engines()
 
 
 def kinds(found: Engines) -> list[str]:
@@ -144,11 +143,10 @@ def test_kani_joins_late_where_there_is_cuda(
 @pytest.mark.parametrize(
     ("name", "given", "may_fetch"),
     [
-        ("auto", {}, {"kani"}),
-        ("auto", {"fetch_requested": True}, {"kani", "kokoro"}),
+        ("auto", {}, {"kani", "kokoro"}),
         ("kokoro", {}, {"kokoro"}),
         ("kani", {}, {"kani"}),
-        ("auto", {"fetch_requested": True, "no_fetch": True}, set()),
+        ("auto", {"no_fetch": True}, set()),
         ("kokoro", {"no_fetch": True}, set()),
         ("kani", {"no_fetch": True}, set()),
     ],
@@ -156,7 +154,7 @@ def test_kani_joins_late_where_there_is_cuda(
 def test_engine_files_are_fetched_on_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, given: dict[str, Any], may_fetch: set[str]
 ) -> None:
-    """By --fetch, for an engine that is named, and for the Kani model on a GPU; never with no_fetch."""
+    """For an engine that is named, and for the Kani model on a GPU; never with no_fetch."""
     monkeypatch.setattr("kani.engines.kani.plugin.cuda_device_count", lambda: 1)
     found = engines(tmp_path, name, **given)
     late = [found.late[1]] if found.late is not None else []
@@ -166,19 +164,18 @@ def test_engine_files_are_fetched_on_request(
 
 
 @pytest.mark.parametrize(
-    ("name", "fetch", "no_fetch", "reason"),
+    ("name", "no_fetch", "reason"),
     [
-        ("auto", True, False, "cannot be fetched from the model hub"),
-        ("auto", False, False, "cannot be fetched from the model hub"),
-        ("whisper", False, True, "is not fetched unasked"),
+        ("auto", False, "cannot be fetched from the model hub"),
+        ("whisper", True, "is not fetched unasked"),
     ],
 )
 async def test_named_recogniser_model_is_fetched_unless_nothing_may_be(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fetch: bool, no_fetch: bool, reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, no_fetch: bool, reason: str
 ) -> None:
     use_hub(monkeypatch, NO_HUB)
     chosen = settings(tmp_path, no_fetch=no_fetch, recognizer=name, recognizer_model="owner/name")
-    recognizer = Builder(chosen, fetch_requested=fetch).recognizer()
+    recognizer = Builder(chosen).recognizer()
     assert not recognizer.info.languages
     with pytest.raises(EngineUnavailable, match=f"^KANI_RECOGNIZER_MODEL: owner/name .*{reason}"):
         await recognizer.start()
@@ -210,14 +207,13 @@ def test_start_imports_nothing_of_the_engines_that_are_not_chosen(cache: Path, n
         "import asyncio, sys; from kani.engines.plugin import found_engines, found_recognizers\n"
         "found_engines(); found_recognizers(); described = {*sys.modules}\n"
         "assert not {'numpy', 'prometheus_client'} & described\n"
-        "from kani.composition.settings import load; from kani.core.engine import BackgroundLoadingEngine\n"
+        "from kani.composition.settings import load\n"
         "from kani.core.types import Segment\n"
         "from kani.composition.speech_service import Builder\n"
         f"chosen = load({{'engine': {name!r}, 'cache_dir': {str(cache)!r}}}, {{}})\n"
         "async def start():\n"
         "    for engine in Builder(chosen).engines().required:\n"
         "        await engine.start()\n"
-        "        if isinstance(engine, BackgroundLoadingEngine): await engine.wait_until_loaded()\n"
         "        voice, language = engine.info.default_voices['es'], 'es'\n"
         "        assert [chunk async for chunk in engine.synthesize(Segment('Hola.', voice, language))]\n"
         "        await engine.stop()\n"

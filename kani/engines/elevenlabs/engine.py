@@ -6,7 +6,6 @@ import re
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 from urllib.parse import urlsplit
 
 import httpx2
@@ -188,14 +187,6 @@ class ElevenLabsEngine(RelayEngine):
         self._key = settings.api_key.get_secret_value() if settings.api_key is not None else ""
         self._timeout_s = timeout_s
         self._tls: ssl.SSLContext | None = None
-
-    @property
-    def info(self) -> EngineInfo:
-        info = super().info
-        decoder = self._fallback.info.decoder if self._fallback is not None else ""
-        if decoder != info.decoder:
-            info = self._info = replace(info, decoder=decoder)
-        return info
 
     async def _connect(self) -> None:
         self._check_settings()

@@ -13,7 +13,7 @@ from typing import ClassVar, cast
 
 from kani.core.audio.checked import checked_speech
 from kani.core.audio.resampling import reframe
-from kani.core.engine import BackgroundLoadingEngine, Described, Engine, StreamingInputEngine
+from kani.core.engine import Described, Engine, StreamingInputEngine
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.types import Segment, SpeechChunk
 from kani.engines.plugin import Resources
@@ -102,11 +102,6 @@ class RelayEngine(Described, ABC):
             if later:
                 self._listing = asyncio.create_task(ask_later(self._list, "its voices"))
             started.pop_all()
-
-    async def wait_until_loaded(self) -> None:
-        """See ``BackgroundLoadingEngine.wait_until_loaded``; waits for the fallback engine."""
-        if isinstance(self._fallback, BackgroundLoadingEngine):
-            await self._fallback.wait_until_loaded()
 
     async def stop(self) -> None:
         await end_tasks(self._listing)
