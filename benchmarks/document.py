@@ -126,7 +126,7 @@ def streams(processor: str) -> list[tuple[int, float, dict[str, str]]]:
     """
     found = []
     for row in rows(f"streams.{processor}", "late pieces"):
-        if not row["decoder"].startswith("onnx") and row.get("begun", "together") == "together":
+        if not row.get("decoder", "").startswith("onnx") and row.get("begun", "together") == "together":
             late, _, pieces = row["late pieces"].partition(" of ")
             found.append((int(row["streams"]), int(late) / int(pieces or 1), row))
     return found

@@ -60,7 +60,7 @@ def sockets() -> None:
                 "[kani.engines]\npaper = benchmarks.kani.paper:ENGINE\n", "utf-8"
             )
             limits = {"KANI_MAX_CONCURRENT": str(clients), "PYTHONPATH": f"{folder}:{ROOT}"}
-            with Server("--engine", paper.NAME, settled=False, **limits) as server:
+            with Server("--engine", paper.NAME, **limits) as server:
                 played = asyncio.run(_play_all(server, clients))
         first = f"{ms(median(played.first))}, p99 {ms(percentile(played.first, 99))}"
         late = f"{len(played.lateness)} of {played.pieces}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
 import signal
 import socket
 import subprocess
@@ -18,8 +16,6 @@ from types import TracebackType
 from typing import Self
 
 import psutil
-
-from benchmarks import report
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -37,7 +33,6 @@ class ServerFailed(Exception):
 class Server:
     """A server that is ready inside ``with Server("--engine", "espeak", KANI_THREADS="2") as server:``.
 
-    The report names Kokoro's decoder, unless ``settled=False``.
     python: of the environment that it runs in.
     start_s: seconds from spawning the process to the first 200 of /health.
     """
@@ -45,7 +40,6 @@ class Server:
     def __init__(
         self,
         *arguments: str,
-        settled: bool = True,
         python: str = sys.executable,
         root: Path = ROOT,
         **environment: str,
@@ -54,7 +48,6 @@ class Server:
         self._root = root
         self._arguments = arguments
         self._python = python
-        self._settled = settled
         self._environment = environment
         self.port = _free_port()
         self.start_s = 0.0
@@ -110,8 +103,6 @@ class Server:
         try:
             self._wait_until_ready(begun + READY_WITHIN_S)
             self.start_s = time.perf_counter() - begun
-            if self._settled:
-                self._note_decoder()
         except BaseException:
             self._process.kill()
             self._process.wait()
@@ -139,17 +130,6 @@ class Server:
                 raise ServerFailed(f"the server did not start:\n{self._printed()}")
             # From outside nothing tells when a port is listened on.
             time.sleep(ASK_AGAIN_S)
-
-    def _note_decoder(self) -> None:
-        if self.decoder() is not None:
-            report.note(f"decoder {self.decoder()} of `{shlex.join(self._arguments) or 'all defaults'}`")
-
-    def decoder(self) -> str | None:
-        """Kokoro's decoder, ``"litert"``; None without Kokoro."""
-        with closing(HTTPConnection(HOST, self.port, timeout=READY_WITHIN_S)) as connection:
-            connection.request("GET", "/health")
-            found: str | None = json.load(connection.getresponse())["decoder"]
-            return found
 
     def _health(self) -> int | None:
         with closing(HTTPConnection(HOST, self.port, timeout=READY_WITHIN_S)) as connection:

@@ -257,7 +257,7 @@ def kokoro(cache: Path) -> Iterator[KokoroEngine]:
 
     async def start() -> None:
         await made.start()
-        await made.wait_until_loaded()
+        await made.cost.wait()
 
     asyncio.run(start())
     yield made

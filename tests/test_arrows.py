@@ -69,23 +69,25 @@ kani/books: kani.books kani.core kani_text.boundaries kani_text.dialogue kani_te
 kani/cli: kani.cli websocket_client websocket_config
 kani/cli/prerequisites.py: kani.runtime.extras
 kani/cli/parser.py: kani.books.book kani.cli kani_text.errors kani_text.languages
-kani/cli/mcp: kani.cli kani.composition.host_names kani.composition.settings kani.core kani.library
-    kani.protocols.shared.protocol kani.runtime.cancelling kani.runtime.extras kani.server
+kani/cli/mcp: kani.cli kani.composition.settings kani.core kani.library kani.protocols.shared.protocol
+    kani.runtime.cancelling kani.runtime.extras kani.runtime.host_names kani.server
     kani_text.foreign kani_text.languages websocket_config
 kani/cli/speech_commands.py: kani kani.cli kani_text
 kani/cli/audiobook.py: kani.books kani.cli kani.library kani.server.allocator kani_text websocket_config
-kani/cli/banner.py: kani.cli.programs kani.composition.host_names kani.core kani.server websocket_config
-kani/cli/serve.py: kani.cli kani.composition kani.core kani.engines kani.server websocket_config
+kani/cli/banner.py: kani.cli.programs kani.core kani.runtime.host_names kani.server websocket_config
+kani/cli/serve.py: kani.cli kani.composition kani.core kani.engines kani.runtime.host_names kani.server
+    websocket_config
 kani/cli/server_options.py: kani.cli kani.composition.settings websocket_config
 kani/server: kani.server kani.composition kani.core kani.protocols.shared.calls
-    kani.protocols.shared.protocol kani.runtime.child_process kani.runtime.extras kani_text
-    websocket_config
+    kani.protocols.shared.protocol kani.runtime.child_process kani.runtime.extras kani.runtime.host_names
+    kani_text websocket_config
 kani/composition: kani.composition kani.core kani.engines kani.runtime kani_text
-kani/composition/settings: kani.composition.host_names kani.composition.settings kani.core.errors
-    kani.engines.plugin kani.engines.plugin_settings kani.protocols.shared.plugin kani_text.foreign
+kani/composition/settings: kani.composition.settings kani.core.errors kani.engines.plugin
+    kani.engines.plugin_settings kani.protocols.shared.plugin kani.runtime.host_names kani_text.foreign
     kani_text.languages websocket_config
 kani/server/fronts: kani.composition kani.core kani.engines.pool_metrics kani.engines.registry kani.server
-kani/server/app.py: kani.composition kani.core kani.protocols.shared kani.server websocket_config
+kani/server/app.py: kani.composition kani.core kani.protocols.shared kani.runtime.host_names kani.server
+    websocket_config
 # A setting is defined alike for engines and protocols.
 kani/protocols: kani.protocols kani.core kani.engines.plugin_settings kani_text
 kani/protocols/voxcpm: kani.core kani.engines.plugin_settings kani.protocols kani.runtime.bounded_http

@@ -29,6 +29,7 @@ from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.codec.checkpoint import NanoCodecConfig
 from kani.engines.kani.model.loader import PRECISIONS, KaniModel, load
 from kani.engines.plugin import Resources
+from kani.runtime.errors import DeviceError
 from tests.engines.kani.model import random_checkpoint
 from tests.engines.kani.model.codec import tiny_codec
 
@@ -175,7 +176,11 @@ def exactness(files: Files, device: torch.device) -> tables.Exactness:
     )
     found, noise_db = {}, {}
     for name in ("float32", *LOOSE[device.type]):
-        kani = exact if name == "float32" else files.assembled(device, name, 1)
+        try:
+            kani = exact if name == "float32" else files.assembled(device, name, 1)
+        except DeviceError as error:  # int8 has no kernels here
+            print(f"{error}\n")
+            continue
         found[name] = Closeness.of(apart(kani_exactness.rated, kani.model, prompt, said), true)
         if name == "bfloat16":
             noise_db[name] = apart(kani_exactness.noise_db, kani.codec, exact.codec)
@@ -196,7 +201,7 @@ def main() -> None:
     with report_section("Kani at full size, random weights", "torch", "transformers"), ExitStack() as stack:
         files = Files.made(Path(stack.enter_context(tempfile.TemporaryDirectory())))
         theirs = reference(files, device)
-        memory = probes.Memory(device, files.cache)
+        memory = probes.Memory(device)
         kani = apart(files.assembled, device, chosen.precision, max(COUNTS[device.type]))
         measured = ours(kani, memory)
         least = floor(kani, memory)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 
 import torch
 from torch.nn import functional
 
 from kani.engines.kani.model.codec.checkpoint import NanoCodecConfig
 from kani.engines.kani.model.loader import KaniModel
-from kani.engines.kani.model.native.library import load
 
 _READ_BYTES = {"cpu": 1 << 30, "cuda": 4 << 30}
 _SIDE = {"cpu": 2048, "cuda": 8192}
@@ -42,19 +39,16 @@ def best_s(work: Callable[[], object], device: torch.device, rounds: int = _ROUN
 class Memory:
     """Measures memory bandwidth by reading much more than any cache holds."""
 
-    def __init__(self, device: torch.device, cache: Path) -> None:
-        """cache: folder of the compiled probe. Without a compiler a sum is measured."""
+    def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._library = load(cache) if device.type == "cpu" else None
         self._numbers = torch.ones(_READ_BYTES[device.type] // 4, device=device)
         self.measured: list[float] = []
         """Bytes a second, of each probe."""
 
     @torch.inference_mode()
     def probe(self) -> None:
-        """Read it all with torch's number of threads; the best of six."""
-        read = partial(self._library.probe, self._numbers) if self._library else self._numbers.sum
-        self.measured.append(self._numbers.nbytes / best_s(read, self._device))
+        """Sum it all up with torch's number of threads; the best of six."""
+        self.measured.append(self._numbers.nbytes / best_s(self._numbers.sum, self._device))
 
     @property
     def bytes_a_second(self) -> float:

@@ -16,7 +16,7 @@ import subprocess
 
 from benchmarks.kokoro_decoder import cost, streams
 from benchmarks.kokoro_decoder.rival import print_table
-from benchmarks.kokoro_decoder.servers import decoder_server, student_server, wait_until_loaded
+from benchmarks.kokoro_decoder.servers import decoder_server, student_server
 from benchmarks.report import JUDGE_VARIABLE, measure
 from benchmarks.server_process import ROOT
 
@@ -28,7 +28,6 @@ def rival() -> None:
         print(f"Beside kokoro-onnx: not measured ({JUDGE_VARIABLE} names no environment)\n", flush=True)
         return
     with decoder_server() as kokoro, student_server() as students:
-        wait_until_loaded(kokoro)
         command = [python, "-m", "benchmarks.kokoro_decoder.rival", kokoro.url, students.url]
         done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     print_table(json.loads(done.stdout.splitlines()[-1]))

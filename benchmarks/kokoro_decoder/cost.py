@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from benchmarks import single_engine
-from benchmarks.kokoro_decoder.servers import LITERT
 from benchmarks.report import median, percentile, table
 from benchmarks.sentences import ABOUT_7_S
 from kani.engines.kokoro.litert.decoder import load_litert_decoder
@@ -17,8 +16,8 @@ from tools.kokoro_data.calibrate import GeneratorInputs
 from tools.kokoro_pack.onnx_generator import OnnxGenerator
 from tools.kokoro_pack.published import published_parts
 
-ONNX = "onnx"
-"""The name of the published graph."""
+ONNX, LITERT = "onnx", "litert"
+"""Names of the published graph and of Kokoro's own decoder."""
 
 LENGTHS = (10, 16, 24, 64)
 """Frames of a window that are heard."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from benchmarks.kokoro_decoder.servers import LITERT, decoder_server, wait_until_loaded
+from benchmarks.kokoro_decoder.servers import decoder_server
 from benchmarks.report import median, ms, table
 from benchmarks.sentences import ABOUT_7_S
 from benchmarks.server.load import Playback, play
@@ -46,14 +46,13 @@ class Round:
 def streams() -> None:
     """Print the table."""
     head = (
-        *("decoder", "begun", "streams", "first audio, median", "last"),
+        *("begun", "streams", "first audio, median", "last"),
         *("late pieces", "latest by", "processor seconds for a second of audio"),
     )
     found = rounds()
     rows = [
         [
             *(
-                LITERT,
                 one.begun,
                 str(one.streams),
                 ms(median(one.played.first)),
@@ -74,15 +73,14 @@ def streams() -> None:
         for begun in _BEGIN_WITHIN_S
         if (own := [one for one in found if one.begun == begun])
     }
-    summary = [[LITERT, begun, str(count)] for begun, count in most.items()]
-    print(table(("decoder", "begun", "most streams without a late piece"), summary) + "\n", flush=True)
+    summary = [[begun, str(count)] for begun, count in most.items()]
+    print(table(("begun", "most streams without a late piece"), summary) + "\n", flush=True)
 
 
 def rounds() -> list[Round]:
     """Increasing numbers of streams."""
     found: list[Round] = []
     with decoder_server() as server:
-        wait_until_loaded(server)
         asyncio.run(_round(server, 1, TOGETHER))
         for begun in _BEGIN_WITHIN_S:
             found += _climb(server, begun)

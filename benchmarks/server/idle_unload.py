@@ -21,7 +21,7 @@ from benchmarks.report import measure, median, mib, table
 from benchmarks.sentences import ABOUT_4_S
 from kani.composition import settings
 from kani.composition.speech_service import Builder
-from kani.core.engine import BackgroundLoadingEngine, Engine, Unloadable
+from kani.core.engine import Engine, Unloadable
 from kani.core.transcriber import Transcriber, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.pool_metrics import Restarts
@@ -94,16 +94,11 @@ async def _kokoro(chosen: settings.Settings) -> tuple[list[str], Samples]:
     assert isinstance(engine, Unloadable)
     said: list[Samples] = []
 
-    async def start() -> None:
-        await engine.start()
-        if isinstance(engine, BackgroundLoadingEngine):
-            await engine.wait_until_loaded()
-
     async def ask() -> None:
         said[:] = [await _speech(engine)]
 
     try:
-        return await _row(Measured("Kokoro, a sentence", engine, start, ask)), said[0]
+        return await _row(Measured("Kokoro, a sentence", engine, engine.start, ask)), said[0]
     finally:
         await engine.stop()
 

@@ -89,8 +89,8 @@ def installed(*files: str) -> None:
                 subprocess.run(command, cwd=ROOT, check=True)
             install_s = time.perf_counter() - begun
             python = str(environment / "bin" / "python")
-            with Server(settled=False, python=python, KANI_CACHE_DIR=str(Path(folder, "cache"))) as server:
-                memory, decoder = server.memory_bytes(), str(server.decoder())
+            with Server(python=python, KANI_CACHE_DIR=str(Path(folder, "cache"))) as server:
+                memory = server.memory_bytes()
                 audio_s = asyncio.run(first_audio(server.url))
                 start_s = server.start_s
             whole_s = install_s + start_s + audio_s
@@ -98,7 +98,7 @@ def installed(*files: str) -> None:
             used = processor_s() - used
             seconds = [f"{each:.1f} s" for each in (install_s, start_s, audio_s, whole_s, used)]
             packages, on_disk = sizes(environment), f"{site_packages_bytes(environment) / 1e6:.0f} MB"
-            rows.append([installer, *seconds, on_disk, decoder, mib(memory)])
+            rows.append([installer, *seconds, on_disk, mib(memory)])
     print(f"`{' '.join(files)}`:\n")
     head = (
         "installer",
@@ -108,7 +108,7 @@ def installed(*files: str) -> None:
         "together",
         "processor time",
     )
-    print(table((*head, "site-packages", "decoder", "resident memory when ready"), rows))
+    print(table((*head, "site-packages", "resident memory when ready"), rows))
     large = [
         [name, f"{bytes_ / 1e6:.0f} MB"] for name, bytes_ in packages.most_common() if bytes_ > LARGE_BYTES
     ]

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from http.client import HTTPConnection
 from pathlib import Path
 
-from benchmarks.kokoro_decoder.servers import wait_until_loaded
 from benchmarks.playback_client import connected, request_speech
 from benchmarks.protocols import kyutai_client
 from benchmarks.report import measure, mib, table
@@ -178,7 +177,6 @@ async def _rows(server: Server) -> list[list[str]]:
 def growth() -> None:
     """Measure resident memory after each kind of request."""
     with Server() as server:
-        wait_until_loaded(server)
         rows = asyncio.run(_rows(server))
     print(f"Resident memory of one server with its default engines, {AT_ONCE} requests at once:\n")
     print(table(("after", "requests", "resident", "growth", *KINDS), rows) + "\n", flush=True)

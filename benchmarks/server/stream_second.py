@@ -134,7 +134,7 @@ def _used(server: Server) -> list[float]:
 
 def _measure(root: Path, folder: str, say: Say, settings: Mapping[str, str]) -> list[float]:
     """Milliseconds of the server's process and of its children for a second of a stream."""
-    arguments: dict[str, Any] = {"settled": False, "root": root, "PYTHONPATH": f"{folder}:{root}", **settings}
+    arguments: dict[str, Any] = {"root": root, "PYTHONPATH": f"{folder}:{root}", **settings}
     arguments |= {"KANI_MAX_CONCURRENT": "1024", "KANI_RECOGNIZER": "none"}
     with Server("--engine", "noise", **arguments) as server:
         asyncio.run(_all(say, server.port, WARM))

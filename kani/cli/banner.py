@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kani.cli.programs import PACKAGED, SPEAK
-from kani.composition.host_names import is_loopback
+from kani.runtime.host_names import is_loopback
 from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
 
 if TYPE_CHECKING:
@@ -52,8 +52,6 @@ def banner(running: RunningServer, log_file: Path | None = None) -> str:
         if engine.voice_rules.networks:
             named = " ".join(f"{language}={name}" for language, name in engine.voice_rules.networks.items())
             lines.append(f"  models   {named}")
-        if engine.decoder:
-            lines.append(f"  decoder  {engine.decoder}")
         if engine.light is not None:
             named = " ".join(engine.light.languages)
             lines.append(f"  light    a small, fast network speaks {named} {engine.light.when}")

@@ -23,9 +23,9 @@ with prerequisites.reported(__name__, SERVER, prerequisites.REQUIREMENTS):
     from kani.cli.prerequisites import CANNOT_START, INTERRUPTED, USAGE
     from kani.cli.server_options import RECOGNIZER_WORKER, WORKER, parser
     from kani.composition import settings
-    from kani.composition.host_names import is_loopback
     from kani.composition.settings.types import MOST_FRONTS
     from kani.core.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
+    from kani.runtime.host_names import is_loopback
     from kani.server import logs
     from websocket_config import VERSION
 
@@ -251,9 +251,8 @@ def _serve_servers(
 def _fetch(chosen: settings.Settings) -> int:
     # An engine that has started has downloaded and verified its files.
     from kani.composition.speech_service import Builder
-    from kani.core.engine import BackgroundLoadingEngine
 
-    builder = Builder(chosen, fetch_requested=True)
+    builder = Builder(chosen)
 
     async def start_each() -> None:
         wanted: list[Engine | Recognizer | None] = []
@@ -278,12 +277,8 @@ def _fetch(chosen: settings.Settings) -> int:
                     raise
                 print(f"{error}; the other engines are used", flush=True)
                 continue
-            try:
-                if isinstance(each, BackgroundLoadingEngine):
-                    await each.wait_until_loaded()
-                print(f"{each.info.name} {each.info.version} has all it needs", flush=True)
-            finally:
-                await each.stop()
+            print(f"{each.info.name} {each.info.version} has all it needs", flush=True)
+            await each.stop()
 
     interrupt.run(start_each())
     return 0

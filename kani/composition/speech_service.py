@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 
-from kani.composition.host_names import is_private
 from kani.composition.settings import Settings, SettingsError
 from kani.composition.voices.place import voice_place, write_error
 from kani.core.audio import synthetic_mark
@@ -34,6 +33,7 @@ from kani.engines.espeak.engine import EspeakReferenceVoice
 from kani.engines.plugin import Resources, found_engines, found_recognizers
 from kani.engines.pool_metrics import Restarts, WorkerMetrics
 from kani.engines.registry import Engines, Registry
+from kani.runtime.host_names import is_private
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 from kani.runtime.turn_model.model import SmartTurn
 from kani.runtime.voice_detector import VoiceDetector
@@ -202,16 +202,14 @@ def limits_of(settings: Settings) -> Limits:
 class Builder:
     """Builds the engines and the recogniser of the settings, not started.
 
-    metrics: registry that holds the engines' metrics; fetch_requested: ``--fetch``, which fetches the files
-    of engines that ``auto`` chooses as well; restarts: counts restarts of the engines' processes, None if
-    they have none; workers: ask for the addresses of this server's own ones, by their engines' names and
-    ``RECOGNIZER``.
+    metrics: registry that holds the engines' metrics; restarts: counts restarts of the engines' processes,
+    None if they have none; workers: ask for the addresses of this server's own ones, by their engines' names
+    and ``RECOGNIZER``.
     """
 
     settings: Settings
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
     _: KW_ONLY
-    fetch_requested: bool = False
     restarts: Restarts | None = None
     workers: Mapping[str, Discover] = field(default_factory=dict)
 
@@ -228,7 +226,7 @@ class Builder:
             return Engines((engine_at(workers, self._worker_metrics),))
         known = self._registry(settings.model, self.metrics)
         if settings.engine == "auto":
-            return known.auto(may_fetch=self.fetch_requested and not settings.no_fetch)
+            return known.auto()
         return Engines((known.engine(settings.engine),))
 
     def recognizer(self, discover: Discover | None = None) -> Recognizer | None:
@@ -241,9 +239,7 @@ class Builder:
 
             workers = self._workers(self.settings.recognizer_address, discover)
             return recognizer_at(workers, self._worker_metrics)
-        # Unless files were asked for, nothing is fetched for a recogniser without a name and a model.
-        known = self._registry(model, may_fetch=self.fetch_requested or name != "auto" or model is not None)
-        own = known.recognizer("whisper" if name == "auto" else name)
+        own = self._registry(model).recognizer("whisper" if name == "auto" else name)
         if (asked := self.workers.get(RECOGNIZER)) is None or own.info.unavailable_reason:
             return own
         from kani.engines.remote.processes import RemoteWorkers, recognizer_at
@@ -257,7 +253,7 @@ class Builder:
         if engines.late is None:
             return None
         # The embedded model, whatever clients listen with: a large one would be in memory twice.
-        recognizer = self._registry(None, may_fetch=False).recognizer("whisper")
+        recognizer = self._registry(None).recognizer("whisper")
         name, engine = engines.late
         return LateEngine(name, engine, recognizer, self.settings.language or TRIAL_LANGUAGE)
 
@@ -278,9 +274,7 @@ class Builder:
         plugin = found_recognizers().plugins.get(self.settings.recognizer)
         return self._registry(self.settings.recognizer_model).prepare(plugin)
 
-    def _registry(
-        self, model: str | None, metrics: CollectorRegistry | None = None, *, may_fetch: bool = True
-    ) -> Registry:
+    def _registry(self, model: str | None, metrics: CollectorRegistry | None = None) -> Registry:
         """Return the registry for an engine or a recogniser with a model of its own."""
         settings = self.settings
         resources = Resources(
@@ -289,7 +283,7 @@ class Builder:
             model,
             settings.engine_voices,
             settings.pythons,
-            may_fetch=may_fetch and not settings.no_fetch,
+            may_fetch=not settings.no_fetch,
             threads=settings.threads,
             device=settings.device,
             precision=settings.precision,

@@ -93,8 +93,8 @@ class Cloning:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """Description of an engine. Only its decoder, ``max_concurrency`` and the choice of ``light`` may change
-    once it has started.
+    """Description of an engine. Only ``max_concurrency`` and the choice of ``light`` may change once it has
+    started.
     """
 
     name: str
@@ -127,8 +127,6 @@ class EngineInfo:
     for the others."""
     light: LightVoices | None = None
     """Voices with a light network, if it has any."""
-    decoder: str = ""
-    """Name of the decoder of the next segment, where it has several."""
 
     def network_of(self, voice: Voice) -> str:
         """Return the name of a voice's network; "" for the first one."""
@@ -184,14 +182,6 @@ class Described:
         if self._info is None:
             raise RuntimeError("the engine has not been started")
         return self._info
-
-
-@runtime_checkable
-class BackgroundLoadingEngine(Engine, Protocol):
-    """An engine that goes on loading in the background once it has started."""
-
-    async def wait_until_loaded(self) -> None:
-        """Return once background loading has finished, and the cache is written."""
 
 
 @runtime_checkable

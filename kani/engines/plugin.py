@@ -121,6 +121,8 @@ class EnginePlugin(Generic[S]):
     if it cannot run here. At most one engine joins."""
     own_process: bool = True
     """False if ``--engine-process`` leaves it in the server, as it computes elsewhere."""
+    takes_model: bool = True
+    """False if KANI_MODEL has no effect on it."""
 
 
 @dataclass(frozen=True, slots=True)

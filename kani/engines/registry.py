@@ -66,13 +66,9 @@ class Registry:
         plugin = _here(name, found_engines())
         return self._engine(plugin, *self._given(plugin))
 
-    def auto(self, *, may_fetch: bool) -> Engines:
-        """Build Kokoro for its languages and espeak-ng for all others, and the first engine that can join.
-
-        may_fetch: whether files of the first two may be fetched.
-        """
-        unasked = replace(self, resources=replace(self.resources, may_fetch=may_fetch))
-        embedded = tuple(unasked.engine(name) for name in EMBEDDED)
+    def auto(self) -> Engines:
+        """Build Kokoro for its languages and espeak-ng for all others, and the first engine that can join."""
+        embedded = tuple(self.engine(name) for name in EMBEDDED)
         if self.workers:
             return Engines(embedded)
         for name, plugin in found_engines().plugins.items():

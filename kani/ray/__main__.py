@@ -19,8 +19,8 @@ import ray
 from ray import serve
 
 from kani.composition import settings
-from kani.composition.host_names import is_loopback
 from kani.ray import application
+from kani.runtime.host_names import is_loopback
 
 CANNOT_START, USAGE = 1, 2
 

@@ -1,17 +1,12 @@
-"""Reads the files of a checkpoint: safetensors and JSON; no pickle, and no code from a checkpoint."""
+"""Reads the safetensors of a checkpoint; no pickle, and no code from a checkpoint."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from kani.runtime.errors import CheckpointError
-from kani_text.foreign.files import read_regular
-
-MAX_JSON_BYTES = 64 << 20
-"""Longest JSON of a checkpoint; that of a large vocabulary has 10 MB."""
+from kani.runtime.packages.checkpoint import read_json
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -38,16 +33,3 @@ def open_weights(path: Path) -> Any:
         return safe_open(path, framework="pt", device="cpu")
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path.name} is not a safetensors file: {error}") from error
-
-
-def read_json(path: Path) -> Mapping[str, Any]:
-    """Read a JSON object from a file. Raises CheckpointError."""
-    try:
-        content = json.loads(read_regular(path, MAX_JSON_BYTES))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path.parent.name} has no {path.name}") from error
-    except (ValueError, RecursionError, OSError) as error:
-        raise CheckpointError(f"{path.name} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path.name} is not a JSON object")
-    return content

@@ -23,7 +23,6 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kani.composition.host_names import host_name, is_ip_address, is_loopback
 from kani.core.shared_numbers import Number
 from kani.protocols.shared.protocol import (
     ANONYMOUS,
@@ -34,6 +33,7 @@ from kani.protocols.shared.protocol import (
     offered_passwords,
     plain_refusal,
 )
+from kani.runtime.host_names import host_name, is_ip_address, is_loopback
 from kani.server.network.upload_budget import UNAUTHENTICATED
 from websocket_config import PUBLIC_TOKEN
 

@@ -18,7 +18,6 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import WebSocketRoute
 
-from kani.composition.host_names import is_loopback
 from kani.composition.settings import Settings, own_protocols, plugin_protocols
 from kani.composition.speech_service import build_service
 from kani.core import shared_numbers
@@ -35,6 +34,7 @@ from kani.protocols.shared.protocol import (
     PathClass,
     Protocol,
 )
+from kani.runtime.host_names import is_loopback
 from kani.server import health, lifecycle, middleware, openapi, page
 from kani.server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRules
 from kani.server.allocator import periodic_trim
@@ -59,8 +59,7 @@ from kani.server.network.tcp_connections import TcpTable
 from kani.server.network.upload_budget import KEYLESS_BYTES, upload_budget
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
 from kani.server.traces.collector import send_traces
-from kani.server.traces.middleware import TracingMiddleware
-from kani.server.traces.tracer import Tracer
+from kani.server.traces.middleware import Tracer, TracingMiddleware
 from kani.server.watchdog import watch_event_loop
 from websocket_config import VERSION
 
@@ -262,9 +261,6 @@ async def _serve(
 
         metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
         metrics.ready.set_function(lambda: connections.phase is Phase.READY and service.ready)
-        metrics.fast_decoder.set_function(
-            lambda: any(engine.decoder == "litert" for engine in service.engines)
-        )
         within_s = settings.shutdown_seconds + lifecycle.CLOSE_SECONDS + lifecycle.STOP_SECONDS
         async with AsyncExitStack() as stack:
             if stop is None:

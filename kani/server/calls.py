@@ -109,7 +109,6 @@ def _health() -> Schema:
         version=text(),
         engines=items(engine),
         joining=nullable(fields(name=text(), state=text())),
-        decoder=nullable(text("Kokoro's decoder: onnx or fast.")),
         light=items(
             fields(voice=text(), language=text(), speaks=text('"always" or "while no slot is free".')),
             "Voices with a light network.",

@@ -138,7 +138,6 @@ def health_fields(
         "joining": {"name": service.late_engine.name, "state": service.late_engine.state}
         if service.late_engine
         else None,
-        "decoder": next((engine.decoder for engine in engines if engine.decoder), None),
         "light": [
             {"voice": voice, "language": language, "speaks": engine.light.when}
             for engine in engines

@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 import uvicorn
 from starlette.types import ASGIApp
 
-from kani.composition.host_names import is_loopback
 from kani.composition.settings import Settings
 from kani.core import shared_numbers
 from kani.core.errors import InvalidRequest, StoreUnavailable, UnknownVoice
 from kani.core.service import SpeechService
 from kani.protocols.shared.protocol import MAX_MESSAGE_BYTES, UNREAD_S, StreamPort
+from kani.runtime.host_names import is_loopback
 from kani.server.connections import Connections, Phase
 from kani.server.network.acceptor import Acceptor
 from kani.server.network.handover import Handover

@@ -70,7 +70,6 @@ class Metrics(Observer):
             gauge("kani_threads", "Python threads of the server.").set_function(threading.active_count)
         prometheus.Info("kani_build", "Version of the server.", registry=registry).info({"version": version})
         self.ready = gauge("kani_ready", "1 while sessions are admitted, else 0.")
-        self.fast_decoder = gauge("kani_fast_decoder", "1 while Kokoro is decoded by LiteRT, else 0.")
         self._requests = counter("kani_requests", "Sessions admitted.", "protocol")
         self._sessions = gauge("kani_sessions", "Open sessions.", "protocol", mode="livesum")
         self._session = histogram(

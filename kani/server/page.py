@@ -19,9 +19,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
-from kani.composition.host_names import host_name
 from kani.core.voices import sample_sentences
 from kani.protocols.shared.protocol import METRICS_PORT, PathClass, Protocol
+from kani.runtime.host_names import host_name
 from kani.server.access import is_proxied
 
 FOLDER = Path(__file__).parents[1] / "web"

@@ -313,9 +313,10 @@ def test_reference_to_what_is_not_set(run: Run, folder: Path, value: str) -> Non
         ("A=${NOWHERE}\nKANI_API_KEYS=${A}", "KANI_API_KEYS refers to A, which is not set"),
         ("A=a\nA=${NOWHERE}\nKANI_API_KEYS=${A}", "KANI_API_KEYS refers to A, which is not set"),
         ("LIVEKIT_API_SECRET=${NOWHERE}", "LIVEKIT_API_SECRET refers to NOWHERE, which is not set"),
+        ("KANI_VOICE=a\nKANI_VOICE=b", "KANI_VOICE is written twice, leave one of them out"),
     ],
 )
-def test_reference_by_another_line_or_name(folder: Path, written: str, message: str) -> None:
+def test_lines_that_a_file_cannot_mean(folder: Path, written: str, message: str) -> None:
     """The file's own line counts before the environment's, as python-dotenv reads references."""
     Path(".env").write_text(f"# the key\n{written}\nOTHER=${{NOWHERE}}\n", "utf-8")
     with pytest.raises(settings.SettingsError, match=message):
@@ -346,6 +347,7 @@ def test_link_to_a_file_of_settings_that_is_not_there(run: Run, folder: Path) ->
         ("KANI_MCP_SERVERS", "http://[::1]:9/mcp", "KANI_LLM_URL"),
         ("KANI_ENGINE_ADDRESS", "unix:/run/k.sock", "KANI_ENGINE=remote"),
         ("KANI_RECOGNIZER_ADDRESS", "unix:/run/k.sock", "KANI_RECOGNIZER=remote"),
+        *((f"KANI_{each}_PORT", "0", "KANI_COMPAT") for each in ("REST", "KYUTAI", "RELAY", "VOXCPM")),
     ],
 )
 def test_setting_that_has_an_effect_only_with_another(variable: str, value: str, needs: str) -> None:
@@ -355,8 +357,22 @@ def test_setting_that_has_an_effect_only_with_another(variable: str, value: str,
     assert str(caught.value) == f"{variable} has no effect without {needs}: set that, or leave it out"
     # Any value counts: a command line may replace the one that the environment was written for.
     given = {"KANI_LLM_URL": "http://[::1]:9/v1", "KANI_UPSTREAM": "http://[::1]:9/v1"}
-    given |= {"KANI_ENGINE": "espeak", "KANI_RECOGNIZER": "none"}
+    given |= {"KANI_ENGINE": "espeak", "KANI_RECOGNIZER": "none", "KANI_COMPAT": "false"}
     settings.load({}, {**given, variable: value}, nothing)
+
+
+@pytest.mark.parametrize("engine", ["kokoro", "espeak", "elevenlabs"])
+def test_model_of_an_engine_that_takes_none(engine: str) -> None:
+    nothing, environment = Path(os.devnull), {"KANI_MODEL": "a/b"}
+    wanted = f"KANI_MODEL has no effect on the engine {engine}: leave it out"
+    with pytest.raises(settings.SettingsError, match=wanted):
+        settings.load({}, {**environment, "KANI_ENGINE": engine}, nothing)
+    with pytest.raises(settings.SettingsError, match=wanted.replace("KANI_MODEL", "--model")):
+        settings.load({"model": "a/b"}, {"KANI_ENGINE": engine}, nothing, names={"model": "--model"})
+    for chosen in ("auto", "kani", "openai", "remote"):
+        settings.load({}, {**environment, "KANI_ENGINE": chosen}, nothing)
+    # The environment may be written for the engine that a command line replaces.
+    settings.load({"engine": engine}, {**environment, "KANI_ENGINE": "kani"}, nothing)
 
 
 def test_option_without_the_one_that_gives_it_an_effect(run: Run, folder: Path) -> None:

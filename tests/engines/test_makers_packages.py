@@ -96,8 +96,8 @@ DAMAGES: dict[str, list[tuple[Damage, str]]] = {
     "voxcpm": [
         (changed(CONFIG, '{"model_type": "llama"}'), r"is of another architecture .*lm_.*: CURE"),
         (edited(CONFIG, architecture="voxcpm9"), r"is of another architecture .*voxcpm9.*: CURE"),
-        (changed(CONFIG, "[]"), r"config\.json is not a configuration: CURE"),
-        (removed(CONFIG), r"config\.json cannot be read .*: CURE"),
+        (changed(CONFIG, "[]"), r"config\.json is not a JSON object: CURE"),
+        (removed(CONFIG), r"has no config\.json: CURE"),
         (edited(CONFIG, audio_vae_config={"sample_rate": "x"}), "no valid sample_rate of its codec: CURE"),
         (changed(WEIGHTS, "<html>not found</html>"), f"{WEIGHTS} is not a whole safetensors file: CURE"),
         (removed("audiovae.pth"), r"no audiovae\.safetensors and no audiovae\.pth: CURE"),

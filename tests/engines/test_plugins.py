@@ -177,7 +177,7 @@ def test_engine_that_fails_to_join_leaves_the_others_of_auto(
     plugins["acme"] = replace(PLUGIN, joins=never)
     monkeypatch.setattr(registry, "found_engines", lambda: Found(plugins, {}))
     known = registry.Registry(lambda model: model(), RESOURCES, CollectorRegistry())
-    assert known.auto(may_fetch=False).late is None
+    assert known.auto().late is None
     assert "acme does not join the engines of auto: acme cannot be used: AssertionError" in caplog.text
 
 

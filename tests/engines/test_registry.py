@@ -34,9 +34,8 @@ def settings(folder: Path, **given: Any) -> Settings:
     return load({"cache_dir": str(folder), **given}, {}, folder / "none.env")
 
 
-def engines(folder: Path, name: str, *, fetch_requested: bool = False, **given: Any) -> Engines:
-    chosen = settings(folder, engine=name, **given)
-    return Builder(chosen, fetch_requested=fetch_requested).engines()
+def engines(folder: Path, name: str, **given: Any) -> Engines:
+    return Builder(settings(folder, engine=name, **given)).engines()
 
 
 def kinds(found: Engines) -> list[str]:
@@ -73,14 +72,17 @@ def test_settings_reach_engines(tmp_path: Path, name: str, given: str, expected:
     own = dict(f"{name}{field}".removeprefix("kani_").split("=") for field in given.split())
     chosen = {"device": "cuda:1", "threads": 2, "precision": "int8", "max_concurrent": 3} | own
     chosen |= {"accented_languages": "de,TR", "models_dir": tmp_path, "fallback": "espeak"}
-    chosen |= {"model": "m", "recognizer_model": "r", "engine_voices": "v", "pythons": "voxcpm=p,kyutai=q"}
+    chosen |= {"recognizer_model": "r", "engine_voices": "v", "pythons": "voxcpm=p,kyutai=q"}
     name = name.removesuffix("_")
+    model = None if name == "kokoro" else "m"
+    chosen |= {"model": model} if model else {}
     (engine,) = engines(tmp_path, name, **chosen).required
     assert type(engine) is {"kani": KaniEngine, "kokoro": KokoroEngine}.get(name, PackageEngine)
     assert engine._settings == expected
     folder = tmp_path if name == "kokoro" else tmp_path / name
+    pythons = {"voxcpm": "p", "kyutai": "q"}
     assert replace(engine._resources, host=None) == Resources(
-        *(folder, tmp_path, "m", "v", {"voxcpm": "p", "kyutai": "q"}, True, 2, "cuda:1", "int8", 3, "espeak")
+        *(folder, tmp_path, model, "v", pythons, True, 2, "cuda:1", "int8", 3, "espeak")
     )
     (defaults,) = engines(tmp_path, name, no_fetch=True).required
     assert defaults._settings == type(expected)()
@@ -119,7 +121,7 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
     assert found.late[1]._resources.model is None and not found.late[1]._resources.may_fetch
     assert kinds(found) == ["KokoroEngine", "EspeakEngine"]
     assert engines(tmp_path, "auto", pocket_languages="en", **given).late is None
-    assert engines(tmp_path, "kokoro", **given).late is None
+    assert engines(tmp_path, "kokoro", **{**given, "model": None}).late is None
     monkeypatch.setattr("kani.engines.kani.plugin.cuda_device_count", lambda: 1)
     assert engines(tmp_path, "auto", **given).late[0] == "kani"
 
@@ -141,11 +143,10 @@ def test_kani_joins_late_where_there_is_cuda(
 @pytest.mark.parametrize(
     ("name", "given", "may_fetch"),
     [
-        ("auto", {}, {"kani"}),
-        ("auto", {"fetch_requested": True}, {"kani", "kokoro"}),
+        ("auto", {}, {"kani", "kokoro"}),
         ("kokoro", {}, {"kokoro"}),
         ("kani", {}, {"kani"}),
-        ("auto", {"fetch_requested": True, "no_fetch": True}, set()),
+        ("auto", {"no_fetch": True}, set()),
         ("kokoro", {"no_fetch": True}, set()),
         ("kani", {"no_fetch": True}, set()),
     ],
@@ -153,7 +154,7 @@ def test_kani_joins_late_where_there_is_cuda(
 def test_engine_files_are_fetched_on_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, given: dict[str, Any], may_fetch: set[str]
 ) -> None:
-    """By --fetch, for an engine that is named, and for the Kani model on a GPU; never with no_fetch."""
+    """For an engine that is named, and for the Kani model on a GPU; never with no_fetch."""
     monkeypatch.setattr("kani.engines.kani.plugin.cuda_device_count", lambda: 1)
     found = engines(tmp_path, name, **given)
     late = [found.late[1]] if found.late is not None else []
@@ -163,19 +164,18 @@ def test_engine_files_are_fetched_on_request(
 
 
 @pytest.mark.parametrize(
-    ("name", "fetch", "no_fetch", "reason"),
+    ("name", "no_fetch", "reason"),
     [
-        ("auto", True, False, "cannot be fetched from the model hub"),
-        ("auto", False, False, "cannot be fetched from the model hub"),
-        ("whisper", False, True, "is not fetched unasked"),
+        ("auto", False, "cannot be fetched from the model hub"),
+        ("whisper", True, "is not fetched unasked"),
     ],
 )
 async def test_named_recogniser_model_is_fetched_unless_nothing_may_be(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fetch: bool, no_fetch: bool, reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, no_fetch: bool, reason: str
 ) -> None:
     use_hub(monkeypatch, NO_HUB)
     chosen = settings(tmp_path, no_fetch=no_fetch, recognizer=name, recognizer_model="owner/name")
-    recognizer = Builder(chosen, fetch_requested=fetch).recognizer()
+    recognizer = Builder(chosen).recognizer()
     assert not recognizer.info.languages
     with pytest.raises(EngineUnavailable, match=f"^KANI_RECOGNIZER_MODEL: owner/name .*{reason}"):
         await recognizer.start()
@@ -207,14 +207,13 @@ def test_start_imports_nothing_of_the_engines_that_are_not_chosen(cache: Path, n
         "import asyncio, sys; from kani.engines.plugin import found_engines, found_recognizers\n"
         "found_engines(); found_recognizers(); described = {*sys.modules}\n"
         "assert not {'numpy', 'prometheus_client'} & described\n"
-        "from kani.composition.settings import load; from kani.core.engine import BackgroundLoadingEngine\n"
+        "from kani.composition.settings import load\n"
         "from kani.core.types import Segment\n"
         "from kani.composition.speech_service import Builder\n"
         f"chosen = load({{'engine': {name!r}, 'cache_dir': {str(cache)!r}}}, {{}})\n"
         "async def start():\n"
         "    for engine in Builder(chosen).engines().required:\n"
         "        await engine.start()\n"
-        "        if isinstance(engine, BackgroundLoadingEngine): await engine.wait_until_loaded()\n"
         "        voice, language = engine.info.default_voices['es'], 'es'\n"
         "        assert [chunk async for chunk in engine.synthesize(Segment('Hola.', voice, language))]\n"
         "        await engine.stop()\n"

@@ -31,8 +31,9 @@ from kani.protocols.kyutai import voice_payload
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.speech.tags import split_turns
 from kani.protocols.shared.client_languages import accept_languages
-from kani.runtime.checkpoint import open_weights, read_json
+from kani.runtime.checkpoint import open_weights
 from kani.runtime.errors import CheckpointError
+from kani.runtime.packages.checkpoint import read_json
 from kani_text.languages import resolve
 from kani_text.lexicon_file import LexiconParser
 from kani_text.markup import MarkupMasker

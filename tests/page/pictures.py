@@ -149,7 +149,7 @@ def main() -> None:
         options.error(f"no picture is called {', '.join(sorted(unknown))}")
     with (
         tempfile.TemporaryDirectory() as folder,
-        Server(settled=False) as server,
+        Server() as server,
         sync_playwright() as playwright,
     ):
         microphone = microphone_file(f"http://{HOST}:{server.port}", Path(folder), SAID, SILENCE_S)

@@ -11,9 +11,9 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from kani.composition.host_names import host_name, is_loopback, is_private
 from kani.composition.settings import load
 from kani.protocols.shared.protocol import PathClass
+from kani.runtime.host_names import host_name, is_loopback, is_private
 from kani.server.access import REQUIREMENTS, AccessMiddleware, AccessRules, Audience, Requirement
 from kani.server.app import access_rules
 from tests.support.event_loop import settle, virtual_time

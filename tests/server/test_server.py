@@ -87,7 +87,7 @@ def test_health_has_the_fields_of_every_original_server(server: ServerProcess) -
     assert fields["active_sessions"] == fields["counters"]["sessions"] >= 0
     assert fields["version"] == websocket_config.VERSION
     assert {engine["name"] for engine in fields["engines"]} == {"kokoro", "espeak"}
-    assert fields["decoder"] == "litert" and "Kokoro decoder: litert (int8)" in server.log
+    assert "Kokoro decoder: litert (int8)" in server.log
     assert fields["languages"]["es"] == "kokoro" and fields["languages"]["el"] == "espeak"
     assert fields["uptime"] > 0
     counters = {"requests", "waiting", "speaking", "cancellations", "refusals", "failures"}
@@ -206,7 +206,6 @@ async def test_unknown_paths_are_not_found_and_health_names_no_software(running:
     assert wrong_method.json() == {"error": {"message": f"{call} is not served here, only {methods}"}}
     assert wrong_method.headers["allow"] == methods
     answer = await request(running, "GET", "/health")
-    assert answer.json()["decoder"] is None
     assert "server" not in answer.headers
     assert answer.headers["cross-origin-resource-policy"] == "same-origin"
 

@@ -124,7 +124,7 @@ def _serve(case: Case, folder: Path) -> None:
         # A driver that counts one device: the engine joins, and is told to take the processor.
         own["LD_LIBRARY_PATH"] = str(cuda_driver(Path(tempfile.mkdtemp(dir=case.work))))
         given += ["--device", "cpu", "--precision", "float32"]
-    with Server(*given, settled=False, **own) as server:
+    with Server(*given, **own) as server:
         case.write("server is ready", seconds=server.start_s)
         begun, states = time.monotonic(), list[str]()
         while case.left_s > 10 and states[-1:] not in (["speaking"], ["failed"]):

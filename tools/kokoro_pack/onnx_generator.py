@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from kani.core.types import Samples
-from kani.engines.kokoro.network.onnx_decoder import OnnxFeatureDecoder
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Network, Stop
-from kani.engines.kokoro.network.parts import Decoder, LoadPart, SplitModel, Window
+from kani.engines.kokoro.network.parts import Decoder, LoadPart, OnnxFeatureDecoder, SplitModel, Window
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 
 CONTEXT_FRAMES = 4

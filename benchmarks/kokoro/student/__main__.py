@@ -83,7 +83,7 @@ async def started_engine() -> AsyncIterator[KokoroEngine]:
         Resources(chosen.cache_dir, chosen.models_dir, threads=single_engine.THREADS),
     )
     await engine.start()
-    await engine.wait_until_loaded()
+    await engine.cost.wait()
     try:
         yield engine
     finally:
@@ -231,7 +231,7 @@ def start(student: StudentFacts) -> None:
     texts = ABOUT_4_S[student.language][:STREAMED_SENTENCES]
     found: dict[str, list[tuple[float, int, int]]] = {"only": [], "always": [], "never": []}
     for number, choice in itertools.product(range(1 + STARTS), found):
-        with Server("--engine", "kokoro", settled=False, KANI_KOKORO_STUDENT=choice) as server:
+        with Server("--engine", "kokoro", KANI_KOKORO_STUDENT=choice) as server:
             ready = server.memory_bytes()
             asyncio.run(_request_all(server.url, student, texts))
             if number:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from kani.cli.parser import Parser
 from kani.cli.prerequisites import CANNOT_START, INTERRUPTED, USAGE
 from kani.cli.programs import COMMAND
-from kani.composition.host_names import is_loopback
 from kani.composition.settings import Settings, load
 from kani.runtime.extras import install_command
+from kani.runtime.host_names import is_loopback
 from kani.server.lifecycle import CLOSE_SECONDS, STOP_SECONDS, stop_on_signal
 from kani.server.network.listeners import CannotListen, listen
 from websocket_config import PUBLIC_TOKEN

@@ -24,7 +24,7 @@ from pydantic.fields import FieldInfo
 from kani.composition.settings.installed import fields, plugin_models, unusable, variables
 from kani.composition.settings.table import Settings, field_metadata
 from kani.composition.settings.types import LANGUAGES, one_of
-from kani.engines.plugin import engine_names, recognizer_names
+from kani.engines.plugin import engine_names, found_engines, recognizer_names
 from kani.engines.plugin_settings import PluginSettings, setting_name
 from kani_text.foreign.files import read_regular
 
@@ -67,10 +67,13 @@ def _text_of(env_file: Path) -> str:
 def _written(env_file: Path, environment: Mapping[str, str]) -> Mapping[str, str | None]:
     """Return the variables of the environment, and the file's that it has not. Raises SettingsError."""
     text = _text_of(env_file)
-    known: set[str | None] = {*environment}
+    known, seen = set[str | None](environment), set[str | None]()
     read = {variable for name in fields() for variable in variables(name)} - {*environment}
     for line in parse_stream(io.StringIO(text)):
         ours = line.key in read
+        if ours and line.key in seen:
+            raise SettingsError(f"{env_file}: {line.key} is written twice, leave one of them out")
+        seen.add(line.key)
         unset = [named for named in _REFERENCE.findall(line.value or "") if named not in known]
         if unset and ours:
             raise SettingsError(f"{env_file}: {line.key} refers to {unset[0]}, which is not set")
@@ -129,7 +132,7 @@ def load(
         raise SettingsError("\n".join([*faults, *complaints]))
     selected = (("engine", chosen.engine), ("recognizer", chosen.recognizer))
     complaints += [unusable()[each] for each in selected if each in unusable()]
-    if complaints := complaints or _ineffective(called):
+    if complaints := complaints or _ineffective(called, chosen):
         raise SettingsError("\n".join(complaints))
     return chosen.with_plugins(plugins)
 
@@ -215,12 +218,18 @@ def _no_setting(name: str, meant: str) -> str:
     return f"{name} is no setting of this server; {hint}"
 
 
-def _ineffective(called: Mapping[str, str]) -> list[str]:
+def _ineffective(called: Mapping[str, str], chosen: Settings) -> list[str]:
     """Return a line for each setting that is given without one that gives it an effect.
 
     called: as of ``_validated``. Aliases are not checked: they may be set for another program.
     """
     lines = []
+    plugin = found_engines().plugins.get(chosen.engine)
+    if chosen.model is not None and plugin is not None and not plugin.takes_model:
+        # A command line may replace the engine that the variable was written for.
+        by_variable = [called.get(name, PREFIX).startswith(PREFIX) for name in ("model", "engine")]
+        if by_variable != [True, False]:
+            lines.append(f"{called['model']} has no effect on the engine {chosen.engine}: leave it out")
     for name, variable in called.items():
         needs = field_metadata(fields()[name])["needs"] if variable.startswith((PREFIX, "--", name)) else ()
         others = [need.partition("=")[0].removeprefix(PREFIX).lower() for need in needs]

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from kani.composition.host_names import host_name, is_ip_address
 from kani.core.errors import UnsupportedLanguage
 from kani.engines import plugin
 from kani.engines.plugin_settings import LOWER, hosts, listed, lower, paired, web_address
+from kani.runtime.host_names import host_name, is_ip_address
 from kani_text.languages import resolve
 
 LANGUAGES = "a known language, such as es, pt-BR or spanish"

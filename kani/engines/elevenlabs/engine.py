@@ -6,7 +6,6 @@ import re
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 from urllib.parse import urlsplit
 
 import httpx2
@@ -22,9 +21,8 @@ from kani.engines.elevenlabs.messages import SAMPLE_RATE, Message
 from kani.engines.elevenlabs.plugin import UpstreamSettings
 from kani.engines.elevenlabs.times import CharacterTimes
 from kani.engines.plugin import Resources
-from kani.engines.upstream.address import is_confidential
 from kani.engines.upstream.failures import redacted
-from kani.engines.upstream.relay import SECONDS_EACH, RelayEngine
+from kani.engines.upstream.relay import SECONDS_EACH, RelayEngine, check_key
 from kani.engines.upstream.text import SegmentText
 from kani.runtime import bounded_http
 from kani.runtime.silence_trim import SilenceTrimmer
@@ -54,7 +52,6 @@ _MODEL_LANGUAGES = {
 _TAKE_LANGUAGE_CODE = frozenset({"eleven_flash_v2_5", "eleven_turbo_v2_5"})
 # They have another protocol, which takes no text in pieces.
 _OTHER_PROTOCOL = ("eleven_v3", "eleven_v4")
-_KEY = re.compile(r"[!-~]{1,256}")
 
 SPEED_RANGE = (0.7, 1.2)
 SEED_COUNT = 2**32
@@ -191,14 +188,6 @@ class ElevenLabsEngine(RelayEngine):
         self._timeout_s = timeout_s
         self._tls: ssl.SSLContext | None = None
 
-    @property
-    def info(self) -> EngineInfo:
-        info = super().info
-        decoder = self._fallback.info.decoder if self._fallback is not None else ""
-        if decoder != info.decoder:
-            info = self._info = replace(info, decoder=decoder)
-        return info
-
     async def _connect(self) -> None:
         self._check_settings()
         if urlsplit(self._settings.url).scheme == "https":
@@ -266,22 +255,14 @@ class ElevenLabsEngine(RelayEngine):
             )
         if not settings.voice_id:
             raise EngineUnavailable("the ElevenLabs engine needs a voice: set ELEVEN_VOICE_ID to its id")
-        for variable, value, pattern, form in (
-            ("ELEVEN_API_KEY", self._key, _KEY, "1 to 256 characters, letters, digits and signs"),
-            ("ELEVEN_VOICE_ID", settings.voice_id, VOICE_ID_PATTERN, "1 to 64 letters and digits"),
-        ):
-            if pattern.fullmatch(value) is None:
-                raise EngineUnavailable(f"the ElevenLabs engine cannot start: {variable} has to be {form}")
+        if VOICE_ID_PATTERN.fullmatch(settings.voice_id) is None:
+            raise EngineUnavailable("ELEVEN_VOICE_ID has to be 1 to 64 letters and digits")
         if settings.model.startswith(_OTHER_PROTOCOL):
             raise EngineUnavailable(
                 f"ElevenLabs' model {settings.model} cannot be streamed into: "
                 "set ELEVEN_MODEL to eleven_flash_v2_5 or eleven_multilingual_v2"
             )
-        if not is_confidential(settings.url):
-            raise EngineUnavailable(
-                "the ElevenLabs engine sends its key through https only, but to this machine itself: "
-                "set KANI_ELEVENLABS_URL to an address that begins with https://"
-            )
+        check_key(self._key, self.KEY, settings.url, "KANI_ELEVENLABS_URL")
 
     async def _list(self) -> None:
         """Describe the account's voices, the configured one first."""

@@ -64,4 +64,5 @@ ENGINE = EnginePlugin(
     UpstreamSettings,
     later("kani.engines.elevenlabs.engine:ElevenLabsEngine"),
     own_process=False,
+    takes_model=False,
 )

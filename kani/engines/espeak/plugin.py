@@ -29,4 +29,4 @@ def known_voices(settings: PluginSettings) -> KnownVoices:
     return KnownVoices(frozenset(ids), frozenset(default_voice_names(voices)))
 
 
-ENGINE = EnginePlugin("espeak", PluginSettings, build, known_voices=known_voices)
+ENGINE = EnginePlugin("espeak", PluginSettings, build, known_voices=known_voices, takes_model=False)

@@ -98,7 +98,7 @@ class KokoroEngine(Described):
         self._synthesizer: PreparingSynthesizer
         self._students: StudentSynthesizer | None = None
         self._checkpoints = Checkpoints({})
-        self._cost = SpeechCost(self._scheduler, self._step, self._concurrency, self._set_slots)
+        self.cost = SpeechCost(self._scheduler, self._step, self._concurrency, self._set_slots)
 
     async def start(self) -> None:
         """Load voices, espeak-ng and the network: 2 s.
@@ -107,7 +107,7 @@ class KokoroEngine(Described):
         """
         await asyncio.get_running_loop().run_in_executor(self._pool, self._load)
         if isinstance(self._synthesizer, WindowedSynthesizer):
-            self._cost.start(self._synthesizer, self._checkpoints)
+            self.cost.start(self._synthesizer, self._checkpoints)
 
     def _set_slots(self, cost: float, checkpoint_cost: float) -> None:
         light = self.info.light
@@ -118,9 +118,6 @@ class KokoroEngine(Described):
                 logger.info("Kokoro's student speaks %s", light.when)
         self._info = replace(self.info, max_concurrency=slots, light=light)
         logger.info("Kokoro takes %.3f processor seconds for a second of speech: %d slots", cost, slots)
-
-    async def wait_until_loaded(self) -> None:
-        await self._cost.wait()
 
     def _load(self) -> None:
         # Its process starts while the networks are loaded.
@@ -160,7 +157,6 @@ class KokoroEngine(Described):
                 {language: DEFAULT_VOICES[language] for language in spoken}
                 | {language: voices[0] for language, voices in accented.items()},
                 max(_LEAST_STREAMS, _STREAMS_A_STEP * self._concurrency),
-                "litert",
             ),
             voice_rules=VoiceRules(accented, mixes=True),
             cloning=Cloning("nearest voice", embedding_model(self._voices)),
@@ -175,7 +171,7 @@ class KokoroEngine(Described):
         if choice == "only":
             self._synthesizer = students
             taught = [voice for voice in voices if voice.id in students.files]
-            self._info = _described("1.0 student", taught, students.default_voices, STUDENT_SLOTS, "student")
+            self._info = _described("1.0 student", taught, students.default_voices, STUDENT_SLOTS)
         for facts in students.facts:
             logger.info("Kokoro's student speaks %s as %s: %s", facts.language, facts.voice, choice)
         return students
@@ -192,7 +188,7 @@ class KokoroEngine(Described):
         return self._voices.gain(self._synthesizer_of(segment).voice_of(segment))
 
     async def stop(self) -> None:
-        await self._cost.stop()
+        await self.cost.stop()
         await asyncio.to_thread(self._pool.shutdown)
         if self._model is not None:
             self._model.decoder.generator.close()
@@ -342,7 +338,7 @@ def _load_model(threads: int) -> SplitModel:
 
 
 def _described(
-    version: str, voices: Iterable[Voice], default_voices: Mapping[str, str], slots: int, decoder: str
+    version: str, voices: Iterable[Voice], default_voices: Mapping[str, str], slots: int
 ) -> EngineInfo:
     """Describe the engine by what Kokoro and its students have in common."""
     return EngineInfo(
@@ -358,7 +354,6 @@ def _described(
         accepts_partial_text=True,
         native_prosody=NATIVE_PROSODY_FIELDS,
         reading=Reading(ipa=True, by_espeak=True, emphasizes=True),
-        decoder=decoder,
     )
 
 

@@ -47,4 +47,4 @@ def known_voices(settings: KokoroSettings) -> KnownVoices:
     return KnownVoices(frozenset(ids), frozenset(spoken.union(settings.accented, models)))
 
 
-ENGINE = EnginePlugin("kokoro", KokoroSettings, build, known_voices=known_voices)
+ENGINE = EnginePlugin("kokoro", KokoroSettings, build, known_voices=known_voices, takes_model=False)

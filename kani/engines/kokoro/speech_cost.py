@@ -75,6 +75,7 @@ class SpeechCost:
         self._measuring = asyncio.create_task(self._measure(synthesizer, checkpoints))
 
     async def wait(self) -> None:
+        """Return once it has measured for the first time."""
         if self._measuring is not None:
             await self._measuring
 

@@ -13,7 +13,7 @@ from kani.engines.plugin import VOICES, EnginePlugin, RecognizerPlugin, Resource
 from kani.engines.plugin_settings import PluginSettings
 from kani.runtime.errors import CheckpointError
 from kani.runtime.model_names import check_name, existing_folder, local_path, short_name
-from kani.runtime.packages.checkpoint import check_files, read_config
+from kani.runtime.packages.checkpoint import check_files, read_json
 from kani.runtime.packages.environment import TORCH_SIZE, PackageEnvironment
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _checkpoint(
     folder = local_folder(name, resources)
     if not folder.is_dir():
         folder = package.fetched(name, published.FILES, resources)
-    config, folder = read_config(folder), folder.resolve()
+    config, folder = read_json(folder / "config.json"), folder.resolve()
     files = {"config_path": str(folder / "config.json")}
     for argument, (key, default) in published.NAMES.items():
         if file := str(config.get(key) or default):

@@ -1,7 +1,6 @@
 """The upstream server by HTTP: its models, voices, speech and transcriptions, and how each fails."""
 
 import asyncio
-import re
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -12,9 +11,8 @@ import httpx2
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.openai.plugin import OpenAIUpstreamSettings
-from kani.engines.upstream.address import is_confidential
 from kani.engines.upstream.failures import ServiceFailed, redacted
-from kani.engines.upstream.relay import SECONDS_EACH
+from kani.engines.upstream.relay import SECONDS_EACH, check_key
 from kani.runtime import bounded_http
 from kani_text import foreign
 
@@ -32,8 +30,6 @@ MAX_LIST_BYTES = 4 << 20
 MAX_NAME = 200
 MAX_ERROR_BYTES = 1 << 16
 MAX_SPEECH_PIECES = 200_000
-
-_KEY = re.compile(r"[!-~]{1,512}")
 
 _CODES = {401: "unauthorized", 403: "unauthorized", 408: "stalled", 429: "busy", 503: "busy"}
 
@@ -73,13 +69,8 @@ class Upstream:
                 "the engine and the recogniser `openai` need a server: set KANI_UPSTREAM to its address "
                 "with its version, as http://localhost:8880/v1"
             )
-        if self._key and _KEY.fullmatch(self._key) is None:
-            raise EngineUnavailable("KANI_UPSTREAM_KEY has to be 1 to 512 letters, digits and signs")
-        if self._key and not is_confidential(self._url):
-            raise EngineUnavailable(
-                "KANI_UPSTREAM_KEY is sent through https only, but to this machine itself: "
-                "set KANI_UPSTREAM to an address that begins with https://"
-            )
+        if self._key:
+            check_key(self._key, "KANI_UPSTREAM_KEY", self._url, "KANI_UPSTREAM")
         https = urlsplit(self._url).scheme == "https"
         tls = (
             await asyncio.to_thread(ssl.create_default_context)

@@ -81,7 +81,7 @@ def _check_recognized(message: messages.Recognized) -> None:
 def _check_ready(message: messages.Ready) -> None:
     words = [message.name]
     if (engine := message.engine) is not None:
-        words += [engine.name, engine.version, engine.decoder]
+        words += [engine.name, engine.version]
         words += [engine.cloning.model, *engine.voice_rules.networks, *engine.voice_rules.networks.values()]
         _in_range("the slots of an engine", engine.max_concurrency, 1, math.inf)
         if engine.light is not None:

@@ -31,7 +31,7 @@ from kani.core.types import Boundary, Embedding, Pronunciation, Recording, Sampl
 from kani.engines.plugin import Resources
 from kani_text import foreign
 
-PROTOCOL_VERSION = 14
+PROTOCOL_VERSION = 15
 
 MAX_SPANS = 10_000
 """Most spans of a chunk: no segment has as many words."""

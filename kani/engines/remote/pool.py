@@ -240,15 +240,13 @@ def _report(asking: asyncio.Task[None]) -> None:
 
 
 def _identity(served: Served) -> Served:
-    """Return what has to be equal: slots, decoder, version and measured times of a worker may be others."""
+    """Return what has to be equal: slots, version and measured times of a worker may be others."""
     if isinstance(served, RecognizerInfo):
         # The sentence has a measured time.
         recordings_only = "yes" if served.recordings_only else ""
-        heard = replace(served, version="", live_delay_s=None, recordings_only=recordings_only)
-        return replace(heard, hears_again=False)  # older workers do not tell
+        return replace(served, version="", live_delay_s=None, recordings_only=recordings_only)
     light = replace(served.light, slots=0, always=False) if served.light is not None else None
-    same = replace(served, version="", max_concurrency=1, light=light)
-    return replace(same, decoder="")
+    return replace(served, version="", max_concurrency=1, light=light)
 
 
 def _load(connection: Connection) -> float:

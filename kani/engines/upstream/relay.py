@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -12,13 +13,14 @@ from typing import ClassVar, cast
 
 from kani.core.audio.checked import checked_speech
 from kani.core.audio.resampling import reframe
-from kani.core.engine import BackgroundLoadingEngine, Described, Engine, StreamingInputEngine
+from kani.core.engine import Described, Engine, StreamingInputEngine
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.types import Segment, SpeechChunk
 from kani.engines.plugin import Resources
 from kani.engines.upstream.failures import ServiceFailed, UpstreamMetrics
 from kani.engines.upstream.text import SegmentText
 from kani.runtime.cancelling import end_tasks
+from kani.runtime.host_names import is_confidential
 from kani_text.languages import primary
 
 RETRY_DELAYS_S = (0.25, 1.0)
@@ -35,6 +37,8 @@ LATER_DELAYS_S = (2.0, 5.0, 15.0, 30.0)
 
 ACTIVE_S = 30.0
 """The service is not tried for so many seconds after a failure: each sentence would wait for it to fail."""
+
+_KEY = re.compile(r"[!-~]{1,512}")
 
 logger = logging.getLogger(__name__)
 
@@ -99,11 +103,6 @@ class RelayEngine(Described, ABC):
                 self._listing = asyncio.create_task(ask_later(self._list, "its voices"))
             started.pop_all()
 
-    async def wait_until_loaded(self) -> None:
-        """See ``BackgroundLoadingEngine.wait_until_loaded``; waits for the fallback engine."""
-        if isinstance(self._fallback, BackgroundLoadingEngine):
-            await self._fallback.wait_until_loaded()
-
     async def stop(self) -> None:
         await end_tasks(self._listing)
         await self._disconnect()
@@ -159,6 +158,17 @@ class RelayEngine(Described, ABC):
         async with aclosing(_speech(engine, own, text)) as speech:
             async for chunk in reframe(speech, self._sample_rate, self._sample_rate):
                 yield chunk
+
+
+def check_key(key: str, setting: str, address: str, address_setting: str) -> None:
+    """Raise EngineUnavailable for a key that no header can hold, or that others could read on its way."""
+    if _KEY.fullmatch(key) is None:
+        raise EngineUnavailable(f"{setting} has to be 1 to 512 letters, digits and signs")
+    if not is_confidential(address):
+        raise EngineUnavailable(
+            f"{setting} is sent through https only, but to this machine itself: set {address_setting} to an "
+            "address that begins with https://"
+        )
 
 
 async def ask_later(ask: Callable[[], Awaitable[None]], what: str) -> None:

@@ -8,7 +8,7 @@ from kani.engines.plugin_settings import PluginSettings, setting
 from kani.engines.voxcpm import published
 from kani.runtime.errors import CheckpointError
 from kani.runtime.model_names import existing_folder, local_path
-from kani.runtime.packages.checkpoint import check_files, read_config
+from kani.runtime.packages.checkpoint import check_files, read_json
 from kani.runtime.packages.environment import TORCH_SIZE, PackageEnvironment
 
 VOXCPM = "VoxCPM's model"
@@ -48,7 +48,7 @@ def find(settings: VoxCPMSettings, resources: Resources) -> dict[str, Any]:
     if not folder.is_dir():
         files = published.DEFAULT_FILES if name == published.DEFAULT_MODEL else published.FILES
         folder = PACKAGE.fetched(name, files, resources)
-    config = read_config(folder)
+    config = read_json(folder / "config.json")
     architecture = str(config.get("architecture", "voxcpm")).lower()
     missing = [f"{each} is missing" for each in _CONFIGS if not isinstance(config.get(each), dict)]
     if missing or architecture not in published.LANGUAGES:

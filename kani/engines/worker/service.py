@@ -50,7 +50,7 @@ class Worker:
         return messages.Ready(engine, recognizer, self._name, self.draining)
 
     def _announce(self) -> None:
-        """Tell the servers of a changed description: a decoder was loaded in the background."""
+        """Tell the servers of a changed description: its speed was measured."""
         if self._engine is not None and self._engine.info is not self._announced:
             self._announced = self._engine.info
             for server in self._servers:

@@ -55,4 +55,14 @@ class ProtocolPlugin(Generic[S]):
 
 def compat_port(number: int, *variables: str, after: str, about: str) -> Any:
     """Define the setting of a ``CompatPort``, as ``setting`` does; it has no option of its own."""
-    return setting(number, *variables, group=ADDRESS, option=False, after=after, about=about, ge=0, le=65535)
+    return setting(
+        number,
+        *variables,
+        group=ADDRESS,
+        option=False,
+        after=after,
+        about=about,
+        needs=("KANI_COMPAT",),
+        ge=0,
+        le=65535,
+    )

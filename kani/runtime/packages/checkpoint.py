@@ -14,7 +14,8 @@ from kani.runtime.extras import install_command
 from kani.runtime.model_names import matches_its_name
 from kani_text.foreign.files import open_regular, read_regular
 
-_MAX_CONFIG_BYTES = 1 << 20
+MAX_JSON_BYTES = 64 << 20
+"""Longest JSON of a checkpoint; that of a large vocabulary has 10 MB."""
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +40,18 @@ def fetched(name: str, files: tuple[str, ...] | str, cache: Path, setting: str, 
         raise EngineUnavailable(f"{error} ({setting})") from error
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Read a folder's ``config.json``, a JSON object. Raises CheckpointError."""
-    path = folder / "config.json"
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object from a file. Raises CheckpointError."""
     try:
-        content = json.loads(read_regular(path, _MAX_CONFIG_BYTES))
+        content = json.loads(read_regular(path, MAX_JSON_BYTES))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path.parent.name} has no {path.name}") from error
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not JSON") from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} is not a configuration")
+        raise CheckpointError(f"{path} is not a JSON object")
     return content
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from kani.composition.host_names import is_loopback
 from kani.composition.settings import Settings, SettingsError, variables
+from kani.runtime.host_names import is_loopback
 from kani_text.foreign.files import read_regular
 
 if TYPE_CHECKING:  # it imports the speech core, which takes most of a start

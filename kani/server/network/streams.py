@@ -19,7 +19,7 @@ from kani.protocols.shared.protocol import ByteStream, ServeStream, StreamPort
 from kani.server.connections import Connections, Phase
 from kani.server.network.input_turns import Rests
 from kani.server.network.tcp_connections import Awaited, TcpConnection
-from kani.server.traces.tracer import Tracer
+from kani.server.traces.middleware import Tracer
 
 log = logging.getLogger("server")
 

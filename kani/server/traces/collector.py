@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from kani.runtime.extras import install_command
-from kani.server.traces.tracer import Tracer
+from kani.server.traces.middleware import Tracer
 
 if TYPE_CHECKING:
     from kani.server.traces.otlp import OtlpTracer

@@ -1,10 +1,15 @@
 """A span for each HTTP request and each WebSocket, the parent of all that is done for it."""
 
+from collections.abc import Iterable
+from typing import Protocol
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kani.core import request_ids, tracing
 from kani.protocols.shared.protocol import STRAIGHT_SEND
-from kani.server.traces.tracer import Tracer
+
+RawHeaders = Iterable[tuple[bytes, bytes]]
+"""Names in lower case, and values, as ASGI has them."""
 
 METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS".split())
 OTHER_METHOD = "_OTHER"
@@ -14,6 +19,13 @@ RESPONSE_STARTS = ("http.response.start", "websocket.http.response.start")
 SERVER_ERROR = 500
 FAILURE_CODES = frozenset({1011, 1013})
 """Close codes of a server that gives up (RFC 6455, 7.4.1)."""
+
+
+class Tracer(Protocol):
+    """Begins the span of each connection."""
+
+    def connection(self, name: str, headers: RawHeaders = ()) -> tracing.Span:
+        """Begin a span; ``traceparent`` among the headers makes it part of the client's trace."""
 
 
 class TracingMiddleware:

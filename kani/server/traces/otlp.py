@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from kani.core.errors import SpeechCancelled
 from kani.core.tracing import UNRECORDED, Attribute, Attributes, Span
-from kani.server.traces.tracer import RawHeaders
+from kani.server.traces.middleware import RawHeaders
 
 SERVICE = "kani-tts"
 """Name of the service where neither OTEL_SERVICE_NAME nor OTEL_RESOURCE_ATTRIBUTES gives one."""

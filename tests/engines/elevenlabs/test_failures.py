@@ -6,7 +6,6 @@ import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from prometheus_client import CollectorRegistry
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
-from kani.core.engine import BackgroundLoadingEngine
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.types import Boundary, Segment
 from kani.engines.elevenlabs import engine as engine_module
@@ -304,27 +302,6 @@ async def test_fallback_speaks_the_whole_text(
     assert conftest.counted(registry, "kani_elevenlabs_failures") == {"quota_exceeded": 1}
     assert conftest.counted(registry, "kani_elevenlabs_fallbacks") == {"tone": 1}
     assert "falling back to tone for one segment" in caplog.text
-
-
-async def test_fallback_decoder_is_reported_and_its_loading_awaited(service: ElevenLabsService) -> None:
-    loaded = asyncio.Event()
-
-    class Loading(ToneEngine):
-        async def wait_until_loaded(self) -> None:
-            await loaded.wait()
-            self.info = replace(self.info, decoder="fast")
-
-    async with started(service, Loading()) as engine, asyncio.timeout(WITHIN_S):
-        assert isinstance(engine, BackgroundLoadingEngine) and engine.info.decoder == ""
-        settled = asyncio.create_task(engine.wait_until_loaded())
-        await asyncio.sleep(0)
-        assert not settled.done()
-        loaded.set()
-        await settled
-        assert engine.info.decoder == "fast"
-    for fallback in (ToneEngine(), None):
-        async with started(service, fallback) as engine, asyncio.timeout(WITHIN_S):
-            await engine.wait_until_loaded()
 
 
 @pytest.mark.alone

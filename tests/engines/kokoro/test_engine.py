@@ -26,7 +26,7 @@ from kani.engines.kokoro.text import phonemes
 from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES
 from kani.engines.plugin import Resources
 from kani_text.normalizer import NormalizerOptions, normalize
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import StartServer
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import chunks_of, joined
 from tests.support.patience import WITHIN_S
@@ -50,14 +50,13 @@ async def say(
 
 
 async def test_info_describes_the_engine(engine: KokoroEngine) -> None:
-    await engine.wait_until_loaded()
+    await engine.cost.wait()
     info = engine.info
     assert (info.name, info.sample_rate, info.cloning.kind) == ("kokoro", 24_000, "nearest voice")
     assert info.max_concurrency >= 1 and info.sharing.by_deadline
     assert info.default_voices == DEFAULT_VOICES | dict.fromkeys(("de", "nl", "pl", "ru"), "if_sara")
     assert info.times_words
     assert info.streams_inside_segment and info.sharing.pausable and info.accepts_partial_text
-    assert info.decoder == "litert"
     assert info.supported_fields == frozenset()
     assert info.native_prosody == {"pitch", "pitch_range", "pauses", "melody"}
 
@@ -65,14 +64,14 @@ async def test_info_describes_the_engine(engine: KokoroEngine) -> None:
 async def test_slots_rise_after_a_busy_start(engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.engines.kokoro.speech_cost._MEASURED_AGAIN_S", (0.0, 0.0, 0.0))
     monkeypatch.setattr(SpeechCost, "_sample", AsyncMock(side_effect=(0.4, 0.2, 0.5)))
-    monkeypatch.setattr(engine._cost, "_cost", 0.45)
+    monkeypatch.setattr(engine.cost, "_cost", 0.45)
     monkeypatch.setattr("kani.engines.kokoro.engine.os.cpu_count", lambda: 2)
     light = engine.info.light
     assert light is not None
     # On a slow machine the student speaks always, until the machine proves fast enough.
     info = replace(engine.info, light=replace(light, always=True))
     monkeypatch.setattr(engine, "_info", info)
-    await engine._cost._measure_again(engine._synthesizer)
+    await engine.cost._measure_again(engine._synthesizer)
     fast = replace(light, always=False)
     assert engine.info == replace(info, max_concurrency=real_time_streams(0.2, 2), light=fast)
 
@@ -245,12 +244,6 @@ def test_setting_is_read(tmp_path: Path, setting: str, given: str, chosen: str) 
     assert read.value(f"kokoro_{setting}") == chosen
     with pytest.raises(SettingsError, match=f"KANI_KOKORO_{setting.upper()}.*one of .*{chosen}"):
         load({}, {f"KANI_KOKORO_{setting.upper()}": "sometimes"}, tmp_path / "none")
-
-
-def test_server_tells_its_decoder(server: ServerProcess) -> None:
-    assert httpx2.get(f"{server.http_url}/health").json()["decoder"] == "litert"
-    assert "\nkani_fast_decoder 1.0" in httpx2.get(f"{server.http_url}/metrics").text
-    assert "  decoder  litert" in server.banner
 
 
 def test_fresh_home_speaks_without_a_network_in_the_cache_and_an_upgrade_clears_it(

@@ -176,7 +176,7 @@ async def test_speech_behind_first_steps_is_that_of_whole_prediction(
     )
     part = slice(-(len(whole) // 2), -1000)
     own = in_steps[part.start - later : part.stop - later]
-    assert agreement_db(whole[part], own) > (60 if engine.info.decoder == "litert" else 8)
+    assert agreement_db(whole[part], own) > 60
     assert len(in_steps) / len(whole) == pytest.approx(1.0, abs=0.06)
     assert [(span.start, span.end) for span in spans] == [(span.start, span.end) for span in whole_spans]
     later_s, half_s = ((len(in_steps) - len(whole) + later) / 24_000, len(whole) / 24_000 / 2)

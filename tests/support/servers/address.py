@@ -6,7 +6,7 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 NAMES = ("", "REST_", "KYUTAI_", "RELAY_", "VOXCPM_", "WYOMING_")
-FREE_PORTS = {f"KANI_{name}PORT": "0" for name in NAMES}
+FREE_PORTS = {f"KANI_{name}PORT": "0" for name in NAMES} | {"KANI_COMPAT": "false"}
 """Settings of a server on free ports."""
 
 

@@ -17,8 +17,8 @@ from kani.core.voices.storage.folder import FolderBackend
 from kani.core.voices.store import VoiceStore
 from kani.core.voices.store_files import StoredVoice, hashed_name
 from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtterance
-from kani.runtime.checkpoint import read_json
 from kani.runtime.errors import CheckpointError
+from kani.runtime.packages.checkpoint import read_json
 from kani.server import logs
 from kani.server.health import StartTime
 from kani.server.network.listeners import server_context

@@ -196,7 +196,7 @@ async def test_packed_checkpoint_speaks_its_languages_and_is_as_good_as_what_shi
 ) -> None:
     settings = KokoroSettings(student="never", models=(("en", str(packed)), ("de", str(packed))))
     async with life.started(KokoroEngine(settings, Resources(tmp_path))) as engine:
-        await engine.wait_until_loaded()
+        await engine.cost.wait()
         checkpoint = engine._checkpoints.speaking(SPOKEN)
         assert checkpoint is not None and engine._model is not None
         said, spans = joined(await chunks_of(engine, SPOKEN))

@@ -17,8 +17,9 @@ from transformers import PreTrainedTokenizerFast
 
 from kani.engines.kani.model.model_config import ModelConfig
 from kani.engines.kani.model.tokens import TokenLayout
-from kani.runtime.checkpoint import open_weights, read_json, weight_files
+from kani.runtime.checkpoint import open_weights, weight_files
 from kani.runtime.errors import CheckpointError
+from kani.runtime.packages.checkpoint import read_json
 from kani_text.foreign.files import read_regular
 
 MAX_CARD = 1 << 16

@@ -23,7 +23,7 @@ from kani.engines.kani.model.rope import RotaryEmbedding
 from kani.engines.kani.model.state import NO_POSITION, LanguageState
 from kani.engines.kani.model.tokens import TokenLayout
 from kani.runtime.device import sent
-from kani.runtime.linear import Dense, Int8, Linear
+from kani.runtime.linear import Dense, Linear
 
 SPEAKER_POSITION = 1
 """Position of the speaker in a prompt: after its first token, instead of a token that is not read."""
@@ -76,20 +76,16 @@ class LanguageModel:
     ) -> None:
         """Load the weights. Raises CheckpointError for a missing key.
 
-        precision: of products and state: float32, bfloat16, or int8 (products only, the rest in float32); the
-        residual stream is float32 always; capacity: maximum tokens of a sequence.
+        precision: of products and state, float32 or bfloat16; the residual stream is float32 always;
+        capacity: maximum tokens of a sequence.
         """
         self.config = config
         self.layout = layout
         self.device = device
-        self.activations = torch.float32 if precision == torch.int8 else precision
-        self.cache_precision = self.activations
+        self.activations = self.cache_precision = precision
         self.capacity = capacity
-        self._precision = precision
         embedding = weights("model.embed_tokens.weight")
-        # A row is looked up, not multiplied: half precision halves the table of an int8 model.
-        stored = torch.bfloat16 if precision == torch.int8 else precision
-        self._embedding = embedding.to(device=device, dtype=stored)
+        self._embedding = embedding.to(device=device, dtype=precision)
         self._layers = self._read_layers(weights)
         head = embedding if config.tied_embedding else weights("lm_head.weight")
         head = head * weights("model.embedding_norm.weight")
@@ -108,9 +104,7 @@ class LanguageModel:
 
     def _linear(self, weight: Tensor, groups: int) -> Linear:
         """The product with a weight [outputs, inputs]; the outputs are ``groups`` equal parts."""
-        if self._precision == torch.int8:
-            return Int8(weight)
-        return Dense(weight, self._precision, self.device)
+        return Dense(weight, self.activations, self.device)
 
     def new_state(
         self, slots: int, capacity: int | None = None, device: torch.device | None = None

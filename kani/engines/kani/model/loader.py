@@ -13,6 +13,7 @@ import torch
 from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.codec.nanocodec import NanoCodec
 from kani.engines.kani.model.lfm2 import LanguageModel
+from kani.engines.kani.model.native.library import Library
 from kani.engines.kani.model.native.library import load as load_kernels
 from kani.engines.kani.model.native.model import NativeLanguageModel
 from kani.engines.kani.model.runner import MAX_PREFILL_PROMPTS, Runner
@@ -23,7 +24,6 @@ from kani.engines.plugin import VOICES, Resources
 from kani.runtime.device import find_device
 from kani.runtime.errors import CheckpointError, DeviceError
 from kani.runtime.hub import Hub
-from kani.runtime.linear import Int8
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,10 @@ def load(
     receives lines of progress. Raises CheckpointError, DeviceError and OutOfMemory, each with the cure.
     """
     torch_device, cache = find_device(resources.device), resources.cache_dir
-    language_precision, codec_precision = _precisions(resources.precision, torch_device)
+    kernels = None
+    if torch_device.type == "cpu" and resources.precision in ("auto", "int8"):
+        kernels = load_kernels(cache / "kernels")
+    language_precision, codec_precision = _precisions(resources.precision, torch_device, kernels)
     if resources.threads is not None:
         torch.set_num_threads(resources.threads)
     hub = Hub(cache, resources.may_fetch, report)
@@ -99,7 +102,7 @@ def load(
     layout = checkpoint.layout(codebooks=speech.config.codebooks, codebook_size=speech.config.codebook_size)
     max_frames = round(MAX_SEGMENT_S / speech.config.frame_s)
     capacity = Runner.capacity(MAX_PROMPT_TOKENS, max_frames, layout.codebooks)
-    language = _language(checkpoint, layout, language_precision, torch_device, capacity, cache)
+    language = _language(checkpoint, layout, language_precision, torch_device, capacity, kernels)
     on_gpu = torch_device.type == "cuda"
     slots = resources.max_concurrent or (256 if on_gpu else 8)
     speech.compile(min(slots, TRIED_STREAMS))
@@ -159,39 +162,38 @@ def _language(
     precision: torch.dtype,
     device: torch.device,
     capacity: int,
-    cache: Path,
+    kernels: Library | None,
 ) -> LanguageModel:
-    """Load the language model, on its own kernels where they can be built and suit this precision."""
-    library = load_kernels(cache / "kernels") if precision == torch.int8 else None
+    """Load the language model; kernels: those of int8, None in any other precision."""
     with ExitStack() as stack:
         weights = checkpoint.weights(stack)
-        if library is not None:
-            return NativeLanguageModel(checkpoint.config, weights, layout, library=library, capacity=capacity)
+        if kernels is not None:
+            return NativeLanguageModel(checkpoint.config, weights, layout, library=kernels, capacity=capacity)
         return LanguageModel(
             checkpoint.config, weights, layout, precision=precision, device=device, capacity=capacity
         )
 
 
-def _precisions(name: str, device: torch.device) -> tuple[torch.dtype, torch.dtype]:
-    """Precision of the language model's products and of the codec's convolutions."""
+def _precisions(name: str, device: torch.device, kernels: Library | None) -> tuple[torch.dtype, torch.dtype]:
+    """Precision of the language model's products and of the codec's convolutions; kernels: those of int8."""
     if device.type == "cuda":
         if name == "int8":
             raise DeviceError("int8 is for the CPU: on CUDA use bfloat16 or float32")
         kind = torch.float32 if name == "float32" else torch.bfloat16
         return kind, kind
     # Without native support a CPU computes bfloat16 via float32, which only costs.
-    codec_precision = torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    fast = torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
     match name:
         case "float32":
             return torch.float32, torch.float32
         case "bfloat16":
             return torch.bfloat16, torch.bfloat16
-        case "int8" if not Int8.supported():
-            raise DeviceError("this build of torch has no int8 kernels (fbgemm): use float32 or bfloat16")
-        case "int8":
-            return torch.int8, codec_precision
-        case "auto":
-            return torch.int8 if Int8.supported() else torch.float32, codec_precision
+        case "int8" if kernels is None:
+            raise DeviceError(
+                "int8 needs Linux, a processor with VNNI and a C++ compiler (g++): use float32 or bfloat16"
+            )
+        case "int8" | "auto":
+            return torch.int8 if kernels is not None else fast, fast
     raise DeviceError(f"unknown precision {name!r}: use one of {', '.join(PRECISIONS)}")
 
 

@@ -23,8 +23,8 @@ from torch.nn import functional
 from transformers import WavLMConfig, WavLMModel
 
 from kani.engines.kani.model.checkpoint import check_shapes
-from kani.runtime.checkpoint import read_json
 from kani.runtime.errors import CheckpointError
+from kani.runtime.packages.checkpoint import read_json
 
 SAMPLE_RATE = 16_000
 MAX_RECORDING_S = 30.0

@@ -12,9 +12,8 @@ from kani.engines.kokoro.checkpoints.files import CheckpointFiles, read_checkpoi
 from kani.engines.kokoro.litert.packed import BROKEN, PackedNetwork
 from kani.engines.kokoro.network.decoder_checks import check_speech
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
-from kani.engines.kokoro.network.onnx_decoder import OnnxFeatureDecoder
 from kani.engines.kokoro.network.onnx_model import ModelFailed
-from kani.engines.kokoro.network.parts import Decoder, DecoderUnavailable, SplitModel
+from kani.engines.kokoro.network.parts import Decoder, DecoderUnavailable, OnnxFeatureDecoder, SplitModel
 from kani.engines.kokoro.synthesizer import NetworkSynthesizer
 from kani.engines.kokoro.text.espeak_ipa import Phonemizer, espeak_voice
 from kani.engines.kokoro.text.reader import TextReader

@@ -15,7 +15,7 @@ from kani.engines.kokoro.litert.harmonic_source import BINS, HOPS, HarmonicSourc
 from kani.engines.kokoro.litert.model import Model
 from kani.engines.kokoro.litert.packed import BROKEN, CURVES, NETWORK, PackedArchive, PackedNetwork
 from kani.engines.kokoro.network.cores import CorePool, SharedTask
-from kani.engines.kokoro.network.decoder_checks import check_speech, is_exact_source, load_probe
+from kani.engines.kokoro.network.decoder_checks import check_speech, load_probe
 from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Network, Stop, Stopped
 from kani.engines.kokoro.network.parts import Curves, Decoder, DecoderUnavailable, Features, SplitModel
 
@@ -157,11 +157,9 @@ def load_litert_decoder(packed: PackedNetwork, cores: int) -> Decoder:
 
     cores: for all windows together. Raises DecoderUnavailable, and ``packed.BROKEN``.
     """
-    pool, harmonics = CorePool(cores), HarmonicSource()
-    if not is_exact_source(harmonics.spectra):
-        logger.warning("Kokoro: this machine rounds otherwise, so the noise in its speech differs a little")
+    pool = CorePool(cores)
     try:
-        feature_decoder = LiteRtFeatureDecoder(packed.prosody, harmonics, pool, cores)
+        feature_decoder = LiteRtFeatureDecoder(packed.prosody, HarmonicSource(), pool, cores)
         generator = LiteRtGenerator(packed.generator, pool)
         # Loads the model that most windows use, too.
         agreement = check_speech(generator, *load_probe())

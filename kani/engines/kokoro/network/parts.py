@@ -16,6 +16,9 @@ from kani.core.types import Samples
 from kani.engines.kokoro.network.onnx_model import Array, Network, Stop, encoder_inputs, frame_counts
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 
+LoadPart = Callable[[str], bytes]
+"""Loads a part of the graph by its name."""
+
 
 class DecoderUnavailable(Exception):
     """A decoder cannot run on this machine; the message is the reason."""
@@ -64,6 +67,53 @@ class FeatureDecoder(Protocol):
         """
 
 
+class OnnxFeatureDecoder:
+    """Computes the decoder's part before the generator by onnxruntime, for checkpoints."""
+
+    def __init__(self, load_part: LoadPart, threads: int) -> None:
+        """load_part: returns a part by its name; threads: cores for one call. Raises ModelFailed, and what
+        ``load_part`` raises.
+        """
+        self._curves = Network(load_part("curves"), threads)
+        self._decoder = Network(load_part("decoder"), threads)
+        self._source = Network(load_part("source"), threads)
+
+    def predict_curves(self, shared: Array, style: Array, stop: Stop) -> Curves:
+        inputs = {"shared": shared, "style": style}
+        return Curves(*self._curves.run(inputs, ("pitch", "energy"), stop))
+
+    def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> Features:
+        features, phase, gain, bias = self._decoder.run(
+            {"asr": asr, "pitch": pitch, "energy": energy, "style": style},
+            ("features", "phase", "gain", "bias"),
+            stop,
+        )
+        return Features(features, gain, bias, OnnxSource(self._source, phase, pitch))
+
+
+class OnnxSource:
+    """See ``Source``; caches the spectra computed so far."""
+
+    def __init__(self, network: Network, phase: Array, pitch: Array) -> None:
+        """phase [1, 2F, 9], pitch [1, 2F]: of all F frames."""
+        self._network = network
+        self._phase, self._pitch = phase, pitch
+        self._made = np.zeros((1, 22, 0), np.float32)
+
+    def spectra(self, first: int, end: int, stop: Stop) -> Array:
+        if self._made.shape[2] <= end * _SPECTRA_A_FRAME:
+            # Computed from the first frame on: only what the first windows need plus one frame, later more at
+            # a time, so that little is computed again.
+            of_all = self._pitch.shape[1] // 2
+            frames = min(max(end + 1, 2 * end - _SPARED), of_all)
+            inputs = {"phase": self._phase[:, : 2 * frames], "pitch": self._pitch[:, : 2 * frames]}
+            (spectra,) = self._network.run(inputs, ("spectra",), stop)
+            # The last frame is affected by the end of the input, unless it is the utterance's last.
+            kept = frames if frames == of_all else frames - 1
+            self._made = spectra[:, :, : kept * _SPECTRA_A_FRAME + 1]
+        return self._made[:, :, first * _SPECTRA_A_FRAME : end * _SPECTRA_A_FRAME + 1]
+
+
 class Window(NamedTuple):
     """The generator's input for n frames; the first ``before`` and last ``after`` are context."""
 
@@ -102,8 +152,8 @@ MIN_VOICED_HZ = 30.0
 
 _EPSILON = 1e-5
 
-LoadPart = Callable[[str], bytes]
-"""Loads a part of the graph by its name."""
+_SPECTRA_A_FRAME = 120
+_SPARED = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)

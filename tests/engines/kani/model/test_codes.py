@@ -24,7 +24,6 @@ from kani.engines.kani.model.runner import Samples
 from kani.engines.kani.model.sampler import MAX_CANDIDATES, SamplerState, Sampling
 from kani.engines.kani.model.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
 from kani.runtime.errors import CheckpointError
-from kani.runtime.linear import Int8
 from kani.runtime.silence_trim import AUDIBLE
 from tests.engines.kani.conftest import load
 from tests.engines.kani.model.random_checkpoint import TINY, random_checkpoint
@@ -326,16 +325,11 @@ def test_logits_match_transformers_for_other_shapes(tmp_path: Path, shape: str) 
     assert compare(model, judge, layout, tokens, 12) < NEAR
 
 
-@pytest.mark.parametrize(("precision", "least"), [(torch.bfloat16, 0.999), (torch.int8, 0.99)], ids=str)
 @torch.inference_mode()
-def test_other_precisions_stay_close(
-    checkpoint: Checkpoint, layout: TokenLayout, judge: Judge, precision: torch.dtype, least: float
-) -> None:
-    if precision == torch.int8 and not Int8.supported():
-        pytest.skip("this build of torch has no fbgemm")
-    model = load(checkpoint, layout, precision)
+def test_bfloat16_stays_close(checkpoint: Checkpoint, layout: TokenLayout, judge: Judge) -> None:
+    model = load(checkpoint, layout, torch.bfloat16)
     tokens = random_tokens(layout, 30)
     hidden = model.prefill(tokens[None], [len(tokens)], model.new_state(1), 0)
     expected = legal(layout, judge.logits(tokens.tolist())[-1], 0)
     cosine = torch.cosine_similarity(model.head(hidden, 0)[0], expected, dim=0)
-    assert least < cosine < 1
+    assert 0.999 < cosine < 1

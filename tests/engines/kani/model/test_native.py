@@ -13,12 +13,14 @@ from torch.nn.functional import cosine_similarity
 
 from kani.engines.kani.model.checkpoint import Weights
 from kani.engines.kani.model.lfm2 import LanguageModel
+from kani.engines.kani.model.loader import _precisions
 from kani.engines.kani.model.model_config import ModelConfig
 from kani.engines.kani.model.native import library as native_library
 from kani.engines.kani.model.native.library import Library, find_compiler, load
 from kani.engines.kani.model.native.model import STRETCH, NativeInt8, NativeLanguageModel
 from kani.engines.kani.model.state import NO_POSITION, LanguageState
 from kani.engines.kani.model.tokens import TokenLayout
+from kani.runtime.errors import DeviceError
 from kani.runtime.linear import Linear
 from tests.engines.kani.model.random_checkpoint import TINY
 from tests.runtime.test_linear import random
@@ -367,3 +369,12 @@ def test_checkouts_share_library_and_need_compiler(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "c++").write_text("#!/bin/sh\nexit 1\n")
     assert load(tmp_path / "none") is None
+
+
+def test_int8_needs_kernels(library: Library) -> None:
+    cpu = torch.device("cpu")
+    language, codec = _precisions("auto", cpu, None)
+    assert language == codec and language in (torch.bfloat16, torch.float32)
+    assert _precisions("auto", cpu, library) == _precisions("int8", cpu, library) == (torch.int8, codec)
+    with pytest.raises(DeviceError, match=r"VNNI and a C\+\+ compiler"):
+        _precisions("int8", cpu, None)

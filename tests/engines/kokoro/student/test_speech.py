@@ -212,7 +212,7 @@ def test_engine_of_the_students_only_has_their_voices(student: KokoroEngine) -> 
     assert {voice.id for voice in info.voices} == set(STUDENTS)
     assert info.default_voices == {each.language: each.voice for each in STUDENTS.values()}
     assert info.max_concurrency >= 40 and info.sharing.by_deadline and info.light is None
-    assert info.accepts_partial_text and info.cloning.kind == "none" and info.decoder == "student"
+    assert info.accepts_partial_text and info.cloning.kind == "none"
     # Others are refused before a start.
     known = known_voices(KokoroSettings(student="only"))
     assert known == KnownVoices(frozenset(STUDENTS), frozenset(info.default_voices))

@@ -331,26 +331,6 @@ void product_work(void* argument) {
 
 void step_work(void* argument) { Worker(*static_cast<const Step*>(argument)).run(); }
 
-struct Probe {
-    const uint8_t* bytes;
-    int64_t size;
-    const Threads* threads;
-    int64_t total;
-};
-
-void probe_work(void* argument) {
-    Probe& p = *static_cast<Probe*>(argument);
-    const Share mine = share(p.size / 256, p.threads->number(), p.threads->count());
-    Ints totals[4] = {every(0), every(0), every(0), every(0)};
-    for (int64_t i = mine.from * 256; i < mine.to * 256; i += 256) {
-        for (int j = 0; j < 256; j += 4 * LANES) {
-            totals[j / 64] = plus(totals[j / 64], load(static_cast<const void*>(p.bytes + i + j)));
-        }
-    }
-    __atomic_fetch_add(&p.total, sum(plus(plus(totals[0], totals[1]), plus(totals[2], totals[3]))),
-                       __ATOMIC_RELAXED);
-}
-
 }  // namespace
 
 extern "C" {
@@ -372,12 +352,5 @@ void step(const Model* model, const State* state, const Streams* streams, const 
     Barrier barrier;
     Step s{model, state, streams, buffers, threads, hidden, &barrier};
     threads->parallel(step_work, &s, static_cast<unsigned>(threads->wanted), 0);
-}
-
-// Read `size` bytes once with all threads; returns their sum, so that no read is optimised away.
-int64_t probe(const uint8_t* bytes, int64_t size, const Threads* threads) {
-    Probe p{bytes, size, threads, 0};
-    threads->parallel(probe_work, &p, static_cast<unsigned>(threads->wanted), 0);
-    return p.total;
 }
 }

@@ -7,12 +7,11 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from ctypes import CDLL, Structure, byref, c_float, c_int64, c_void_p, cast
+from ctypes import CDLL, Structure, c_float, c_int64, c_void_p, cast
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +75,6 @@ class Library:
         library = CDLL(str(path))
         self.product = _bound(library.product, c_void_p, c_void_p, c_int64, c_int64, c_float, *[c_void_p] * 5)
         self.step = _bound(library.step, *[c_void_p] * 6)
-        self._probe = _bound(library.probe, c_void_p, c_int64, c_void_p)
         library.lanes_of_a_vector.restype = c_int64
         self.lanes = int(library.lanes_of_a_vector())
         # The OpenMP library that torch itself is linked with, whatever else has loaded another one.
@@ -89,11 +87,6 @@ class Library:
     def threads(self, count: int) -> Threads:
         """A team of ``count`` threads of torch's pool."""
         return Threads(*self._functions, count)
-
-    def probe(self, memory: Tensor) -> None:
-        """Read a tensor's memory once on torch's number of threads: no product is faster than that."""
-        threads = self.threads(torch.get_num_threads())
-        self._probe(memory.data_ptr(), memory.nbytes, byref(threads))
 
 
 def load(cache: Path | None) -> Library | None:

@@ -142,8 +142,10 @@ class NativeLanguageModel(LanguageModel):
         """As LanguageModel. Raises ValueError for sizes that the kernels do not support."""
         self._library = library
         super().__init__(
-            config, weights, layout, precision=torch.int8, device=torch.device("cpu"), capacity=capacity
+            config, weights, layout, precision=torch.float32, device=torch.device("cpu"), capacity=capacity
         )
+        # A row is looked up, not multiplied: half precision halves the table.
+        self._embedding = self._embedding.bfloat16()
         self.cache_precision = torch.float16
         self._referenced = [(layer, _small(layer)) for layer in self._layers]
         self._native_layers = (NativeLayer * len(self._layers))(

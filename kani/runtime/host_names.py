@@ -47,3 +47,9 @@ def is_ip_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_confidential(address: str) -> bool:
+    """Return True if a key may be sent to an address: it is encrypted, or stays on this machine."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
