@@ -9,7 +9,6 @@ from msgspec import Struct
 from kani.core.audio.encoding import AudioFormat
 from kani.core.errors import TextTooLong, UnsupportedLanguage
 from kani.core.request import RANGES, Range
-from kani.protocols.openai.errors import ApiError, field_error
 from kani.protocols.openai.lists import SPEECH_MODELS
 from kani.protocols.openai.speech import formats
 from kani.protocols.openai.speech.instructions import Style, parse_instructions
@@ -25,6 +24,7 @@ from kani.protocols.shared.calls.bodies import (
     unknown,
     within,
 )
+from kani.protocols.shared.errors import RequestError, field_error
 from kani_text import languages
 from kani_text.ssml import begins_document
 
@@ -150,7 +150,7 @@ def within_speed(speed: float) -> float:
 
 
 def parse_body(given: Mapping[str, Any], max_text: int, kind: type[F]) -> SpeechBody[F]:
-    """Parse a body; max_text: characters. Raises ApiError and InvalidRequest."""
+    """Parse a body; max_text: characters. Raises RequestError and InvalidRequest."""
     if given.get("stream_format") == "":
         given = {**given, "stream_format": None}  # the default, as for response_format
     fields, unused = read(given, kind), unknown(given, kind)
@@ -166,9 +166,9 @@ def parse_body(given: Mapping[str, Any], max_text: int, kind: type[F]) -> Speech
 
 
 def read_object(data: bytes) -> dict[str, Any]:
-    """Parse a JSON object. Raises ApiError."""
+    """Parse a JSON object. Raises RequestError."""
     return object_of(
-        data, "is not JSON", lambda reason: ApiError(400, f"the body: {reason}", code="invalid_json")
+        data, "is not JSON", lambda reason: RequestError(400, f"the body: {reason}", code="invalid_json")
     )
 
 
