@@ -132,13 +132,13 @@ def values_of(attributes: str) -> dict[str, str]:
     return {name.lower(): value.rstrip("/").strip("\"'“” \t\n") for name, value in _PAIR.findall(attributes)}
 
 
-def pause_seconds(given: Mapping[str, str], strengths_s: Mapping[str, float] = STRENGTHS_S) -> float:
+def pause_seconds(given: Mapping[str, str]) -> float:
     """Duration of a ``<break>`` with the attributes ``given``, in seconds: 0 to ``MAX_BREAK_S``.
 
     A time overrides a strength; without either it is a medium one. An invalid time is 0.
     """
     if "time" not in given:
-        return strengths_s.get(given.get("strength", "medium").strip().lower(), 0.0)
+        return STRENGTHS_S.get(given.get("strength", "medium").strip().lower(), 0.0)
     found = _TIME.fullmatch(given["time"].strip())
     if found is None:
         return 0.0

@@ -53,10 +53,10 @@ def clamp(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 
 
-def rate_factor(value: str, names: Mapping[str, float] = RATES) -> float | None:
-    """Return the factor of a ``rate``: one of ``names``, "80%", "+20%" or "0.8"; None for anything else."""
-    if value in names:
-        return names[value]
+def rate_factor(value: str) -> float | None:
+    """Return the factor of a ``rate``: one of ``RATES``, "80%", "+20%" or "0.8"; None for anything else."""
+    if value in RATES:
+        return RATES[value]
     sign, number, unit = _parse(value)
     if unit == "%":
         factor = 1 + number / 100 if sign else number / 100

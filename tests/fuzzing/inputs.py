@@ -28,9 +28,9 @@ from kani.engines.kani.model.codec.checkpoint import CONFIG_NAME, WEIGHTS_NAME, 
 from kani.engines.kani.model.model_config import ModelConfig
 from kani.protocols.kyutai import messages as kyutai
 from kani.protocols.kyutai import voice_payload
-from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.speech.tags import split_turns
 from kani.protocols.shared.client_languages import accept_languages
+from kani.protocols.shared.errors import RequestError
 from kani.runtime.checkpoint import open_weights
 from kani.runtime.errors import CheckpointError
 from kani.runtime.packages.checkpoint import read_json
@@ -257,7 +257,13 @@ def cases(folder: Path) -> list[Case]:
         of_bytes("nemo", through(read_nemo), broken, archive.read_bytes(), share=0.25),
         of_bytes("safetensors", through(open_weights), broken, checkpoint),
         Case("kyutai voice payload", (_embedding_content(),), _payload, voice_payload.unpack),
-        Case("openai marks", (MARKS,), Mutator.text, lambda text: split_turns(text, marks=True), (ApiError,)),
+        Case(
+            "openai marks",
+            (MARKS,),
+            Mutator.text,
+            lambda text: split_turns(text, marks=True),
+            (RequestError,),
+        ),
         Case("mix of voices", ("af_bella(2)+af_sky(1)",), Mutator.text, parse_mix, (InvalidRequest,)),
         Case(
             "accept-language",

@@ -18,8 +18,8 @@ from kani.core.voices.recording_check import SENTENCES
 from kani.engines.kokoro.voices import Voices
 from kani.engines.whisper.likely_languages import LANGUAGES
 from kani.protocols.kyutai import messages
-from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.speech.tags import split_turns
+from kani.protocols.shared.errors import RequestError
 from kani.protocols.voxcpm import messages as voxcpm
 from kani.server import page
 from tests.conftest import ServerProcess
@@ -185,7 +185,7 @@ def test_page_reads_voice_marks_as_openais_interface_does(text: str) -> None:
     parts = run("text-parts.js", body, text)
     try:
         turns = split_turns(text, marks=True)
-    except ApiError as error:
+    except RequestError as error:
         assert parts == ([] if "empty" in str(error) else "pause")
         return
     expected: list[tuple[str, str, float]] = []

@@ -16,11 +16,3 @@ async def wait_for_idle(server: AppServer) -> None:
     async with asyncio.timeout(WITHIN_S):
         while (now := await counters(server))["sessions"] or now["speaking"] or now["waiting"]:
             await asyncio.sleep(0.02)
-
-
-async def wait_for_metrics(server: AppServer, *lines: str) -> None:
-    """Return once VoxCPM's gauges have these values: ``"running_tasks 0.0"``."""
-    async with asyncio.timeout(WITHIN_S):
-        for line in lines:
-            while f"\nvoxcpm_tts_{line}\n" not in (await server.get("/metrics")).text:
-                await asyncio.sleep(0.02)

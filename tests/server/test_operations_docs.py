@@ -21,10 +21,10 @@ PAGE = "\n".join(
     (DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("operations", "security", "monitoring")
 )
 RULES = (DOCS / "alerts.yml").read_text(encoding="utf-8")
-METRIC = re.compile(r"\b(?:kani|process|python|py|asr|voxcpm_tts)_[a-z][a-z_]*[a-z]\b")
+METRIC = re.compile(r"\b(?:kani|process|python|py|asr)_[a-z][a-z_]*[a-z]\b")
 PARTS = re.compile(r"_(?:bucket|sum|count)$")
 QUERY = re.compile(r"```promql\n(.+?)```", re.DOTALL)
-ORIGINALS = ("py_", "asr_", "voxcpm_tts_")
+ORIGINALS = ("py_", "asr_")
 
 
 def families(exposition: bytes) -> dict[str, Metric]:

@@ -160,7 +160,7 @@ def _wanted(request: Request) -> tuple[SpeechRequest, str]:
 def _refused(error: SpeechError) -> RequestError:
     """Return the answer to a request that no session is opened for."""
     if isinstance(error, InvalidRequest):
-        return RequestError(400, str(error), error.field, error.details)
+        return RequestError(400, str(error), error.field, reason=error.details)
     return RequestError(429 if isinstance(error, Busy) else 503, str(error))
 
 

@@ -85,7 +85,7 @@ async def _read(book: Path, chapters: Path) -> None:
 
 def _unreadable(fault: str, param: str | None = None) -> RequestError:
     reason = Reason("unreadable_book", {"fault": fault})
-    return RequestError(400, f"this is no book that can be read: {fault}", param, reason)
+    return RequestError(400, f"this is no book that can be read: {fault}", param, reason=reason)
 
 
 def unwritable(fault: str) -> RequestError:

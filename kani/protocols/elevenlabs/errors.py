@@ -1,6 +1,5 @@
 """Answers of ElevenLabs' HTTP API: JSON, and the statuses, codes and bodies of errors."""
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,7 @@ from starlette.responses import Response
 
 from kani.core import errors, request_ids
 from kani.protocols.shared.calls.bodies import unused_header
-from kani.protocols.shared.errors import Handler, answering
+from kani.protocols.shared.errors import Handler, answering, json_response
 from kani.protocols.shared.protocol import Refusal
 from kani.protocols.shared.recordings.upload import FileTooLarge
 
@@ -93,24 +92,19 @@ def endpoint(handler: Handler) -> Handler:
 
 def _refuse(error: Unprocessable | errors.SpeechError) -> Response:
     if isinstance(error, Unprocessable):
-        return json_response({"detail": error.errors}, 422)
+        return json_answer({"detail": error.errors}, 422)
     return error_response(error)
 
 
-def json_response(content: Any, status: int = 200, unused: Collection[str] = ()) -> Response:
-    """Return JSON in ASCII: an unpaired surrogate in a client's text comes back as the same escape.
-
-    unused: names of the given fields without effect.
-    """
-    headers = {"cache-control": "no-cache"} | unused_header(unused)
-    return Response(json.dumps(content), status, headers, "application/json")
+def json_answer(content: Any, status: int = 200, unused: Collection[str] = ()) -> Response:
+    """Return an answer of JSON; unused: names of the given fields without effect."""
+    return json_response(content, status, {"cache-control": "no-cache"} | unused_header(unused))
 
 
 def error_response(error: errors.SpeechError) -> Response:
     detail = error_detail(error)
     headers = {"retry-after": "1"} if detail.status in _RETRYABLE else None
-    body = json.dumps({"detail": detail.as_json(request_ids.current())})
-    return Response(body, detail.status, headers, "application/json")
+    return json_response({"detail": detail.as_json(request_ids.current())}, detail.status, headers)
 
 
 def refusal_body(refusal: Refusal) -> dict[str, Any]:

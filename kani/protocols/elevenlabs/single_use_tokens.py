@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core import shared_numbers
 from kani.core.errors import Busy, InvalidRequest
-from kani.protocols.elevenlabs.errors import endpoint, json_response
+from kani.protocols.elevenlabs.errors import endpoint, json_answer
 
 LIFE_S = 900.0
 MAX_TOKENS = 10_000
@@ -68,7 +68,7 @@ class SingleUseTokens:
 
     def routes(self) -> list[BaseRoute]:
         async def create(request: Request) -> Response:
-            return json_response({"token": self.issue(request.path_params["token_type"])})
+            return json_answer({"token": self.issue(request.path_params["token_type"])})
 
         return [Route("/v1/single-use-token/{token_type}", endpoint(create), methods=["POST"])]
 

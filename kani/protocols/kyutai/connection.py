@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from kani.core import errors
 from kani.protocols.kyutai.messages import NO_FREE_CHANNELS
@@ -17,7 +17,7 @@ from kani.protocols.shared.connection import (
     TOO_BIG,
     TRY_LATER,
 )
-from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
+from kani.protocols.shared.errors import BadMessage, Handler, answering, json_response
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +67,4 @@ def _refuse(recording_field: str, error: BadMessage | errors.SpeechError) -> Res
 
 
 def _error_response(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
-    return JSONResponse({"error": {"message": encodable(reason)}}, status, headers)
+    return json_response({"error": {"message": reason}}, status, headers)

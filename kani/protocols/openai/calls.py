@@ -6,13 +6,11 @@ from kani.protocols.openai.realtime.client_secrets import DEFAULT_LIFE_S, MAX_LI
 from kani.protocols.openai.realtime.unmute.lists import calls as unmute_calls
 from kani.protocols.openai.realtime.webrtc.routes import PATH as CALLS_PATH
 from kani.protocols.openai.speech import audio_file
-from kani.protocols.openai.speech.body import DialogueFields, SpeechFields
+from kani.protocols.openai.speech.body import SpeechFields
 from kani.protocols.openai.speech.captions import MEDIA_TYPES as CAPTION_TYPES
 from kani.protocols.openai.speech.captions import CaptionedFields, CaptionFields
 from kani.protocols.openai.speech.create import SSE_TYPE
 from kani.protocols.openai.speech.formats import DEFAULT_FORMAT, FORMATS, SAMPLE_RATE, SAMPLE_RATES
-from kani.protocols.openai.speech.ssml_marks import PATH as SSML_PATH
-from kani.protocols.openai.speech.ssml_marks import SsmlFields
 from kani.protocols.openai.transcription.answers import MEDIA_TYPES as TRANSCRIPT_TYPES
 from kani.protocols.openai.transcription.params import TranscriptionFields, TranslationFields
 from kani.protocols.openai.transcription.timestamps import (
@@ -57,7 +55,6 @@ _SPEECH_ERRORS = (400, 429, 500, 503, 504)
 _RECORDING_ERRORS = (400, 413, 429, 500, 503, 504)
 _UNUSED = {"X-Unused": "Names of the given fields without effect."}
 _EXAMPLE = {"model": "tts-1", "input": "Hello.", "voice": "alloy"}
-_DIALOGUE = {"turns": [{"voice": "alloy", "text": "Who is there?"}, {"voice": "onyx", "text": "Only me."}]}
 
 
 def error_schema() -> Schema:
@@ -117,41 +114,11 @@ def _speech(longest: int) -> tuple[Call, ...]:
             errors=_SPEECH_ERRORS,
         ),
         Call(
-            "POST /dev/dialogue",
-            "Speak the turns of several voices, as Kokoro-FastAPI does",
-            audio_answer("The audio, sent while it is synthesized.", *types, SSE_TYPE, headers=_UNUSED),
-            body=Body(struct(DialogueFields), _DIALOGUE),
-            errors=_SPEECH_ERRORS,
-        ),
-        Call(
             "POST /dev/captioned_speech",
             "Speak a text with the times of its words, as Kokoro-FastAPI does",
             Answer("The audio and its words.", {"application/json": captioned}, _UNUSED),
             body=Body(struct(CaptionedFields, input=longest), _EXAMPLE | {"stream": False}),
             errors=_SPEECH_ERRORS,
-        ),
-        Call(
-            f"POST {SSML_PATH}",
-            "Translate SSML into a text with marks, as Kokoro-FastAPI does",
-            Answer("The text.", {"application/json": fields(text=text())}, _UNUSED),
-            body=Body(
-                struct(SsmlFields, text=longest), {"text": '<speak>One. <break time="1s"/> Two.</speak>'}
-            ),
-            errors=(400,),
-        ),
-        Call(
-            f"GET {SSML_PATH}",
-            "List what POST /dev/ssml translates",
-            json_answer(
-                "Elements, and the values of their attributes.",
-                fields(
-                    elements=mapping("What becomes of each element."),
-                    ignored=items(text(), "Elements that leave only their content."),
-                    break_strengths=mapping("Seconds by strength."),
-                    prosody_rates=mapping("Factors by name."),
-                    rate_range=items(number("Factor."), most=2),
-                ),
-            ),
         ),
     )
 

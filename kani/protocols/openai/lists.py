@@ -8,8 +8,9 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 from kani.core.service import SpeechService
-from kani.protocols.openai.errors import ApiError, endpoint, json_response
+from kani.protocols.openai.errors import endpoint
 from kani.protocols.openai.voice_names import OPENAI_VOICES
+from kani.protocols.shared.errors import RequestError, json_response
 from kani.protocols.shared.protocol import PathClass
 
 MODELS_PATH = "/v1/models"
@@ -48,7 +49,7 @@ def list_routes(service: SpeechService) -> list[BaseRoute]:
         name = request.path_params["model"]
         if name not in _names(service):
             message = f"model: there is no {name[:100]!r}; GET {MODELS_PATH} lists the models"
-            raise ApiError(404, message, "model", "model_not_found")
+            raise RequestError(404, message, "model", "model_not_found")
         voices = {"voices": _voices(service)} if name in _speech_names(service) else {}
         return json_response(_model(name) | voices)
 

@@ -37,7 +37,7 @@ _NOT_SERVED = {
     **dict.fromkeys(live.PATHS, "sessions come by WebSocket or WebRTC, not by SIP; none is stored"),
     "/v1/realtime/translations": "speech is not translated while it comes",
     "/v1/realtime/calls/": "calls come by WebRTC, not by SIP",
-    "/dev/": "of Kokoro-FastAPI's own calls this server has /dev/captioned_speech, dialogue and ssml",
+    "/dev/": "of Kokoro-FastAPI's own calls this server has /dev/captioned_speech",
 }
 """Reasons by prefixes of paths that a client of OpenAI's API may call, and this server does not have."""
 

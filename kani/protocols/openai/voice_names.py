@@ -13,7 +13,7 @@ from kani.core.errors import UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.voices.catalogue import DEFAULT_VOICE
 from kani.core.voices.store import CUSTOM_PREFIX
-from kani.protocols.openai.errors import field_error
+from kani.protocols.shared.errors import field_error
 from kani_text.languages import primary
 
 DEFAULT_NAME = "alloy"
@@ -58,7 +58,7 @@ def resolve_voice(service: SpeechService, name: str | None, param: str = "voice"
 
     name: one of OpenAI's names (in any case), which means the engine's own voice of that name if it has one,
     an id of this server, the name of a stored voice with or without its prefix, or a mix of voices. Reads a
-    file for stored voices. Raises UnknownVoice, and ApiError for a name that is too long.
+    file for stored voices. Raises UnknownVoice, and RequestError for a name that is too long.
     """
     if name is None or name == DEFAULT_VOICE:
         return VoiceChoice(None, {})

@@ -105,7 +105,7 @@ async def recording_of(form: FormData, field: str) -> bytes:
 def too_large(field: str, more: str = "") -> RequestError:
     mebibytes = MAX_RECORDING_BYTES // 2**20
     reason = errors.Reason("too_large", {"mebibytes": mebibytes})
-    return RequestError(413, f"{field}: too large (at most {mebibytes} MiB{more})", field, reason)
+    return RequestError(413, f"{field}: too large (at most {mebibytes} MiB{more})", field, reason=reason)
 
 
 def endpoint(handler: Handler) -> Handler:
@@ -122,7 +122,7 @@ def _refuse(error: RequestError | errors.SpeechError | OSError) -> Response:
         case errors.NameTaken():
             return RequestError(409, str(error), "name").response()
         case errors.InvalidRequest():
-            return RequestError(400, str(error), error.field, error.details).response()
+            return RequestError(400, str(error), error.field, reason=error.details).response()
         case errors.Busy() | errors.StoreUnavailable() | errors.EngineUnavailable():
             return RequestError(503, str(error)).response()
         case OSError():

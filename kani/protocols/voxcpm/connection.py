@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import time
 from dataclasses import dataclass, field
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -38,15 +37,13 @@ SUBPROTOCOLS = ("voxcpm-tts-v1", "voxcpm-tts")
 async def serve(websocket: WebSocket, shared: SharedState) -> None:
     offered = websocket.scope["subprotocols"]
     await websocket.accept(next((name for name in SUBPROTOCOLS if name in offered), None))
-    with shared.metrics.connections.track_inprogress():
-        await VoxCPMConnection(Client(websocket), shared).run()
+    await VoxCPMConnection(Client(websocket), shared).run()
 
 
 @dataclass(eq=False)
 class _Request:
     params: Params
     size: int  # bytes of its message
-    since: float = field(default_factory=time.perf_counter)
     cancelled: bool = False
     running: asyncio.Task[None] | None = None
 
@@ -148,36 +145,28 @@ class VoxCPMConnection:
         The request counts towards the limits until that message is sent: a client that does not read cannot
         start more.
         """
-        metrics, mode = self._shared.metrics, request.params.mode
-        status = "cancelled"
 
-        async def finish(how: str, last: str) -> None:
-            nonlocal status
-            status = how
+        async def finish(last: str) -> None:
             del self._requests[request_id]
             self._ended_ids.keep(_digest(request_id), None)
             await self._client.send(last)
 
-        runner = RequestRunner(context, request_id, request.params, finish)
-        metrics.queue.inc()
         try:
             request.running = asyncio.current_task()
             if request.cancelled:
                 raise asyncio.CancelledError
-            await runner.run()
+            await RequestRunner(context, request_id, request.params, finish).run()
         except asyncio.CancelledError:
             if not request.cancelled or self._requests.get(request_id) is not request:
                 raise
-            await finish("cancelled", messages.complete(request_id, {"cancelled": True}))
+            await finish(messages.complete(request_id, {"cancelled": True}))
         finally:
             # A cycle: a cancelled task keeps its error, that its frames, and those this request.
             request.running = None
             self._unanswered -= 1
             self._held.hold(self._held.size - request.size)
-            metrics.request_ended(mode, status, time.perf_counter() - request.since, runner.started)
 
     async def _fail(self, request_id: str | None, failure: messages.Failure) -> None:
-        self._shared.metrics.error_sent(failure.code)
         await self._client.send(messages.error(request_id, failure))
 
 

@@ -10,7 +10,6 @@ from kani.protocols.shared.protocol import CompatPort, Context, Protocol
 from kani.protocols.voxcpm.calls import call_group
 from kani.protocols.voxcpm.connection import serve
 from kani.protocols.voxcpm.http import http_routes
-from kani.protocols.voxcpm.metrics import VoxCPMMetrics
 from kani.protocols.voxcpm.plugin import Settings
 from kani.protocols.voxcpm.remote_recordings import RemoteRecordings
 from kani.protocols.voxcpm.request import SharedState
@@ -39,14 +38,7 @@ def protocol(settings: Settings, server: ServerSettings) -> Protocol:
             log.warning("there is no voice folder %s (KANI_VOICE_DIR)", voice_dir)
         folder = VoiceFolder(voice_dir)
         ports = [context.ports[port.name] for port in PORTS if port.name in context.ports]
-        shared = SharedState(
-            context.service,
-            max_text,
-            VoxCPMMetrics(context.registry),
-            folder,
-            RemoteRecordings(settings.recording_hosts),
-        )
-
+        shared = SharedState(context.service, max_text, folder, RemoteRecordings(settings.recording_hosts))
         speech = WebSocketRoute(PATH, partial(serve, shared=shared))
         return [speech, *http_routes(context.service, max_text, folder, ports)]
 

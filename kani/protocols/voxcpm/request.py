@@ -19,7 +19,6 @@ from kani.protocols.shared.cloning_report import cloning_fields
 from kani.protocols.shared.whole_answer import WholeAnswer
 from kani.protocols.voxcpm import messages
 from kani.protocols.voxcpm.messages import HOLD_BACK_S, MAX_PAYLOAD_BYTES, FrameWriter, failure_for, progress
-from kani.protocols.voxcpm.metrics import VoxCPMMetrics
 from kani.protocols.voxcpm.params import RECORDING_PARAMS, RETRIES, STREAMING, VOICE_ID, Options, Params
 from kani.protocols.voxcpm.remote_recordings import RemoteRecordings
 from kani.protocols.voxcpm.voice_folder import FolderVoice, VoiceFolder
@@ -34,7 +33,6 @@ CHUNKS_PER_PROGRESS = 5
 class SharedState:
     service: SpeechService
     max_text: int  # characters of one request
-    metrics: VoxCPMMetrics
     voice_folder: VoiceFolder
     remote_recordings: RemoteRecordings
 
@@ -56,18 +54,16 @@ class ConnectionContext:
 class RequestRunner:
     """Runs one request: sends its progress, its audio, and its last message.
 
-    finish: sends the last message, given "success" or "failed" and the message; the request cannot be
-    cancelled any more once it is called.
+    finish: sends the last message; the request cannot be cancelled any more once it is called.
     """
 
     _context: ConnectionContext
     _id: str
     _params: Params
-    _finish: Callable[[str, str], Awaitable[None]]
+    _finish: Callable[[str], Awaitable[None]]
     _chunks: int = 0
     _samples: int = 0
     _source: str | None = None  # the parameter that names a recording, if one does
-    started: bool = False  # True once the request has left the queue
 
     async def run(self) -> None:
         async with AsyncExitStack() as stack:
@@ -79,8 +75,7 @@ class RequestRunner:
 
     async def _fail(self, error: SpeechError) -> None:
         failure = failure_for(error, self._source or VOICE_ID)
-        self._context.shared.metrics.error_sent(failure.code)
-        await self._finish("failed", messages.error(self._id, failure))
+        await self._finish(messages.error(self._id, failure))
 
     async def _voice_and_request(self) -> tuple[FolderVoice | None, SpeechRequest]:
         """Return the voice of the folder, if one is named, and the core's request. Raises InvalidRequest.
@@ -146,11 +141,10 @@ class RequestRunner:
                 session.fail(error)
                 await self._fail(error)
                 return
-            await self._finish("success", messages.complete(self._id, result))
+            await self._finish(messages.complete(self._id, result))
 
     async def _send_speech(self, session: SpeechSession) -> dict[str, Any]:
         """Send everything but the last message; return its result."""
-        metrics = self._context.shared.metrics
         session.feed(self._params.text)
         session.finish()
         await self._progress("queued", 0.0, "Request queued")
@@ -158,11 +152,8 @@ class RequestRunner:
             await self._progress(
                 "queued", 0.0, f"Request queued, number {position} in line", position=position
             )
-        self.started = True
-        metrics.request_started()
         await self._progress("processing", 0.0, "Processing request")
         await (self._stream(session) if self._params.mode == STREAMING else self._send_whole(session))
-        metrics.audio.observe(session.duration_s)
         return self._result(session)
 
     async def _progress(self, state: str, fraction: float, message: str, **more: int) -> None:

@@ -150,13 +150,13 @@ def places(schema: Schema) -> Iterator[tuple[Path, list[Schema]]]:
         yield from ((path, schemas) for path, schemas in places(other) if path)
 
 
-def messages(schema: Schema, example: Any = None, *, ssml: bool = True) -> Iterator[tuple[str, str]]:
+def messages(schema: Schema, example: Any = None) -> Iterator[tuple[str, str]]:
     """Yield each place and a message with a bad value in it, as JSON in ASCII."""
     example = sample(schema) if example is None else example
     for path, schemas in places(schema):
         if not path:
             continue
-        values = (*VALUES, *SSML) if ssml and {*path[-2:]} & {*DOCUMENTS} else VALUES
+        values = (*VALUES, *SSML) if {*path[-2:]} & {*DOCUMENTS} else VALUES
         name = ".".join(map(str, path))
         for value in values:
             yield f"{name} = {shown(value)}", written(_with(example, path, schemas, value))

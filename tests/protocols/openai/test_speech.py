@@ -1,4 +1,4 @@
-"""POST /v1/audio/speech and /dev/dialogue: formats, voices, marks, and what becomes of a failure.
+"""POST /v1/audio/speech: formats, voices, marks, and what becomes of a failure.
 
 Among the fields are those of Kokoro-FastAPI and Speaches, for clients that were written for those servers.
 """
@@ -19,7 +19,6 @@ import pytest
 import soundfile
 
 from kani.core.types import Samples, Voice
-from kani.protocols.openai.speech.body import parse_dialogue
 from kani.protocols.openai.speech.instructions import Style, parse_instructions
 from kani.protocols.openai.speech.tags import Turn, split_turns
 from kani.protocols.openai.voice_names import OPENAI_VOICES, resolve_voice
@@ -27,7 +26,7 @@ from tests.support.servers.serving import InProcessServer, serving
 from tests.support.sessions import started
 from tests.support.tone import ToneEngine
 
-PATH, DIALOGUE = "/v1/audio/speech", "/dev/dialogue"
+PATH = "/v1/audio/speech"
 TEXT = "The quick brown fox jumps over the lazy dog."
 RATE = 24_000
 FORMATS = {
@@ -273,41 +272,3 @@ async def test_rate_limit_counts_a_request_once(tmp_path: Path) -> None:
     assert [segment.voice for segment in server.engine.segments] == ["tone_en", "tone_es", "tone_en"]
     assert refused.status_code == 429 and refused.headers["retry-after"] == "1"
     assert refused.json()["error"]["code"] == "rate_limit_exceeded"
-
-
-FIRST = {"voice": "espeak:en", "text": "Who left the gate open?"}
-SECOND = {"voice_id": "espeak:es", "text": "Yo no, estaba durmiendo."}
-
-
-def said(client: httpx2.Client, turns: list[dict[str, str]], **fields: Any) -> bytes:
-    body = {"model": "kokoro", "turns": turns, "response_format": "pcm"} | fields
-    answer = client.post(DIALOGUE, json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.content
-
-
-def test_turns_of_a_dialogue_are_the_marks_of_a_text() -> None:
-    """As in Kokoro-FastAPI, which writes them so."""
-    turns = [FIRST | {"text": "Who? [pause:2s] You?"}, SECOND, FIRST]
-    body = parse_dialogue({"inputs": turns, "pause_between_turns": 0.5, "speed": 1.2}, 1000)
-    assert body.turns == (
-        Turn("espeak:en", ("Who? ", 2.0, " You?")),
-        Turn("espeak:es", (0.5, SECOND["text"])),
-        Turn("espeak:en", (0.5, FIRST["text"])),
-    )
-    assert body.given.speed == 1.2 and not body.unknown_fields
-
-
-def test_turns_of_a_dialogue_are_spoken_in_order_with_pauses(client: httpx2.Client) -> None:
-    text = f"[voice:espeak:en]{FIRST['text']}[voice:espeak:es]{SECOND['text']}"
-    expected = speak(client, text, response_format="pcm", allow_voice_tags=True).content
-    for stream in (True, False):
-        assert said(client, [FIRST, SECOND], stream=stream) == expected
-    assert len(said(client, [FIRST])) < len(expected) - RATE
-    turns = [FIRST, SECOND, FIRST]
-    tight, spaced = (said(client, turns, pause_between_turns=pause) for pause in (0, 1.5))
-    assert (len(spaced) - len(tight)) / 2 / RATE == pytest.approx(3, abs=0.05)
-    unused = {"input": "no", "voice": "alloy", "download_format": "wav"}
-    answer = client.post(DIALOGUE, json={"turns": [FIRST], **unused})
-    assert answer.status_code == 200 and answer.headers["content-type"] == "audio/mpeg"
-    assert answer.headers["x-unused"] == "input, voice, download_format"

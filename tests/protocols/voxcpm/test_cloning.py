@@ -55,7 +55,8 @@ async def test_speech_sounds_like_recording(app: CloningServer, client: Client, 
     assert len(app.echo.embedded) == 2
     (listed,) = (await app.get("/api/voices?category=custom")).json()["voices"]["custom"]
     assert listed["id"] == "custom:eva" and (await app.get(listed["audio_url"])).status_code == 200
-    assert app.echo.segments[-1].text == listed["sample_text"] and app.echo.segments[-1].embedding is not None
+    spoken = app.echo.segments[-1]
+    assert listed["sample_text"].endswith(spoken.text) and spoken.embedding is not None
 
 
 @pytest.mark.parametrize(

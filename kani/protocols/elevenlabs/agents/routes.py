@@ -13,7 +13,7 @@ from kani.core.errors import InvalidRequest
 from kani.core.service import SpeechService
 from kani.protocols.elevenlabs.agents.config import load_agent
 from kani.protocols.elevenlabs.agents.connection import AgentConnection
-from kani.protocols.elevenlabs.errors import endpoint, json_response
+from kani.protocols.elevenlabs.errors import endpoint, json_answer
 from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
 from kani.protocols.elevenlabs.realtime.connection import NO_KEY
 from kani.protocols.elevenlabs.single_use_tokens import AGENT, AGENT_PATH, SingleUseTokens
@@ -56,7 +56,7 @@ def routes(
             raise InvalidRequest("agent_id", "is needed")
         token = tokens.issue(AGENT, f"{_FOR_AGENT}{agent_id}")
         query = urlencode({"agent_id": agent_id, "token": token})
-        return json_response({"signed_url": f"ws{own_url(request)[4:]}{AGENT_PATH}?{query}"})
+        return json_answer({"signed_url": f"ws{own_url(request)[4:]}{AGENT_PATH}?{query}"})
 
     return [
         WebSocketRoute(AGENT_PATH, serve),

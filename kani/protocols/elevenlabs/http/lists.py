@@ -17,7 +17,7 @@ from kani.core.service import SpeechService
 from kani.core.types import Voice
 from kani.core.voices.cloning import CloningStatus
 from kani.core.voices.store import CUSTOM_PREFIX, MAX_VOICES, StoredVoice
-from kani.protocols.elevenlabs.errors import endpoint, json_response
+from kani.protocols.elevenlabs.errors import endpoint, json_answer
 from kani.protocols.elevenlabs.models import DEFAULT_MODEL, MODELS, list_models
 from kani.protocols.elevenlabs.plugin import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import PREMADE_VOICES, PremadeVoice, resolve_voice
@@ -85,13 +85,13 @@ def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[Ba
     async def voices(request: Request) -> Response:
         base_url = own_url(request)
         listed = await asyncio.to_thread(service.catalogue.list)
-        return json_response({"voices": await asyncio.to_thread(describe_voices, service, listed, base_url)})
+        return json_answer({"voices": await asyncio.to_thread(describe_voices, service, listed, base_url)})
 
     async def search(request: Request) -> Response:
         base_url = own_url(request)
         listed = await asyncio.to_thread(service.catalogue.list)
         page, total, next_page_token = search_voices(listed, dict(request.query_params))
-        return json_response(
+        return json_answer(
             {
                 "voices": await asyncio.to_thread(describe_voices, service, page, base_url),
                 "has_more": next_page_token is not None,
@@ -102,28 +102,26 @@ def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[Ba
 
     async def voice(request: Request) -> Response:
         voice_id, base_url = request.path_params["voice_id"], own_url(request)
-        return json_response(
-            await asyncio.to_thread(describe_voice_id, service, voice_id, settings, base_url)
-        )
+        return json_answer(await asyncio.to_thread(describe_voice_id, service, voice_id, settings, base_url))
 
     async def voice_settings(request: Request) -> Response:
         await asyncio.to_thread(resolve_voice, service, request.path_params["voice_id"], settings)
-        return json_response(DEFAULT_SETTINGS)
+        return json_answer(DEFAULT_SETTINGS)
 
     async def default_settings(request: Request) -> Response:
-        return json_response(DEFAULT_SETTINGS)
+        return json_answer(DEFAULT_SETTINGS)
 
     async def models(request: Request) -> Response:
-        return json_response(list_models(service, settings.max_text))
+        return json_answer(list_models(service, settings.max_text))
 
     async def user(request: Request) -> Response:
-        return json_response(USER | {"subscription": await _subscription(service)})
+        return json_answer(USER | {"subscription": await _subscription(service)})
 
     async def subscription(request: Request) -> Response:
-        return json_response(await _subscription(service))
+        return json_answer(await _subscription(service))
 
     async def history(request: Request) -> Response:
-        return json_response(NO_HISTORY)
+        return json_answer(NO_HISTORY)
 
     calls = {
         "/v1/voices": voices,

@@ -22,7 +22,7 @@ from kani.core.session.alignment import Alignment
 from kani.core.subtitles import segment_cues, srt, words_and_cues
 from kani.core.timing.characters import FormsClock
 from kani.core.transcriber import TranscribedWord, TranscriptionOptions
-from kani.protocols.elevenlabs.errors import Unprocessable, endpoint, json_response
+from kani.protocols.elevenlabs.errors import Unprocessable, endpoint, json_answer
 from kani.protocols.elevenlabs.http.body import missing_field
 from kani.protocols.elevenlabs.http.speech import PROTOCOL
 from kani.protocols.shared.calls.bodies import about, read_form, unknown_fields, within
@@ -151,7 +151,7 @@ def recording_routes(service: SpeechService, uploads: Mapping[str, AudioUploads]
             async with transcribing(*heard, diarize=bool(given.diarize), pcm=pcm) as (session, segments):
                 collected = Transcript.of(session, segments, form.options.language, given.num_speakers)
                 transcript = await cancel_on_disconnect(request, collected)
-        return json_response(describe_transcript(transcript, form), unused=form.unused)
+        return json_answer(describe_transcript(transcript, form), unused=form.unused)
 
     async def align(request: Request) -> Response:
         async with uploads[ALIGNMENT_PATH].receive(request, files) as upload:
@@ -165,7 +165,7 @@ def recording_routes(service: SpeechService, uploads: Mapping[str, AudioUploads]
         given = (name for name, values in upload.fields.items() if any(values))
         unused = unknown_fields(given, {"text", "enabled_spooled_file"})
         # An hour of characters takes a while to be written.
-        return await asyncio.to_thread(lambda: json_response(_described(found), unused=unused))
+        return await asyncio.to_thread(lambda: json_answer(_described(found), unused=unused))
 
     calls = {TRANSCRIPTION_PATH: convert, ALIGNMENT_PATH: align}
     return [Route(path, endpoint(handler), methods=["POST"]) for path, handler in calls.items()]

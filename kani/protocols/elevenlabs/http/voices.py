@@ -22,7 +22,7 @@ from kani.core.voices.store import NewVoice, StoredVoice
 from kani.protocols.elevenlabs.errors import (
     Unprocessable,
     endpoint,
-    json_response,
+    json_answer,
     refusal_body,
 )
 from kani.protocols.elevenlabs.http.body import field_error, missing_field
@@ -202,19 +202,19 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
             )
         )
         answer = {"voice_id": voice.id, "requires_verification": False, "advice": list(voice.advice)}
-        return json_response(answer, unused=[*form.unused, *([] if complete else ["files"])])
+        return json_answer(answer, unused=[*form.unused, *([] if complete else ["files"])])
 
     async def edit(request: Request) -> Response:
         form = await read_voice_form(request, files_needed=False)
         voice = await find_voice(request)
         _check_edit(form, voice)
         voice = await service.cloning.rename(voice.name, form.name)
-        return json_response({"status": "ok", "voice_id": voice.id}, unused=form.unused)
+        return json_answer({"status": "ok", "voice_id": voice.id}, unused=form.unused)
 
     async def delete(request: Request) -> Response:
         voice = await find_voice(request)
         await service.cloning.delete(voice.name)
-        return json_response({"status": "ok"})
+        return json_answer({"status": "ok"})
 
     async def play_sample(request: Request) -> Response:
         voice = await find_sample(request)

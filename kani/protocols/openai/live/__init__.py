@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from kani.protocols.openai.errors import ApiError, endpoint, field_error, json_response
+from kani.protocols.openai.errors import endpoint
 from kani.protocols.openai.live.connection import LiveConnection
 from kani.protocols.openai.live.events import LiveSender
 from kani.protocols.openai.live.session import read_session
@@ -30,6 +30,7 @@ from kani.protocols.openai.realtime.unmute.connection import NO_MODEL
 from kani.protocols.openai.realtime.webrtc.routes import CALL, Calls
 from kani.protocols.shared.connection import POLICY_VIOLATION, Client
 from kani.protocols.shared.conversation import ConnectionLimits
+from kani.protocols.shared.errors import RequestError, field_error, json_response
 from kani.protocols.shared.protocol import KEY_PROTOCOLS, Context
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def live_routes(context: Context, instructions: str, calls: Calls) -> list[BaseR
         except EventError as error:
             raise as_api_error(error) from error
         if service.chat_model is None:
-            raise ApiError(403, NO_MODEL, code="forbidden")
+            raise RequestError(403, NO_MODEL, code="forbidden")
         if given.session.get("client"):
             reason = "events of a data channel cannot be restricted here"
             raise field_error("session.client", reason, "unsupported")

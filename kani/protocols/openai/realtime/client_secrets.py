@@ -16,11 +16,12 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core.conversation.items import new_id
 from kani.core.service import SpeechService
-from kani.protocols.openai.errors import ApiError, endpoint, json_response
+from kani.protocols.openai.errors import endpoint
 from kani.protocols.openai.realtime.client_events import EventError, convert
 from kani.protocols.openai.realtime.session_config import SessionConfig, SessionKind, initial_config
 from kani.protocols.openai.realtime.session_update import check_voice, heard_languages, updated_config
 from kani.protocols.openai.speech.body import read_object
+from kani.protocols.shared.errors import RequestError, json_response
 from kani_text import foreign
 
 PREFIX = "ek_"
@@ -141,17 +142,17 @@ def secret_routes(
 
 
 async def read_body(request: Request, limit: int) -> dict[str, Any]:
-    """Return the JSON object of a request, empty without a body; limit: bytes. Raises ApiError."""
+    """Return the JSON object of a request, empty without a body; limit: bytes. Raises RequestError."""
     body = await bounded_body(request, limit)
     # A key's content has to have UTF-8.
     return foreign.without_halves(read_object(body)) if body.strip() else {}
 
 
 async def bounded_body(request: Request, limit: int) -> bytes:
-    """Return the body of a request; limit: bytes. Raises ApiError."""
+    """Return the body of a request; limit: bytes. Raises RequestError."""
     body = await request.body()
     if len(body) > limit:
-        raise ApiError(413, f"the body is too large (at most {limit >> 10} KiB)")
+        raise RequestError(413, f"the body is too large (at most {limit >> 10} KiB)")
     return body
 
 
@@ -169,7 +170,7 @@ async def _config(
     return config
 
 
-def as_api_error(error: EventError) -> ApiError:
+def as_api_error(error: EventError) -> RequestError:
     """Return the answer to a call with an error in its session object."""
     param = error.param.removeprefix("body.") if error.param else None
-    return ApiError(400, str(error).removeprefix("body."), param, error.code)
+    return RequestError(400, str(error).removeprefix("body."), param, error.code)

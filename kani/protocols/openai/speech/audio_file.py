@@ -9,8 +9,8 @@ from starlette.responses import Response
 from kani.core.audio.encoding import FileEncoder, run_encoding
 from kani.core.audio.pcm import Pcm16Stream
 from kani.core.types import Samples
-from kani.protocols.openai.errors import ApiError, field_error
 from kani.protocols.openai.speech.formats import SAMPLE_RATE, resolve_format
+from kani.protocols.shared.errors import RequestError, field_error
 
 PATH = "/v1/audio/files"
 
@@ -31,7 +31,7 @@ class AudioFiles:
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
 
     async def create(self, request: Request) -> Response:
-        """Answer with the file. Raises ApiError."""
+        """Answer with the file. Raises RequestError."""
         query = request.query_params
         rate = _rate(query)
         audio_format = resolve_format(query.get("response_format"), rate)
@@ -39,7 +39,7 @@ class AudioFiles:
             async with asyncio.timeout(WAIT_S):
                 await self._places.acquire()
         except TimeoutError:
-            raise ApiError(503, "other files are being encoded: try again later") from None
+            raise RequestError(503, "other files are being encoded: try again later") from None
         try:
             encoder = FileEncoder(audio_format, rate)
             async for samples in _samples(request.stream()):
@@ -51,7 +51,7 @@ class AudioFiles:
 
 
 def _rate(query: Mapping[str, str]) -> int:
-    """Return the samples' rate in hertz, which the file has, too. Raises ApiError."""
+    """Return the samples' rate in hertz, which the file has, too. Raises RequestError."""
     given = query.get("sample_rate", str(SAMPLE_RATE))
     if not given.isascii() or not given.isdecimal() or len(given) > 6:
         raise field_error("sample_rate", "must be a whole number")
@@ -59,11 +59,11 @@ def _rate(query: Mapping[str, str]) -> int:
 
 
 async def _samples(body: AsyncIterable[bytes]) -> AsyncIterable[Samples]:
-    """Yield the samples, in [-1, 1]. Raises ApiError if the body ends within one."""
+    """Yield the samples, in [-1, 1]. Raises RequestError if the body ends within one."""
     pcm = Pcm16Stream()
     async for piece in body:
         samples = pcm.feed(piece)
         if len(samples):
             yield samples
     if pcm.rest:
-        raise ApiError(400, "the body must be samples of two bytes each", None, "invalid_value")
+        raise RequestError(400, "the body must be samples of two bytes each", None, "invalid_value")

@@ -1,22 +1,19 @@
 """Bodies of speech requests, parsed and validated."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from kani.core.audio.encoding import AudioFormat
-from kani.core.errors import InvalidRequest, TextTooLong, UnsupportedLanguage
+from kani.core.errors import TextTooLong, UnsupportedLanguage
 from kani.core.request import RANGES, Range
-from kani.protocols.openai.errors import ApiError, field_error
 from kani.protocols.openai.lists import SPEECH_MODELS
 from kani.protocols.openai.speech import formats
 from kani.protocols.openai.speech.instructions import Style, parse_instructions
-from kani.protocols.openai.speech.tags import MAX_MARKS, MAX_PAUSE_S, Turn, split_turns
 from kani.protocols.openai.voice_names import DEFAULT_NAME
 from kani.protocols.shared.calls.bodies import (
-    FILLED,
     QUOTATIONS,
     Melody,
     Speed,
@@ -27,6 +24,7 @@ from kani.protocols.shared.calls.bodies import (
     unknown,
     within,
 )
+from kani.protocols.shared.errors import RequestError, field_error
 from kani_text import languages
 from kani_text.ssml import begins_document
 
@@ -60,9 +58,13 @@ class VoiceAlias(Struct):
     rate: Speed | None = None
 
 
-class Spoken(Struct, kw_only=True):
-    """Fields of every call that speaks."""
+class SpeechFields(Struct, kw_only=True):
+    """Fields of every call that speaks. A null equals a missing field."""
 
+    input: Annotated[str, about("The text.")]
+    voice: Annotated[
+        str | VoiceId | None, about('A voice of OpenAI\'s or of this server, as a name or {"id": NAME}.')
+    ] = None
     model: Annotated[str | None, about(f"Any name, for example {SPEECH_MODELS[0]}.")] = None
     speed: Annotated[Speed, about("Speed of the speech.")] = 1.0
     instructions: Annotated[str | None, about("Emotion, pace and pitch in words.")] = None
@@ -86,15 +88,6 @@ class Spoken(Struct, kw_only=True):
         bool | None,
         about("Whether it is sent while it is made; the default, but for a FLAC of usual length."),
     ] = None
-
-
-class SpeechFields(Spoken, kw_only=True):
-    """A null equals a missing field."""
-
-    input: Annotated[str, about("The text.")]
-    voice: Annotated[
-        str | VoiceId | None, about('A voice of OpenAI\'s or of this server, as a name or {"id": NAME}.')
-    ] = None
     allow_voice_tags: Annotated[bool, about("Whether marks in the text change the voice.")] = False
     ssml: Annotated[
         bool | None, about("Whether the text is SSML; by default it is where it begins with <speak>.")
@@ -115,7 +108,6 @@ class SpeechBody(Generic[F]):
     style: Style
     language: str | None  # BCP 47 tag; None is detected from the text
     unknown_fields: tuple[str, ...]  # given names that mean nothing here
-    turns: tuple[Turn, ...] = ()  # of a dialogue; empty where the text's marks make them
 
     @property
     def voice(self) -> str:
@@ -158,37 +150,29 @@ def within_speed(speed: float) -> float:
 
 
 def parse_body(given: Mapping[str, Any], max_text: int, kind: type[F]) -> SpeechBody[F]:
-    """Parse a body; max_text: characters. Raises ApiError and InvalidRequest."""
+    """Parse a body; max_text: characters. Raises RequestError and InvalidRequest."""
     if given.get("stream_format") == "":
         given = {**given, "stream_format": None}  # the default, as for response_format
-    return validated(read(given, kind), unknown(given, kind), max_text)
-
-
-def parse_speech(given: Mapping[str, Any], max_text: int) -> SpeechBody[SpeechFields]:
-    return parse_body(given, max_text, SpeechFields)
-
-
-def validated(fields: F, unused: list[str], max_text: int) -> SpeechBody[F]:
-    """Return a body after a check of its fields together. Raises ApiError and TextTooLong."""
+    fields, unused = read(given, kind), unknown(given, kind)
     if len(fields.input) > max_text:
         raise TextTooLong(max_text)
     if not fields.input.strip():
         raise field_error("input", "is empty", "string_below_min_length")
     audio_format = formats.resolve_format(fields.response_format, fields.sample_rate)
     if audio_format.codec == "opus" and fields.sample_rate not in (None, formats.OPUS_RATE):
-        unused = [*unused, "sample_rate"]
+        unused.append("sample_rate")
     style = parse_instructions(fields.instructions)
     return SpeechBody(fields, audio_format, style, _language(fields), tuple(unused))
 
 
 def read_object(data: bytes) -> dict[str, Any]:
-    """Parse a JSON object. Raises ApiError."""
+    """Parse a JSON object. Raises RequestError."""
     return object_of(
-        data, "is not JSON", lambda reason: ApiError(400, f"the body: {reason}", code="invalid_json")
+        data, "is not JSON", lambda reason: RequestError(400, f"the body: {reason}", code="invalid_json")
     )
 
 
-def _language(fields: Spoken) -> str | None:
+def _language(fields: SpeechFields) -> str | None:
     for name in ("language", "lang_code"):
         if code := getattr(fields, name):
             try:
@@ -196,55 +180,3 @@ def _language(fields: Spoken) -> str | None:
             except UnsupportedLanguage as error:
                 raise field_error(name, error.reason, "unsupported_language") from error
     return None
-
-
-PAUSES = Range(0.0, MAX_PAUSE_S)
-Filled = Annotated[str, FILLED]
-
-
-class SpokenTurn(Struct):
-    text: Filled
-    voice: Filled | None = None
-    voice_id: Annotated[Filled | None, about("ElevenLabs' name of voice.")] = None
-
-
-Turns = Annotated[list[SpokenTurn], Meta(min_length=1, max_length=MAX_MARKS)]
-
-
-class DialogueFields(Spoken, kw_only=True):
-    """A null equals a missing field."""
-
-    turns: Annotated[Turns | None, about("Texts with their voices; needed.")] = None
-    inputs: Annotated[Turns | None, about("ElevenLabs' name of turns.")] = None
-    pause_between_turns: Annotated[float, within(PAUSES, "Seconds, besides the pause after a sentence.")] = (
-        0.0
-    )
-
-
-def parse_dialogue(given: Mapping[str, Any], max_text: int) -> SpeechBody[SpeechFields]:
-    """Parse a body with ``turns`` instead of ``input`` and ``voice``; marks in a turn's text are read.
-
-    max_text: characters of all turns. Raises as ``parse_body``.
-    """
-    fields = read(given, DialogueFields)
-    turns = tuple(_turns(fields))
-    common = {name: getattr(fields, name) for name in Spoken.__struct_fields__}
-    speech = SpeechFields(input="".join(turn.text for turn in turns), ssml=False, **common)
-    return replace(validated(speech, unknown(given, DialogueFields), max_text), turns=turns)
-
-
-def _turns(fields: DialogueFields) -> Iterator[Turn]:
-    name = "inputs" if fields.turns is None and fields.inputs is not None else "turns"
-    turns: list[SpokenTurn] | None = getattr(fields, name)
-    if turns is None:
-        raise InvalidRequest(name, f"must be a list of 1 to {MAX_MARKS}")
-    pause = fields.pause_between_turns
-    for place, turn in enumerate(turns):
-        voice = turn.voice or turn.voice_id
-        if voice is None:
-            raise InvalidRequest(f"{name}[{place}].voice", "is needed")
-        before: tuple[str | float, ...] = (pause,) if pause and place else ()
-        for part in split_turns(turn.text, marks=True):
-            spoken_by = voice.strip() if part.voice is None else part.voice
-            yield replace(part, voice=spoken_by, pieces=(*before, *part.pieces))
-            before = ()

@@ -15,10 +15,11 @@ from kani.core.service import SpeechService
 from kani.core.session.budget import Share
 from kani.core.subtitles import VTT_HEADER, Cue, CueBuilder, Word, WordTimer, srt_cue, vtt_cue
 from kani.core.timing.spans import mark_rows
-from kani.protocols.openai.errors import endpoint, json_response
+from kani.protocols.openai.errors import endpoint
 from kani.protocols.openai.speech.body import SpeechFields, parse_body, read_object
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
 from kani.protocols.shared.calls.bodies import UNUSED, about, json_text
+from kani.protocols.shared.errors import json_response
 from kani.protocols.shared.streamed_answer import ByteStream, begun_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.protocols.shared.whole_answer import WholeAnswer

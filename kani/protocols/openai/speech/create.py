@@ -1,9 +1,8 @@
-"""POST /v1/audio/speech and /dev/dialogue: audio as bytes or as events, while it is made or whole."""
+"""POST /v1/audio/speech: audio as bytes or as events, while it is made or whole."""
 
 import math
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,7 +11,7 @@ from kani.core.audio.encoding import AsyncEncoder, AudioFormat
 from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
 from kani.protocols.openai.errors import api_error, endpoint
-from kani.protocols.openai.speech.body import SpeechBody, read_object
+from kani.protocols.openai.speech.body import SpeechFields, parse_body, read_object
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
 from kani.protocols.shared.calls.bodies import sse
 from kani.protocols.shared.errors import Handler
@@ -29,16 +28,14 @@ TOKENS_A_SECOND = 20
 """OpenAI's measures of written text (its rule of thumb) and of spoken audio (a token each 50 ms)."""
 
 
-def create_endpoint(
-    service: SpeechService, max_text: int, parse: Callable[[Mapping[str, Any], int], SpeechBody[Any]]
-) -> Handler:
+def create_endpoint(service: SpeechService, max_text: int) -> Handler:
     """Return the call. A stream starts with the first audio, so that earlier errors have a status.
 
-    max_text: characters; parse: parses a body with that limit.
+    max_text: characters.
     """
 
     async def create(request: Request) -> Response:
-        body = parse(read_object(await request.body()), max_text)
+        body = parse_body(read_object(await request.body()), max_text, SpeechFields)
         async with AsyncExitStack() as stack:
             opened = await open_utterance(service, request, body, timed=False)
             utterance = await stack.enter_async_context(opened)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from kani.core.audio.encoding import AudioFormat
 from kani.core.request import Range
-from kani.protocols.openai.errors import field_error
+from kani.protocols.shared.errors import field_error
 
 SAMPLE_RATE = 24_000
 """Hertz of a format unless the request names others, whatever the engine's rate: clients read ``pcm`` so."""
@@ -27,7 +27,7 @@ FORMATS = {codec: AudioFormat(codec, SAMPLE_RATE, bit_rate, codec) for codec, bi
 
 
 def resolve_format(name: str | None, sample_rate: float | None = None) -> AudioFormat:
-    """Look up a format by name, None for the API's default, at a rate in hertz. Raises ApiError.
+    """Look up a format by name, None for the API's default, at a rate in hertz. Raises RequestError.
 
     Opus has one rate, whatever the client names.
     """

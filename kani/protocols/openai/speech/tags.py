@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 from kani.core.request import RANGES
-from kani.protocols.openai.errors import field_error
+from kani.protocols.shared.errors import field_error
 
 MAX_PAUSE_S = 10.0
 MAX_MARKS = 1000
@@ -35,7 +35,7 @@ def split_turns(text: str, *, marks: bool) -> list[Turn]:
     """Split a text at its marks; marks: whether there are any, or brackets are text like all else.
 
     Passages without text are dropped, a pause in them belongs to the next. At least one turn is returned.
-    Raises ApiError for a pause or a rate without a valid number, or more than ``MAX_MARKS``.
+    Raises RequestError for a pause or a rate without a valid number, or more than ``MAX_MARKS``.
     """
     if not marks:
         return [Turn(None, (text,))]

@@ -45,9 +45,8 @@ async def open_utterance(
 
     timed: see ``SpeechRequest``.
     """
-    turns = list(body.turns) or split_turns(
-        body.given.input, marks=body.given.allow_voice_tags and not body.given.is_document
-    )
+    marks = body.given.allow_voice_tags and not body.given.is_document
+    turns = split_turns(body.given.input, marks=marks)
     speakers = {name: await _speaker(service, name, body) for name in {turn.voice for turn in turns}}
     client, languages, memory = client_address(request), accept_languages(request.headers), LanguageMemory()
 
@@ -95,7 +94,7 @@ class Speaker:
 
 
 async def _speaker(service: SpeechService, name: str | None, body: SpeechBody[Any]) -> Speaker:
-    param = "voice" if name is None else "turns" if body.turns else "input"
+    param = "voice" if name is None else "input"
     alias = body.speaker(body.voice if name is None else name)
     choice = await asyncio.to_thread(resolve_voice, service, alias.voice, param)
     return Speaker(choice, 1.0 if alias.rate is None else alias.rate)

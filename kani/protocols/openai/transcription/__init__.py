@@ -12,11 +12,12 @@ from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import TranscribedSegment
-from kani.protocols.openai.errors import api_error, endpoint, json_response
+from kani.protocols.openai.errors import api_error, endpoint
 from kani.protocols.openai.transcription import answers, timestamps
 from kani.protocols.openai.transcription.known_speakers import FIELD_BYTES, FORM_BYTES
 from kani.protocols.openai.transcription.params import TranscriptionParams, parse_params
 from kani.protocols.shared.calls.bodies import sse, unused_header
+from kani.protocols.shared.errors import json_response
 from kani.protocols.shared.recordings.transcript import Segments, Transcript, transcribing
 from kani.protocols.shared.recordings.upload import AudioUploads
 from kani.protocols.shared.streamed_answer import ByteStream, begun_answer

@@ -13,10 +13,10 @@ from kani.core.errors import UnsupportedLanguage
 from kani.core.expected_words import MAX_WORD, MAX_WORDS, as_prompt, fault
 from kani.core.request import Range
 from kani.core.transcriber import TranscriptionOptions
-from kani.protocols.openai.errors import field_error
 from kani.protocols.openai.transcription import known_speakers as known
 from kani.protocols.openai.transcription.known_speakers import KnownSpeakers
 from kani.protocols.shared.calls.bodies import about, one_of, parse_object, read_form, unknown_fields, within
+from kani.protocols.shared.errors import field_error
 from kani.protocols.shared.recordings.upload import AudioUpload
 
 FORMATS = ("json", "text", "srt", "verbose_json", "vtt", "diarized_json")
@@ -94,7 +94,7 @@ class TranscriptionParams:
 def parse_params(
     upload: AudioUpload, spoken_language: SpokenLanguage, *, translate: bool
 ) -> TranscriptionParams:
-    """Parse the fields of ``upload``. Raises ApiError."""
+    """Parse the fields of ``upload``. Raises RequestError."""
     if upload.file is None:
         raise field_error("file", "is missing: send the recording as a form's file", "missing_file")
     if upload.get("model") is None:

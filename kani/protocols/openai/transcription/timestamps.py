@@ -23,11 +23,12 @@ from kani.core.session.alignment import MAX_TEXT, Alignment
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.subtitles import WRITERS, words_and_cues
 from kani.core.turns.speech_spans import speech_spans
-from kani.protocols.openai.errors import endpoint, json_response
+from kani.protocols.openai.errors import endpoint
 from kani.protocols.openai.transcription.answers import MEDIA_TYPES
 from kani.protocols.openai.transcription.known_speakers import KnownSpeakers
 from kani.protocols.shared.calls.bodies import about, within
 from kani.protocols.shared.connection import client_address
+from kani.protocols.shared.errors import json_response
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads
 from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani_text.languages import english_name, primary

@@ -175,7 +175,7 @@ def _endpoint(path: str, handler: Handler) -> Handler:
 
     def refuse(error: SpeechError) -> Response:
         answer = api_error(error, FIELDS[path])
-        return JSONResponse({ERROR[path]: str(answer)}, answer.status, answer.headers)
+        return answer.response({ERROR[path]: str(answer)})
 
     return answering(handler, refuse, SpeechError)
 

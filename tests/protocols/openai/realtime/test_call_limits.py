@@ -23,12 +23,12 @@ from aiortc.rtcsctptransport import (
     serialize_packet,
 )
 
-from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.answers.paced import Track
 from kani.protocols.openai.realtime.webrtc import bounds, routes
 from kani.protocols.openai.realtime.webrtc.bounds import MAX_PIECES
 from kani.protocols.openai.realtime.webrtc.call import LEAST_SIZE, MAX_LINES, MAX_WAITING, Call
 from kani.protocols.shared.connection import Client
+from kani.protocols.shared.errors import RequestError
 from tests.clients.openai_call import CALLS, SDP, Caller, all_free, calling, post_offer
 from tests.clients.openai_realtime import loud
 from tests.running.sources import ROOT
@@ -121,7 +121,7 @@ async def test_any_damage_of_an_offer_is_an_error_of_the_client(offer: str) -> N
             call = Call(no_session)
             try:
                 await call.answer("\r\n".join([*lines[:at], *new, *lines[at + 1 :], ""]), HOST)
-            except ApiError as error:
+            except RequestError as error:
                 assert error.status == 400
                 refused += 1
             await call.close()
@@ -252,7 +252,7 @@ def test_libraries_are_those_that_were_read(monkeypatch: pytest.MonkeyPatch) -> 
     assert dict(re.findall(r"^(\w+)==(\S+)", required, re.MULTILINE)) == bounds.READ
     assert not bounds.unread_versions()
     monkeypatch.setitem(bounds.READ, "aiortc", "1.15.0")
-    with pytest.raises(ApiError, match=r"needs aiortc 1\.15\.0 \(installed is"):
+    with pytest.raises(RequestError, match=r"needs aiortc 1\.15\.0 \(installed is"):
         routes._load()
 
 

@@ -21,13 +21,13 @@ from starlette.types import Message
 
 from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
-from kani.protocols.openai.errors import field_error
 from kani.protocols.openai.realtime.answers.paced import Side, Track
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.connection import Connection
 from kani.protocols.openai.realtime.webrtc.bounds import LIBRARY_ERRORS, CallBounds
 from kani.protocols.openai.realtime.webrtc.speaker import RATE, RTP_RATE, Speaker
 from kani.protocols.shared.connection import TRY_LATER, Client
+from kani.protocols.shared.errors import field_error
 from kani.protocols.shared.protocol import UNREAD_S
 
 CHANNEL = "oai-events"
@@ -114,7 +114,7 @@ class Call:
         """101 once the session has accepted the call, else that of its refusal."""
 
     async def answer(self, offer: str, host: str) -> str:
-        """Return the answer to an offer, with ``host`` as the address for its packets. Raises ApiError."""
+        """Return the answer to an offer; host: address for its packets. Raises RequestError."""
         peer, self._host = self._peer, host
         peer.addTrack(self._speaker)
         (transceiver,) = peer.getTransceivers()

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 
 from kani.core.conversation.items import new_id
 from kani.core.service import SpeechService
-from kani.protocols.openai.errors import ApiError, endpoint, field_error, json_response
+from kani.protocols.openai.errors import endpoint
 from kani.protocols.openai.realtime.answers.paced import Track
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.client_secrets import as_api_error, bounded_body
@@ -23,6 +23,7 @@ from kani.protocols.openai.realtime.session_update import check_voice, heard_lan
 from kani.protocols.shared.calls.bodies import parse_object
 from kani.protocols.shared.connection import Client
 from kani.protocols.shared.conversation import ConnectionLimits
+from kani.protocols.shared.errors import RequestError, field_error, json_response
 from kani.runtime.extras import install_command
 
 if TYPE_CHECKING:
@@ -51,13 +52,13 @@ class Calls:
     async def open(
         self, request: Request, call_id: str, websocket_path: str, make_session: MakeSession, offer: str
     ) -> str:
-        """Return the SDP answer to an offer. Raises ApiError.
+        """Return the SDP answer to an offer. Raises RequestError.
 
         websocket_path: where the call's session is served.
         """
         make_call, calls = await asyncio.to_thread(_load), self._running
         if len(calls) >= MAX_CALLS:
-            raise ApiError(429, f"too many calls at once (at most {MAX_CALLS})", code="server_busy")
+            raise RequestError(429, f"too many calls at once (at most {MAX_CALLS})", code="server_busy")
         call = make_call(make_session)
         # Its session is a WebSocket of this server: counted, bounded and closed as any other.
         scope = {name: request.scope[name] for name in _PASSED_ON if name in request.scope}
@@ -76,7 +77,7 @@ class Calls:
         calls[call_id] = call, asyncio.create_task(serve(), name="call")
         try:
             if (status := await call.status) != 101:
-                raise ApiError(status, "no further session can be opened now")
+                raise RequestError(status, "no further session can be opened now")
             return await call.answer(offer, request.scope["server"][0])
         except BaseException:
             call.end()
@@ -86,14 +87,14 @@ class Calls:
         """Serve another client of a call's session; field: name of the id."""
         try:
             call, _ = self._find(field, call_id)
-        except ApiError as error:
+        except RequestError as error:
             await websocket.send_denial_response(json_response({"error": error.as_json()}, error.status))
             return
         await websocket.accept(subprotocol)
         await call.join(Client(websocket))
 
     async def hang_up(self, request: Request) -> Response:
-        """Answer a request that ends a call. Raises ApiError."""
+        """Answer a request that ends a call. Raises RequestError."""
         ((field, call_id),) = request.path_params.items()
         call, serving = self._find(field, call_id)
         call.end("close_requested")
@@ -101,10 +102,10 @@ class Calls:
         return Response()
 
     def _find(self, field: str, call_id: str) -> tuple[Call, asyncio.Task[None]]:
-        """Return a call of the dialect that has this field. Raises ApiError."""
+        """Return a call of the dialect that has this field. Raises RequestError."""
         # An ephemeral key opens paths of Realtime only.
         if not call_id.startswith(_PREFIXES[field]) or (found := self._running.get(call_id)) is None:
-            raise ApiError(404, f"{field}: no call has this id", field, f"{field}_not_found")
+            raise RequestError(404, f"{field}: no call has this id", field, f"{field}_not_found")
         return found
 
 
@@ -148,7 +149,7 @@ def call_routes(
 
 
 def _load() -> Callable[[MakeSession], Call]:
-    """Import what makes a call. Raises ApiError without its packages, or with others than were read."""
+    """Import what makes a call. Raises RequestError without its packages, or with others than were read."""
     try:
         from kani.protocols.openai.realtime.webrtc.bounds import unread_versions
         from kani.protocols.openai.realtime.webrtc.call import Call
@@ -159,12 +160,12 @@ def _load() -> Callable[[MakeSession], Call]:
     if wrong:
         install = install_command("webrtc", "deploy/requirements-webrtc.txt")
         reason = f"A call by WebRTC needs {wrong}: {install}"
-        raise ApiError(503, reason, code="webrtc_not_installed", retry=False)
+        raise RequestError(503, reason, code="webrtc_not_installed", retry=False)
     return Call
 
 
 async def _read_body(request: Request) -> tuple[str, str]:
-    """Return the offer of a request, and its session object or nothing. Raises ApiError."""
+    """Return the offer of a request, and its session object or nothing. Raises RequestError."""
     body = await bounded_body(request, MAX_BYTES)
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         return body.decode(errors="replace"), ""
