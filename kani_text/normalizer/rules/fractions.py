@@ -10,7 +10,7 @@ from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable, Unit
 from kani_text.normalizer.tokens import Token, TokenCursor
 
-_FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<first>\d{1,6})[/⁄](?P<last>(?!0+$)\d{1,6})")
+FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<first>\d{1,6})[/⁄](?P<last>(?!0+$)\d{1,6})")
 HALF = 1, 2
 _AND_HALF = Rows("and @")
 _UNIT_AND_HALF = Rows("number unit @")
@@ -19,7 +19,7 @@ _UNIT_AND_HALF = Rows("number unit @")
 def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "3/4", also of a unit; two figures that are no fraction as what they are."""
     token = cursor.token()
-    match = _FRACTION.fullmatch(token.core)
+    match = FRACTION.fullmatch(token.core)
     if match is None:
         mixed = _mixed(cursor, table) or _compound(cursor, table)
         return mixed or pairs.mark(cursor, table) or pairs.law(cursor, table)

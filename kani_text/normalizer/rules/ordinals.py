@@ -12,9 +12,8 @@ from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 from kani_text.writing import roman_value
 
-_ORDINAL = re.compile(r"(\d{1,6}|\d{1,3}(?:[.,]\d{3}){1,3})(\.?\D{1,4})")
-_GROUPED_ORDINAL = re.compile(r"(\d{1,3}(?:\d{3}){1,3})(\.?\D{1,4})")
-_NEXT_GROUP, _FIRST_GROUP = re.compile(r"\d{3}(?!\d)"), re.compile(r"[1-9]\d{0,2}")
+_ORDINAL = re.compile(r"(\d{1,12}|\d{1,3}(?:[.,]\d{3}){1,3})(\.?\D{1,4})")
+_NEXT_GROUP = re.compile(r"\d{3}(?!\d)")
 _JOINED = re.compile(
     r"(?P<number>\d{1,6})\.?(?P<mark>[^\W\d_]{1,3}|[ºª°])"
     r"(?:(?<=[ªº°])-?(?P<class>[A-H])(?<!°[CF])(?<!\d\dº[CF])|-(?P<word>[^\W\d_]+(?:-[^\W\d_]+)*)"
@@ -46,7 +45,7 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if (compound := _compound(token, table)) is not None:
         return compound
     written, ahead = _grouped(cursor)
-    match = (_GROUPED_ORDINAL if ahead else _ORDINAL).fullmatch(written)
+    match = _ORDINAL.fullmatch(written)
     if match is None:
         return None
     number, mark = int(re.sub(r"\D", "", match[1])), match[2]
@@ -81,7 +80,7 @@ def _compound(token: Token, table: LanguageTable) -> Verbalization | None:
 def _grouped(cursor: TokenCursor) -> tuple[str, int]:
     """The figures of "1 000e" and the place of the last ones; only the token where they are no groups."""
     written = cursor.token().core
-    if _FIRST_GROUP.fullmatch(written):
+    if written.isdecimal() and len(written) <= len("000") and written[0] != "0":
         for ahead in range(1, _MOST_GROUPS + 1):
             # "350 5th Ave."
             if not _NEXT_GROUP.match(cursor.adjacent(ahead).core):

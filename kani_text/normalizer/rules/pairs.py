@@ -10,7 +10,6 @@ from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 
-_GAMES = re.compile(r"[0-7]/[0-7]")
 _MARK = re.compile(rf"(?P<points>{numerals.NUMBER})/(?P<of>\d{{1,3}})")
 _BESIDE = "{numerator} {denominator}"
 _DOZEN, _CENTURY, _THOUSAND = 12, 100, 1000
@@ -194,7 +193,7 @@ def _is_set(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the sets of a match with a slash, "6/4 4/6 7/6": at least one of them is no fraction."""
     before = cursor.previous(1 + is_kind(cursor.previous(), "and", table))
     after = cursor.token(1 + is_kind(cursor.token(1), "and", table))
-    near = [one.core for one in (before, cursor.token(), after) if _GAMES.fullmatch(one.core)]
+    near = [one.core for one in (before, cursor.token(), after) if is_kind(one, "games", table)]
     return len(near) > 1 and cursor.token().core in near and any(core[0] > core[2] for core in near)
 
 

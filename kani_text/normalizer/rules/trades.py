@@ -15,7 +15,6 @@ _SHORTEST, _LONG = 3, 5
 """Letters of a word that is cut short, at least, and of one that only one word of all trades begins with."""
 _CONSONANTS = "bcdfghjklmnpqrstvwxzßçñ"
 _FEMININE = {"o": "a", "é": "ée", "t": "te", "s": "se", "l": "le"}
-_SEVERAL = re.compile(r"[2-9]|\d\d")
 _COUNTED = frozenset(("counted", "one", "ordinal"))
 _WHOLE_WORD = 3
 """Letters up to which a word of ``near`` has to be the whole word, rather than its beginning."""
@@ -93,7 +92,7 @@ def _word_cut(cursor: TokenCursor, short: str, table: LanguageTable) -> str:
     before = cursor.previous()
     if said in table.cut_adjectives:
         return agreeing(said, table.cut.get(before.core.lower(), before.core), table)
-    several = _SEVERAL.fullmatch(before.core) and not before.suffix
+    several = before.core.isdecimal() and before.core != "1" and not before.suffix
     # "6 lez." are "lezioni".
     ending = next((one for one in table.cut_plurals if several and said.endswith(one)), "")
     return said.removesuffix(ending) + table.cut_plurals.get(ending, "")

@@ -1,7 +1,5 @@
 """Units, currencies and magnitudes after a number, and signs before it."""
 
-import re
-
 from kani_text.normalizer.kinds import Rows, RuleFunction, is_kind, measures
 from kani_text.normalizer.rules.acronyms import letter_name
 from kani_text.normalizer.rules.numerals import Numeral, say_numeral
@@ -17,8 +15,8 @@ _COMMON = frozenset("m g l t h km".split())
 """Units that are what they are, rather than a knitter's "m", unless two words of a trade are near."""
 _STITCHES = frozenset("pmM")
 _COMPOUND_SIGNS = frozenset("/·²³⁴⁵⁶")
-_CAPITALS, _QUOTIENTS = re.compile("[A-Z]/[A-Z]"), frozenset("J/K N/C W/K C/V V/K".split())
-"""One capital by another, and those of them that are units."""
+_QUOTIENTS = frozenset("J/K N/C W/K C/V V/K".split())
+"""Units that are one capital by another."""
 _MODEL, _LABELLED = Rows("label|capitals~ @"), Rows("label~ @")
 """Words before "7b", "320d"; and before a capital after a number."""
 _ADDRESS = Rows(r"@{\.} figure|name name? name? street")
@@ -107,7 +105,8 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
 
 def is_name(symbol: str) -> bool:
     """True for one capital by another that are no units: "2 A/C", "5 N/A"."""
-    return _CAPITALS.fullmatch(symbol) is not None and symbol not in _QUOTIENTS
+    by_another = len(symbol) == len("A/C") and symbol[1] == "/" and symbol.isupper()
+    return by_another and symbol not in _QUOTIENTS
 
 
 def _compound(symbol: str, table: LanguageTable) -> Unit | None:

@@ -15,9 +15,8 @@ DATED = Rows("dated_after~ @")
 """After a word that dates follow."""
 
 _PADDED = re.compile(r"0[1-9][/.]\d\d|\d\d[/.]0[1-9]")
-_FIRST = re.compile("º|er/")
 _CLOCK = re.compile(r"[0-2]?\d[:h][0-5]\d")
-_SIGN = re.compile(r"[\d+=×÷*<>%]")
+_SIGNS = frozenset("+=×÷*<>%")
 _SCREENS = frozenset(("16/9", "21/9", "24/7", "13/8"))
 """Ratios of screens, and "24/7"."""
 _BEATS, _SIXTEENTHS = frozenset((2, 4, 8, 16)), 16
@@ -41,7 +40,7 @@ def _is_slashed(first: int, last: int, cursor: TokenCursor, table: LanguageTable
     common = written in COMMON_FRACTIONS
     if dated and common and not _WEEKDAY.hold(cursor, table):
         return not _is_part(cursor, table)
-    if dated or _FIRST.search(written) or (_BESIDE.hold(cursor, table) and not common):
+    if dated or "º" in written or "er/" in written or (_BESIDE.hold(cursor, table) and not common):
         return True
     if _is_one_of_two(cursor, table) or _is_whole(first, last, cursor, table):
         return True
@@ -83,8 +82,8 @@ def _is_odd(first: int, last: int, cursor: TokenCursor, table: LanguageTable) ->
     """True for what is no usual fraction: "thru 11/3", "my 3/5 email"; "7/4" is a measure of music."""
     if is_kind(cursor.token(1), "dated_noun", table):
         return True
-    following = cursor.adjacent().core[:1]
-    if _SIGN.fullmatch(cursor.previous().core[-1:]) or _SIGN.fullmatch(following):
+    beside = cursor.previous().core[-1:], cursor.adjacent().core[:1]
+    if any(one.isdecimal() or one in _SIGNS for one in beside):
         return False
     # A fraction above one is a date, unless a word for ratios is there and the language has such words.
     odd = "before_ratio" in table.kinds and first > last not in _BEATS

@@ -32,7 +32,7 @@ _WITH_COLONS = re.compile(
 """2:45:30 and 1:23.456, which are no times of day"""
 _TIMED = (_WITH_COLONS, _HOUR_AND_MINUTES, _WITH_PRIMES)
 _MINUTES = re.compile(r"(\d{1,2}):([0-5]\d)")
-_MANY_MINUTES = re.compile(r"(?:2[5-9]|[345]\d):[0-5]\d")
+_MOST_HOURS = 24
 _CLOCK, _OF_HOURS, _ZONE = Rows("time_after~ @", "@ hours"), Rows("@~ 'h'"), ("UTC", "GMT")
 _HOUR, _MINUTE, _NAMED = Rows("@ hour_name"), Rows("@ minute_name"), Rows("@ hour_name|minute_name")
 _RUN = Rows("distance~ 'in'~ @", "distance~ 'en'~ @", "distance~ 'em'~ @")
@@ -161,7 +161,7 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         rest += _join(more, table) if int(match[2]) else ""
         middle, end = at + match.end(1), units.unit_end(cursor, 1, table)
         return Verbalization((Piece(number, at, middle), Piece(f" {rest}", middle, end)), end)
-    if match is not None and (_MANY_MINUTES.fullmatch(token.core) or _RUN.hold(cursor, table)):
+    if match is not None and (int(match[1]) > _MOST_HOURS or _RUN.hold(cursor, table)):
         first = table.number_words.cardinal(int(match[1]))
         return token.parted(first, match.end(1), f" {say_group(match[2], table)}")
     return _timed(cursor, table)

@@ -17,11 +17,8 @@ _PART = re.compile(rf"({NUMBER})[{FEET}{INCHES}](?![\w×])")
 _FORCE = re.compile(rf"\d|1[0-2]|\d[{DASHES}]\d{{1,2}}")
 _MOST_BETWEEN, _FORECAST = 3, 8
 _OPPOSITE = ({"N", "S"}, {"E", "O"}, {"E", "W"}, {"W", "O"})
-_ROAD = re.compile(r"(?:I|US|SR|CA|NY|TX)-\d{1,3}")
-_IN_STREET = Rows(
-    "street~ @", "number @~ capital|figure~ street", "number @~ capital|figure~ capital|figure~ street"
-)
-"""The "N." of "123 N. Main St." and the "NW" of "Pennsylvania Ave. NW"."""
+_IN_STREET = Rows("road|street~ @", "number @~ capital|figure~ capital|figure~? street")
+"""The "N." of "123 N. Main St.", the "NW" of "Pennsylvania Ave. NW" and the "E" of "I-90 E"."""
 _BESIDE_PLACE = Rows(
     *("figure 'km' @ of", "figure 'm' @ of", "figure 'mi' @ of"),
     *("towards|inside @ of", "in 'el' @ of", "'a' @ of capital"),
@@ -87,7 +84,6 @@ def _is_direction(cursor: TokenCursor, table: LanguageTable) -> bool:
         or _is_to_another(cursor, table)
         or _has_force(cursor, table)
         or _BESIDE_PLACE.hold(cursor, table)
-        or _ROAD.fullmatch(cursor.previous().core) is not None
         or _IN_STREET.hold(cursor, table)
     )
 
