@@ -101,8 +101,8 @@ def _before_noun(cursor: TokenCursor, value: int, table: LanguageTable) -> str |
         # Spanish "tercer aniversario"
         short = gender == "m" and "short" in rules.articles.values()
         return table.number_words.ordinal(value, "short" if short else gender)
-    # "los II Juegos", but "los X Games"
-    letter = len(cursor.token().core) == 1 and form in ("mp", "fp")
+    # "los V Juegos", but "los X Games"
+    letter = cursor.token().core == "X" and form in ("mp", "fp")
     named = noun[0].isupper() and value <= _LAST_CONGRESS and not letter
     if form is None or len(noun) <= 2 or not (named or noun.lower() in rules.ordinal_before):
         return None

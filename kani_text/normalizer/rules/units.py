@@ -47,13 +47,18 @@ class PhraseBuilder:
         """The pieces so far, as a verbalization."""
         return Verbalization(tuple(self.pieces), end)
 
-    def build_with(self, measure: Measure | None, cursor: TokenCursor, table: LanguageTable) -> Verbalization:
-        """The pieces of a token, and the unit in the next one, if there is one: "4 × 10^16 m"."""
-        if measure is None:
-            return self.build(cursor.token().core_end)
-        end = unit_end(cursor, 1, table)
-        self.add(measure.forms["other"], cursor.token(1).core_start, end)
-        return self.build(end)
+
+def with_unit(said: Verbalization, measure: Measure, start: int, end: int) -> Verbalization:
+    """What is said of a number, and the unit in ``[start, end)`` after it: "4 × 10^16 m"."""
+    return Verbalization((*said.pieces, Piece(f" {measure.forms['other']}", start, end)), end)
+
+
+def with_following_unit(said: Verbalization, cursor: TokenCursor, table: LanguageTable) -> Verbalization:
+    """What is said of a token, and the unit in the next one, if there is one."""
+    measure = resolve_unit(cursor.adjacent().core, table, attached=False)[0]
+    if measure is None:
+        return said
+    return with_unit(said, measure, cursor.token(1).core_start, unit_end(cursor, 1, table))
 
 
 def singular(forms: Forms) -> str:

@@ -8,14 +8,14 @@ from kani_text.normalizer.rules.numerals import follows_number_sign
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import NO_TOKEN, TokenCursor
 
-DAY_MONTH = re.compile(r"(\d{1,2})(?:er|[ºª])?([/.-])(\d{1,2})")
+DAY_MONTH = re.compile(r"(\d{1,2})(?:er|[ºª°])?([/.-])(\d{1,2})(?:\2(\d{4}|\d{2})|\.)?")
+"""A day and its month or the other way round, and a year or none."""
 MONTHS, LONGEST_MONTH = 12, 31
 COMMON_FRACTIONS = frozenset(("1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/10"))
 DATED = Rows("dated_after~ @")
 """After a word that dates follow."""
 
 _PADDED = re.compile(r"0[1-9][/.]\d\d|\d\d[/.]0[1-9]")
-_CLOCK = re.compile(r"[0-2]?\d[:h][0-5]\d")
 _SIGNS = frozenset("+=×÷*<>%")
 _SCREENS = frozenset(("16/9", "21/9", "24/7", "13/8"))
 """Ratios of screens, and "24/7"."""
@@ -28,6 +28,7 @@ _MEASURED = Rows("@ unit")
 _RATIO = Rows("before_ratio~ @", "@ unit")
 _HOUR = Rows("@ hours")
 _AFTER_CAPITAL = Rows("capital @")
+_BEFORE_TIME = Rows("@ sign? clock")
 _BESIDE = Rows(
     # "de 3 a 7/8", "a partir de 1/9", "28/6 h 19.30", "7/11 को"
     "joiner|short_word number to|until @", "onward short_word @", "@ hours|time_after figure", "@ dated_by",
@@ -92,7 +93,7 @@ def _is_odd(first: int, last: int, cursor: TokenCursor, table: LanguageTable) ->
 
 def _is_hyphened(day: int, month: int, cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for "del 22-12": a range does not fall."""
-    return table.dates.order == "dmy" and month <= MONTHS < day <= LONGEST_MONTH and DATED.hold(cursor, table)
+    return table.dates.order == "dmy" and is_late(day, month) and DATED.hold(cursor, table)
 
 
 def _is_dotted(_day: int, month: int, cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -118,17 +119,16 @@ IS_DATE: Mapping[str, Callable[[int, int, TokenCursor, LanguageTable], bool]] = 
 """Tests that figures of ``DAY_MONTH`` are a date, by the mark between them."""
 
 
-def is_before_time(cursor: TokenCursor) -> bool:
+def is_before_time(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the "7/10" of "7/10 9:30" and "7/10 @ 9:30"."""
-    core = cursor.token().core
-    if "/" not in core or not DAY_MONTH.fullmatch(core) or not cursor.is_adjacent(1):
-        return False
-    return _CLOCK.fullmatch(cursor.token(1 + (cursor.token(1).core == "@")).core) is not None
+    found = DAY_MONTH.fullmatch(cursor.token().core)
+    return found is not None and found[2] == "/" and _BEFORE_TIME.hold(cursor, table)
 
 
 def is_loose(written: str, table: LanguageTable) -> bool:
     """True for figures that are a day and a month rather than a fraction."""
-    if (found := DAY_MONTH.fullmatch(written)) is None or found[2] != "/" or written in _SCREENS:
+    found = DAY_MONTH.fullmatch(written)
+    if found is None or found[2] != "/" or found[4] or written in _SCREENS:
         return False
     first, last = int(found[1]), int(found[3])
     if _PADDED.fullmatch(written):
@@ -136,4 +136,9 @@ def is_loose(written: str, table: LanguageTable) -> bool:
         return max(first, last) <= LONGEST_MONTH
     if table.dates.order == "mdy" and first <= MONTHS < last <= LONGEST_MONTH:
         return last != _SIXTEENTHS and first > 1
-    return last <= MONTHS < first <= LONGEST_MONTH
+    return is_late(first, last)
+
+
+def is_late(day: int, month: int) -> bool:
+    """True for figures that are a day and a month only in this order."""
+    return month <= MONTHS < day <= LONGEST_MONTH

@@ -19,8 +19,8 @@ _AHEAD = 5
 _GROUP = re.compile(r"\d{2,15}(?:[-‐‑/]\d{1,15})*")
 _HYPHENED = re.compile(r"(#)?((?:[A-Z]+\d*|\d+[A-Z]?)(?:[-‐‑](?:[A-Z]+\d*|\d+[A-Z]?)){1,7})")
 _PADDED = re.compile(r"\d{2,6}[-‐‑]0\d{2,5}|0\d{2,5}[-‐‑/]\d{2,8}")
-_GAMES = re.compile(r"(\d|[12]\d)[-‐‑–](\d|[12]\d)(?!\d)")
-_SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
+_GAMES = re.compile(r"(\d|[12]\d)[-‐‑–](\d|[12]\d)(?!\d)(?:\((\d{1,2})\))?")
+"""The games of a set, and the points of its tie-break"""
 _PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4}|\d{1,2})\)){1,3})")
 _ATOMS = r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?|\((?:[A-Z][a-z]?[\d₀-₉]?){1,6}\)[\d₀-₉]{0,2})"
 _SALT = re.compile(r"(?:[A-Z][a-z]|[KLHN])(?:OH|Cl|Br|[OFIHS])")
@@ -178,12 +178,12 @@ def extension(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -
 def sets(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The sets of a match: "6-4, 3-6", "7-6(4)"."""
     token = cursor.token()
-    score = _SET.fullmatch(token.core + ")" * token.suffix.startswith(")"))
-    if score is None and not _is_set(cursor):
+    score = _GAMES.fullmatch(token.core + ")" * ("(" in token.core))
+    if score is None or not (score[3] or _is_set(cursor)):
         return None
     spans = [found.span() for found in re.finditer(r"\d+", token.core)][:2]
     games = _grouped(cursor, table, spans, between=" ")
-    if score is None:
+    if not score[3]:
         return games
     start, end = token.core_start + score.start(3) - 1, token.core_start + score.end()
     tie = Piece(f", {table.number_words.cardinal(int(score[3]))}", start, end)
@@ -193,8 +193,6 @@ def sets(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _is_set(cursor: TokenCursor) -> bool:
     """True for the sets of a match, one after the other: "6-4, 3-6". A range does not fall."""
     token, before = cursor.token(), cursor.previous()
-    if not _GAMES.fullmatch(token.core):
-        return False
     near = [token]
     tie = before.suffix.startswith(")")
     if tie or before.suffix == ",":

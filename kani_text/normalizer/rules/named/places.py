@@ -12,9 +12,9 @@ from kani_text.normalizer.tokens import TokenCursor
 _ANGLE = re.compile(
     rf"(\d{{1,3}})[°º](\d{{1,2}})(?:[{FEET}](?:({NUMBER})(?:[{INCHES}]|[{FEET}]{{2}})?)?)?([A-Z]{{1,2}})?"
 )
-_DEGREES = re.compile(rf"{NUMBER}[°º]")
 _PART = re.compile(rf"({NUMBER})[{FEET}{INCHES}](?![\w×])")
 _FORCE = re.compile(rf"\d|1[0-2]|\d[{DASHES}]\d{{1,2}}")
+_DEGREES = ("°", "º")
 _MOST_BETWEEN, _FORECAST = 3, 8
 _OPPOSITE = ({"N", "S"}, {"E", "O"}, {"E", "W"}, {"W", "O"})
 _IN_STREET = Rows("road|street~ @", "number @~ capital|figure~ capital|figure~? street")
@@ -123,7 +123,7 @@ def _has_force(cursor: TokenCursor, table: LanguageTable) -> bool:
 def _is_before_degrees(cursor: TokenCursor) -> bool:
     """True for the "N" of "N 40° 26′" and of "N 40.7128°"."""
     degrees, minutes = cursor.token(1), cursor.token(2)
-    if not _DEGREES.fullmatch(degrees.core):
+    if not (degrees.core[:1].isdecimal() and degrees.core.endswith(_DEGREES)):
         return False
     return "." in degrees.core or _PART.match(minutes.text, minutes.core_start) is not None
 
@@ -131,7 +131,7 @@ def _is_before_degrees(cursor: TokenCursor) -> bool:
 def _is_after_degrees(cursor: TokenCursor, back: int) -> bool:
     """True if degrees stand before, or minutes of degrees."""
     previous = cursor.previous(back)
-    if _DEGREES.fullmatch(previous.core) and not previous.suffix:
+    if previous.core[:1].isdecimal() and previous.core.endswith(_DEGREES) and not previous.suffix:
         return True
     found = _PART.match(previous.text, previous.core_start, previous.end)
     return found is not None and back < _MOST_BETWEEN and _is_after_degrees(cursor, back + 1)
