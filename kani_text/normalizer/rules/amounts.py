@@ -12,8 +12,10 @@ from kani_text.normalizer.tables.file import Forms
 from kani_text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani_text.normalizer.tokens import Token, TokenCursor
 
-_WORD, _PLURAL = re.compile(r"[^\W\d_][a-zß-ÿ-]{2,}(?<!ly)"), re.compile(r"[a-zß-ÿ-]{4,}(?<![siu])s")
+_WORD = re.compile(r"[^\W\d_][a-zß-ÿ-]{2,}(?<!ly)")
+_SHORTEST_PLURAL = 5
 _NOUN_AT, _FARTHEST = 4, 12
+_MOST_PARTS = 1000
 _GROUP = re.compile(r"\d{3}(?:[.,]\d+)?")
 _LONGEST_SCALE = 20
 """Numbers before another one, at most, that tell whether they are a scale."""
@@ -53,7 +55,8 @@ def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) ->
     if begins and name.endswith(tuple(table.kinds.get("size", ()))):
         # "Bike, 54 cm frame"
         return True
-    return _PLURAL.fullmatch(word) is not None
+    plural = word[-1] == "s" and word[-2] not in "siu"
+    return plural and word.islower() and len(word) >= _SHORTEST_PLURAL
 
 
 def _ahead_of(cursor: TokenCursor, end: int) -> int:
@@ -181,7 +184,7 @@ class Counted:
             return False
         token = self._cursor.token(ahead)
         match = FRACTION.fullmatch(token.core)
-        if match is None or match["sign"] or not 0 < int(match["first"]) < int(match["last"]):
+        if match is None or match["sign"] or not 0 < int(match["first"]) < int(match["last"]) < _MOST_PARTS:
             return False
         self._part = int(match["first"]), int(match["last"])
         self._end = self._figures_end = token.core_end

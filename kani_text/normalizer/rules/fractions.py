@@ -25,7 +25,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return mixed or pairs.mark(cursor, table) or pairs.law(cursor, table)
     if match["sign"]:
         return units.after_sign(fraction, cursor, table)
-    if is_before_time(cursor, table):
+    if is_before_time(cursor):
         return None
     first, last = match["first"], match["last"]
     if (pair := pairs.pair(cursor, first, last, table)) is not None:
@@ -52,7 +52,8 @@ def half(cursor: TokenCursor, table: LanguageTable) -> str:
     gender = table.times.gender if cursor.previous(3).core in table.times.after else following
     noun = re.split("['’]", cursor.previous(2).core)[-1]
     # "une tasse et ½ chaude", but "une tasse et ½ cuillère"
-    described = after and table.names_unit(noun) and not table.agreement.knows(cursor.adjacent().core)
+    nouns = table.agreement.knows, table.names_unit
+    described = after and table.names_unit(noun) and not any(one(cursor.adjacent().core) for one in nouns)
     if (described or not following) and _AND_HALF.hold(cursor, table):
         forms = table.units[noun].forms if noun in table.units else {"other": noun}
         gender = units.gender_of_forms(forms, table) if described or not gender else gender

@@ -19,7 +19,6 @@ from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor
 
-_AMOUNT = re.compile(rf"{NUMBER}(?P<unit>\D{{1,3}})")
 _LENGTHS, _PORTIONS = "mm cm dm m km ft in px", "g kg mg ml l cl dl min h s"
 """Units of what there is several times ("2x45 min"); lengths are sides ("2x45 mm")."""
 _STEPS = frozenset(("<", ">", "→", "->", "=>", "›", "»", "⟩", "▸", "▶"))
@@ -187,7 +186,7 @@ def _times(cursor: TokenCursor, table: LanguageTable) -> str | None:
     measured = _is_measured(cursor, table) or (not figure and cursor.previous(2).core.isdecimal())
     if close and close not in (_PRIMES if figure else "." * measured):
         return None
-    if not measured and first[:1].isalpha() and number[:1].isdecimal() and number[-1].isdecimal():
+    if not measured and first[:1].isalpha() and number.replace("-", "").isdecimal():
         # "huevos x 12"
         return table.signs.get("×") if len(first) > 1 else None
     return _product(cursor, measured, table) if measured or first[-1:].isnumeric() else None
@@ -210,9 +209,9 @@ def _product(cursor: TokenCursor, measured: bool, table: LanguageTable) -> str |
 
 def _is_measured(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True after an amount: "5 kg - 6 kg", "5kg - 6kg"."""
-    amount = _AMOUNT.fullmatch(cursor.previous().core)
-    counted = cursor.previous().core in table.units and cursor.previous(2).core[-1:].isnumeric()
-    return counted or (amount is not None and amount["unit"] in table.units)
+    core = cursor.previous().core
+    unit = core.lstrip("0123456789.,")
+    return unit in table.units and (unit != core or cursor.previous(2).core[-1:].isnumeric())
 
 
 def number_sign(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -4,6 +4,7 @@ import re
 
 from kani_text.normalizer.kinds import Rows, is_kind
 from kani_text.normalizer.rules.acronyms import letter_name
+from kani_text.normalizer.rules.named.places import PART_OF_DEGREE
 from kani_text.normalizer.rules.numerals import is_numbered_part
 from kani_text.normalizer.rules.trades import senses
 from kani_text.normalizer.rules.units import gender_of_counted, in_full, unit_end
@@ -20,7 +21,6 @@ _JOINED = re.compile(
     r"|\+(?P<more>\d{1,2}))"
 )
 _STOPPED = re.compile(r"(\d{1,3})(?:\.(/|[-–])(\d{1,3}))?")
-_MINUTES = re.compile(r"\d{1,2}['’′]")
 _SHORT = "short"
 """The form of an ordinal before a masculine noun, where the language has one."""
 _MOST_PLACES, _NEAR, _MOST_GROUPS = 35, 6, 3
@@ -123,7 +123,7 @@ def _is_no_place(cursor: TokenCursor, mark: str, number: int, following: str, ta
 def _is_warm(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True among temperatures: after "max" or "°C" a few words before, or before minutes of degrees."""
     following = cursor.token(1)
-    if _LIMIT.hold(cursor, table) or _MINUTES.match(following.text, following.core_start):
+    if _LIMIT.hold(cursor, table) or PART_OF_DEGREE.match(following.text, following.core_start):
         return True
     return any(cursor.previous(back).core.endswith(("°C", "ºC", "°F")) for back in range(1, _NEAR + 1))
 

@@ -110,8 +110,9 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
 
 def is_name(symbol: str) -> bool:
     """True for one capital by another that are no units: "2 A/C", "5 N/A"."""
-    by_another = len(symbol) == len("A/C") and symbol[1] == "/" and symbol.isupper()
-    return by_another and symbol not in _QUOTIENTS
+    over, _, under = symbol.partition("/")
+    capitals = len(over) == len(under) == 1 and (over + under).isalpha() and symbol.isupper()
+    return capitals and symbol not in _QUOTIENTS
 
 
 def _compound(symbol: str, table: LanguageTable) -> Unit | None:

@@ -17,7 +17,6 @@ _URL = re.compile(
     re.I,
 )
 _HOST = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,20}[^\W\d_]{2,18}")
-_MACHINE = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|localhost", re.IGNORECASE)
 _EMAIL = re.compile(r"(?:mailto:)?(?P<spoken>[\w.+%-]+@[\w-]+(?:\.[\w-]+)+)")
 _FILE = re.compile(r"(?P<folder>(?:[\w.-]+/){1,8})?[\w()-]*(?:\.[\w()-]+)*\.(?P<ending>[^\W_]{1,5})")
 _PATH = re.compile(
@@ -35,9 +34,9 @@ LONGEST_SPELLED_OUT = 80
 """Characters of an address that are read; of a longer one only its host is."""
 _DEVICE = re.compile(r"[\dA-Fa-f]{2}(?:([:-])[\dA-Fa-f]{2})(?:\1[\dA-Fa-f]{2}){4}")
 _CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
-_WORD = re.compile(r"[A-Z]{3}")
 _CODES = range(5, 21)
 """Characters of a code."""
+_SHORTEST_WORD = 3
 _SHORT, _FEWEST_CHANGES, _CHANGES_OF_SHORT, _CHANGES_OF_CODE = 6, 2, 3, 4
 _SERIAL = re.compile(r"([A-Z]{2,3})\d{6,12}")
 """An identity card's number, but not "EUR250000"."""
@@ -76,7 +75,7 @@ def _is_web(url: re.Match[str]) -> bool:
         return True
     if rest and rest[0] not in "/:" and "=" not in rest:
         return False
-    if rest and _MACHINE.fullmatch(host):
+    if rest and (host.lower() == "localhost" or (host.count(".") == 3 and host.replace(".", "").isdecimal())):
         return True
     known = rest or host.rpartition(".")[2].lower() in TOP_LEVEL_DOMAINS
     return bool(known and _HOST.fullmatch(host))
@@ -212,9 +211,10 @@ def is_mixed(written: str) -> bool:
     """True for capitals and figures that change too often for words and numbers."""
     if len(written) not in _CODES or not (written.isascii() and written.isalnum() and written.isupper()):
         return False
-    changes = len(_CHANGE.findall(written))
+    runs = _CHANGE.split(written)
+    changes = len(runs) - 1
     few = changes < _CHANGES_OF_CODE and 2 * sum(map(str.isdecimal, written)) < len(written)
-    if few and _WORD.search(written):
+    if few and any(run.isalpha() and len(run) >= _SHORTEST_WORD for run in runs):
         # "FLOAT8PASSBYVAL" has words
         return False
     return changes >= (_FEWEST_CHANGES if len(written) + written[0].isalpha() > _SHORT else _CHANGES_OF_SHORT)

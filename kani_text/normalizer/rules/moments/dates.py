@@ -170,7 +170,7 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _is_loose(days: list[str], cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if one of the days is no usual fraction, or before a time; and for a range: "1/6-30/6"."""
-    if any(day_and_month.is_loose(day, table) for day in days) or day_and_month.is_before_time(cursor, table):
+    if any(day_and_month.is_loose(day, table) for day in days) or day_and_month.is_before_time(cursor):
         return True
     months = {day.split("/")[-int(table.dates.order == "dmy")] for day in days}
     ranged = len(days) == 2 > len(months) and "/" in days[0]

@@ -15,6 +15,7 @@ COMMON_FRACTIONS = frozenset(("1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/10"))
 DATED = Rows("dated_after~ @")
 """After a word that dates follow."""
 
+_CLOCK = re.compile(r"[0-2]?\d[:h][0-5]\d")
 _PADDED = re.compile(r"0[1-9][/.]\d\d|\d\d[/.]0[1-9]")
 _SIGNS = frozenset("+=×÷*<>%")
 _SCREENS = frozenset(("16/9", "21/9", "24/7", "13/8"))
@@ -28,7 +29,6 @@ _MEASURED = Rows("@ unit")
 _RATIO = Rows("before_ratio~ @", "@ unit")
 _HOUR = Rows("@ hours")
 _AFTER_CAPITAL = Rows("capital @")
-_BEFORE_TIME = Rows("@ sign? clock")
 _BESIDE = Rows(
     # "de 3 a 7/8", "a partir de 1/9", "28/6 h 19.30", "7/11 को"
     "joiner|short_word number to|until @", "onward short_word @", "@ hours|time_after figure", "@ dated_by",
@@ -119,10 +119,12 @@ IS_DATE: Mapping[str, Callable[[int, int, TokenCursor, LanguageTable], bool]] = 
 """Tests that figures of ``DAY_MONTH`` are a date, by the mark between them."""
 
 
-def is_before_time(cursor: TokenCursor, table: LanguageTable) -> bool:
+def is_before_time(cursor: TokenCursor) -> bool:
     """True for the "7/10" of "7/10 9:30" and "7/10 @ 9:30"."""
     found = DAY_MONTH.fullmatch(cursor.token().core)
-    return found is not None and found[2] == "/" and _BEFORE_TIME.hold(cursor, table)
+    if found is None or found[2] != "/" or not cursor.is_adjacent(1):
+        return False
+    return _CLOCK.fullmatch(cursor.token(1 + (cursor.token(1).core == "@")).core) is not None
 
 
 def is_loose(written: str, table: LanguageTable) -> bool:

@@ -121,8 +121,8 @@ def _unit_of_prime(mark: str, cursor: TokenCursor, table: LanguageTable) -> str:
     """The symbol of what a mark after a figure counts: "min", "s", "ft" or "in"."""
     if mark in INCHES:
         # "1'30" on, 30" off"
-        before = (_fullmatch(_FEET_AND_INCHES, cursor.previous(back)) for back in range(1, _NEAR + 1))
-        timed = any(int(one[2]) >= _INCHES_OF_FOOT for one in before if one)
+        before = (one.core + one.suffix[:1] for one in map(cursor.previous, range(1, _NEAR + 1)))
+        timed = any(int(one[2]) >= _INCHES_OF_FOOT for one in map(_FEET_AND_INCHES.fullmatch, before) if one)
         # Among exercises, by the words before and the two after, 90″ are seconds.
         near = {word for trade in table.trades if "″" in trade.lines for word in trade.near}
         rest = timed or not near.isdisjoint(word.lower() for word in words_near(cursor, table, 2))
