@@ -12,8 +12,7 @@ from kani_text.normalizer.tables.file import Forms
 from kani_text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani_text.normalizer.tokens import Token, TokenCursor
 
-_WORD = re.compile(r"[^\W\d_][a-zß-ÿ-]{2,}(?<!ly)")
-_SHORTEST_PLURAL = 5
+_WORD, _PLURAL = re.compile(r"[^\W\d_][a-zß-ÿ-]{2,}(?<!ly)"), re.compile(r"[a-zß-ÿ-]{4,}(?<![siu])s")
 _NOUN_AT, _FARTHEST = 4, 12
 _MOST_PARTS = 1000
 _GROUP = re.compile(r"\d{3}(?:[.,]\d+)?")
@@ -55,8 +54,7 @@ def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) ->
     if begins and name.endswith(tuple(table.kinds.get("size", ()))):
         # "Bike, 54 cm frame"
         return True
-    plural = word[-1] == "s" and word[-2] not in "siu"
-    return plural and word.islower() and len(word) >= _SHORTEST_PLURAL
+    return _PLURAL.fullmatch(word) is not None
 
 
 def _ahead_of(cursor: TokenCursor, end: int) -> int:

@@ -24,6 +24,7 @@ _OF_DATE = Rows(r"day joiner? month{\.?} @")
 _BESIDE_NUMBER = Rows(r"figure{\.?} @", "figure joiner @", r"@{\.?} figure")
 _BESIDE_MONTH = Rows(r"@{\.} dash|short_word month", r"month{\.?} dash|short_word @{\..*}")
 _BEFORE_YEAR = Rows("@ year")
+_SHORT_YEAR = re.compile(r"[1-9]\d")
 _DECADE = re.compile(r"(?P<year>\d{1,3}0)['’]?(?P<mark>\D{1,2})")
 _WORD_BEFORE = re.compile(rf"[^\W\d_]+[{DASHES}]['’]?(?=\d)")
 _SIGN = re.compile(rf"([{DASHES}/])")
@@ -128,8 +129,7 @@ def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1990s", "'90s", "the 90s", "1960s-1980s", "mid-1980s", and the year of "anni '80"."""
     token = cursor.token()
     short = token.prefix.endswith(_ELISIONS)
-    year = is_kind(token, "number", table) and len(token.core) == len("90") and token.core[0] != "0"
-    if short and year and not token.suffix.startswith(_ELISIONS):
+    if short and _SHORT_YEAR.fullmatch(token.core) and not token.suffix.startswith(_ELISIONS):
         # The apostrophe stands for the century and is not spoken.
         spoken = table.number_words.cardinal(int(token.core))
         return Verbalization((Piece(spoken, token.core_start - 1, token.core_end),), token.core_end)

@@ -25,6 +25,7 @@ _HOURS, _AMOUNT = Rows("@ hours", "@ 'hours'"), Rows("@ hours 'of'", "@ 'hours' 
 _AT = Rows("dated_after|measured_after~ @")
 _DEPARTURE = Rows("'the' @ departure", "'The' @ departure", "'the' @ 'from' name", "'The' @ 'from' name")
 DOTTED_TIME = re.compile(r"\d{1,2}\.\d{2}")
+_HALVED = re.compile(r"\d{1,2}(?:\.\d{2})?[ap](?:\.?m)?", re.IGNORECASE)
 _FIVES = re.compile(r"(?:0?[3-9]|1\d|2[0-4])\.00|(?:0?[1-9]|1\d|2[0-4])\.(?:[1-5]0|[0-5]5)")
 _QUARTERS, _MOST_LISTED = ("00", "15", "30", "45"), 8
 _ENDS, _ZONE = Rows("@~ capital|nothing"), Rows("@~ capitals")
@@ -286,8 +287,7 @@ def is_dotted_range(first: str, last: str, cursor: TokenCursor, table: LanguageT
         known = (by_comma and last.endswith(_QUARTERS)) or _OF_DAY.hold(cursor, table)
         known = marked or (known and not measured)
         return known and first.isdecimal() and DOTTED_TIME.fullmatch(last) is not None
-    until = _Clock.parse(last, table)
-    if by_comma or marked or (until is not None and until.half is not None):
+    if by_comma or marked or _HALVED.fullmatch(last):
         return True
     if last.isdecimal():
         # "Sun 10.30-4"
