@@ -1,8 +1,8 @@
 /** The form of a request, which is remembered in this browser. */
 
 import { part } from "./connection.js";
-import { Emotions, SpeedSlider } from "./delivery.js";
-import { find, tell, type } from "./element.js";
+import { SpeedSlider } from "./delivery.js";
+import { find, queryAll, tell, type } from "./element.js";
 import { clock, isChosen, locale, number, percent, t } from "./i18n.js";
 import { usualPace } from "./stage.js";
 import { Draft, Memory } from "./storage.js";
@@ -28,7 +28,7 @@ class Compose {
   #text = find("text");
   #language = find("language");
   #voice = find("voice");
-  #emotion;
+  #emotions = queryAll("#emotions input");
   #strength = find("strength");
   #speed = new SpeedSlider();
   #draft = new Draft("kani.compose");
@@ -51,10 +51,6 @@ class Compose {
   #told = "";
 
   constructor() {
-    this.#emotion = new Emotions(() => {
-      this.#changed();
-      this.speak(true);
-    });
     const kept = this.#draft.object;
     const name = (value) => (typeof value === "string" ? value : "");
     this.#wanted = { language: name(kept.language), voice: name(kept.voice) };
@@ -63,7 +59,7 @@ class Compose {
     this.#text.value ||= untouched ? t("text.first") : kept.text;
     this.#text.placeholder = t("text.placeholder");
     if (kept.given || this.#text.value === t("text.first")) this.#given = this.#text.value;
-    this.#emotion.value = kept.emotion;
+    this.#feel(kept.emotion);
     this.#strength.value = String(kept.strength ?? 1);
     this.#speed.value = kept.speed;
     this.#offer();
@@ -91,6 +87,8 @@ class Compose {
       this.#replaceExample();
     });
     this.#voice.addEventListener("change", () => (this.#wanted.voice = this.#voice.value));
+    // A chosen emotion speaks a short text, and does so anew when it is clicked again: that is how they are compared.
+    for (const chip of this.#emotions) chip.addEventListener("click", () => this.speak(true));
     find("player-voice").addEventListener("change", () => {
       this.choose(find("player-voice").value);
       this.speak(true);
@@ -206,10 +204,15 @@ class Compose {
   reuse({ text, language, voice, emotion, strength = 1, speed }, typed = false) {
     this.give(text, typed);
     this.#wanted = { language, voice };
-    this.#emotion.value = emotion;
+    this.#feel(emotion);
     this.#strength.value = String(strength);
     this.#speed.value = speed;
     this.#offer();
+  }
+
+  /** Choose an emotion; one that is not offered is "neutral". */
+  #feel(emotion) {
+    (this.#emotions.find(({ value }) => value === emotion) ?? this.#emotions[0]).checked = true;
   }
 
   /** The choice: text (trimmed), language, voice ("" for those of the text), emotion, its strength, speed. */
@@ -218,7 +221,7 @@ class Compose {
       text: this.#text.value.trim(),
       language: this.#language.value,
       voice: this.#voice.value,
-      emotion: this.#emotion.value,
+      emotion: this.#emotions.find(({ checked }) => checked).value,
       strength: Number(this.#strength.value),
       speed: this.#speed.value,
     };

@@ -1,6 +1,6 @@
 /** Ways about the page: its tabs, its menus, and what is chosen in the one at its top; and what is shown, which the body's data-shows names for the style sheets. */
 
-import { find, moveByArrows, query, queryAll } from "./element.js";
+import { find, query, queryAll } from "./element.js";
 import { choose, locale, LOCALES } from "./i18n.js";
 import { remember } from "./storage.js";
 
@@ -18,7 +18,15 @@ export function handleTabs(shown) {
     return shown(id);
   };
   for (const tab of tabs) tab.addEventListener("click", () => show(panelOf(tab)));
-  moveByArrows(find("tabs"), tabs, {}, (tab) => show(panelOf(tab)));
+  find("tabs").addEventListener("keydown", (event) => {
+    const turned = document.documentElement.dir === "rtl" ? -1 : 1;
+    const step = { ArrowRight: turned, ArrowLeft: -turned }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const next = tabs.at((tabs.findIndex((tab) => tab === document.activeElement) + step) % tabs.length);
+    next.focus();
+    show(panelOf(next));
+  });
   return show;
 }
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.books.epubs import epub
 from tests.page.conftest import LONG, TEXT, Visit
@@ -100,6 +100,21 @@ def test_controls_are_large_enough_and_named(visit: Visit, recording: Path) -> N
 
 def test_server_without_imitation_says_so_before_a_recording_is_made(page: Page) -> None:
     expect(page.locator("#kept-empty")).to_have_text(re.compile("^No engine here can imitate recordings"))
+
+
+def test_server_that_comes_near_a_voice_says_that_it_is_not_the_same(visit: Visit) -> None:
+    visitor = visit(ready=False)
+
+    def health(route: Route) -> None:
+        answer = route.fetch()
+        told = answer.json()
+        for engine in told["engines"]:
+            engine["cloning"] = "nearest voice"
+        route.fulfill(response=answer, json=told)
+
+    visitor.page.route("**/health", health)
+    visitor.arrive()
+    expect(visitor.page.locator("#kept-empty")).to_have_text(re.compile("^Ten seconds.*similar, not the same"))
 
 
 def test_calls_have_a_list_of_contents(visitor: Visitor) -> None:

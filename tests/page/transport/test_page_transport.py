@@ -142,5 +142,18 @@ def test_nothing_jumps_as_a_text_ends_on_a_phone(visit: Visit, width: int, heigh
     visitor = visit(viewport={"width": width, "height": height}, has_touch=True, is_mobile=True)
     visitor.begin(TEXT)
     expect(visitor.page.locator("#tab-talk")).to_be_in_viewport(ratio=1)
+    # The waveform, which is a target of its own, covers no button.
+    assert height < width or visitor.page.evaluate(
+        "waveform.getBoundingClientRect().bottom < pause.getBoundingClientRect().top"
+    )
     visitor.wait_for_end()
     assert visitor.page.evaluate(UNASKED_SHIFTS) <= 0.02
+
+
+def test_space_after_the_first_click_on_speak_rests_the_speech(visitor: Visitor, page: Page) -> None:
+    page.fill("#text", LONG)
+    page.click("#speak")
+    visitor.wait_for_sound()
+    page.keyboard.press("Space")
+    expect(page.locator("#status")).to_have_text("Paused")
+    assert len(visitor.requests) == 1
