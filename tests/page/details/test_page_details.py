@@ -114,7 +114,8 @@ def test_server_that_comes_near_a_voice_says_that_it_is_not_the_same(visit: Visi
 
     visitor.page.route("**/health", health)
     visitor.arrive()
-    expect(visitor.page.locator("#kept-empty")).to_have_text(re.compile("^Ten seconds.*similar, not the same"))
+    told = re.compile("^Ten seconds.*similar, not the same")
+    expect(visitor.page.locator("#kept-empty")).to_have_text(told)
 
 
 def test_calls_have_a_list_of_contents(visitor: Visitor) -> None:
@@ -124,8 +125,16 @@ def test_calls_have_a_list_of_contents(visitor: Visitor) -> None:
     call = page.locator("#post_tts")
     expect(call.locator(".detail")).to_be_visible()
     expect(call).to_be_in_viewport()
-    page.fill("#filter", "voices")
+    # All of its row opens and closes it.
+    row = call.locator("summary")
+    box = row.bounding_box()
+    assert box is not None
+    row.click(position={"x": box["width"] - 60, "y": 8})
+    expect(call.locator(".detail")).to_be_hidden()
+    page.fill("#filter", "stored voices")
     expect(page.locator("#contents a", has_text="POST /tts").first).to_be_hidden()
+    # Nor do groups stand there without a call.
+    assert page.locator("#contents > li:visible").count() == page.locator(".group:visible").count() < 4
     page.fill("#filter", "")
     for name in ("post_tts", "post_v1_audio_speech"):
         page.eval_on_selector(f"#{name}", "one => { one.open = true; }")

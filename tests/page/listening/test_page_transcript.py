@@ -224,6 +224,16 @@ def test_a_transcript_that_another_replaces_is_not_said_to_be_cleared(visit: Vis
     expect(page.locator("#toast-text")).to_have_text("Text replaced.")
 
 
+def test_a_transcript_that_is_opened_far_below_it_is_seen_from_its_beginning(
+    visit: Visit, recording: Path
+) -> None:
+    visitor = visit(viewport={"width": 700, "height": 500})
+    page = transcribe(visitor, recording, events(ENGLISH))
+    page.click("#tab-speak")
+    page.get_by_role("button", name="Open").last.click()
+    expect(page.locator("#listen-head")).to_be_in_viewport(ratio=1)
+
+
 def test_transcript_is_corrected_searched_and_saved_as_it_is_then(visit: Visit, recording: Path) -> None:
     visitor = visit()
     page = transcribe(visitor, recording, events(ENGLISH, "AB"))
