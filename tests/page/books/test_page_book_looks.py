@@ -80,7 +80,8 @@ def test_typeface_spacing_and_page_are_chosen_and_stay(visit: Visit, tmp_path: P
 def test_a_heading_is_as_bold_once_it_was_read(page: Page, tmp_path: Path) -> None:
     book = tmp_path / "Notes.md"
     book.write_text(f"# The Lamp\n\n{LONG}\n\n# Two\n\nMore.")
-    width = """() => { const texts = document.createTreeWalker(words, NodeFilter.SHOW_TEXT), range = new Range();
+    width = """() => {
+        const texts = document.createTreeWalker(words, NodeFilter.SHOW_TEXT), range = new Range();
         while (texts.nextNode() && !texts.currentNode.data.includes("Lamp"));
         const at = texts.currentNode.data.indexOf("Lamp");
         range.setStart(texts.currentNode, at);
