@@ -4,7 +4,7 @@ import { part } from "./connection.js";
 import { SpeedSlider } from "./delivery.js";
 import { find, queryAll, tell, type } from "./element.js";
 import { clock, isChosen, locale, number, percent, t } from "./i18n.js";
-import { usualPace } from "./stage.js";
+import { sizeLetters, usualPace } from "./stage.js";
 import { Draft, Memory } from "./storage.js";
 import { fill, languageGroups, languageName, nameOf, primary, shortName, voiceGroups } from "./voices.js";
 import { direction } from "./words.js";
@@ -13,14 +13,10 @@ const LONGEST_TEXT = 5000;
 const MOST_LANGUAGES = 20;
 /** Parameters that are chosen elsewhere than in what is folded away, or are always there. */
 const SEEN = ["text", "mode", "languages", "voice", "emotion"];
-/** Width of a text up to which its letters are large, and up to which they are not small, in Latin letters. */
-const SIZES = { large: 120, middle: 330 };
 /** Length of a text of one or two words; how those begin that many say in other languages; and letters of all languages that are told apart by such words. */
 const SHORT = 16;
 const GREETING = /(?<!\p{L})(hola|gracias|grazie|buen[oa]s|bonjour|bonsoir|salut|merci|h[ae]llo|guten|danke|thanks|good|ciao|ol[aá]|obrigad[oa]|bo[am]|ich|je)(?!\p{L})/iu;
 const NO_SCRIPT_BUT_LATIN = /^[\p{sc=Latn}\P{L}]*$/u;
-/** Letters that are about as wide as two Latin ones. */
-const WIDE = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}]/gu;
 
 class Compose {
   /** Called when the text is to be spoken; tries: to hear how a choice sounds. @type {(tries: boolean) => void} */
@@ -317,9 +313,7 @@ class Compose {
     find("clear").hidden = !text || first;
     const time = clock(text.length / (usualPace(text) * this.#speed.value));
     tell(find("count"), text && !first ? t("text.count", { n: number(text.length), time }) : "");
-    const beginning = text.slice(0, SIZES.middle + 1);
-    const width = beginning.length + (beginning.match(WIDE)?.length ?? 0);
-    find("page-of-text").dataset.letters = Object.keys(SIZES).find((size) => width <= SIZES[size]) ?? "small";
+    sizeLetters();
     this.#draft.object = { ...this.choice, text: text === this.#kept ? "" : text, first, given, ...this.#wanted };
     this.#tellVoice();
   }

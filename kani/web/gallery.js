@@ -220,7 +220,10 @@ export class Gallery {
   }
 
   async #play(voice) {
-    if (this.#playing === voice.id) return sample.stop();
+    if (this.#playing === voice.id) {
+      this.#plays("");
+      return sample.stop();
+    }
     tell(find("gallery-problem"), "");
     this.#plays(voice.id);
     await sample.hear(server.preview(voice.id, this.#tongue || locale), (words) => tell(find("gallery-problem"), words)).finally(() => this.#playing === voice.id && this.#plays(""));

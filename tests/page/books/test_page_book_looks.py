@@ -90,6 +90,9 @@ def test_a_heading_is_as_bold_once_it_was_read(page: Page, tmp_path: Path) -> No
     give(page, book)
     page.wait_for_selector("#words.titled")
     bold = page.evaluate(width)
+    # Before it is heard it is a page to read.
+    colour = "e => getComputedStyle(e).color"
+    assert page.eval_on_selector("#words > i:last-child", colour) == page.eval_on_selector("body", colour)
     page.click("#pause")
     page.wait_for_function("() => words.querySelectorAll('span.said').length > 12")
     assert page.evaluate(width) == pytest.approx(bold, rel=0.01)

@@ -125,6 +125,10 @@ def test_calls_have_a_list_of_contents(visitor: Visitor) -> None:
     call = page.locator("#post_tts")
     expect(call.locator(".detail")).to_be_visible()
     expect(call).to_be_in_viewport()
+    # Who sends by a key is still there.
+    call.get_by_role("button", name="Send").press("Enter")
+    expect(call.locator("[role=status]")).to_contain_text(" bytes in ")
+    expect(call.get_by_role("button", name="Send")).to_be_focused()
     # All of its row opens and closes it.
     row = call.locator("summary")
     box = row.bounding_box()

@@ -157,3 +157,40 @@ def test_space_after_the_first_click_on_speak_rests_the_speech(visitor: Visitor,
     page.keyboard.press("Space")
     expect(page.locator("#status")).to_have_text("Paused")
     assert len(visitor.requests) == 1
+
+
+def test_letters_are_of_the_size_of_the_text_that_is_shown(visitor: Visitor, page: Page) -> None:
+    visitor.say(LONG, "en")
+    page.fill("#text", "A short one.")
+    sheet = page.locator("#page-of-text")
+    expect(sheet).to_have_attribute("data-letters", "large")
+    # Its length stands where the text begins, though the words can be shown again.
+    expect(page.locator("#edit")).to_be_visible()
+    left = "e => e.getBoundingClientRect().left"
+    assert page.eval_on_selector("#count", left) < page.eval_on_selector("#text", left) + 20
+    page.click("#history li button >> nth=0")
+    expect(sheet).to_have_attribute("data-letters", "small")
+    page.click("#stop")
+    page.click("#edit")
+    expect(sheet).to_have_attribute("data-letters", "large")
+
+
+def test_home_and_end_lead_to_the_first_tab_and_the_last(page: Page) -> None:
+    page.focus("#tab-speak")
+    for key, tab in (("End", "#tab-talk"), ("Home", "#tab-speak")):
+        page.keyboard.press(key)
+        expect(page.locator(tab)).to_be_focused()
+        expect(page.locator(tab)).to_have_attribute("aria-selected", "true")
+
+
+def test_what_was_stopped_is_not_said_to_be_done_when_it_is_heard_again(visitor: Visitor, page: Page) -> None:
+    visitor.begin(LONG, "en")
+    colour = "e => getComputedStyle(e).color"
+    ink = page.eval_on_selector("body", colour)
+    assert page.locator("#words > i").last.evaluate(colour) != ink
+    page.click("#stop")
+    status = page.locator("#status")
+    expect(status).to_have_text("Stopped")
+    page.click("#history li button >> nth=0")
+    expect(status).not_to_have_text("Stopped")
+    expect(status).to_have_text("Stopped")
