@@ -1,7 +1,7 @@
 """The player outside of the tabs: in reach everywhere, over no lit word, and with the name of its result."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.page.conftest import LONG, TEXT, Visit, in_both
 from tests.page.visitor import Visitor
@@ -183,11 +183,27 @@ def test_home_and_end_lead_to_the_first_tab_and_the_last(page: Page) -> None:
         expect(page.locator(tab)).to_have_attribute("aria-selected", "true")
 
 
-def test_what_was_stopped_is_not_said_to_be_done_when_it_is_heard_again(visitor: Visitor, page: Page) -> None:
+def test_what_was_stopped_is_not_said_to_be_done_when_it_is_heard_again(visit: Visit) -> None:
+    visitor = visit(ready=False)
+    page = visitor.page
+
+    def holds_back(socket: WebSocketRoute) -> None:
+        """Pass on the first seconds of the audio only."""
+        frames: list[bytes] = []
+
+        def take(message: str | bytes) -> None:
+            if isinstance(message, bytes):
+                frames.append(message)
+            if len(frames) < 20:
+                socket.send(message)
+
+        socket.connect_to_server().on_message(take)
+
+    page.route_web_socket("**/tts", holds_back)
+    visitor.arrive()
     visitor.begin(LONG, "en")
     colour = "e => getComputedStyle(e).color"
-    ink = page.eval_on_selector("body", colour)
-    assert page.locator("#words > i").last.evaluate(colour) != ink
+    assert page.eval_on_selector("#words > i:last-child", colour) != page.eval_on_selector("body", colour)
     page.click("#stop")
     status = page.locator("#status")
     expect(status).to_have_text("Stopped")
