@@ -146,7 +146,10 @@ async function learn() {
     showServer(health, voices);
     features.learned(health);
     find("tabs").hidden = !health.recognizer;
-    if (health.engines.every(({ cloning }) => cloning === "none")) tell(find("kept-empty"), t("kept.no_engine"));
+    const cloning = new Set(health.engines.map((engine) => engine.cloning));
+    cloning.delete("none");
+    const similar = cloning.size === 1 && cloning.has("nearest voice") ? ` ${t("kept.similar")}` : "";
+    tell(find("kept-empty"), cloning.size ? t("kept.empty") + similar : t("kept.no_engine"));
     // Browsers give a page over plain http no microphone.
     find("dictate").hidden = !health.recognizer?.live || !navigator.mediaDevices;
   }

@@ -1,10 +1,10 @@
 /** The form of a request, which is remembered in this browser. */
 
 import { part } from "./connection.js";
-import { Emotions, SpeedSlider } from "./delivery.js";
-import { find, tell, type } from "./element.js";
+import { SpeedSlider } from "./delivery.js";
+import { find, queryAll, tell, type } from "./element.js";
 import { clock, isChosen, locale, number, percent, t } from "./i18n.js";
-import { usualPace } from "./stage.js";
+import { sizeLetters, usualPace } from "./stage.js";
 import { Draft, Memory } from "./storage.js";
 import { fill, languageGroups, languageName, nameOf, primary, shortName, voiceGroups } from "./voices.js";
 import { direction } from "./words.js";
@@ -13,14 +13,10 @@ const LONGEST_TEXT = 5000;
 const MOST_LANGUAGES = 20;
 /** Parameters that are chosen elsewhere than in what is folded away, or are always there. */
 const SEEN = ["text", "mode", "languages", "voice", "emotion"];
-/** Width of a text up to which its letters are large, and up to which they are not small, in Latin letters. */
-const SIZES = { large: 120, middle: 330 };
 /** Length of a text of one or two words; how those begin that many say in other languages; and letters of all languages that are told apart by such words. */
 const SHORT = 16;
 const GREETING = /(?<!\p{L})(hola|gracias|grazie|buen[oa]s|bonjour|bonsoir|salut|merci|h[ae]llo|guten|danke|thanks|good|ciao|ol[aá]|obrigad[oa]|bo[am]|ich|je)(?!\p{L})/iu;
 const NO_SCRIPT_BUT_LATIN = /^[\p{sc=Latn}\P{L}]*$/u;
-/** Letters that are about as wide as two Latin ones. */
-const WIDE = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}]/gu;
 
 class Compose {
   /** Called when the text is to be spoken; tries: to hear how a choice sounds. @type {(tries: boolean) => void} */
@@ -28,7 +24,7 @@ class Compose {
   #text = find("text");
   #language = find("language");
   #voice = find("voice");
-  #emotion;
+  #emotions = queryAll("#emotions input");
   #strength = find("strength");
   #speed = new SpeedSlider();
   #draft = new Draft("kani.compose");
@@ -51,10 +47,6 @@ class Compose {
   #told = "";
 
   constructor() {
-    this.#emotion = new Emotions(() => {
-      this.#changed();
-      this.speak(true);
-    });
     const kept = this.#draft.object;
     const name = (value) => (typeof value === "string" ? value : "");
     this.#wanted = { language: name(kept.language), voice: name(kept.voice) };
@@ -63,7 +55,7 @@ class Compose {
     this.#text.value ||= untouched ? t("text.first") : kept.text;
     this.#text.placeholder = t("text.placeholder");
     if (kept.given || this.#text.value === t("text.first")) this.#given = this.#text.value;
-    this.#emotion.value = kept.emotion;
+    this.#feel(kept.emotion);
     this.#strength.value = String(kept.strength ?? 1);
     this.#speed.value = kept.speed;
     this.#offer();
@@ -91,6 +83,8 @@ class Compose {
       this.#replaceExample();
     });
     this.#voice.addEventListener("change", () => (this.#wanted.voice = this.#voice.value));
+    // A chosen emotion speaks a short text, and does so anew when it is clicked again: that is how they are compared.
+    for (const chip of this.#emotions) chip.addEventListener("click", () => this.speak(true));
     find("player-voice").addEventListener("change", () => {
       this.choose(find("player-voice").value);
       this.speak(true);
@@ -206,10 +200,15 @@ class Compose {
   reuse({ text, language, voice, emotion, strength = 1, speed }, typed = false) {
     this.give(text, typed);
     this.#wanted = { language, voice };
-    this.#emotion.value = emotion;
+    this.#feel(emotion);
     this.#strength.value = String(strength);
     this.#speed.value = speed;
     this.#offer();
+  }
+
+  /** Choose an emotion; one that is not offered is "neutral". */
+  #feel(emotion) {
+    (this.#emotions.find(({ value }) => value === emotion) ?? this.#emotions[0]).checked = true;
   }
 
   /** The choice: text (trimmed), language, voice ("" for those of the text), emotion, its strength, speed. */
@@ -218,7 +217,7 @@ class Compose {
       text: this.#text.value.trim(),
       language: this.#language.value,
       voice: this.#voice.value,
-      emotion: this.#emotion.value,
+      emotion: this.#emotions.find(({ checked }) => checked).value,
       strength: Number(this.#strength.value),
       speed: this.#speed.value,
     };
@@ -314,9 +313,7 @@ class Compose {
     find("clear").hidden = !text || first;
     const time = clock(text.length / (usualPace(text) * this.#speed.value));
     tell(find("count"), text && !first ? t("text.count", { n: number(text.length), time }) : "");
-    const beginning = text.slice(0, SIZES.middle + 1);
-    const width = beginning.length + (beginning.match(WIDE)?.length ?? 0);
-    find("page-of-text").dataset.letters = Object.keys(SIZES).find((size) => width <= SIZES[size]) ?? "small";
+    sizeLetters();
     this.#draft.object = { ...this.choice, text: text === this.#kept ? "" : text, first, given, ...this.#wanted };
     this.#tellVoice();
   }

@@ -1,6 +1,6 @@
-/** Manners of speaking: chips for the emotion, and a slider for the speed. */
+/** Manners of speaking: the speeds of playback, and a slider for the speed of speech. */
 
-import { find, moveByArrows, queryAll } from "./element.js";
+import { find } from "./element.js";
 import { number, t } from "./i18n.js";
 import { remember } from "./storage.js";
 
@@ -11,35 +11,6 @@ const TEMPOS = [0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.25, 1.3, 1.4, 1.5, 1.75,
 export function offerTempos(list, changed) {
   list.append(...TEMPOS.map((tempo) => new Option(t("times", { n: number(tempo, String(tempo).slice(2).length) }), String(tempo), tempo === 1, tempo === 1)));
   remember(list, "kani.tempo", (tempo) => changed(Number(tempo)));
-}
-
-/** The emotions as chips: a click chooses one and speaks a short text in it, which is how they are compared. */
-export class Emotions {
-  #chips = queryAll("button", find("emotions"));
-
-  /** @param {() => void} chosen called when a chip was clicked */
-  constructor(chosen) {
-    for (const chip of this.#chips) {
-      chip.addEventListener("click", () => {
-        this.value = chip.value;
-        chosen();
-      });
-    }
-    moveByArrows(find("emotions"), this.#chips, { ArrowDown: 1, ArrowUp: -1 });
-  }
-
-  /** The emotion that is chosen, that of a chip; any other value becomes "neutral". */
-  get value() {
-    return this.#chips.find(({ tabIndex }) => tabIndex === 0).value;
-  }
-
-  set value(emotion) {
-    const chosen = this.#chips.find(({ value }) => value === emotion) ?? this.#chips[0];
-    for (const chip of this.#chips) {
-      chip.ariaPressed = String(chip === chosen);
-      chip.tabIndex = chip === chosen ? 0 : -1;
-    }
-  }
 }
 
 /** The slider of the speed: a step multiplies it, so that 1× is in the middle between a quarter and four times. */

@@ -58,6 +58,7 @@ export function sendBlock(call) {
       state.textContent = `It could not be sent: ${error.message}`;
     } finally {
       button.disabled = false;
+      if (document.activeElement === document.body) button.focus();
     }
   });
   return form;

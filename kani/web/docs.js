@@ -26,6 +26,9 @@ const titled = (name, title, heads, rows) => (rows.length ? [make("h3", {}, titl
 /** The heading and table of a body or an answer of JSON; nothing for other contents. */
 const schemaTable = (name, title, schema, components) => titled(name, title, ["Field", "Type", "Description"], fieldRows(schema, components.schemas));
 
+/** A path that may be broken before each slash. */
+const breakable = (path) => path.split(/(?=\/)/).flatMap((part) => [make("wbr"), part]);
+
 function curlBlock(call) {
   const code = make("code", {}, curl(location.origin, call));
   const copy = async () => {
@@ -76,7 +79,7 @@ function details(call, components) {
 }
 
 function callElement(call, components) {
-  const summary = [make("code", { className: "verb" }, call.method), make("code", {}, call.path), make("span", { className: "what" }, call.summary)];
+  const summary = [make("code", { className: "verb" }, call.method), make("code", {}, ...breakable(call.path)), make("span", { className: "what" }, call.summary)];
   const element = make("details", { className: "call", id: call.operationId }, make("summary", {}, ...summary));
   // Sixty calls: the tables of one are made when it is opened.
   element.addEventListener("toggle", () => element.open && element.children.length === 1 && element.append(details(call, components)));
@@ -109,7 +112,7 @@ function show(spec) {
     for (const call of own) {
       const element = callElement(call, spec.components);
       section.append(element);
-      const entry = make("li", {}, make("a", { href: `#${call.operationId}` }, make("code", {}, call.name)));
+      const entry = make("li", {}, make("a", { href: `#${call.operationId}` }, make("code", {}, ...breakable(call.name))));
       list.append(entry);
       shown.push({ element, entry, words: `${call.name} ${call.summary} ${call.tags.join(" ")}`.toLowerCase() });
     }
@@ -123,7 +126,7 @@ function filter(shown) {
   for (const { element, entry, words: own } of shown) {
     element.hidden = entry.hidden = !words.every((word) => own.includes(word));
   }
-  for (const section of queryAll(".group")) section.hidden = !section.querySelector(".call:not([hidden])");
+  for (const group of queryAll(".group, #contents > li")) group.hidden = !group.querySelector(":is(.call, li):not([hidden])");
   const left = shown.filter(({ element }) => !element.hidden).length;
   find("state").textContent = `${left} of ${shown.length} calls`;
 }

@@ -66,19 +66,6 @@ export function arrange(list, elements) {
   for (const [at, element] of elements.entries()) if (list.children[at] !== element) list.insertBefore(element, list.children[at] ?? null);
 }
 
-/** Have arrow keys move the focus among elements; the Tab key stops at one of them. @param {Record<string, number>} others steps of other keys than those to the left and to the right @param {(element: any) => void} reached called with the one that has the focus then */
-export function moveByArrows(box, elements, others = {}, reached = () => {}) {
-  box.addEventListener("keydown", (event) => {
-    const turned = document.documentElement.dir === "rtl" ? -1 : 1;
-    const step = { ArrowRight: turned, ArrowLeft: -turned, ...others }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    const next = elements.at((elements.indexOf(document.activeElement) + step) % elements.length);
-    next.focus();
-    reached(next);
-  });
-}
-
 /** Call with each frame that is drawn, at once first; returns what ends that. */
 export function eachFrame(draw) {
   let frame = 0;

@@ -2,7 +2,7 @@
 
 import { compose } from "./compose.js";
 import { part } from "./connection.js";
-import { find, takeDrops, tell } from "./element.js";
+import { find, queryAll, takeDrops, tell } from "./element.js";
 import { complain, expected } from "./failures.js";
 import { history } from "./history.js";
 import { t } from "./i18n.js";
@@ -125,10 +125,11 @@ export class Features {
   async #showListening() {
     if (this.#listenPanel) return;
     // A click on it would do nothing until then.
-    find("listen-panel").inert = true;
+    const parts = queryAll("#listen-panel, #recording-card, #repeat-card");
+    for (const one of parts) one.inert = true;
     const modules = () => Promise.all([import("./listen-panel.js"), historyList(), import("./media-keys.js"), import("./upload.js")]);
     const [{ ListenPanel }] = await part(modules, find("listen-panel"));
-    find("listen-panel").inert = false;
+    for (const one of parts) one.inert = false;
     this.#listenPanel ??= new ListenPanel((text) => {
       this.showTab("compose-panel");
       compose.give(text);
@@ -148,8 +149,10 @@ export class Features {
       return (await this.#bookReader()).show(entry);
     }
     const talk = entry.kind === "talk";
-    await this.showTab(talk ? "talk-panel" : "listen-panel");
+    const panel = find(talk ? "talk-panel" : "listen-panel");
+    await this.showTab(panel.id);
     await (talk ? this.#talkPanel : this.#listenPanel)?.open(entry);
+    if (panel.getBoundingClientRect().top < 0) panel.scrollIntoView();
   }
 
   async #showTalk() {

@@ -3,6 +3,7 @@
 import { compose } from "./compose.js";
 import { find, make, query, queryAll, tell } from "./element.js";
 import { locale, number, t } from "./i18n.js";
+import { sample } from "./sample.js";
 import { server } from "./server.js";
 import { Memory } from "./storage.js";
 import { collator, fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, sounds } from "./voices.js";
@@ -115,21 +116,21 @@ export class Gallery {
     return fitting.filter((voice) => few.includes(voice) || voice.id === compose.choice.voice);
   }
 
-  #draw() {
+  /** Show the voices again. @param {string} active id of the one that keys act on then */
+  #draw(active = compose.speaking) {
     const fitting = this.#fitting();
     const natural = fitting.filter((voice) => voice.kept || isNatural(voice));
     const searched = this.#all && (this.#search.value || this.#robots);
     // A language that only robots speak has them beside a stored voice.
     const some = natural.some(({ kept }) => !kept) && !searched ? natural : fitting;
     this.#shown = this.#all ? some : this.#few(some);
-    const active = this.#shown.findIndex(({ id }) => id === compose.speaking);
-    this.#active = Math.min(Math.max(active, 0), Math.max(0, this.#shown.length - 1));
     const label = (voice) => (voice.kept ? t("kept.title") : isNatural(voice) ? shortLanguageName(voice.language) : t("voice.robotic"));
     // The language's own voice and the favourites stand above the groups.
     const above = (voice) => !this.#all || voice === this.#own(this.#tongue) || this.#marked.has(voice.id);
     const names = this.#shown.map((voice) => (above(voice) ? "" : label(voice)));
     const groups = [...new Set(names)].map((name) => [name, this.#shown.filter((_, n) => names[n] === name)]);
     this.#shown = groups.flatMap(([, voices]) => voices);
+    this.#active = Math.max(0, this.#shown.findIndex(({ id }) => id === active));
     document.documentElement.style.setProperty("--speaks", hueOf(compose.speaking));
     this.#list.replaceChildren(...groups.map(([name, voices]) => {
       const cards = voices.map((voice) => this.#card(voice, name));
@@ -199,8 +200,8 @@ export class Gallery {
     const acts = { Enter: () => this.#choose(voice), " ": () => this.#play(voice), f: () => this.#mark(voice), F: () => this.#mark(voice) };
     if (!voice || event.ctrlKey || event.metaKey || (!moves && !acts[event.key])) return;
     event.preventDefault();
-    if (!moves) return acts[event.key]();
-    this.#active = Math.min(Math.max(0, this.#active + moves), this.#shown.length - 1);
+    if (moves) this.#active = Math.min(Math.max(0, this.#active + moves), this.#shown.length - 1);
+    else acts[event.key]();
     this.#point(true);
   }
 
@@ -215,14 +216,15 @@ export class Gallery {
   #mark(voice) {
     if (!this.#marked.delete(voice.id)) this.#marked.add(voice.id);
     this.#memory.text = JSON.stringify({ ids: [...this.#marked] });
-    this.#draw();
+    this.#draw(voice.id);
   }
 
   async #play(voice) {
-    const playing = this.#playing === voice.id;
+    if (this.#playing === voice.id) {
+      this.#plays("");
+      return sample.stop();
+    }
     tell(find("gallery-problem"), "");
-    const { sample } = await import("./sample.js");
-    if (playing) return sample.stop();
     this.#plays(voice.id);
     await sample.hear(server.preview(voice.id, this.#tongue || locale), (words) => tell(find("gallery-problem"), words)).finally(() => this.#playing === voice.id && this.#plays(""));
   }

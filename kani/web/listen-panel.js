@@ -29,7 +29,7 @@ const TELLING_S = 3;
 const TELLING_SHARE = 0.02;
 
 /** Words of the round button while something is under way: a microphone opens, the last words still come. The other states are "empty", "done" and "failed". */
-const ROUND = { opening: "listen.start", recording: "listen.stop", finishing: "listen.stop", transcribing: "stop" };
+const ROUND = { opening: "listen.start", recording: "listen.stop", finishing: "listen.finishing", transcribing: "stop" };
 
 await style("listen.css");
 
@@ -150,7 +150,7 @@ export class ListenPanel {
     const before = this.#transcript;
     if (before.id !== transcript.id && find("transcript").contains(document.activeElement)) /** @type {HTMLElement} */ (document.activeElement).blur();
     if ((before.rows.length || before.recording) && before.id !== transcript.id) {
-      offerUndo(t("listen.cleared"), () => this.open(before.entry), "listen-copy");
+      offerUndo(t(state === "empty" ? "listen.cleared" : "text.replaced"), () => this.open(before.entry), "listen-copy");
       if (state === "empty") find("toast-undo").focus();
     }
     this.#transcript = transcript;

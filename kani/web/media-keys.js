@@ -8,8 +8,8 @@ import { wavFile } from "./wav.js";
 /** Browsers show a page on the lock screen while an element of it plays, and one that is long enough. */
 const SILENCE_S = 6;
 const SILENCE_RATE = 8000;
-/** Elements that use arrow keys themselves; a list that was clicked has no use for them. */
-const FIELDS = "dialog, input, select:focus-visible, textarea, [contenteditable]";
+/** Elements that use the space bar and arrow keys themselves; a list that was clicked has no use for them, and a chosen radio button none for the space bar. */
+const FIELDS = "dialog, input:not([type=radio]), select:focus-visible, textarea, [contenteditable]";
 const KEYS = [" ", "ArrowLeft", "ArrowRight"];
 
 export class MediaKeys {
@@ -62,15 +62,15 @@ export class MediaKeys {
 }
 
 /** The element that a click gave the focus, while it has that: the space bar is not meant for it, though browsers show its ring once a key is pressed. */
-let clicked = null;
+let clicked = document.activeElement?.matches(":focus-visible") ? null : document.activeElement;
 document.addEventListener("click", ({ detail }) => (clicked = detail > 0 ? document.activeElement : clicked));
 document.addEventListener("focusout", () => (clicked = null));
 
 /** Have a key that what has the focus has no use for act on the player that is shown: a step, or a rest, while something is heard or can go on. */
 document.addEventListener("keydown", (/** @type {any} */ event) => {
   const { key, target, altKey, ctrlKey, metaKey, repeat, defaultPrevented } = event;
-  const users = key === " " && document.activeElement !== clicked ? `${FIELDS}, :is(a, button, summary):focus-visible` : FIELDS;
-  if (!KEYS.includes(key) || altKey || ctrlKey || metaKey || defaultPrevented || target.closest(users)) return;
+  const others = key !== " " ? ", [type=radio]" : document.activeElement !== clicked ? ", :is(a, button, summary):focus-visible" : "";
+  if (!KEYS.includes(key) || altKey || ctrlKey || metaKey || defaultPrevented || target.closest(FIELDS + others)) return;
   const source = sources.all.find(({ box }) => box && find(box).clientHeight > 0);
   if (!source?.sounds && !source?.rests) return;
   event.preventDefault();

@@ -134,10 +134,6 @@ function joined(parts) {
 
 const letters = (text) => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
 const u16 = (numbers) => Uint8Array.from(numbers.flatMap((number) => [number >> 8, number]));
-const u32 = (numbers) => {
-  const view = new DataView(new ArrayBuffer(4 * numbers.length));
-  numbers.forEach((number, n) => view.setUint32(4 * n, number));
-  return new Uint8Array(view.buffer);
-};
+const u32 = (numbers) => u16(numbers.flatMap((number) => [number >> 16, number]));
 /** The bytes of a buffer or of a view of one, in a buffer of their own. */
 const bytes = (source) => (ArrayBuffer.isView(source) ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength).slice() : new Uint8Array(source.slice(0)));

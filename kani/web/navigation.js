@@ -1,6 +1,6 @@
 /** Ways about the page: its tabs, its menus, and what is chosen in the one at its top; and what is shown, which the body's data-shows names for the style sheets. */
 
-import { find, moveByArrows, query, queryAll } from "./element.js";
+import { find, query, queryAll } from "./element.js";
 import { choose, locale, LOCALES } from "./i18n.js";
 import { remember } from "./storage.js";
 
@@ -18,7 +18,16 @@ export function handleTabs(shown) {
     return shown(id);
   };
   for (const tab of tabs) tab.addEventListener("click", () => show(panelOf(tab)));
-  moveByArrows(find("tabs"), tabs, {}, (tab) => show(panelOf(tab)));
+  find("tabs").addEventListener("keydown", (event) => {
+    const turned = document.documentElement.dir === "rtl" ? -1 : 1;
+    const at = tabs.findIndex((tab) => tab === document.activeElement);
+    const to = { ArrowRight: at + turned, ArrowLeft: at - turned, Home: 0, End: -1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    const next = tabs.at(to % tabs.length);
+    next.focus();
+    show(panelOf(next));
+  });
   return show;
 }
 
@@ -81,22 +90,9 @@ export function showPreferences() {
   remember(find("theme"), "kani.theme", (theme) => (document.documentElement.dataset.theme = theme));
 }
 
-/** Selectors of elements that are hidden at times, by the names for them. */
-const PARTS = {
-  book: "#book-open",
-  words: "#words",
-  player: ".player",
-  heard: "#heard",
-  transcript: "#transcript",
-  results: "#listen-results",
-  lines: "#talk-lines",
-  setup: "#talk-setup",
-};
-
-/** Name what is shown now. The page does so by itself before it is drawn next: call it where a size is read at once. */
+/** Name what is shown now, by the names that elements have as data-part. The page does so by itself before it is drawn next: call it where a size is read at once. */
 export function tellShown() {
-  const isShown = (selector) => queryAll(selector).some(({ hidden }) => !hidden);
-  const shown = Object.entries(PARTS).filter(([, selector]) => isShown(selector)).map(([name]) => name).join(" ");
+  const shown = queryAll("[data-part]:not([hidden])").map(({ dataset }) => dataset.part).join(" ");
   if (document.body.dataset.shows !== shown) document.body.dataset.shows = shown;
 }
 

@@ -396,12 +396,12 @@ class Playback {
 
   /** Playback of the available audio has ended, or is impossible. */
   #heardOut() {
-    const { lost, seconds: length } = this.shown;
+    const { lost, stopped, seconds: length } = this.shown;
     this.stage.end(!lost);
-    this.stage.say(t(lost ? "status.lost" : "status.done", { length: seconds(length) }));
+    this.stage.say(t(lost ? "status.lost" : stopped ? "status.stopped" : "status.done", { length: seconds(length) }));
     if (lost && this.#askAgain()) return;
     // Of what was stopped earlier only the beginning was heard.
-    if (lost || this.shown.stopped) this.#keepPlace();
+    if (lost || stopped) this.#keepPlace();
     else {
       this.shown.at = 0;
       for (const id of [this.shown.id, this.shown.follows]) keepPlace(id);

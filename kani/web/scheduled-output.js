@@ -27,7 +27,8 @@ export function scheduledOutput(context, told, destination) {
       buffer.time = next / rate;
       if (buffer.stream?.playing) buffer.rest(buffer.stream, 0);
       next = after(LEAD_S);
-    }
+      gain.gain.setValueAtTime(1, next / rate);
+    } else gain.gain.cancelScheduledValues(next / rate - FADE_S);
     while (buffer.stream && next <= after(buffer.stream.playing ? AHEAD_S : LEAD_S)) {
       const block = new AudioBuffer({ length, sampleRate: rate });
       buffer.render(block.getChannelData(0), next / rate);
@@ -36,6 +37,8 @@ export function scheduledOutput(context, told, destination) {
       source.start(next / rate);
       next += length;
     }
+    // The sound would break off with a click if the page was too busy to render what follows.
+    gain.gain.setValueAtTime(1, next / rate - FADE_S).linearRampToValueAtTime(0, next / rate);
     while (events[0]?.time <= context.currentTime) told(events.shift());
     clearTimeout(timer);
     if (buffer.stream || events.length) timer = setTimeout(schedule, 1000 * BLOCK_S);
@@ -44,6 +47,7 @@ export function scheduledOutput(context, told, destination) {
   /** Silence what is scheduled, too. */
   function stop() {
     const stopped = gain;
+    stopped.gain.cancelScheduledValues(context.currentTime);
     stopped.gain.setTargetAtTime(0, context.currentTime, FADE_S / 3);
     setTimeout(() => stopped.disconnect(), 100);
     gain = new GainNode(context);

@@ -28,6 +28,18 @@ const TELLING_FIRST = 100;
 /** Share of the way to the length that is foreseen, which the one that is shown goes with each frame. */
 const EASE = 0.04;
 
+/** Width of a text up to which its letters are large, and up to which they are not small, in Latin letters; and letters that are about as wide as two of these. */
+const SIZES = { large: 120, middle: 330 };
+const WIDE = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}]/gu;
+
+/** Have letters of the size of what is shown, the words or the text. */
+export function sizeLetters() {
+  const shown = find("words").hidden ? find("text").value : find("words").textContent;
+  const beginning = shown.slice(0, SIZES.middle + 1);
+  const width = beginning.length + (beginning.match(WIDE)?.length ?? 0);
+  find("page-of-text").dataset.letters = Object.keys(SIZES).find((size) => width <= SIZES[size]) ?? "small";
+}
+
 export class Stage {
   #words = new Words(find("words"));
   #waveform;
@@ -113,6 +125,7 @@ export class Stage {
   #showWords(shown) {
     if (find("edit").hidden || find("words").hidden === !shown) return;
     find("words").hidden = !shown;
+    sizeLetters();
     tellShown();
     find("edit").textContent = t(shown ? "edit" : "edit.back");
   }
@@ -141,6 +154,7 @@ export class Stage {
     find("page-of-text").classList.toggle("long", isLong(text));
     this.#showWords(true);
     this.#words.begin(text, language, before, utterance.begun.characters > 0, this.rich((before ?? "") + text));
+    sizeLetters();
     this.#waveform.begin();
     this.#waveform.earlier = earlier;
     find("of").textContent = [chapter, title].filter(Boolean).join(" · ") || withoutMarks(text).slice(0, LONGEST_TITLE);
@@ -230,10 +244,9 @@ export class Stage {
 
   /** Show the final metadata: engine, voice, similarity to a recording, unused parameters. */
   told({ engine, voice, language, passages = [], unused = [], cloning, similarity, truncated }) {
-    const lines = [];
     const by = (spoken) => t("told.by", { engine: spoken.engine, voice: nameOf(spoken.voice), language: languageName(spoken.language) });
-    if (engine) lines.push(by({ engine, voice: heardVoice(this.#utterance.choice, { voice, cloning }), language }));
-    lines.push(...new Set(passages.map(by)));
+    const own = engine ? [{ engine, voice: heardVoice(this.#utterance.choice, { voice, cloning }), language }] : [];
+    const lines = [...new Set([...own, ...passages].map(by))];
     if (unused.length) lines.push(t("told.unused", { names: unused.join(", ") }));
     const recorded = this.#utterance.choice.voice.startsWith("custom:") || unused.includes("prompt_wav_url");
     if (cloning === "none" && recorded) lines.push(t("told.cloning"));

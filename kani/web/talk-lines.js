@@ -34,6 +34,7 @@ export class TalkLines {
     this.#box.replaceChildren();
     this.#box.hidden = true;
     for (const { who, text } of lines) this.#add(who).append(make("span", { className: "said", textContent: text }));
+    if (this.#box.lastElementChild) this.#reveal(this.#box.lastElementChild);
   }
 
   /** The turns that are shown, as `show` takes them, with the names of who speaks. */

@@ -99,6 +99,7 @@ export const texts = {
   "kept.title": "أصواتك",
   "kept.add": "صوتك أنت…",
   "kept.empty": "تكفي عشر ثوانٍ من التسجيل. يُحفظ على {place}.",
+  "kept.similar": "هنا يُقلَّد صوتك بهذه الأصوات: مشابه، لا مطابق.",
   "kept.any": "أي لغة",
   "kept.near": "يقلّده {engine} بأصواته هو. التشابه: {values}.",
   "kept.measured": "{language} {now}",

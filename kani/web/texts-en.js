@@ -100,6 +100,7 @@ export const texts = {
   "kept.title": "Your voices",
   "kept.add": "Your own voice…",
   "kept.empty": "Ten seconds of recording are enough. It is kept on {place}.",
+  "kept.similar": "Here it is imitated with these voices: similar, not the same.",
   "kept.any": "any language",
   "kept.near": "{engine} imitates it with its own voices. Match: {values}.",
   "kept.measured": "{language} {now}",

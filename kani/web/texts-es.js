@@ -99,6 +99,7 @@ export const texts = {
   "kept.title": "Tus voces",
   "kept.add": "Tu propia voz…",
   "kept.empty": "Bastan diez segundos de grabación. Se guarda en {place}.",
+  "kept.similar": "Aquí se imita con estas voces: parecida, no igual.",
   "kept.any": "cualquier idioma",
   "kept.near": "{engine} la imita con sus propias voces. Parecido: {values}.",
   "kept.measured": "{language} {now}",

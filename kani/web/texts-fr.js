@@ -99,6 +99,7 @@ export const texts = {
   "kept.title": "Vos voix",
   "kept.add": "Votre propre voix…",
   "kept.empty": "Dix secondes d’enregistrement suffisent. Elle est conservée sur {place}.",
+  "kept.similar": "Ici, elle est imitée avec ces voix : proche, mais pas identique.",
   "kept.any": "toutes les langues",
   "kept.near": "{engine} l’imite avec ses propres voix. Ressemblance : {values}.",
   "kept.measured": "{language} {now}",

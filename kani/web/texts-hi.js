@@ -99,6 +99,7 @@ export const texts = {
   "kept.title": "आपकी आवाज़ें",
   "kept.add": "आपकी अपनी आवाज़…",
   "kept.empty": "दस सेकंड की रिकॉर्डिंग काफ़ी है। वह {place} पर रहती है।",
+  "kept.similar": "यहाँ इन्हीं आवाज़ों से उसकी नक़ल होती है: मिलती-जुलती, बिल्कुल वही नहीं।",
   "kept.any": "कोई भी भाषा",
   "kept.near": "{engine} अपनी आवाज़ों से इसकी नक़ल करता है। समानता: {values}।",
   "kept.measured": "{language} {now}",

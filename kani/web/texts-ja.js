@@ -99,6 +99,7 @@ export const texts = {
   "kept.title": "自分の声",
   "kept.add": "自分の声…",
   "kept.empty": "10 秒の録音で十分です。{place}に保存されます。",
+  "kept.similar": "ここではこれらの声を使ってまねます。似た声になりますが、同じ声ではありません。",
   "kept.any": "どの言語でも",
   "kept.near": "{engine} は手持ちの声で似せます。一致度：{values}。",
   "kept.measured": "{language} {now}",

@@ -99,6 +99,7 @@ export const texts = {
   "kept.title": "Suas vozes",
   "kept.add": "A sua própria voz…",
   "kept.empty": "Bastam dez segundos de gravação. Ela não sai {place}.",
+  "kept.similar": "Aqui é imitada com estas vozes: parecida, não igual.",
   "kept.any": "qualquer idioma",
   "kept.near": "{engine} imita-a com as próprias vozes. Semelhança: {values}.",
   "kept.measured": "{language} {now}",

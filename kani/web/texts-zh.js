@@ -99,6 +99,7 @@ export const texts = {
   "kept.title": "你的声音",
   "kept.add": "您自己的声音…",
   "kept.empty": "录音十秒就够了。它保存在{place}。",
+  "kept.similar": "这里用现有声音来模仿：相似，但不完全相同。",
   "kept.any": "任何语言",
   "kept.near": "{engine} 用自己的声音模仿它。相似度：{values}。",
   "kept.measured": "{language} {now}",

@@ -104,11 +104,25 @@ export class TranscriptView {
     const { rows } = this.#transcript;
     const at = minutes === undefined ? NaN : 3600 * Number(hours) + 60 * Number(minutes) + Number(seconds);
     const fits = ({ speaker, words }) => `${speaker}: ${textOf({ words })}`.toLocaleLowerCase().includes(wanted);
-    for (const [n, element] of this.#elements.entries()) element.hidden = Number.isNaN(at) && !fits(rows[n]);
+    for (const [n, element] of this.#elements.entries()) {
+      element.hidden = Number.isNaN(at) && !fits(rows[n]);
+      this.#mark(n, Number.isNaN(at) ? wanted : "");
+    }
     const first = Number.isNaN(at) ? rows.findIndex(fits) : rows.findLastIndex(({ words }) => words[0].start <= at);
     if (first < 0) return NaN;
     if (wanted) this.#elements[first].scrollIntoView({ block: "nearest" });
     return rows[first].words[0].start;
+  }
+
+  /** Mark the words of a row that hold some of what is searched. */
+  #mark(n, wanted) {
+    const { words } = this.#transcript.rows[n];
+    const text = textOf({ words }).toLocaleLowerCase();
+    for (const [at, element] of queryAll("span", this.#elements[n]).entries()) {
+      const end = textOf({ words: words.slice(0, at + 1) }).length;
+      const from = Math.max(0, end - words[at].text.length - wanted.length + 1);
+      element.classList.toggle("found", wanted !== "" && text.slice(from, end + wanted.length - 1).includes(wanted));
+    }
   }
 
   /** Play from a word on, or from the first one of a row beside its text. */

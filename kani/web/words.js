@@ -87,6 +87,8 @@ export class Words {
     this.#segmenter = new Intl.Segmenter(language || undefined, { granularity: "word" });
     const whole = before.lastIndexOf("\n") + 1;
     this.#before.replaceChildren(...(whole ? [this.#write(make("div"), before.slice(0, whole), 0)] : []), this.#write(make("i"), before.slice(whole), whole));
+    // An empty one would have the style of the first line, a heading's.
+    this.#before.hidden = before === "";
     this.#line = make(whole === before.length ? "div" : "span", { className: "begun" });
     this.#later = linesOf(text);
     let end = 0;

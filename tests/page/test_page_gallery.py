@@ -72,6 +72,22 @@ def test_voice_is_found_heard_marked_and_chosen(visitor: Visitor, page: Page) ->
     expect(page.locator("#gallery-count")).to_have_text("No voice fits.")
 
 
+def test_a_voice_that_is_marked_by_a_key_stays_the_one_that_keys_act_on(visitor: Visitor, page: Page) -> None:
+    """Though the list is put in another order, with the favourites first."""
+    page.focus("#gallery")
+    page.keyboard.press("End")
+    gallery = page.locator("#gallery")
+    active = gallery.get_attribute("aria-activedescendant") or ""
+    page.keyboard.press("f")
+    expect(page.locator("#gallery .star.marked")).to_have_count(1)
+    expect(gallery).to_have_attribute("aria-activedescendant", active)
+    expect(page.locator("#gallery .active")).to_be_in_viewport(ratio=1)
+    page.keyboard.press("f")
+    expect(page.locator("#gallery .star.marked")).to_have_count(0)
+    page.keyboard.press("Enter")
+    expect(page.locator("#gallery [aria-selected=true]")).to_have_attribute("id", active)
+
+
 CONTROLS = """
   () => [...document.querySelectorAll(
       "a[href], button, input, select, textarea, summary, [role=option], [role=slider]")]

@@ -112,7 +112,8 @@ def test_panel_takes_no_click_before_it_can(page: Page) -> None:
     page.route(re.compile("listen-panel"), lambda route: held.append(route))
     with page.expect_request(re.compile("listen-panel")):
         page.click("#tab-listen")
-    expect(page.locator("#listen-panel")).to_have_attribute("inert", "")
+    for part in ("#listen-panel", "#recording-card", "#repeat-card"):
+        expect(page.locator(part)).to_have_attribute("inert", "")
     held[0].continue_()
     expect(page.locator("#listen-panel")).not_to_have_attribute("inert", "")
     page.click("#listen-sample")

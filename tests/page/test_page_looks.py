@@ -177,7 +177,7 @@ def test_recordings_are_seen_without_scrolling(visit: Visit, width: int, height:
     visitor = visit(viewport={"width": width, "height": height}, has_touch=touch)
     page = visitor.page
     expect(page.locator("#repeat-card")).to_be_hidden()
-    expect(page.locator("#emotions button").nth(7 if height > 700 else 0)).to_be_in_viewport(ratio=1)
+    expect(page.locator("#emotions input").nth(7 if height > 700 else 0)).to_be_in_viewport(ratio=1)
     page.click("#gallery-all")
     page.click("#tab-listen")
     page.wait_for_selector("#listen:enabled")
@@ -219,7 +219,7 @@ def test_phone_on_its_side_has_all_in_view(visit: Visit) -> None:
             expect(page.locator(selector)).to_be_in_viewport(ratio=1)
 
     page.click("#speak")
-    in_view("#edit", "#book", "#share", "#emotions button >> nth=0")
+    in_view("#edit", "#book", "#share", "#emotions input >> nth=0")
     for menu, last in (("#files", "#json"), ("#playback", "#sleep"), ("#rest", "#show-details")):
         # A click of the driver's would scroll to what another menu still covers.
         page.eval_on_selector(f"{menu} > summary", "e => e.click()")
@@ -242,7 +242,7 @@ def test_nothing_moves_when_a_choice_is_tried(visit: Visit, width: int, height: 
     lines = "e => (e.offsetHeight - 12) / parseFloat(getComputedStyle(e).lineHeight)"
     assert round(page.eval_on_selector("#text", lines), 1) % 1 == 0
     places = "all => all.map((e) => `${e.id || e.value} ${e.getBoundingClientRect().top}`)"
-    choices = "#emotions button, .bar button, #parameters > summary"
+    choices = "#emotions input, .bar button, #parameters > summary"
     text = visitor.value("#text")
     page.fill("#text", "")
     before = page.eval_on_selector_all(choices, places)
@@ -362,8 +362,8 @@ def test_screen_reader_gets_important_changes_only(visitor: Visitor, page: Page)
         ("textbox", "Text"),
         ("combobox", "Language"),
         ("combobox", "Voice"),
-        ("toolbar", "Emotion"),
-        ("button", "Friendly"),
+        ("radiogroup", "Emotion"),
+        ("radio", "Friendly"),
         ("slider", "Speed"),
         ("slider", "Position"),
         ("listbox", "Voices"),

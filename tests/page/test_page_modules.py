@@ -284,7 +284,24 @@ SCHEDULED = """
       blocks.push({ first: Math.round(at * rate), samples: this.samples, ahead });
     }
   };
-  globalThis.GainNode = class { gain = { setTargetAtTime() {} }; connect() {} disconnect() {} };
+  // Events of a gain in order of time: a ramp goes from the event before it.
+  const events = [];
+  globalThis.GainNode = class {
+    gain = {
+      setTargetAtTime() {},
+      setValueAtTime(value, at) { events.push({ value, at }); return this; },
+      linearRampToValueAtTime(value, at) { events.push({ value, at, ramp: true }); },
+      cancelScheduledValues(from) { events.splice(0, Infinity, ...events.filter(({ at }) => at < from)); },
+    };
+    connect() {}
+    disconnect() {}
+  };
+  const gainAt = (at) => {
+    const n = events.findLastIndex((event) => event.at <= at);
+    const [before, after] = [events[n] ?? { value: 1 }, events[n + 1]];
+    if (!after?.ramp) return before.value;
+    return before.value + ((after.value - before.value) * (at - before.at)) / (after.at - before.at);
+  };
   const context = { sampleRate: rate, currentTime: 1 };
   const output = m.scheduledOutput(context, (event) => told.push(event), {});
   const wave = (n) => 16384 * Math.sin((2 * Math.PI * 440 * (n + 1)) / rate);
@@ -341,9 +358,13 @@ def test_sound_without_a_worklet_goes_on_where_a_busy_page_broke_it_off() -> Non
       const heard = blocks.filter(({ samples }) => samples.some(Boolean));
       const sound = heard.flatMap(({ samples }) => [...samples]).slice(0, rate);
       const differing = sound.filter((sample, n) => Math.abs(sample - tone[n] / 32768) > 1e-6).length;
-      return [told.filter(({ kind }) => kind !== "sound"), differing / rate];
+      const [, dry, again] = told.filter(({ kind }) => kind !== "sound");
+      const gains = [1.2, dry.time - 0.006, dry.time - 0.0025, dry.time, again.time, again.time + 0.3];
+      return [told.filter(({ kind }) => kind !== "sound"), differing / rate, gains.map(gainAt)];
     """
-    told, differing = run("scheduled-output.js", SCHEDULED + body)
+    told, differing, gains = run("scheduled-output.js", SCHEDULED + body)
+    # It fades out before the gap, and nowhere else.
+    assert gains == pytest.approx([1, 1, 0.5, 0, 1, 1])
     assert [event["kind"] for event in told] == ["playing", "dry", "playing", "ended"]
     first, dry, again, ended = told
     assert dry["time"] - first["time"] == pytest.approx(dry["position"]) and dry["time"] < 1.7

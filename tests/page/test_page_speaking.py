@@ -513,7 +513,7 @@ def test_everything_is_done_with_the_keyboard_alone(visitor: Visitor, page: Page
         seen.append(page.evaluate("document.activeElement.id || document.activeElement.localName"))
     # The emotions are one stop, and the voices another.
     stops = (
-        "a tab-speak summary book text dictate button speak voice-chip summary gallery-all gallery add-voice"
+        "a tab-speak summary book text dictate input speak voice-chip summary gallery-all gallery add-voice"
     )
     assert seen == stops.split()
     page.focus("#text")

@@ -415,10 +415,17 @@ def test_servers_key_looks_after_voices(visit: Visit, keyed_server: ServerProces
     button(visitor, "Rename: ana").click()
     page.get_by_label("New name of ana").fill("eva")
     page.keyboard.press("Enter")
-    page.once("dialog", lambda dialog: dialog.accept())
     button(visitor, "Delete: eva").click()
+    button(visitor, "Delete").click()
     page.wait_for_selector("#kept-list li", state="detached")
     visitor.wait_for("#kept-empty")
+
+
+def test_button_that_keeps_a_voice_stays_in_view(visit: Visit) -> None:
+    page = visit(viewport={"width": 1100, "height": 560}).page
+    page.click("#add-voice")
+    expect(page.locator("#voice-name")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#voice-keep")).to_be_in_viewport(ratio=1)
 
 
 @pytest.mark.heard

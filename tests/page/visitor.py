@@ -181,10 +181,10 @@ class Visitor:
     def feel(self, emotion: str) -> None:
         """Choose an emotion for a text that is typed later: one that is there would be spoken."""
         self.page.fill("#text", "")
-        self.page.click(f"#emotions button[value={emotion}]")
+        self.page.click(f"#emotions [value={emotion}]")
 
     def emotion(self) -> str:
-        return self.page.get_attribute("#emotions [aria-pressed=true]", "value") or ""
+        return self.value("#emotions :checked")
 
     def wait_for_sound(self) -> None:
         """Wait until a word is lit; of a text that is long enough for a busy browser to draw it."""

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.books.epubs import epub, png
 from tests.page.books.test_page_books import give, reload
-from tests.page.conftest import Visit
+from tests.page.conftest import LONG, Visit
 from tests.page.visitor import Visitor
 
 SHOWN = """<html><body><p>It was the <i>best</i> of <em>all times</em>.</p>
@@ -75,3 +75,24 @@ def test_typeface_spacing_and_page_are_chosen_and_stay(visit: Visit, tmp_path: P
     assert visitor.violations() == "" and visitor.is_wide_enough()
     box = page.locator("#book-menu .sheet").bounding_box()
     assert box and box["x"] >= 0
+
+
+def test_a_heading_is_as_bold_once_it_was_read(page: Page, tmp_path: Path) -> None:
+    book = tmp_path / "Notes.md"
+    book.write_text(f"# The Lamp\n\n{LONG}\n\n# Two\n\nMore.")
+    width = """() => {
+        const texts = document.createTreeWalker(words, NodeFilter.SHOW_TEXT), range = new Range();
+        while (texts.nextNode() && !texts.currentNode.data.includes("Lamp"));
+        const at = texts.currentNode.data.indexOf("Lamp");
+        range.setStart(texts.currentNode, at);
+        range.setEnd(texts.currentNode, at + 4);
+        return range.getBoundingClientRect().width; }"""
+    give(page, book)
+    page.wait_for_selector("#words.titled")
+    bold = page.evaluate(width)
+    # Before it is heard it is a page to read.
+    colour = "e => getComputedStyle(e).color"
+    assert page.eval_on_selector("#words > i:last-child", colour) == page.eval_on_selector("body", colour)
+    page.click("#pause")
+    page.wait_for_function("() => words.querySelectorAll('span.said').length > 12")
+    assert page.evaluate(width) == pytest.approx(bold, rel=0.01)

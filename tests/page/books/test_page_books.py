@@ -266,7 +266,7 @@ def test_a_click_reads_from_the_sentence(visitor: Visitor, tmp_path: Path) -> No
     assert "It ends here." in [request["text"] for request in visitor.requests]
 
 
-@pytest.mark.parametrize("act", [VOICE, "#emotions button[value=happy]", "#stop", "#speed"])
+@pytest.mark.parametrize("act", [VOICE, "#emotions [value=happy]", "#stop", "#speed"])
 def test_reading_goes_on(visitor: Visitor, tmp_path: Path, act: str) -> None:
     page, whole = visitor.page, "One\n\n" + " ".join(LONG)
     read_long(page, tmp_path)
@@ -295,7 +295,7 @@ def test_voice_taken_while_nothing_is_heard_waits(visitor: Visitor, tmp_path: Pa
     page.click(VOICE)
     expect(page.locator(VOICE)).to_have_attribute("aria-selected", "true")
     assert len(visitor.requests) == asked and page.get_attribute("#pause", "data-act") == act
-    page.click("#emotions button[value=happy]")
+    page.click("#emotions [value=happy]")
     page.click("#pause")
     visitor.wait_for_sound()
     assert [("voice" in request, "emotion" in request) for request in visitor.requests[asked:]] == [

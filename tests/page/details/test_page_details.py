@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.books.epubs import epub
 from tests.page.conftest import LONG, TEXT, Visit
@@ -102,6 +102,22 @@ def test_server_without_imitation_says_so_before_a_recording_is_made(page: Page)
     expect(page.locator("#kept-empty")).to_have_text(re.compile("^No engine here can imitate recordings"))
 
 
+def test_server_that_comes_near_a_voice_says_that_it_is_not_the_same(visit: Visit) -> None:
+    visitor = visit(ready=False)
+
+    def health(route: Route) -> None:
+        answer = route.fetch()
+        told = answer.json()
+        for engine in told["engines"]:
+            engine["cloning"] = "nearest voice"
+        route.fulfill(response=answer, json=told)
+
+    visitor.page.route("**/health", health)
+    visitor.arrive()
+    told = re.compile("^Ten seconds.*similar, not the same")
+    expect(visitor.page.locator("#kept-empty")).to_have_text(told)
+
+
 def test_calls_have_a_list_of_contents(visitor: Visitor) -> None:
     page = visitor.page
     page.goto(f"{visitor.url}docs")
@@ -109,8 +125,20 @@ def test_calls_have_a_list_of_contents(visitor: Visitor) -> None:
     call = page.locator("#post_tts")
     expect(call.locator(".detail")).to_be_visible()
     expect(call).to_be_in_viewport()
-    page.fill("#filter", "voices")
+    # Who sends by a key is still there.
+    call.get_by_role("button", name="Send").press("Enter")
+    expect(call.locator("[role=status]")).to_contain_text(" bytes in ")
+    expect(call.get_by_role("button", name="Send")).to_be_focused()
+    # All of its row opens and closes it.
+    row = call.locator("summary")
+    box = row.bounding_box()
+    assert box is not None
+    row.click(position={"x": box["width"] - 60, "y": 8})
+    expect(call.locator(".detail")).to_be_hidden()
+    page.fill("#filter", "stored voices")
     expect(page.locator("#contents a", has_text="POST /tts").first).to_be_hidden()
+    # Nor do groups stand there without a call.
+    assert page.locator("#contents > li:visible").count() == page.locator(".group:visible").count() < 4
     page.fill("#filter", "")
     for name in ("post_tts", "post_v1_audio_speech"):
         page.eval_on_selector(f"#{name}", "one => { one.open = true; }")

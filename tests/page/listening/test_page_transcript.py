@@ -218,6 +218,22 @@ def test_undo_ends_a_recording_and_keeps_its_words(visit: Visit, recording: Path
     expect(page.locator("#listen")).to_have_accessible_name("New recording")
 
 
+def test_a_transcript_that_another_replaces_is_not_said_to_be_cleared(visit: Visit, recording: Path) -> None:
+    page = transcribe(visit(), recording, events(ENGLISH))
+    page.set_input_files("#listen-file", recording)
+    expect(page.locator("#toast-text")).to_have_text("Text replaced.")
+
+
+def test_a_transcript_that_is_opened_far_below_it_is_seen_from_its_beginning(
+    visit: Visit, recording: Path
+) -> None:
+    visitor = visit(viewport={"width": 700, "height": 500})
+    page = transcribe(visitor, recording, events(ENGLISH))
+    page.click("#tab-speak")
+    page.get_by_role("button", name="Open").last.click()
+    expect(page.locator("#listen-head")).to_be_in_viewport(ratio=1)
+
+
 def test_transcript_is_corrected_searched_and_saved_as_it_is_then(visit: Visit, recording: Path) -> None:
     visitor = visit()
     page = transcribe(visitor, recording, events(ENGLISH, "AB"))
@@ -239,7 +255,10 @@ def test_transcript_is_corrected_searched_and_saved_as_it_is_then(visit: Visit, 
 
     page.fill("#listen-search", "berta")
     expect(page.locator("#transcript .sentence:visible")).to_have_count(2)
+    page.fill("#listen-search", "g sun")
+    expect(page.locator("#transcript .found")).to_have_text(["big", "sun"])
     page.fill("#listen-search", "0:04")
+    expect(page.locator("#transcript .found")).to_have_count(0)
     expect(page.locator("#transcript .sentence:visible")).to_have_count(3)
     page.press("#listen-search", "Enter")
     expect(page.locator("#transcript .sentence").last.locator(".now")).to_have_count(1)

@@ -123,7 +123,7 @@ def stop(stage: Stage) -> None:
 
 
 take_another_voice = clicking("#gallery [role=option] >> nth=1")
-take_an_emotion = clicking("#emotions button[value=happy]")
+take_an_emotion = clicking("#emotions [value=happy]")
 use_an_older_text = clicking("#history li >> nth=-1 >> button >> nth=1")
 
 

@@ -61,8 +61,14 @@ def test_turns_are_copied_said_again_and_written_anew_and_buttons_stay(
     page.locator(".you").get_by_role("button", name="Edit").click()
     expect(page.locator("#talk-text")).to_have_value("What is it?")
     expect(page.locator(".talk-lines > div")).to_have_count(0)
+    # Its last turn is in view, in whatever room.
+    lines = page.locator("#talk-lines")
+    lines.evaluate("box => { box.style.height = '60px'; }")
     page.click("#toast-undo")
     expect(page.locator(".talk-lines > div")).to_have_count(2)
+    end = "box => box.lastElementChild.getBoundingClientRect().bottom - box.getBoundingClientRect().bottom"
+    assert lines.evaluate(end) <= 0
+    lines.evaluate("box => { box.style.height = ''; }")
     page.locator(".you").get_by_role("button", name="Edit").click()
     page.fill("#talk-text", "Where is it?")
     page.press("#talk-text", "Enter")

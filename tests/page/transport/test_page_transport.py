@@ -1,7 +1,7 @@
 """The player outside of the tabs: in reach everywhere, over no lit word, and with the name of its result."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.page.conftest import LONG, TEXT, Visit, in_both
 from tests.page.visitor import Visitor
@@ -142,5 +142,71 @@ def test_nothing_jumps_as_a_text_ends_on_a_phone(visit: Visit, width: int, heigh
     visitor = visit(viewport={"width": width, "height": height}, has_touch=True, is_mobile=True)
     visitor.begin(TEXT)
     expect(visitor.page.locator("#tab-talk")).to_be_in_viewport(ratio=1)
+    # The waveform, which is a target of its own, covers no button.
+    assert height < width or visitor.page.evaluate(
+        "waveform.getBoundingClientRect().bottom < pause.getBoundingClientRect().top"
+    )
     visitor.wait_for_end()
     assert visitor.page.evaluate(UNASKED_SHIFTS) <= 0.02
+
+
+def test_space_after_the_first_click_on_speak_rests_the_speech(visitor: Visitor, page: Page) -> None:
+    page.fill("#text", LONG)
+    page.click("#speak")
+    visitor.wait_for_sound()
+    page.keyboard.press("Space")
+    expect(page.locator("#status")).to_have_text("Paused")
+    assert len(visitor.requests) == 1
+
+
+def test_letters_are_of_the_size_of_the_text_that_is_shown(visitor: Visitor, page: Page) -> None:
+    visitor.say(LONG, "en")
+    page.fill("#text", "A short one.")
+    sheet = page.locator("#page-of-text")
+    expect(sheet).to_have_attribute("data-letters", "large")
+    # Its length stands where the text begins, though the words can be shown again.
+    expect(page.locator("#edit")).to_be_visible()
+    left = "e => e.getBoundingClientRect().left"
+    assert page.eval_on_selector("#count", left) < page.eval_on_selector("#text", left) + 20
+    page.click("#history li button >> nth=0")
+    expect(sheet).to_have_attribute("data-letters", "small")
+    page.click("#stop")
+    page.click("#edit")
+    expect(sheet).to_have_attribute("data-letters", "large")
+
+
+def test_home_and_end_lead_to_the_first_tab_and_the_last(page: Page) -> None:
+    page.focus("#tab-speak")
+    for key, tab in (("End", "#tab-talk"), ("Home", "#tab-speak")):
+        page.keyboard.press(key)
+        expect(page.locator(tab)).to_be_focused()
+        expect(page.locator(tab)).to_have_attribute("aria-selected", "true")
+
+
+def test_what_was_stopped_is_not_said_to_be_done_when_it_is_heard_again(visit: Visit) -> None:
+    visitor = visit(ready=False)
+    page = visitor.page
+
+    def holds_back(socket: WebSocketRoute) -> None:
+        """Pass on the first seconds of the audio only."""
+        frames: list[bytes] = []
+
+        def take(message: str | bytes) -> None:
+            if isinstance(message, bytes):
+                frames.append(message)
+            if len(frames) < 20:
+                socket.send(message)
+
+        socket.connect_to_server().on_message(take)
+
+    page.route_web_socket("**/tts", holds_back)
+    visitor.arrive()
+    visitor.begin(LONG, "en")
+    colour = "e => getComputedStyle(e).color"
+    assert page.eval_on_selector("#words > i:last-child", colour) != page.eval_on_selector("body", colour)
+    page.click("#stop")
+    status = page.locator("#status")
+    expect(status).to_have_text("Stopped")
+    page.click("#history li button >> nth=0")
+    expect(status).not_to_have_text("Stopped")
+    expect(status).to_have_text("Stopped")
