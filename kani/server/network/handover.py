@@ -8,6 +8,7 @@ connection as if it had accepted it.
 import asyncio
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import parse_qs, unquote
 
 import h11
@@ -71,9 +72,10 @@ class Handover:
                 await readable.wait()
             finally:
                 loop.remove_reader(self._owner)
-            message, files, *_ = socket.recv_fds(self._owner, MAX_BYTES, 1)
-            if files:  # none if this process has too many open
-                return socket.socket(fileno=files[0]), message
+            with suppress(BlockingIOError):
+                message, files, *_ = socket.recv_fds(self._owner, MAX_BYTES, 1)
+                if files:  # none if this process has too many open
+                    return socket.socket(fileno=files[0]), message
 
     def close(self) -> None:
         self._owner.close()

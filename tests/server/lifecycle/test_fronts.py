@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Self
 
 import httpx2
 import pytest
@@ -24,7 +25,7 @@ from tests.clients.kani.wire import ask, request
 from tests.clients.openai_call import calling
 from tests.conftest import ServerProcess, StartServer
 from tests.support.chat.endpoint import chat_endpoint, say
-from tests.support.patience import until
+from tests.support.patience import WITHIN_S, until
 from tests.support.servers.address import figure
 
 LONG = "Esta es una frase bastante larga que se repite muchas veces para que dure. " * 24
@@ -76,14 +77,41 @@ def memory_share(pid: int) -> float:
     return int(Path(f"/proc/{pid}/smaps_rollup").read_text().split("\nPss:")[1].split()[0]) / 1024
 
 
-def front_of(server: ServerProcess, client: ClientConnection) -> int:
+def front_of(server: ServerProcess, client: asyncio.WriteTransport) -> int:
     """The process that serves a connection."""
-    own, peer = (client.transport.get_extra_info(name)[1] for name in ("sockname", "peername"))
+    own, peer = (client.get_extra_info(name)[1] for name in ("sockname", "peername"))
     rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     rows += [row.split() for row in Path("/proc/net/tcp6").read_text().splitlines()[1:]]
     ends = f":{peer:04X}", f":{own:04X}"
     inode = next(row[9] for row in rows if row[1].endswith(ends[0]) and row[2].endswith(ends[1]))
     return next(pid for pid in children(server, "front") if f"socket:[{inode}]" in sockets(pid))
+
+
+class Kept:
+    """A connection for several requests."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self._port = server.port
+
+    async def __aenter__(self) -> Self:
+        self._reader, self._writer = await asyncio.open_connection("localhost", self._port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._writer.close()
+
+    @property
+    def transport(self) -> asyncio.WriteTransport:
+        return self._writer.transport
+
+    async def status(self, call: str) -> int:
+        """Ask without a body; read the answer."""
+        self._writer.write(f"{call} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode())
+        async with asyncio.timeout(WITHIN_S):
+            head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+            length = head.partition(b"content-length: ")[2].split()[0]
+            await self._reader.readexactly(int(length))
+        return int(head.split()[1])
 
 
 def begun(start_server: StartServer, **environment: str) -> ServerProcess:
@@ -130,7 +158,7 @@ async def rest(client: ClientConnection) -> str:
 async def test_clients_see_one_server(start_server: StartServer) -> None:
     server = begun(start_server, KANI_MAX_CONNECTIONS="6", KANI_RATE_PER_MINUTE="4", **KEY)
     async with opened(*(connect(server.url) for _ in range(6))) as clients:
-        served = Counter(front_of(server, client) for client in clients)
+        served = Counter(front_of(server, client.transport) for client in clients)
         assert served.keys() == {*children(server, "front")}
         with pytest.raises(InvalidStatus, match="503"):
             await connect(server.url)
@@ -186,16 +214,20 @@ async def test_what_one_front_keeps_is_reached_through_all(start_server: StartSe
                     connect(f"{server.url}/v1/realtime?call_id={call_id}")
                 )
                 assert "session.created" in str(await joined.recv())
-                assert front_of(server, joined) == owner
+                assert front_of(server, joined.transport) == owner
             # A connection that another front has served before.
-            async with httpx2.AsyncClient(base_url=server.http_url) as kept:
-                assert (await kept.get("/livez")).status_code == 200
-                assert (await kept.post(f"/v1/realtime/calls/{call_id}/hangup")).status_code == 200
-                assert (await kept.get("/livez")).status_code == 200
+            front = owner
+            while front == owner:
+                kept = await stack.enter_async_context(Kept(server))
+                assert await kept.status("GET /livez") == 200
+                front = front_of(server, kept.transport)
+            assert await kept.status(f"POST /v1/realtime/calls/{call_id}/hangup") == 200
+            assert front_of(server, kept.transport) == owner
+            assert await kept.status("GET /livez") == 200
             await joined.wait_closed()
             listener = await stack.enter_async_context(connect(f"{server.url}/client"))
             speaker = await stack.enter_async_context(connect(f"{server.url}/stream_tts"))
-            assert front_of(server, listener) == front_of(server, speaker) == owner
+            assert front_of(server, listener.transport) == front_of(server, speaker.transport) == owner
             os.kill(owner, signal.SIGKILL)
             # What comes meanwhile waits for the owner that is started again.
             await stack.enter_async_context(calling(server))
@@ -205,9 +237,9 @@ async def test_what_one_front_keeps_is_reached_through_all(start_server: StartSe
 async def test_front_that_is_killed_takes_no_other_with_it(start_server: StartServer) -> None:
     server = begun(start_server)
     async with opened(*(speaking(server.url) for _ in range(4))) as clients:
-        lost = front_of(server, clients[0])
+        lost = front_of(server, clients[0].transport)
         metrics = files(lost)
-        theirs = [front_of(server, client) == lost for client in clients]
+        theirs = [front_of(server, client.transport) == lost for client in clients]
         assert {*theirs} == {True, False}
         os.kill(lost, signal.SIGKILL)
         for client, ends in zip(clients, theirs, strict=True):
@@ -228,7 +260,7 @@ async def test_front_that_is_killed_takes_no_other_with_it(start_server: StartSe
     # What was open there is not counted any more.
     assert await server.figure("kani_sessions") == 0
     async with opened(*(connect(server.url) for _ in range(4))) as clients:
-        assert {front_of(server, client) for client in clients} == {*children(server, "front")}
+        assert {front_of(server, client.transport) for client in clients} == {*children(server, "front")}
     assert "was ended (Killed)" in server.log
 
 
