@@ -14,7 +14,7 @@ from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Mark, RecognitionEvent
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
-from kani.runtime.recognition.heard_words import cut, is_speech, text_of, timed, told
+from kani.runtime.recognition.heard_words import after, cut, is_speech, text_of, timed
 from kani.runtime.recognition.live import recognize_live
 from kani.runtime.recognition.passes import ChunkInput, ChunkResult, PassInput, PassResult
 from kani.runtime.recognition.scheduler import PassScheduler
@@ -124,8 +124,8 @@ class HeardPasses:
         voiced_s = np.linspace(_MARGIN_S, max(audio.speech_s, 2 * _MARGIN_S), _MOMENTS)
         # Without probabilities only agreement decides a word.
         words = timed(heard, language, voiced_s.tolist(), 0.0)
-        count = told(cut(text_of(audio.prefix), language), [one.word for one in words])
-        return PassResult(words[count:], language, likely, has_speech=bool(heard))
+        words = after(cut(text_of(audio.prefix), language), words)
+        return PassResult(words, language, likely, has_speech=bool(heard))
 
     def _heard(
         self, samples: Samples, language: str | None, *, translate: bool = False

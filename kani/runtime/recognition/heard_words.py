@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -71,12 +72,38 @@ def timed(
     return tuple(found)
 
 
-def told(known: Sequence[HypothesisWord], now: Sequence[HypothesisWord]) -> int:
-    """Return how many of the words ``now`` tell the ``known`` ones again: the fewest changes between them."""
-    row = list(range(len(now) + 1))
-    for word in known:
+def after(known: Sequence[HypothesisWord], now: Sequence[TimedWord]) -> tuple[TimedWord, ...]:
+    """Return the words of ``now`` after those that tell the ``known`` ones again, by the fewest changes.
+
+    Numbers are compared by their digits: a model writes "601 379" as "601-379" or "601379617" the next time.
+    """
+    units = [(at, unit) for at, one in enumerate(now) for unit in _units(one.word)]
+    row = list(range(len(units) + 1))
+    told = [unit for word in known for unit in _units(word)]
+    for unit in told:
         diagonal, row[0] = row[0], row[0] + 1
-        for at, other in enumerate(now, 1):
-            changed = diagonal + (word.normalized != other.normalized)
+        for at, (_, other) in enumerate(units, 1):
+            changed = diagonal + (unit != other)
             diagonal, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, changed)
-    return min(range(len(row)), key=lambda count: (row[count], abs(count - len(known))))
+    count = min(range(len(row)), key=lambda count: (row[count], abs(count - len(told))))
+    if count == len(units):
+        return ()
+    first = units[count][0]
+    begun = sum(at == first for at, _ in units[:count])
+    if not begun:
+        return tuple(now[first:])
+    return (_without_digits(now[first], begun), *now[first + 1 :])
+
+
+def _units(word: HypothesisWord) -> Sequence[str]:
+    """Return the digits of a number, or the word itself."""
+    return word.normalized if word.normalized.isdigit() else [word.normalized]
+
+
+def _without_digits(number: TimedWord, count: int) -> TimedWord:
+    """Return a number without its first digits; each of them takes an equal share of its time."""
+    text = number.word.text
+    rest = text[[at for at, letter in enumerate(text) if letter.isdigit()][count] :]
+    share = count / len(number.word.normalized)
+    start_s = number.start_s + share * (number.end_s - number.start_s)
+    return replace(number, word=HypothesisWord(rest, tuple(map(ord, f" {rest}"))), start_s=start_s)

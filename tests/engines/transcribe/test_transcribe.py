@@ -15,7 +15,7 @@ from kani.engines.plugin import Resources
 from kani.engines.plugin_settings import PluginSettings
 from kani.engines.transcribe.plugin import find
 from kani.engines.transcribe.recognizer import TranscribeRecognizer
-from kani.runtime.recognition.heard_words import cut, is_speech, text_of, timed, told
+from kani.runtime.recognition.heard_words import after, cut, is_speech, text_of, timed
 from tests.engines.packages.life import resources, started
 from tests.engines.transcribe.gguf_models import whisper_base
 from tests.judges.judged import JUDGE_PYTHON, needs
@@ -30,19 +30,27 @@ def heard(text: str, start_s: float = 0.0, end_s: float = 4.0) -> TranscribedSeg
 
 
 @pytest.mark.parametrize(
-    ("known", "now", "count"),
+    ("known", "now", "left"),
     [
-        ("", "the old bakery", 0),
-        ("The old", "the old bakery opens", 2),
-        ("the old bakery", "The Old Bakery. Opens early", 3),
-        ("the old bakery", "the bold bakery opens", 3),
-        ("the old bakery", "the bakery opens the door", 2),
-        ("very very", "very very very good", 2),
-        ("the old bakery", "", 0),
+        ("", "the old bakery", "the old bakery"),
+        ("The old", "the old bakery opens", "bakery opens"),
+        ("the old bakery", "The Old Bakery. Opens early", "Opens early"),
+        ("the old bakery", "the bold bakery opens", "opens"),
+        ("the old bakery", "the bakery opens the door", "opens the door"),
+        ("very very", "very very very good", "very good"),
+        ("the old bakery", "", ""),
+        # A number's digits are grouped anew as it goes on.
+        ("8 1 4", "814-259", "259"),
+        ("call 814-259", "call 814 259 603", "603"),
+        ("814 259", "814-259,603 now", "603 now"),
+        ("814 259", "814259.", ""),
     ],
 )
-def test_decided_words_are_left_out(known: str, now: str, count: int) -> None:
-    assert told(cut(known, "en"), cut(now, "en")) == count
+def test_decided_words_are_left_out(known: str, now: str, left: str) -> None:
+    words = timed([heard(now)], "en", [at / 10 for at in range(41)], 0.0)
+    rest = after(cut(known, "en"), words)
+    assert [one.word for one in rest] == cut(left, "en")
+    assert all(one.start_s < one.end_s for one in rest)
 
 
 @pytest.mark.parametrize(
