@@ -22,6 +22,7 @@ _OF_LANGUAGE = {line[:2]: frozenset(line[2:].split()) for line in _SHORT_FORMS[2
 
 _TABLES = Path(__file__).parent / "normalizer" / "tables"
 _NAMED = re.compile(r'^"([^"\n]+\.)" = \{[^\n]*\bname = ', re.MULTILINE)
+_SHORTENED = re.compile(r'^shortened\."?[a-z ]*\bname\b[a-z ]*"? = "+([^"]*)"', re.MULTILINE)
 _AFTER_ARTICLE = re.compile(r'^"([^"\n]+)\." = \{[^\n]*\barticle = ', re.MULTILINE)
 _KINDS = re.compile(
     r'^(masculine_article|before_day|day_verb|not_nouns|no_noun_after_day) = "+([^"]*)"', re.MULTILINE
@@ -53,6 +54,7 @@ def _names() -> Mapping[str, tuple[frozenset[str], ...]]:
             for part in (*key.split(), key.replace(" ", ""))
             if part.endswith(".")
         }
+        named |= {word.partition("·")[0] for words in _SHORTENED.findall(section) for word in words.split()}
         unsure = {one for one in named if one.lower() in words or is_common_word(one, path.stem)}
         titles = {one for one in unsure if f"{one[:1].upper()}{one[1:]}." in lists.get("titles", ())}
         titles |= {*_AFTER_ARTICLE.findall(section)} - named

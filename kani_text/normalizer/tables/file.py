@@ -200,14 +200,18 @@ class TableSection:
         """Line number of a key, else of its section, else 1."""
         section = ""
         found = 1
+        outer, _, inner = self._name.rpartition(".")
         for number, line in enumerate(self._source.splitlines(), 1):
             plain = line.strip()
             if plain.startswith("["):
                 section = plain.strip("[] ")
                 if section in (self._name, f"{self._name}.{key}".strip(".")):
                     found = number
-            elif section == self._name and re.match(rf"""(["']?){re.escape(key)}\1\s*=""", plain):
-                return number
+            elif section in (self._name, outer):
+                # "inner.key" in the section around it
+                dotted = "" if section == self._name else rf"{re.escape(inner)}\."
+                if re.match(rf"""{dotted}(["']?){re.escape(key)}\1\s*=""", plain):
+                    return number
         return found
 
 

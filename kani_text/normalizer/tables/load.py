@@ -1,6 +1,6 @@
 """Parses the tables, section by section."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from unicodedata import category
 
 from kani_text.normalizer.number_words.languages import number_words
@@ -8,7 +8,12 @@ from kani_text.normalizer.number_words.words import Agreement
 from kani_text.normalizer.tables import table
 from kani_text.normalizer.tables.file import TableSection
 from kani_text.normalizer.tables.readings import parse_readings
-from kani_text.normalizer.tables.unit_symbols import in_all_spellings, other_currencies
+from kani_text.normalizer.tables.unit_symbols import (
+    CURRENCY_SIGNS,
+    currency_forms,
+    in_all_spellings,
+    other_currencies,
+)
 
 _VOWELS = frozenset("aeiouyáéíóúâêôãõàèìòùäöüëïîûœæ")
 _WRITTEN_WITH_TWO = (">=", "≥"), ("<=", "≤"), ("!=", "≠"), ("==", "=")
@@ -71,7 +76,7 @@ def parse_table(language: str, file: TableSection) -> table.LanguageTable:
         abbreviated_endings=abbreviations.section("endings").all_texts(),
         abbreviated_beginnings=abbreviations.section("beginnings").all_texts(),
         # The rest of its section
-        abbreviations=_abbreviations(abbreviations, titles),
+        abbreviations=_abbreviations(_abbreviation_lines(abbreviations, "."), titles),
         trades=tuple(_trade(trades.section(name)) for name in trades.key_names()),
         code_block=code_block,
         spellings=file.section("spellings").patterns([parts]),
@@ -166,12 +171,12 @@ def _currencies(section: TableSection, language: str) -> dict[str, table.Currenc
     joined = section.template("with_cents", *parts)
     for code in section.key_names():
         one = section.section(code)
-        signs = (*one.words("signs"), code)
+        signs = (*(one.words("signs") or CURRENCY_SIGNS.get(code, ())), code)
         said = one.template("with_cents", *parts, default=joined)
-        currency = one.fill(table.Currency, forms=one.forms("forms"), joined=said)
+        forms = one.forms("forms") if "forms" in one.key_names() else currency_forms(code, language)
+        currency = one.fill(table.Currency, forms=forms, joined=said)
         found.update(dict.fromkeys(signs, currency))
-    for signs, name, names in other_currencies(language, found):
-        forms = {"one": name, "other": names}
+    for signs, forms in other_currencies(language, found):
         found.update(dict.fromkeys(signs, table.Currency(forms=forms, joined=joined)))
     return found
 
@@ -180,7 +185,8 @@ def _trade(section: TableSection) -> table.Trade:
     """Lines with their full stop and without; it ends no sentence before a capital."""
     words = section.words("words")
     near = frozenset(word.lower() for word in (*section.words("near"), *words))
-    lines = _abbreviations(section, section.key_names())
+    own = _abbreviation_lines(section, "")
+    lines = _abbreviations(own, own)
     for key, found in tuple(lines.items()):
         stopped = tuple(table.Abbreviation((f"{key}.",), one.said) for one in found if len(one.parts) == 1)
         lines[f"{key}."] = lines.get(f"{key}.", ()) + stopped
@@ -199,11 +205,30 @@ def _cut_words(words: Iterable[str], cut_not: frozenset[str]) -> dict[str, str]:
     return {short: word for short, word in found.items() if short.lower() not in cut_not}
 
 
-def _abbreviations(section: TableSection, titles: Sequence[str]) -> dict[str, tuple[table.Abbreviation, ...]]:
+def _abbreviation_lines(section: TableSection, stop: str) -> dict[str, Mapping[str, str]]:
+    """Spoken forms by what is written, for the lines and for the words of ``shortened`` up to their dot.
+
+    stop: what is written where these are cut.
+    """
+    shortened = section.section("shortened")
+    lines = {key: section.conditions(key, ABBREVIATION_CONDITIONS) for key in section.key_names()}
+    for conditions in shortened.key_names():
+        if not ABBREVIATION_CONDITIONS.issuperset(conditions.split()):
+            raise shortened.error(conditions, f"has to be of: {', '.join(sorted(ABBREVIATION_CONDITIONS))}")
+        for word in shortened.words(conditions):
+            short, dot, rest = word.partition("·")
+            if not dot:
+                raise shortened.error(conditions, f"has {word!r} without the dot where it is cut")
+            lines[short + stop] = dict.fromkeys(conditions.split(), short + rest)
+    return lines
+
+
+def _abbreviations(
+    lines: Mapping[str, Mapping[str, str]], titles: Container[str]
+) -> dict[str, tuple[table.Abbreviation, ...]]:
     """By the first word; an abbreviation of more words comes first. titles: those that a name follows."""
     found: dict[str, list[table.Abbreviation]] = {}
-    for key in section.key_names():
-        said = section.conditions(key, ABBREVIATION_CONDITIONS)
+    for key, said in lines.items():
         if key in titles and "other" in said:
             said = {"name": said["other"], **said}
         parts = tuple(key.split())

@@ -23,18 +23,27 @@ _ANY_CASE = frozenset(
     hrs mins secs sec min""".split()
 )
 """Units that are read in capitals and in small letters too (500 ML, 16gb) where no other is."""
-_SIGNS = dict(
-    sign.split(":")
-    for sign in """
-    BRL:R$ MXN:MX$ CNY:CN¥ JPY:JP¥ TWD:NT$ HKD:HK$ SGD:S$ NZD:NZ$ AUD:A$ CAD:CA$ KRW:₩ INR:₹ ILS:₪ THB:฿ VND:₫
-    PHP:₱ TRY:₺ RUB:₽ UAH:₴ KZT:₸ PYG:₲ CRC:₡ NGN:₦ PLN:zł CZK:Kč
+_WRITTEN_AS = dict(
+    line.split("=")
+    for line in """
+    º=° ºC=°C ºF=°F L=l gr=g lbs=lb sec=s kmh=km/h NM=nmi kt=kn KB=kB kb/s=kbps Mb/s=Mbps Gb/s=Gbps MP=Mpx
+    HP=hp cv=CV Nm=N·m
     """.split()
 )
+"""Units that are written otherwise, too, where that is no other unit's."""
+CURRENCY_SIGNS = {
+    line[:3]: tuple(line[4:].split(","))
+    for line in """
+    GBP:£ JPY:¥,JP¥ CNY:CN¥,RMB BTC:₿ BRL:R$ MXN:MX$ TWD:NT$ HKD:HK$ SGD:S$ NZD:NZ$ AUD:A$,AU$ CAD:C$,CA$
+    KRW:₩ INR:₹ ILS:₪ THB:฿ VND:₫ PHP:₱ TRY:₺ RUB:₽ UAH:₴ KZT:₸ PYG:₲ CRC:₡ NGN:₦ PLN:zł CZK:Kč
+    """.split()
+}
+"""Signs of currencies in all languages, by code."""
 _CODES = """
     SEK NOK DKK ISK HUF BGN RSD EGP DZD TND XOF XAF ZAR KES AED SAR QAR KWD IDR MYR PKR BDT LKR ARS CLP UYU
     GTQ HNL DOP NIO VES
     """.split()
-"""Codes that no language has for a word; those of ``_SIGNS`` have a sign too."""
+"""Codes that no language has for a word; those of ``CURRENCY_SIGNS`` have a sign too."""
 
 
 def in_all_spellings(
@@ -45,8 +54,11 @@ def in_all_spellings(
     "·T" stands only with other units or a prefix. ``prefixed`` joins a prefix's name and a unit.
     """
     found = dict(units)
+    for written, symbol in _WRITTEN_AS.items():
+        if symbol in found:
+            found.setdefault(written, found[symbol])
     for symbol, written_with in _PREFIXED.items():
-        unit = units.get(f"·{symbol}") or units.get(symbol)
+        unit = found.get(f"·{symbol}") or found.get(symbol)
         for prefix in written_with:
             if unit is not None and (name := prefixes.get(prefix.replace("K", "k"))) is not None:
                 found.setdefault(prefix + symbol, prefixed(name, unit))
@@ -58,13 +70,20 @@ def in_all_spellings(
     return found
 
 
-def other_currencies(language: str, known: Collection[str]) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    """Yield each currency's sign and code that are not in ``known``, and its names for one and for many."""
-    for code in (*_SIGNS, *_CODES):
-        written = tuple({code, _SIGNS.get(code, code)}.difference(known))
+def currency_forms(code: str, language: str) -> dict[str, str]:
+    """The names of a currency for one and for others."""
+    one, many = (get_currency_name(code, count=count, locale=language) for count in (1, 5))
+    if language == "pt":
+        # Every Portuguese name has a capital in CLDR.
+        one, many = one[:1].lower() + one[1:], many[:1].lower() + many[1:]
+    return {"one": one, "other": many}
+
+
+def other_currencies(
+    language: str, known: Collection[str]
+) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
+    """Yield each currency's signs and code that are not in ``known``, and its names."""
+    for code in (*CURRENCY_SIGNS, *_CODES):
+        written = tuple({code, *CURRENCY_SIGNS.get(code, ())}.difference(known))
         if written:
-            one, many = (get_currency_name(code, count=count, locale=language) for count in (1, 5))
-            if language == "pt":
-                # Every Portuguese name has a capital in CLDR.
-                one, many = one[:1].lower() + one[1:], many[:1].lower() + many[1:]
-            yield written, one, many
+            yield written, currency_forms(code, language)

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from kani_text.normalizer.number_words.words import Counter
 from kani_text.normalizer.rules.numerals import VULGAR_FRACTIONS
-from kani_text.normalizer.spoken import Piece
 from kani_text.normalizer.unspaced.numbers import (
     Figures,
     parse_figures,
@@ -44,7 +43,7 @@ def money(scan: Scan, at: int) -> UnspacedReading | None:
         f"{_say_money(scan, first, currency.begins(), code)}{table.numbers.to}" if second is not None else ""
     )
     said += _say_money(scan, last, replace(currency, said=magnitude + currency.said), code)
-    return UnspacedReading((Piece(said, at, end),), end)
+    return UnspacedReading.of(said, at, end)
 
 
 def fraction(scan: Scan, at: int) -> UnspacedReading | None:
@@ -52,7 +51,7 @@ def fraction(scan: Scan, at: int) -> UnspacedReading | None:
     words, table = scan.table.words, scan.table
     if parts := _PARTS_OF.match(scan.text, at):
         said = say_fraction(int(parts[2]), int(parts[1]), table)
-        return UnspacedReading((Piece(said, at, parts.end()),), parts.end())
+        return UnspacedReading.of(said, at, parts.end())
     found = _FRACTION.match(scan.text, at)
     if found is None or not int(found["denominator"]) or scan.text[at - 1 : at] == "/":
         return None
@@ -60,7 +59,7 @@ def fraction(scan: Scan, at: int) -> UnspacedReading | None:
     season = len(found["numerator"]) == len("2019") and of + 1 in (whole, of // 100 * 100 + whole)
     if season or scan.is_beside("sizes", at, end):
         sizes = words.digits(found["numerator"]) + words.digits(found["denominator"])
-        return UnspacedReading((Piece(sizes, at, end),), end)
+        return UnspacedReading.of(sizes, at, end)
     joined = None if found["whole"] else _joined(scan, found, of, whole)
     if joined is not None:
         said = f"{words.cardinal(of)}{joined}{words.cardinal(whole)}"
@@ -112,9 +111,9 @@ def _read_with_unit(said: str, numerator: int, start: int, middle: int, scan: Sc
         # "1/2本", "1/2つ"
         one, plain = words.cardinal(numerator), replace(counter, whole={})
         said = said.removesuffix(one) + words.counted(numerator, "", plain)
-        return UnspacedReading((Piece(said, start, place + len(word)),), place + len(word))
+        return UnspacedReading.of(said, start, place + len(word))
     if unit is None:
-        return UnspacedReading((Piece(said, start, middle),), middle)
+        return UnspacedReading.of(said, start, middle)
     said = unit.before + said + unit.counter.said
     return read(said, start, middle, place + len(word), unit, scan)
 
@@ -144,7 +143,7 @@ def per_unit(scan: Scan, at: int) -> UnspacedReading | None:
     following = scan.text[end : end + 1]
     if len(symbol) < len("km") or (following.isascii() and following.isalpha()):
         return None
-    return UnspacedReading((Piece(table.units[symbol].counter.said, at, end),), end, number=False)
+    return UnspacedReading.of(table.units[symbol].counter.said, at, end, number=False)
 
 
 def _factor(written: str, table: UnspacedTable) -> str:

@@ -33,7 +33,7 @@ def date(scan: Scan, at: int) -> UnspacedReading | None:
         digits = table.words.digits(year) + moments.year
         parts.insert(0, counted(int(year), moments.year, table) if table.words.kana else digits)
     said = (" " * table.words.kana).join(parts)
-    return UnspacedReading((Piece(said, at, found.end()),), found.end())
+    return UnspacedReading.of(said, at, found.end())
 
 
 def verse(scan: Scan, at: int) -> UnspacedReading | None:
@@ -46,7 +46,7 @@ def verse(scan: Scan, at: int) -> UnspacedReading | None:
     if found[3]:
         said = f"{said}{table.numbers.to}{words.cardinal(int(found[3]))}"
     said = table.numbers.verse.format(chapter=words.cardinal(int(found[1])), verse=said)
-    return UnspacedReading((Piece(said, at, found.end()),), found.end())
+    return UnspacedReading.of(said, at, found.end())
 
 
 def _is_day(scan: Scan, found: re.Match[str]) -> bool:
@@ -74,7 +74,7 @@ def weekday(scan: Scan, at: int) -> UnspacedReading | None:
     place = moments.weekdays.find(found[1])
     if place < 0:
         return None
-    return UnspacedReading((Piece(moments.weekday_names[place], at, found.end()),), found.end())
+    return UnspacedReading.of(moments.weekday_names[place], at, found.end())
 
 
 def time(scan: Scan, at: int) -> UnspacedReading | None:
@@ -96,7 +96,7 @@ def time(scan: Scan, at: int) -> UnspacedReading | None:
         parts.append(_say_part(seconds, moments.second, scan))
     half = moments.halves.get(f"{found[4].lower()}m", "") if found[4] else ""
     spoken = half + (" " * table.words.kana).join(filter(None, parts))
-    return UnspacedReading((Piece(spoken, at, found.end()),), found.end())
+    return UnspacedReading.of(spoken, at, found.end())
 
 
 def _say_part(number: int, counter: str, scan: Scan, zero: str = "") -> str:

@@ -67,7 +67,7 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
     end = place + len(word)
     if word in table.currencies and len(word) > 2:
         # "20USD"
-        return UnspacedReading((Piece(said + table.currencies[word].said, at, end),), end)
+        return UnspacedReading.of(said + table.currencies[word].said, at, end)
     return read(said, at, middle, end if _takes(word, table) else middle, table.units.get(word), scan)
 
 
@@ -230,9 +230,9 @@ def read(
     """One piece for the number and one for its unit where they come in the written order."""
     if unit is not None and not unit.before and not scan.table.words.kana:
         name = unit.counter.said
-        pieces = (Piece(said.removesuffix(name), start, middle), Piece(name, middle, end))
-        return UnspacedReading(tuple(piece for piece in pieces if piece.text), end)
-    return UnspacedReading((Piece(said, start, end),), end)
+        pieces = Piece(said.removesuffix(name), start, middle), Piece(name, middle, end)
+        return UnspacedReading(pieces, end)
+    return UnspacedReading.of(said, start, end)
 
 
 def _powered(scan: Scan, figures: Figures, word: str) -> UnspacedReading | None:
@@ -253,4 +253,4 @@ def _powered(scan: Scan, figures: Figures, word: str) -> UnspacedReading | None:
         if table.words.kana and per:
             per = f"マイ{per.removesuffix('ソク')}"
         said, end = said + unit.counter.said + per, begin + len(symbol)
-    return UnspacedReading((Piece(said, figures.start, end),), end)
+    return UnspacedReading.of(said, figures.start, end)

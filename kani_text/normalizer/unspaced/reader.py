@@ -7,7 +7,7 @@ from kani_text.lexicon import MAX_WORD, LexiconEntry
 from kani_text.markup import CODE_BLOCK, PARAGRAPH_END
 from kani_text.normalizer.cleaning import CleanText
 from kani_text.normalizer.placed_lexicon import PlacedEntry
-from kani_text.normalizer.spoken import NormalizerOptions, Piece, SpokenText, SpokenTextBuilder
+from kani_text.normalizer.spoken import NormalizerOptions, SpokenText, SpokenTextBuilder
 from kani_text.normalizer.tokens import MoreTextNeeded
 from kani_text.normalizer.unspaced import amounts, moments, numbers, sequences, signs
 from kani_text.normalizer.unspaced.scan import Scan, UnspacedReading, is_katakana, is_wide
@@ -210,9 +210,7 @@ class UnspacedReader:
         """The rest of a number that the text before began: digit by digit."""
         found = _DIGITS.match(scan.text, at)
         assert found is not None
-        return UnspacedReading(
-            (Piece(numbers.say_one_by_one(found[0], self._table), *found.span()),), found.end()
-        )
+        return UnspacedReading.of(numbers.say_one_by_one(found[0], self._table), *found.span())
 
     def _copy_plain(self, at: int, end: int) -> None:
         self._divide(self._text[at], spoken=False)
@@ -277,4 +275,4 @@ def with_ruby(scan: Scan, at: int) -> UnspacedReading | None:
     reading = (found["with_ruby"] or found["aside"]).replace("・", "")
     if not reading:
         return None
-    return UnspacedReading((Piece(to_katakana(reading), at, found.end()),), found.end(), number=False)
+    return UnspacedReading.of(to_katakana(reading), at, found.end(), number=False)

@@ -36,6 +36,11 @@ class UnspacedReading:
     end: int
     number: bool = True
 
+    @classmethod
+    def of(cls, said: str, start: int, end: int, *, number: bool = True) -> "UnspacedReading":
+        """One piece for all that is read."""
+        return cls((Piece(said, start, end),), end, number)
+
 
 class Scan:
     """The text with marks of one width, from which rules read ahead and back."""

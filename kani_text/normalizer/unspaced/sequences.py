@@ -63,7 +63,7 @@ def roman(scan: Scan, at: int) -> UnspacedReading | None:
     value = roman_value(found.group()) if found else None
     if found is None or value is None or not scan.is_beside("romans", *found.span()):
         return None
-    return UnspacedReading((Piece(scan.table.words.cardinal(value), at, found.end()),), found.end())
+    return UnspacedReading.of(scan.table.words.cardinal(value), at, found.end())
 
 
 def phone(scan: Scan, at: int) -> UnspacedReading | None:
@@ -127,7 +127,7 @@ def hyphened(scan: Scan, at: int) -> UnspacedReading | None:
     if event := _EVENT.match(scan.text, at):
         # "9·11事件": a date that has become a name
         said = scan.table.words.digits(event[1] + event[2])
-        return UnspacedReading((Piece(said, at, event.end()),), event.end())
+        return UnspacedReading.of(said, at, event.end())
     found = _HYPHENED.match(scan.text, at)
     if found is None and scan.is_beside("numbered", at, at):
         # "No.2024-118" is no range.
@@ -197,14 +197,14 @@ def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
     if sharp is not None:
         # "#7119" is dialled.
         said = f"{scan.table.web['#']} {scan.table.words.digits(sharp[1])}"
-        return UnspacedReading((Piece(said, at, sharp.end()),), sharp.end())
+        return UnspacedReading.of(said, at, sharp.end())
     named = scan.table.numbers.one_by_one_after.search(scan.before(at))
     said = "" if named else scan.table.numbers.number_sign
     if (long := _LONG.match(scan.text, found.end())) is not None:
         # "No.20251014", "#2025-014": a name
         said = " ".join((said, *map(scan.table.words.digits, re.findall(r"\d+", long.group())))).strip()
     end = long.end() if long else found.end()
-    return UnspacedReading((Piece(said, at, end),), end)
+    return UnspacedReading.of(said, at, end)
 
 
 def call_number(scan: Scan, at: int) -> UnspacedReading | None:

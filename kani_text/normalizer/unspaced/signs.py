@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kani_text.normalizer.spoken import Piece
 from kani_text.normalizer.unspaced.numbers import sign_name
 from kani_text.normalizer.unspaced.scan import Scan, UnspacedReading
 from kani_text.normalizer.unspaced.table import UnspacedTable
@@ -84,7 +83,7 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
     table, mark = scan.table, scan.text[at]
     if mark in "=+-" and joins_terms(scan, at):
         said = table.between_words.get(mark, table.between_figures[mark])
-        return _reading(said, at, at + 1 + scan.text.startswith("==", at))
+        return UnspacedReading.of(said, at, at + 1 + scan.text.startswith("==", at), number=False)
     start = at - (scan.text[at - 1 : at] == " ")
     counted = scan.last_number in (at, start) or scan.ends_quantity(at)
     reading = (
@@ -95,7 +94,7 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
     )
     if reading is not None or (mark not in table.signs and mark not in _DRAWN):
         return reading
-    return _reading(table.signs.get(mark, ""), at, at + 1)
+    return UnspacedReading.of(table.signs.get(mark, ""), at, at + 1, number=False)
 
 
 def begins_sum(scan: Scan, at: int) -> bool:
@@ -103,16 +102,12 @@ def begins_sum(scan: Scan, at: int) -> bool:
     return _SUM.match(scan.text, at) is not None
 
 
-def _reading(said: str, start: int, end: int, *, number: bool = False) -> UnspacedReading:
-    return UnspacedReading((Piece(said, start, end),) if said else (), end, number)
-
-
 def _by_row(rows: Iterable[_Row], scan: Scan, at: int, counted: bool) -> UnspacedReading | None:
     around = scan.around(at, at + 1)
     for row in rows:
         holds = (counted or not row.counted) and row.pattern.search(around)
         if holds and (said := _said(row.said, scan.text[at], scan.table)):
-            return _reading(said, at, at + 1, number=row.counted and scan.text[at] in "~=")
+            return UnspacedReading.of(said, at, at + 1, number=row.counted and scan.text[at] in "~=")
     return None
 
 
@@ -133,7 +128,7 @@ def _calculation(scan: Scan, at: int, counted: bool) -> UnspacedReading | None:
         return None
     said = table.numbers.to if mark == "-" and not scan.in_sum else table.between_figures[mark]
     scan.in_sum = mark != "-" or scan.in_sum
-    return _reading(said, at, at + 1, number=True)
+    return UnspacedReading.of(said, at, at + 1)
 
 
 def _per_unit(scan: Scan, at: int) -> UnspacedReading | None:
@@ -142,4 +137,4 @@ def _per_unit(scan: Scan, at: int) -> UnspacedReading | None:
     per = scan.table.between_words.get("/", "")
     if unit not in scan.table.units or not per or place != at + 1:
         return None
-    return _reading(per + scan.table.units[unit].counter.said, at, place + len(unit))
+    return UnspacedReading.of(per + scan.table.units[unit].counter.said, at, place + len(unit), number=False)

@@ -256,8 +256,8 @@ def _units(section: TableSection, change: str) -> dict[str, UnspacedUnit]:
 def _currencies(section: TableSection, language: str, change: str) -> dict[str, Counter]:
     """By sign or code: the name, read as a counter."""
     names = {sign: name for name in section.key_names() for sign in section.words(name)}
-    for signs, name, _ in other_currencies(language, names):
-        names |= dict.fromkeys(signs, name.replace(" ", ""))
+    for signs, forms in other_currencies(language, names):
+        names |= dict.fromkeys(signs, forms["other"].replace(" ", ""))
     return {sign: Counter(name, change) for sign, name in names.items()}
 
 

@@ -20,7 +20,13 @@ def test_both_signs_for_micro_and_capitals_are_the_same_unit() -> None:
     assert units["\u00b5g"] == units["\u03bcg"] == "microgramo" and units["ML"] == "mililitro"
 
 
+def test_other_spellings_are_the_same_unit_where_the_table_has_no_line_for_them() -> None:
+    units = in_all_spellings({"°C": "grado", "l": "litro", "L": "lux", "hp": "caballo"}, {}, joined)
+    assert units["ºC"] == "grado" and units["HP"] == "caballo" and units["L"] == "lux"
+    assert not {"º", "ºF", "cv"} & units.keys()
+
+
 def test_currencies_of_a_table_keep_their_names() -> None:
-    others = {sign: names for signs, *names in other_currencies("pt", {"SEK", "₪"}) for sign in signs}
-    assert others["HUF"] == ["florim húngaro", "florins húngaros"] and "ILS" in others
+    others = {sign: forms for signs, forms in other_currencies("pt", {"SEK", "₪"}) for sign in signs}
+    assert others["HUF"] == {"one": "florim húngaro", "other": "florins húngaros"} and "ILS" in others
     assert not {"SEK", "₪"} & others.keys()

@@ -42,6 +42,9 @@ class TableRows:
         self._source = self._path.read_text(encoding="utf-8")
         self._values = tomllib.loads(self._source)
         self._values.pop("regions", None)
+        _write_out(self._values.get("abbreviations", {}), ".")
+        for trade in self._values.get("trades", {}).values():
+            _write_out(trade, "")
 
     @functools.cached_property
     def rows(self) -> list[Row]:
@@ -88,6 +91,7 @@ class TableRows:
         source = self._source
         for key in (key for section, key in rows if section == "abbreviations"):
             source = re.sub(rf'(?m)^"?{re.escape(key)}"? = (?:"""[^"]*"""|.*)\n', "", source)
+            source = re.sub(rf'(?<![^\s"]){re.escape(key[:-1])}·[^\s"]+', "", source)
         with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
             (Path(folder) / self._path.name).write_text(source, encoding="utf-8")
             patch.setattr(short_forms, "_TABLES", Path(folder))
@@ -140,6 +144,13 @@ class TableRows:
         return changed | {
             (READINGS, key) for key, of in patterns.items() if _pattern(of).compiled.search(written)
         }
+
+
+def _write_out(section: dict[str, Any], stop: str) -> None:
+    """Give each word of ``shortened`` a line of its own."""
+    for conditions, words in section.pop("shortened", {}).items():
+        for short, _, rest in (word.partition("·") for word in words.split()):
+            section[short + stop] = dict.fromkeys(conditions.split(), short + rest)
 
 
 def _path(name: str) -> tuple[str, ...]:
