@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
 from starlette.routing import WebSocketRoute
 
 from kani.composition.settings import Settings, own_protocols, plugin_protocols
@@ -40,7 +41,7 @@ from kani.server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRule
 from kani.server.allocator import periodic_trim
 from kani.server.calls import ALWAYS_SERVED, DOCUMENT_PATH
 from kani.server.calls import call_group as server_calls
-from kani.server.connections import Connections, ConnectionsMiddleware, Phase
+from kani.server.connections import Connections, ConnectionsMiddleware, Phase, unavailable
 from kani.server.metrics import Metrics
 from kani.server.middleware import ErrorAnswers
 from kani.server.network.handover import Handover
@@ -188,14 +189,21 @@ def create_app(parts: Parts) -> Starlette:
                 max_body=MAX_MESSAGE_BYTES,
                 longer_bodies=_merged(protocol.max_body for protocol in protocols),
                 upload_budget=parts.upload_budget,
-                not_served=()
-                if shared_numbers.shared is None or (parts.handover is not None and parts.handover.is_owner)
-                else owned_by_one(protocols),
-                handed_over=parts.handover is not None,
+                not_served=owned_by_one(protocols),
+                refusal=_refusal(parts.handover),
             ),
         ],
         exception_handlers={HTTPException: answers.http_error, ClientDisconnect: answers.client_disconnected},
     )
+
+
+def _refusal(handover: Handover | None) -> JSONResponse | None:
+    """Return the answer to what another process has to serve; None in that process."""
+    if shared_numbers.shared is None or (handover is not None and handover.is_owner):
+        return None
+    if handover is None:
+        return JSONResponse({"error": {"message": "with TLS, only one front (--fronts 1) serves this"}}, 501)
+    return unavailable("this process cannot hand the request over now: send it again")
 
 
 async def serve(

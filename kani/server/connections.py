@@ -190,7 +190,7 @@ class Connections:
         if begun and not complete:
             break_off(scope)
         elif not begun and self.phase is Phase.DRAINING:
-            await _unavailable("the server is stopping")(scope, receive, send)
+            await unavailable("the server is stopping")(scope, receive, send)
 
     async def serve_stream(self, serving: Awaitable[None], end: Callable[[], None]) -> None:
         """Serve one connection without HTTP; end: called by ``close_all``, ends its input."""
@@ -252,18 +252,17 @@ class ConnectionsMiddleware:
     """Of bodies that are complete, until the answer begins."""
 
     not_served: tuple[str, ...] = ()  # see ``Protocol.one_process``
-    handed_over: bool = False  # whether what is not served could not be handed over only now
+    refusal: JSONResponse | None = None  # the answer to them; None if they are served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connections = self.connections
         exempt = scope["type"] == "http" and scope["path"] in self.exempt_paths
         if exempt or scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
-        elif self.not_served and is_owned(_call(scope), self.not_served):
-            too_many = _unavailable("too many connections wait for the process that serves this")
-            await (too_many if self.handed_over else _not_served())(scope, receive, send)
         elif connections.phase is not Phase.READY:
-            await _unavailable(f"the server is {connections.phase.value}")(scope, receive, send)
+            await unavailable(f"the server is {connections.phase.value}")(scope, receive, send)
+        elif self.refusal is not None and is_owned(_call(scope), self.not_served):
+            await self.refusal(scope, receive, send)
         elif scope["type"] == "http":
             with self.upload_budget.share() as share, self.body_budget.share() as whole:
                 longer = self.longer_bodies.get(scope["path"])
@@ -276,7 +275,7 @@ class ConnectionsMiddleware:
 
                 await connections.serve_request(self.app, scope, bounded, answer)
         elif len(connections) >= connections.limit:
-            await _unavailable(f"too many connections (at most {connections.limit})")(scope, receive, send)
+            await unavailable(f"too many connections (at most {connections.limit})")(scope, receive, send)
         else:
             await connections.serve_websocket(self.app, scope, receive, send)
 
@@ -285,11 +284,8 @@ def _call(scope: Scope) -> tuple[str, str, str]:
     return scope.get("method", ""), scope["path"], scope["query_string"].decode("ascii", "replace")
 
 
-def _not_served() -> JSONResponse:
-    return JSONResponse({"error": {"message": "with TLS, only one front (--fronts 1) serves this"}}, 501)
-
-
-def _unavailable(reason: str) -> JSONResponse:
+def unavailable(reason: str) -> JSONResponse:
+    """Return the answer to a request that may be repeated."""
     return JSONResponse({"error": {"message": reason}}, 503, {"retry-after": "1"})
 
 

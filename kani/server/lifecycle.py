@@ -15,6 +15,7 @@ from functools import partial
 from types import FrameType
 from urllib.parse import urlsplit
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -210,26 +211,30 @@ async def accept_connections(
 
     buffer = bytearray(READ_BYTES)
 
-    pass_on = None if handover is None or handover.is_owner else handover.pass_on
+    owns = handover is None or handover.is_owner
 
-    def new_protocol(tcp: TcpConnection, first: bytes) -> SmallReads:
-        return SmallReads(HttpProtocol(config, server.server_state, tcp, pass_on), buffer, first)
+    def pass_on(request: h11.Request, rest: bytes, transport: asyncio.Transport) -> bool:
+        # The owner may have ended before this process.
+        return handover is not None and not stop.is_set() and handover.pass_on(request, rest, transport)
 
-    def new_stream(service: StreamService, tcp: TcpConnection, _: bytes) -> StreamProtocol:
-        return StreamProtocol(service, tcp)
+    def new_protocol(tcp: TcpConnection, first: bytes = b"") -> SmallReads:
+        return SmallReads(
+            HttpProtocol(config, server.server_state, tcp, None if owns else pass_on), buffer, first
+        )
 
     serving = asyncio.create_task(server.serve())
     acceptors = [(Acceptor(table, new_protocol, tls), sockets)]
     acceptors += [
-        (Acceptor(table, partial(new_stream, service), None), listening) for service, listening in streams
+        (Acceptor(table, partial(StreamProtocol, service), None), listening) for service, listening in streams
     ]
     accepting = [
         asyncio.create_task(acceptor.accept(sock), name="accept")
         for acceptor, listening in acceptors
         for sock in listening
     ]
-    if handover is not None and handover.is_owner:
-        accepting.append(asyncio.create_task(acceptors[0][0].take_over(handover), name="take over"))
+    if handover is not None and owns:
+        taking_over = acceptors[0][0].take_over(handover, lambda first: partial(new_protocol, first=first))
+        accepting.append(asyncio.create_task(taking_over, name="take over"))
     for task in (serving, *accepting):
         task.add_done_callback(lambda _: stop.set())
     try:

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from kani.core import shared_numbers
 from kani.server.network.handover import Handover
@@ -27,6 +28,9 @@ TURN_S, TURNS = 0.01, 10
 """Seconds between two looks whether a process of this server with fewer connections has accepted one that
 waits; and the looks after which it is accepted here all the same."""
 
+NewProtocol = Callable[[TcpConnection], asyncio.BaseProtocol]
+"""Returns the protocol of a connection."""
+
 OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 OUT_OF_FILES_PAUSE_S = 0.1
 """Pause after the machine ran out of files (seconds): no event signals that one is free again."""
@@ -37,8 +41,7 @@ class Acceptor:
     """Accepts connections, counts them, and starts TLS on each if it has a context for that."""
 
     _table: TcpTable
-    _new_protocol: Callable[[TcpConnection, bytes], asyncio.BaseProtocol]
-    """Returns the protocol of a connection, of which another process may have read the first bytes."""
+    _new_protocol: NewProtocol
     _tls: ssl.SSLContext | None
     _starting: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -56,20 +59,30 @@ class Acceptor:
                     else:
                         await self._accept_in_turn(listener)
                 except OSError as error:
-                    # Any other error is of one connection that broke before it was accepted.
-                    if error.errno in OUT_OF_FILES and not self._table.relieve():
-                        log.warning("no connection can be accepted: %s", error.strerror)
-                        await asyncio.sleep(OUT_OF_FILES_PAUSE_S)
+                    await self._relieve(error)
                 await asyncio.sleep(0)
         finally:
             for task in self._starting:
                 task.cancel()
 
-    async def take_over(self, handover: Handover) -> None:
-        """Serve the connections that other processes hand over, until cancelled."""
+    async def take_over(self, handover: Handover, going_on: Callable[[bytes], NewProtocol]) -> None:
+        """Serve the connections that other processes hand over, until cancelled.
+
+        going_on: returns what makes the protocol of a connection of which these bytes are read.
+        """
         await self._table.accepts.wait()
         while True:
-            self._start(*await handover.receive())
+            try:
+                sock, first = await handover.receive()
+                self._start(sock, going_on(first))
+            except OSError as error:
+                await self._relieve(error)
+
+    async def _relieve(self, error: OSError) -> None:
+        # Any other error is of one connection that broke before it was accepted.
+        if error.errno in OUT_OF_FILES and not self._table.relieve():
+            log.warning("no connection can be accepted: %s", error.strerror)
+            await asyncio.sleep(OUT_OF_FILES_PAUSE_S)
 
     async def _accept_in_turn(self, listener: socket.socket) -> None:
         """Accept one of a listener that other processes accept from too. Raises OSError.
@@ -90,7 +103,7 @@ class Acceptor:
         with suppress(BlockingIOError):
             self._start(listener.accept()[0])
 
-    def _start(self, sock: socket.socket, first: bytes = b"") -> None:
+    def _start(self, sock: socket.socket, new_protocol: NewProtocol | None = None) -> None:
         def close() -> None:
             task.cancel()
 
@@ -110,14 +123,16 @@ class Acceptor:
             if not isinstance(error, OSError | asyncio.CancelledError):
                 raise error
 
-        task = asyncio.create_task(self._connect(sock, tcp, first), name="new connection")
+        task = asyncio.create_task(
+            self._connect(sock, tcp, new_protocol or self._new_protocol), name="new connection"
+        )
         self._starting.add(task)
         task.add_done_callback(started)
 
-    async def _connect(self, sock: socket.socket, tcp: TcpConnection, first: bytes) -> None:
+    async def _connect(self, sock: socket.socket, tcp: TcpConnection, new_protocol: NewProtocol) -> None:
         sock.setblocking(False)
         loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(lambda: self._new_protocol(tcp, first), sock, ssl=self._tls)
+        await loop.connect_accepted_socket(partial(new_protocol, tcp), sock, ssl=self._tls)
 
 
 def _waiting(listener: socket.socket) -> Iterator[socket.socket]:

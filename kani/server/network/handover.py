@@ -6,6 +6,8 @@ connection as if it had accepted it.
 """
 
 import asyncio
+import errno
+import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,13 +32,17 @@ def is_owned(call: tuple[str, str, str], owned: Sequence[str]) -> bool:
 
 
 class Handover:
-    """The way to the owner, made before the processes are forked: what waits outlives an owner."""
+    """Sockets between the processes of a server, made before they are forked.
+
+    So connections that wait survive a restart of the owner.
+    """
 
     def __init__(self, owned: Sequence[str]) -> None:
         self._owned = owned
         self._owner, self._others = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._owner.setblocking(False)
         self._others.setblocking(False)
+        self._others.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * MAX_BYTES)
 
     @property
     def is_owner(self) -> bool:
@@ -50,7 +56,9 @@ class Handover:
         """
         path, _, query = request.target.decode("ascii").partition("?")
         method = request.method.decode("ascii")
-        if not is_owned((method, unquote(path), query), self._owned) or transport.get_write_buffer_size():
+        if not is_owned((method, unquote(path), query), self._owned):
+            return False
+        if transport.get_write_buffer_size():  # of the answer before: the client did not wait for it
             return False
         lines = [b"%b %b HTTP/%b" % (request.method, request.target, request.http_version)]
         lines += [b"%b: %b" % header for header in request.headers.raw_items()]
@@ -63,7 +71,10 @@ class Handover:
         return True
 
     async def receive(self) -> tuple[socket.socket, bytes]:
-        """Wait for the next connection; return its socket and what was read of it."""
+        """Wait for the next connection; return its socket and what was read of it.
+
+        Raises OSError if this process has too many open files: that connection is lost.
+        """
         loop = asyncio.get_running_loop()
         while True:
             readable = asyncio.Event()
@@ -73,10 +84,12 @@ class Handover:
             finally:
                 loop.remove_reader(self._owner)
             with suppress(BlockingIOError):
-                message, files, *_ = socket.recv_fds(self._owner, MAX_BYTES, 1)
-                if files:  # none if this process has too many open
-                    return socket.socket(fileno=files[0]), message
+                message, files, *_ = socket.recv_fds(self._owner, MAX_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
+                if not files:
+                    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+                return socket.socket(fileno=files[0]), message
 
     def close(self) -> None:
+        """Close both ends, with the connections that wait."""
         self._owner.close()
         self._others.close()

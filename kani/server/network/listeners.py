@@ -67,6 +67,7 @@ class Listeners:
         self.close()
 
     def close(self) -> None:
+        """Close the sockets in this process."""
         for sock in self.all_sockets:
             sock.close()
         if self.handover is not None:

@@ -38,12 +38,13 @@ class SmallReads(asyncio.BufferedProtocol):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._protocol.connection_made(transport)
-        if first := self._first:
-            self._first = b""
-            self._protocol.data_received(first)
+        if self._first:
+            # Once reading has begun: before that uvloop forgets that it is to pause.
+            asyncio.get_running_loop().call_soon(self.buffer_updated, 0)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
+        self._first = b""
         self._protocol.connection_lost(exc)
 
     @override
@@ -56,6 +57,7 @@ class SmallReads(asyncio.BufferedProtocol):
 
     @override
     def eof_received(self) -> bool | None:
+        self.buffer_updated(0)
         return self._protocol.eof_received()
 
     @override
@@ -64,7 +66,9 @@ class SmallReads(asyncio.BufferedProtocol):
 
     @override
     def buffer_updated(self, nbytes: int) -> None:
-        self._protocol.data_received(bytes(self._buffer[:nbytes]))
+        first, self._first = self._first, b""
+        if data := first + bytes(self._buffer[:nbytes]):
+            self._protocol.data_received(data)
 
 
 def restart_reading(transport: asyncio.Transport) -> None:
