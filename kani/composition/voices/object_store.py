@@ -16,7 +16,7 @@ from obstore.store import S3Store
 from kani.core.voices.storage.objects import BucketRefused, BucketUnreachable, Conflict, Object
 
 if TYPE_CHECKING:
-    from obstore import GetOptions, GetResult, PutResult, UpdateVersion
+    from obstore import GetResult, PutResult, UpdateVersion
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
@@ -41,20 +41,20 @@ class S3ObjectStore:
         self._store = _store(bucket, prefix, TIMEOUT_S)
         self._looking = _store(bucket, prefix, LOOK_TIMEOUT_S)
 
-    def look(self, path: str, version: str | None, max_bytes: int) -> Object | None:
-        try:
-            with self._errors(FileNotFoundError, NotModifiedError):
-                options: GetOptions = {} if version is None else {"if_none_match": version}
-                found = obstore.get(self._looking, path, options=options)
-                return Object(_content(found, max_bytes), found.meta["e_tag"] or "")
-        except NotModifiedError:
-            return None
-
-    def read(self, path: str, max_bytes: int) -> bytes | None:
+    def read(self, path: str, max_bytes: int) -> Object | None:
         try:
             with self._errors(FileNotFoundError):
                 return _content(obstore.get(self._store, path), max_bytes)
         except FileNotFoundError:
+            return None
+
+    def read_if_changed(self, path: str, version: str, max_bytes: int) -> Object | None:
+        try:
+            with self._errors(FileNotFoundError, NotModifiedError):
+                return _content(
+                    obstore.get(self._looking, path, options={"if_none_match": version}), max_bytes
+                )
+        except NotModifiedError:
             return None
 
     def create(self, path: str, content: bytes) -> str:
@@ -77,11 +77,6 @@ class S3ObjectStore:
         with self._errors():
             for found in obstore.list(self._store, f"{folder}/"):
                 obstore.delete(self._store, [each["path"] for each in found])
-
-    def written(self, folder: str) -> Iterator[tuple[str, float]]:
-        with self._errors():
-            for found in obstore.list(self._store, f"{folder}/"):
-                yield from ((each["path"], each["last_modified"].timestamp()) for each in found)
 
     @contextmanager
     def _errors(self, *answers: type[Exception]) -> Iterator[None]:
@@ -128,10 +123,10 @@ def _store(bucket: str, prefix: str, timeout_s: int) -> S3Store:
     return S3Store(bucket, prefix=prefix or None, config=config, client_options=client, retry_config=retries)
 
 
-def _content(found: GetResult, max_bytes: int) -> bytes:
+def _content(found: GetResult, max_bytes: int) -> Object:
     if found.meta["size"] > max_bytes:
         raise ValueError(f"an object of {found.meta['size']} bytes (at most {max_bytes})")
-    return bytes(found.bytes())
+    return Object(bytes(found.bytes()), found.meta["e_tag"] or "")
 
 
 def _answer(error: Exception, status: str) -> type[Exception] | None:

@@ -17,7 +17,7 @@ from kani.protocols.shared.connection import (
     TOO_BIG,
     TRY_LATER,
 )
-from kani.protocols.shared.errors import BadMessage, Handler, answering, json_response
+from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable, json_response
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +67,4 @@ def _refuse(recording_field: str, error: BadMessage | errors.SpeechError) -> Res
 
 
 def _error_response(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
-    return json_response({"error": {"message": reason}}, status, headers)
+    return json_response({"error": {"message": encodable(reason)}}, status, headers)

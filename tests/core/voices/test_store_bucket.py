@@ -4,9 +4,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,8 @@ from kani.composition.voices.place import voice_place
 from kani.core.errors import NameTaken, StoreUnavailable, UnknownVoice
 from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Similarity
 from kani.core.voices.storage import shared_index
+from kani.core.voices.storage.index import Index
+from kani.core.voices.storage.objects import Object
 from kani.core.voices.storage.shared_index import STALE_S, SharedIndex
 from kani.core.voices.store import VoiceStore
 from tests.core.voices import local_bucket as local
@@ -36,8 +39,6 @@ from tests.support.patience import WITHIN_S, until
 EMPTY = {"index.json", "probe"}
 """Objects of a bucket without voices."""
 
-LISTED = '{"id": "../other", "consent": {"id": "a", "name": "a", "language": "es", "created_at": 1}}'
-
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
@@ -54,13 +55,6 @@ def stores(bucket: Bucket) -> Iterator[tuple[VoiceStore, VoiceStore]]:
 
 def index_of(store: VoiceStore) -> SharedIndex:
     return store._backend._index  # type: ignore[attr-defined, no-any-return]
-
-
-def sweep(store: VoiceStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove what is left over, as the server does ten minutes later."""
-    with monkeypatch.context() as patch:
-        patch.setattr(shared_index, "LEFTOVER_S", -60.0)
-        index_of(store).sweep()
 
 
 def reached(call: Callable[[], object]) -> bool:
@@ -173,6 +167,7 @@ def test_failed_request_leaves_old_or_new_state_and_nothing_else(
 ) -> None:
     # Looks for changes would count among the requests of the change.
     monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 1e6)
+    monkeypatch.setattr("kani.core.voices.storage.bucket.REMOVED_AFTER_S", 0)
     act = CHANGES[change]
     with bucket.store() as store:
         with_a_voice(store)
@@ -196,7 +191,8 @@ def test_failed_request_leaves_old_or_new_state_and_nothing_else(
         with bucket.store() as store:
             if found == before:
                 act(store)
-            sweep(store, monkeypatch)
+            # Objects that the removal ten minutes later takes.
+            index_of(store)._remove_due()
         assert started(bucket) == after
         assert len({path.split("/")[1] for path in bucket.objects() - EMPTY}) == len(after)
     assert at > 2
@@ -259,6 +255,7 @@ def test_odd_answer_fails(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, statu
     with bucket.store() as store:
         with_a_voice(store)
         until(lambda: not index_of(store)._away)
+        monkeypatch.setattr("kani.core.voices.storage.bucket.REMOVED_AFTER_S", 0)
         bucket.fault = unexpected
         with pytest.raises(StoreUnavailable):
             store.delete("ana")
@@ -267,44 +264,38 @@ def test_odd_answer_fails(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, statu
         bucket.fault = None
         with suppress(UnknownVoice):
             until(lambda: reached(lambda: store.delete("ana")))
-        until(lambda: not index_of(store)._away)
-        sweep(store, monkeypatch)
-        assert bucket.objects() == EMPTY
+        until(lambda: bucket.objects() == EMPTY)
         # Looks for changes go on.
         looked = len(bucket.requests)
         until(lambda: len(bucket.requests) > looked)
 
 
-def test_objects_that_are_left_over_are_removed_by_the_next_sweep(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_removal_without_the_right_to_delete_pauses(bucket: Bucket) -> None:
+    attempts, claims = list[float](), list[float]()
+
     def deny_deletion(environ: Environ, start: Start, app: App) -> Iterable[bytes]:
-        denied = environ["REQUEST_METHOD"] in ("POST", "DELETE")
-        return answer("403 Forbidden", "AccessDenied", start) if denied else app(environ, start)
+        if environ["REQUEST_METHOD"] in ("POST", "DELETE"):
+            attempts.append(time.monotonic())
+            return answer("403 Forbidden", "AccessDenied", start)
+        if environ["REQUEST_METHOD"] == "PUT":
+            claims.append(time.monotonic())
+        return app(environ, start)
 
     with bucket.store() as store:
         with_a_voice(store)
-        eva = add(store, "eva")
         bucket.fault = deny_deletion
         with pytest.raises(StoreUnavailable):
             store.delete("ana")
         until(lambda: not index_of(store)._away)
-        sweep(store, monkeypatch)
-        assert "are not removed yet" in caplog.text
+        attempts.clear()
+        claims.clear()
+        index_of(store).change(lambda state: state.removed.update(dict.fromkeys(state.removed, 1.0)))
+        until(lambda: len(attempts) >= 4)
         bucket.fault = None
-        until(lambda: not index_of(store)._away)
-        index_of(store).sweep()
-        assert len(bucket.objects() - EMPTY) == 4, "an object was removed that a writer may be at"
-        sweep(store, monkeypatch)
-        assert len(bucket.objects() - EMPTY) == 1 and store.recording(eva) == RECORDING
-        # An index that was lost may come back.
-        index = bucket.object_store().read("index.json", 10_000)
-        assert index is not None
-        bucket.object_store()._store.delete("index.json")
-        sweep(store, monkeypatch)
-        bucket.object_store().write("index.json", index)
-        until(lambda: store.list() == [eva])
-        assert store.recording(eva) == RECORDING
+        until(lambda: bucket.objects() == EMPTY)
+    gaps = [later - earlier for earlier, later in pairwise(attempts)]
+    assert all(gap >= 0.01 * 2**number for number, gap in enumerate(gaps, 1)), gaps
+    assert len(claims) == 2, "an index without a change was written"
 
 
 def test_bucket_without_conditions_is_refused(bucket: Bucket) -> None:
@@ -319,11 +310,11 @@ def test_bucket_without_conditions_is_refused(bucket: Bucket) -> None:
 @pytest.mark.parametrize(
     ("written", "reason"),
     [
-        (b'{"version": 1, "removed": {}}', r"another version .* \(format 1; this one reads 2\)"),
-        (b'{"version": 2, "shelves": []}', "is damaged .*: restore it"),
+        (b'{"version": 2, "shelves": []}', r"newer version .* \(format 2; this one reads up to 1\)"),
+        (b'{"version": 1, "shelves": []}', "is damaged .*: restore it"),
         (b"not JSON", "is damaged"),
         (b'{"version": ' + b"[" * 100_000, "is damaged"),
-        (f'{{"version": 2, "consents": {{"a": {LISTED}}}}}'.encode(), "is damaged .*consents.*id"),
+        (b'{"version": 1, "removed": {"../other": 1}}', "is damaged .an invalid id"),
         (None, "there is no bucket 'voices': make it, or set KANI_VOICE_BUCKET"),
     ],
 )
@@ -341,7 +332,7 @@ def test_start_does_not_wait_for_the_bucket(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
     """It is used once it answers, also where it refused at first."""
-    monkeypatch.setattr("kani.composition.voices.object_store.LOOK_TIMEOUT_S", 1)
+    monkeypatch.setattr(shared_index, "START_S", 0.05)
     answers = threading.Event()
 
     def late(environ: Environ, start: Start, app: App) -> Iterable[bytes]:
@@ -375,6 +366,46 @@ def test_longer_index_is_neither_read_nor_written(bucket: Bucket, monkeypatch: p
         assert [voice.name for voice in store.list()] == ["two"]
     with pytest.raises(StoreUnavailable, match=f"{limit + 1} bytes"):
         bucket.backend().start()
+
+
+class Changing:
+    """An object store with another index at each look, until ``looks`` are made; then it stays."""
+
+    def __init__(self, looks: int) -> None:
+        self._left = looks
+
+    def read_if_changed(self, path: str, version: str, max_bytes: int) -> Object | None:
+        self._left -= 1
+        return Object(Index().encode(), str(self._left)) if self._left >= 0 else None
+
+    def read(self, path: str, max_bytes: int) -> Object | None:
+        return self.read_if_changed(path, "", max_bytes)
+
+
+class Waits(threading.Event):
+    """Notes how long is waited for it, and does not wait."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+        self._count = count
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.seconds.append(timeout)
+        return len(self.seconds) == self._count
+
+
+def test_looks_are_spaced_by_what_a_change_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    took = [0.01, 0.3, 5.0]
+    clock = iter([value for seconds in took for value in (0.0, seconds)])
+    index = SharedIndex(Changing(len(took)))  # type: ignore[arg-type]
+    index._stopped = Waits(6)
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "thread_time", lambda: next(clock))
+        index._watch(Future())
+    assert index._stopped.seconds == [1.0, pytest.approx(6.0), 10.0, 1.0, 1.0, 1.0]
+    assert STALE_S > 2 * shared_index.MAX_REFRESH_S
 
 
 def test_missing_package_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:

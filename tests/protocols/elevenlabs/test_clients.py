@@ -12,7 +12,7 @@ import httpx2
 import numpy as np
 import pytest
 from elevenlabs.client import ElevenLabs
-from elevenlabs.core.api_error import RequestError
+from elevenlabs.core.api_error import ApiError
 from elevenlabs.types import DialogueInput
 
 from kani.core.audio.pcm import decode_recording, from_pcm16, wav
@@ -80,7 +80,7 @@ def test_sdk_finds_an_empty_history(sdk: ElevenLabs) -> None:
     history = sdk.history.list(page_size=10, voice_id=GEORGE)
     assert (history.history, history.has_more) == ([], False)
     for call in (sdk.history.get, sdk.history.delete):
-        with pytest.raises(RequestError) as refused:
+        with pytest.raises(ApiError) as refused:
             call("an_item")
         assert refused.value.status_code == 404
         assert "/v1/history/an_item is not served here" in str(refused.value.body)
@@ -108,7 +108,7 @@ def test_sdk_adds_lists_plays_speaks_and_deletes_voice(sdk: ElevenLabs) -> None:
     )
     assert sdk.voices.update(made.voice_id, name="Mine").voice_id == "custom:Mine"
     assert sdk.voices.delete("custom:Mine").status == "ok"
-    with pytest.raises(RequestError) as refused:
+    with pytest.raises(ApiError) as refused:
         sdk.voices.delete("custom:Mine")
     assert (refused.value.status_code, refused.value.body["detail"]["status"]) == (404, "voice_not_found")
 
@@ -192,7 +192,7 @@ async def test_sdk_receives_all_audio(espeak_server: ServerProcess) -> None:
 
 
 async def test_sdk_raises_error_frame(espeak_server: ServerProcess) -> None:
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(ApiError) as caught:
         await speak_with_sdk(espeak_server.http_url, "nobody", split_tokens(TEXT), "pcm_24000")
     assert caught.value.status_code == 1008
     assert "A voice with voice_id nobody does not exist." in str(caught.value.body)
@@ -258,7 +258,7 @@ def test_sdk_finds_a_given_text_in_a_recording(server: ServerProcess) -> None:
         wrong = sdk.forced_alignment.create(
             file=recording, text="Where did you leave the keys of the red car?"
         )
-        with pytest.raises(RequestError) as refused:
+        with pytest.raises(ApiError) as refused:
             sdk.forced_alignment.create(file=b"no sound", text=text)
     true = spoken.alignment
     assert true is not None and "".join(one.text for one in found.characters) == text

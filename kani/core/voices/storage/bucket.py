@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -13,7 +14,13 @@ from kani.core.audio.pcm import MAX_RECORDING_BYTES
 from kani.core.errors import InvalidRequest, StoreUnavailable, UnknownVoice
 from kani.core.types import Embedding, Similarity
 from kani.core.voices.storage.folder import too_many_consents, too_many_voices
-from kani.core.voices.storage.index import Index, IndexedConsent, IndexedEmbedding, IndexedVoice
+from kani.core.voices.storage.index import (
+    REMOVED_AFTER_S,
+    Index,
+    IndexedConsent,
+    IndexedEmbedding,
+    IndexedVoice,
+)
 from kani.core.voices.storage.objects import ObjectStore
 from kani.core.voices.storage.shared_index import SharedIndex, folder_of
 from kani.core.voices.store_files import (
@@ -28,14 +35,14 @@ from kani.core.voices.store_files import (
 
 log = logging.getLogger(__name__)
 
-_RECORDING, _CONSENT = "recording", "consent"
+_RECORDING, _CONSENT, _EMBEDDING = "recording", "consent", "embedding"
 
 
 class BucketBackend:
     """See ``FolderBackend``. ``get``, ``list`` and ``similarities`` read a copy in memory.
 
-    A change of another server is seen within two seconds. A server that cannot reach the bucket refuses its
-    voices after half a minute, as they may have been deleted.
+    A change of another server is seen within two seconds, after one of a long index within eleven. A server
+    that cannot reach the bucket refuses its voices after half a minute, as they may have been deleted.
     """
 
     def __init__(self, objects: ObjectStore) -> None:
@@ -61,6 +68,7 @@ class BucketBackend:
             found = index.voices.get(hashed_name(voice.name))
             if found is None or found.id != id_:
                 check(index)
+                index.keep(id_)
                 index.voices[hashed_name(voice.name)] = IndexedVoice(voice, id_)
 
         _upload(self._index, files, check, commit)
@@ -102,41 +110,49 @@ class BucketBackend:
         _delete(self._index, lambda index: index.voices, hashed_name(name), name)
 
     def save_embedding(self, voice: StoredVoice, embedding: Embedding) -> None:
-        content = encode_embedding(embedding, voice.sha256)
+        content, id_ = encode_embedding(embedding, voice.sha256), secrets.token_hex(16)
         try:
-            id_ = self._index.view().find_same(voice).id
+            entry = self._index.view().find_same(voice)
         except UnknownVoice:
             return
+        folder = f"{folder_of(entry.id)}/{id_}"
         with self._index.transfer() as objects:
-            objects.write(_embedding_path(id_, embedding.engine), content)
+            objects.write(f"{folder}/{_EMBEDDING}", content)
+        obsolete: list[str] = []
 
         def change(index: Index) -> None:
             found = index.voices.get(hashed_name(voice.name))
-            if found is not None and found.id == id_:
-                added = {embedding.engine: IndexedEmbedding(embedding.model, dict(embedding.similarity))}
-                changed = msgspec.structs.replace(found, embeddings=found.embeddings | added)
+            if found is None or found.id != entry.id:
+                obsolete[:] = [id_]
+            elif all(one.id != id_ for one in found.embeddings):
+                obsolete[:] = [one.id for one in found.embeddings if one.engine == embedding.engine]
+                others = (one for one in found.embeddings if one.engine != embedding.engine)
+                added = IndexedEmbedding(embedding.engine, embedding.model, id_, dict(embedding.similarity))
+                changed = msgspec.structs.replace(found, embeddings=(*others, added))
                 index.voices[hashed_name(voice.name)] = changed
 
-        if id_ not in self._index.change(change).ids:
-            with self._index.transfer() as objects:
-                objects.delete_below(folder_of(id_))
+        self._index.change(change)
+        with self._index.transfer() as objects:
+            for one in obsolete:
+                objects.delete_below(f"{folder_of(entry.id)}/{one}")
 
     def embeddings(self, voice: StoredVoice, model: str | None = None) -> tuple[Embedding, ...]:
         entry = self._index.view().find_same(voice)
-        wanted = [engine for engine, one in entry.embeddings.items() if model in (None, one.model)]
-        found = [self._embedding(entry, engine) for engine in wanted]
-        return tuple(one for one in found if one is not None and model in (None, one.model))
+        wanted = [one for one in entry.embeddings if model in (None, one.model)]
+        found = [self._embedding(entry, one) for one in wanted]
+        return tuple(one for one in found if one is not None)
 
     def similarities(self, voice: StoredVoice) -> Mapping[str, Mapping[str, Similarity]]:
         entry = self._index.view().find_same(voice)
-        return {one.model: one.similarity for one in entry.embeddings.values()}
+        return {one.model: one.similarity for one in entry.embeddings}
 
-    def _embedding(self, entry: IndexedVoice, engine: str) -> Embedding | None:
-        """Read an embedding; None if the voice was deleted, or it cannot be read."""
+    def _embedding(self, entry: IndexedVoice, indexed: IndexedEmbedding) -> Embedding | None:
+        """Read an embedding; None if another server has replaced it, or it cannot be read."""
+        path = f"{folder_of(entry.id)}/{indexed.id}/{_EMBEDDING}"
         try:
             with self._index.transfer() as objects:
-                content = objects.read(_embedding_path(entry.id, engine), MAX_EMBEDDING_BYTES)
-            return None if content is None else decode_embedding(content, entry.voice.sha256)
+                found = objects.read(path, MAX_EMBEDDING_BYTES)
+            return decode_embedding(found.content, entry.voice.sha256) if found is not None else None
         except ValueError as error:
             log.warning("skipping an unreadable embedding of stored voice %s: %s", entry.id, error)
             return None
@@ -161,6 +177,7 @@ class BucketConsents:
         def commit(index: Index, id_: str) -> None:
             if consent.id not in index.consents:
                 check(index)
+                index.keep(id_)
                 index.consents[consent.id] = IndexedConsent(consent, id_)
 
         _upload(self._index, {_RECORDING: recording}, check, commit)
@@ -204,11 +221,7 @@ def _read_recording(index: SharedIndex, id_: str, file: str, name: str) -> bytes
         raise StoreUnavailable(f"a stored recording is damaged: {error}") from error
     if found is None:
         raise UnknownVoice(name)
-    return found
-
-
-def _embedding_path(id_: str, engine: str) -> str:
-    return f"{folder_of(id_)}/{hashed_name(engine)}"
+    return found.content
 
 
 def _upload(
@@ -220,17 +233,22 @@ def _upload(
     """Write recordings below a new id, and list them.
 
     check: called before the recordings are written, which may be long; commit: lists the id. Both raise
-    InvalidRequest; nothing is left of the recordings then. Other failures leave them to the next sweep.
+    InvalidRequest; nothing is left of the recordings then.
     """
     id_ = secrets.token_hex(16)
-    check(index.view())
+
+    def begin(state: Index) -> None:
+        check(state)
+        state.removed.setdefault(id_, time.time() + REMOVED_AFTER_S)
+
+    index.change(begin)
     try:
         with index.transfer() as objects:
             for file, content in files.items():
                 objects.write(f"{folder_of(id_)}/{file}", content)
         index.change(lambda state: commit(state, id_))
     except InvalidRequest:
-        # A failure leaves it to the next sweep.
+        # They are to be removed as yet: a failure only delays it.
         with suppress(StoreUnavailable), index.transfer() as objects:
             objects.delete_below(folder_of(id_))
         raise
@@ -240,7 +258,8 @@ def _delete(index: SharedIndex, entries: Callable[[Index], dict[str, Any]], key:
     """Take the entry ``key`` out of some entries of the index, and delete its objects.
 
     Raises UnknownVoice for ``name`` where there is none.
-    After StoreUnavailable the entry may be gone already; its objects go with the next sweep.
+    After StoreUnavailable the entry may be gone already; the rest of its objects goes within some minutes of
+    the bucket's return.
     """
     id_ = ""
 
@@ -253,6 +272,8 @@ def _delete(index: SharedIndex, entries: Callable[[Index], dict[str, Any]], key:
             return
         id_ = found.id
         del entries(state)[key]
+        # Once more after the last moment when another server may write an embedding.
+        state.removed[id_] = time.time() + REMOVED_AFTER_S
 
     index.change(change)
     with index.transfer() as objects:

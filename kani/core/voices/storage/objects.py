@@ -1,6 +1,5 @@
 """Interface of an object store: S3, or a program that speaks its protocol."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,14 +28,11 @@ class ObjectStore(Protocol):
     All methods block on the network, and raise BucketUnreachable and BucketRefused.
     """
 
-    def look(self, path: str, version: str | None, max_bytes: int) -> Object | None:
-        """Read an object, soon; None if it still has this version.
+    def read(self, path: str, max_bytes: int) -> Object | None:
+        """Read an object; None if there is none. Raises ValueError for one of more than ``max_bytes``."""
 
-        Raises FileNotFoundError, and ValueError for one of more than ``max_bytes``.
-        """
-
-    def read(self, path: str, max_bytes: int) -> bytes | None:
-        """Read an object; None if there is none. Raises ValueError as ``look``."""
+    def read_if_changed(self, path: str, version: str, max_bytes: int) -> Object | None:
+        """Read an object unless it still has this version. Raises FileNotFoundError, and as ``read``."""
 
     def create(self, path: str, content: bytes) -> str:
         """Create an object; returns its version. Raises Conflict if there is one of this path."""
@@ -49,6 +45,3 @@ class ObjectStore(Protocol):
 
     def delete_below(self, folder: str) -> None:
         """Delete every object with a path that begins with ``folder`` and a slash."""
-
-    def written(self, folder: str) -> Iterator[tuple[str, float]]:
-        """Yield the path of every object below a folder, and when it was written (seconds since 1970)."""

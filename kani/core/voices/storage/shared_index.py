@@ -5,25 +5,29 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 from kani.core.errors import StoreUnavailable
-from kani.core.voices.storage.index import MAX_INDEX_BYTES, Index
+from kani.core.voices.storage.index import BEING_REMOVED, MAX_INDEX_BYTES, Index
 from kani.core.voices.storage.objects import BucketRefused, BucketUnreachable, Conflict, ObjectStore
 
 log = logging.getLogger(__name__)
 
-INDEX, PROBE, FOLDER = "index.json", "probe", "voices"
-"""Paths of the index, of the object that conditional writes are tried with, and of all others."""
+INDEX, PROBE = "index.json", "probe"
+"""Paths of the index, and of the object that conditional writes are tried with."""
 
-REFRESH_S = 1.0
-"""Poll interval for changes by other servers, in seconds."""
+START_S = 5.0
+"""Longest wait for the bucket when a server starts, in seconds."""
 
-SWEEP_S = 600.0
-"""Seconds between two looks for objects that were left over."""
+REFRESH_S, MAX_REFRESH_S = 1.0, 10.0
+"""Poll interval for changes by other servers, in seconds; the longest one after a long index."""
 
-LEFTOVER_S = 600.0
-"""Seconds after which an object that is not listed is left over: no upload takes as long."""
+RESTS = 20
+"""Least poll interval, in times that it took to decode a change: nothing else of this process runs then."""
+
+MAX_REMOVAL_PAUSE_S = 60.0
+"""Longest pause after a failed removal, in seconds; each failure doubles it, from ``REFRESH_S`` on."""
 
 STALE_S = 30.0
 """Cached entries are not served after this many seconds without a poll, as a voice may have been deleted."""
@@ -63,6 +67,8 @@ class SharedIndex:
         self._index = Index()
         self._version: str | None = None
         self._fresh_at: float | None = None
+        self._decoding_s = 0.0
+        """Time that the last look decoded: 0 if it found no change."""
         self._away = False
         self._conditional = False
         self._stopped = threading.Event()
@@ -73,15 +79,16 @@ class SharedIndex:
 
         Raises StoreUnavailable for an index that cannot be read, and for a bucket that refuses.
         """
-        try:
-            with self._lock:
-                self._read()
-        except BucketUnreachable as error:
-            self._lost(error)
-        except (BucketRefused, StoreUnavailable) as error:
-            raise StoreUnavailable(f"the stored voices cannot be read: {error}") from error
-        self._thread = threading.Thread(target=self._watch, name="voice bucket", daemon=True)
+        first: Future[None] = Future()
+        self._thread = threading.Thread(target=self._watch, args=(first,), name="voice bucket", daemon=True)
         self._thread.start()
+        try:
+            first.result(START_S)
+        except TimeoutError:
+            self._lost(BucketUnreachable(f"it does not answer in {START_S:g} s"))
+        except (BucketRefused, StoreUnavailable) as error:
+            self._stopped.set()
+            raise StoreUnavailable(f"the stored voices cannot be read: {error}") from error
 
     def stop(self) -> None:
         """Look for no changes any more."""
@@ -182,10 +189,14 @@ class SharedIndex:
     def _read(self) -> None:
         """Bring the copy up to date. Raises StoreUnavailable if it is damaged, and as ``ObjectStore``."""
         now = time.monotonic()
+        self._decoding_s = 0.0
         try:
-            found = self._objects.look(INDEX, self._version, MAX_INDEX_BYTES)
+            if self._version is None:
+                found = self._objects.read(INDEX, MAX_INDEX_BYTES)
+            else:
+                found = self._objects.read_if_changed(INDEX, self._version, MAX_INDEX_BYTES)
         except FileNotFoundError:
-            # Nothing was stored yet, or the bucket was emptied.
+            # The bucket was emptied.
             self._accept(Index(), None, now)
         except ValueError as error:
             raise StoreUnavailable(f"the index of the stored voices is damaged: {error}") from error
@@ -193,7 +204,12 @@ class SharedIndex:
             if found is None:
                 self._fresh_at = now
             else:
-                self._accept(Index.decode(found.content), found.version, now)
+                began = time.thread_time()
+                try:
+                    index = Index.decode(found.content)
+                finally:
+                    self._decoding_s = time.thread_time() - began
+                self._accept(index, found.version, now)
 
     def _accept(self, index: Index, version: str | None, now: float) -> None:
         self._index, self._version, self._fresh_at = index, version, now
@@ -216,33 +232,54 @@ class SharedIndex:
             self._away = True
             log.warning("the bucket of the stored voices cannot be used: %s", error)
 
-    def _watch(self) -> None:
-        sweep_at = time.monotonic()
-        while not self._stopped.wait(REFRESH_S):
-            self.refresh()
-            if not self._away and time.monotonic() >= sweep_at:
-                self.sweep()
-                sweep_at = time.monotonic() + SWEEP_S
-
-    def sweep(self) -> None:
-        """Remove the objects that were left over; after a failure, which is logged, the next sweep does."""
-        before = time.time() - LEFTOVER_S
+    def _watch(self, first: Future[None]) -> None:
         try:
+            with self._lock:
+                self._read()
+            self._away = False
+            first.set_result(None)
+        except BucketUnreachable as error:
+            self._lost(error)
+            first.set_result(None)
+        except (BucketRefused, StoreUnavailable) as error:
+            self._lost(error)
+            first.set_exception(error)
+        pause, not_before = REFRESH_S, time.monotonic()
+        while not self._stopped.wait(min(max(REFRESH_S, RESTS * self._decoding_s), MAX_REFRESH_S)):
+            self.refresh()
+            if self._away or time.monotonic() < not_before or not self._index.due(time.time()):
+                continue
+            # A user without the right to delete would fail each time, and transfers with it.
+            pause = REFRESH_S if self._remove_due() else min(2 * pause, MAX_REMOVAL_PAUSE_S)
+            not_before = time.monotonic() + pause
+
+    def _remove_due(self) -> bool:
+        """Remove the objects that are due; a failure leaves them to the next attempt, and returns False."""
+        ids: set[str] = set()
+
+        def claim(index: Index) -> None:
+            ids.clear()
+            ids.update(index.due(time.time()))
+            index.removed |= dict.fromkeys(ids, BEING_REMOVED)
+
+        def forget(index: Index) -> None:
+            index.removed = {id_: at for id_, at in index.removed.items() if id_ not in ids}
+
+        try:
+            self.change(claim)
             with self.transfer() as objects:
-                old = {path.split("/")[1] for path, at in objects.written(FOLDER) if at < before}
-                with self._lock:
-                    # What was being written before has its place in the index by now.
-                    self._read()
-                # Without an index, which may have been lost, nothing is left over.
-                for id_ in old - self._index.ids if self._version is not None else ():
+                for id_ in ids:
                     objects.delete_below(folder_of(id_))
+            self.change(forget)
         except StoreUnavailable as error:
             log.warning("objects of deleted voices are not removed yet: %s", error)
+            return False
+        return True
 
 
 def folder_of(id_: str) -> str:
     """Path below which the objects of a voice or a consent are."""
-    return f"{FOLDER}/{id_}"
+    return f"voices/{id_}"
 
 
 def _conflicts(write: Callable[[], str]) -> bool:
