@@ -119,13 +119,14 @@ def test_a_sample_that_was_stopped_while_it_came_leaves_the_mark_of_the_next(
 ) -> None:
     page.evaluate(CLOSED)
     held: list[Route] = []
-    page.route("**/preview*", lambda route: held.append(route))  # noqa: PLW0108
+    page.route("**/preview*", lambda route: held.append(route))
+    page.expose_function("held", lambda: len(held))
     page.focus("#gallery")
     for _ in range(3):
         page.keyboard.press("Space")
     playing = page.locator("#gallery .face.playing")
     expect(playing).to_have_count(1)
-    page.wait_for_timeout(0)
+    page.wait_for_function("async () => (await held()) === 2")
     first, second = held
     first.continue_()
     page.wait_for_function("() => closed_contexts === 1")
