@@ -83,8 +83,8 @@ class Compose {
       this.#replaceExample();
     });
     this.#voice.addEventListener("change", () => (this.#wanted.voice = this.#voice.value));
-    // A chosen emotion speaks a short text, and does so anew when it is clicked again: that is how they are compared.
-    for (const chip of this.#emotions) chip.addEventListener("click", () => this.speak(true));
+    // A press on an emotion speaks the text, and does so anew when it is pressed again: that is how they are compared. An arrow key's click, which has no count, only chooses.
+    for (const chip of this.#emotions) chip.addEventListener("click", ({ detail }) => detail > 0 && this.speak(true));
     find("player-voice").addEventListener("change", () => {
       this.choose(find("player-voice").value);
       this.speak(true);
@@ -270,10 +270,9 @@ class Compose {
     const { language, voice } = this.#wanted;
     const known = language in this.#languages ? language : "";
     fill(this.#language, [["", [["", t("language.auto")]]], ...languageGroups(this.#languages, this.voices)], known);
-    const groups = voiceGroups(this.voices, known, this.tongue);
     // A mix is in no list.
     const mixed = voice.includes("+") ? [["", [[voice, nameOf(voice)]]]] : [];
-    groups.unshift(...mixed);
+    const groups = [...mixed, ...voiceGroups(this.voices, known, this.tongue)];
     const there = groups.some(([, choices]) => choices.some(([id]) => id === voice));
     for (const select of [this.#voice, find("player-voice")]) fill(select, [["", [["", t("voice.default")]]], ...groups], there ? voice : "");
     // A language that is chosen says which way the text runs before there is any.

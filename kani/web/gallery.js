@@ -23,6 +23,8 @@ export class Gallery {
   #marked;
   /** Id of the voice with the sample that is heard, "" for none. */
   #playing = "";
+  /** Object of the latest press that plays one. */
+  #turn = {};
   #voices = [];
   /** Descriptions of their sounds, by id. */
   #sounds = new Map();
@@ -116,8 +118,8 @@ export class Gallery {
     return fitting.filter((voice) => few.includes(voice) || voice.id === compose.choice.voice);
   }
 
-  /** Show the voices again. @param {string} active id of the one that keys act on then */
-  #draw(active = compose.speaking) {
+  /** Show the voices again. @param {string} active id of the one that keys act on then @param {number} at its place, for the next one if it is not shown any more */
+  #draw(active = compose.speaking, at = 0) {
     const fitting = this.#fitting();
     const natural = fitting.filter((voice) => voice.kept || isNatural(voice));
     const searched = this.#all && (this.#search.value || this.#robots);
@@ -130,7 +132,8 @@ export class Gallery {
     const names = this.#shown.map((voice) => (above(voice) ? "" : label(voice)));
     const groups = [...new Set(names)].map((name) => [name, this.#shown.filter((_, n) => names[n] === name)]);
     this.#shown = groups.flatMap(([, voices]) => voices);
-    this.#active = Math.max(0, this.#shown.findIndex(({ id }) => id === active));
+    const found = this.#shown.findIndex(({ id }) => id === active);
+    this.#active = found < 0 ? Math.min(at, this.#shown.length - 1) : found;
     document.documentElement.style.setProperty("--speaks", hueOf(compose.speaking));
     this.#list.replaceChildren(...groups.map(([name, voices]) => {
       const cards = voices.map((voice) => this.#card(voice, name));
@@ -216,7 +219,7 @@ export class Gallery {
   #mark(voice) {
     if (!this.#marked.delete(voice.id)) this.#marked.add(voice.id);
     this.#memory.text = JSON.stringify({ ids: [...this.#marked] });
-    this.#draw(voice.id);
+    this.#draw(voice.id, this.#active);
   }
 
   async #play(voice) {
@@ -226,7 +229,8 @@ export class Gallery {
     }
     tell(find("gallery-problem"), "");
     this.#plays(voice.id);
-    await sample.hear(server.preview(voice.id, this.#tongue || locale), (words) => tell(find("gallery-problem"), words)).finally(() => this.#playing === voice.id && this.#plays(""));
+    const turn = (this.#turn = {});
+    await sample.hear(server.preview(voice.id, this.#tongue || locale), (words) => tell(find("gallery-problem"), words)).finally(() => this.#turn === turn && this.#plays(""));
   }
 
   #plays(id) {

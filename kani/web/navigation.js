@@ -22,7 +22,7 @@ export function handleTabs(shown) {
     const turned = document.documentElement.dir === "rtl" ? -1 : 1;
     const at = tabs.findIndex((tab) => tab === document.activeElement);
     const to = { ArrowRight: at + turned, ArrowLeft: at - turned, Home: 0, End: -1 }[event.key];
-    if (to === undefined) return;
+    if (to === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     const next = tabs.at(to % tabs.length);
     next.focus();

@@ -32,7 +32,7 @@ const EASE = 0.04;
 const SIZES = { large: 120, middle: 330 };
 const WIDE = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}]/gu;
 
-/** Have letters of the size of what is shown, the words or the text. */
+/** Size the letters by the length of what is shown, the words or the text. */
 export function sizeLetters() {
   const shown = find("words").hidden ? find("text").value : find("words").textContent;
   const beginning = shown.slice(0, SIZES.middle + 1);

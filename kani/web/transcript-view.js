@@ -89,9 +89,8 @@ export class TranscriptView {
     const lit = /** @type {HTMLElement} */ (this.#box.querySelector(".now"));
     if (lit === word) return;
     lit?.classList.remove("now");
-    if (!word) return;
-    word.classList.add("now");
-    follow(this.#box, word, lit);
+    word?.classList.add("now");
+    if (word) follow(this.#box, word, lit);
   }
 
   /** Light the word that was said last at a second: it stays lit in a pause. */
@@ -114,14 +113,15 @@ export class TranscriptView {
     return rows[first].words[0].start;
   }
 
-  /** Mark the words of a row that hold some of what is searched. */
+  /** Mark the words of a row that hold some of what is searched: those that are there, which a browser may divide where they are typed. */
   #mark(n, wanted) {
-    const { words } = this.#transcript.rows[n];
-    const text = textOf({ words }).toLocaleLowerCase();
-    for (const [at, element] of queryAll("span", this.#elements[n]).entries()) {
-      const end = textOf({ words: words.slice(0, at + 1) }).length;
-      const from = Math.max(0, end - words[at].text.length - wanted.length + 1);
-      element.classList.toggle("found", wanted !== "" && text.slice(from, end + wanted.length - 1).includes(wanted));
+    const { textContent, childNodes } = query("p", this.#elements[n]);
+    const text = textContent.toLocaleLowerCase();
+    let end = 0;
+    for (const node of childNodes) {
+      const from = Math.max(0, end - wanted.length + 1);
+      end += node.textContent.length;
+      if (node instanceof Element) node.classList.toggle("found", wanted !== "" && text.slice(from, end + wanted.length - 1).includes(wanted));
     }
   }
 

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from kani.server import page as served
 from tests.page.conftest import LONG, TEXT, Visit, in_both
@@ -86,6 +86,53 @@ def test_a_voice_that_is_marked_by_a_key_stays_the_one_that_keys_act_on(visitor:
     expect(page.locator("#gallery .star.marked")).to_have_count(0)
     page.keyboard.press("Enter")
     expect(page.locator("#gallery [aria-selected=true]")).to_have_attribute("id", active)
+
+
+def test_a_voice_that_is_shown_no_more_leaves_its_place_to_the_next(visitor: Visitor, page: Page) -> None:
+    page.click("#gallery-all")
+    page.locator(f"{CARDS} .star").last.click()
+    page.click("#gallery-all")
+    page.focus("#gallery")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("f")
+    expect(page.locator("#gallery .star.marked")).to_have_count(0)
+    second = page.locator(CARDS).nth(1).get_attribute("id") or ""
+    expect(page.locator("#gallery")).to_have_attribute("aria-activedescendant", second)
+
+
+CLOSED = """
+  () => {
+    window.closed_contexts = 0;
+    const { close } = AudioContext.prototype;
+    AudioContext.prototype.close = async function () {
+      await close.call(this);
+      setTimeout(() => (closed_contexts += 1));
+    };
+  }
+"""
+"""Counts the recordings that have ended, after what the page does then."""
+
+
+def test_a_sample_that_was_stopped_while_it_came_leaves_the_mark_of_the_next(
+    visitor: Visitor, page: Page
+) -> None:
+    page.evaluate(CLOSED)
+    held: list[Route] = []
+    page.route("**/preview*", lambda route: held.append(route))
+    page.expose_function("held", lambda: len(held))
+    page.focus("#gallery")
+    for _ in range(3):
+        page.keyboard.press("Space")
+    playing = page.locator("#gallery .face.playing")
+    expect(playing).to_have_count(1)
+    page.wait_for_function("async () => (await held()) === 2")
+    first, second = held
+    first.continue_()
+    page.wait_for_function("() => closed_contexts === 1")
+    assert playing.count() == 1
+    second.continue_()
+    expect(playing).to_have_count(0)
 
 
 CONTROLS = """

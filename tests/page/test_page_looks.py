@@ -382,3 +382,23 @@ def test_forced_colours_show_the_word_that_is_heard_without_motion(visit: Visit)
     assert now != unsaid
     durations = "all => all.map((element) => getComputedStyle(element).transitionDuration)"
     assert set(visitor.page.eval_on_selector_all("button, #words span", durations)) == {"0s"}
+
+
+def test_ring_of_the_chosen_emotion_is_seen_in_forced_colours(visit: Visit) -> None:
+    page = visit(forced_colors="active").page
+    outline = "element => getComputedStyle(element.nextElementSibling).outlineWidth"
+    chosen = page.locator("#emotions :checked")
+    page.focus("#text")
+    assert chosen.evaluate(outline) == "2px"
+    chosen.focus()
+    assert chosen.evaluate(outline) == "3px"
+
+
+def test_browsers_keys_are_left_to_it_on_a_tab(visitor: Visitor, page: Page) -> None:
+    page.focus("#tab-speak")
+    for key in ("Control+End", "Alt+ArrowRight", "Meta+ArrowRight"):
+        page.keyboard.press(key)
+        expect(page.locator("#tab-speak")).to_have_attribute("aria-selected", "true")
+        expect(page.locator("#tab-speak")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#tab-speak")).to_have_attribute("aria-selected", "false")

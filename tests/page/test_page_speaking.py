@@ -328,6 +328,25 @@ def test_choice_speaks_a_short_text_anew_and_the_last_is_kept(visitor: Visitor, 
     expect(page.locator("#history .note")).to_contain_text("Happy")
 
 
+@in_both
+def test_arrow_keys_choose_an_emotion_and_speak_nothing(visitor: Visitor, page: Page) -> None:
+    emotions = page.locator("#emotions input")
+    for text in ("", TEXT):
+        page.fill("#text", text)
+        page.locator("#emotions :checked").focus()
+        for at, key in ((1, "ArrowRight"), (2, "ArrowRight"), (1, "ArrowLeft"), (0, "ArrowLeft")):
+            page.keyboard.press(key)
+            expect(emotions.nth(at)).to_be_checked()
+            expect(emotions.nth(at)).to_be_focused()
+    assert visitor.requests == []
+    # Enter speaks what was chosen.
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    visitor.wait_for_end()
+    chosen = emotions.nth(1).get_attribute("value")
+    assert [request["emotion"] for request in visitor.requests] == [chosen]
+
+
 def test_a_text_that_tells_no_language_is_spoken_in_the_browsers(visit: Visit) -> None:
     visitor = visit(locale="fr-FR")
     for text, language in (("OK 3", "Français"), ("Hello, world!", "Anglais")):

@@ -271,6 +271,26 @@ def test_transcript_is_corrected_searched_and_saved_as_it_is_then(visit: Visit, 
     assert visitor.violations() == ""
 
 
+DIVIDED = """
+  (word) => {
+    const rest = word.cloneNode();
+    rest.append(word.firstChild.splitText(2));
+    word.after(rest);
+  }
+"""
+"""Divides the element of a word, as a browser may where it is typed in."""
+
+
+def test_words_are_found_in_a_row_that_the_browser_has_divided(visit: Visit, recording: Path) -> None:
+    page = transcribe(visit(), recording, events(ENGLISH))
+    page.click("#listen-edit")
+    page.locator("#transcript span", has_text="sun").evaluate(DIVIDED)
+    page.fill("#listen-search", "sun")
+    expect(page.locator("#transcript .found")).to_have_text(["su", "n"])
+    page.fill("#listen-search", "out")
+    expect(page.locator("#transcript .found")).to_have_text(["out."])
+
+
 def test_a_correction_that_is_being_typed_lasts(visit: Visit, recording: Path) -> None:
     page = transcribe(visit(), recording, events(ENGLISH))
     page.click("#listen-edit")
