@@ -21,6 +21,7 @@ from kani.core.session.admission import Limits
 from kani.core.types import Samples, Segment
 from kani.core.voices.catalogue import VoiceStore
 from kani.engines.kokoro.engine import KokoroEngine
+from tests.support.kokoro import measured
 
 THREADS = os.cpu_count() or 1
 """Threads of an engine in all benchmarks: one a core."""
@@ -52,7 +53,7 @@ async def started_engine(name: str) -> AsyncIterator[Engine]:
     await engine.start()
     try:
         if isinstance(engine, KokoroEngine):
-            await engine.cost.wait()
+            await measured(engine)
         yield engine
     finally:
         await engine.stop()

@@ -252,12 +252,13 @@ def kokoro(cache: Path) -> Iterator[KokoroEngine]:
     from kani.engines.kokoro.engine import KokoroEngine
     from kani.engines.kokoro.settings import KokoroSettings
     from kani.engines.plugin import Resources
+    from tests.support.kokoro import measured
 
     made = KokoroEngine(KokoroSettings(), Resources(cache))
 
     async def start() -> None:
         await made.start()
-        await made.cost.wait()
+        await measured(made)
 
     asyncio.run(start())
     yield made

@@ -12,12 +12,8 @@ def is_loopback(host: str) -> bool:
     No name is resolved, as a resolver's answer can change: ``localhost`` and names under it count.
     """
     name = host.strip("[]").rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+    address = _address(name)
+    return address.is_loopback if address else name == "localhost" or name.endswith(".localhost")
 
 
 def is_private(host: str) -> bool:
@@ -26,10 +22,9 @@ def is_private(host: str) -> bool:
     No name is resolved: one without a dot, and one under a domain that the internet does not have, counts.
     """
     name = host.strip("[]").rstrip(".").lower()
-    try:
-        return ipaddress.ip_address(name).is_private
-    except ValueError:
-        return bool(name) and ("." not in name or name.endswith(_PRIVATE_DOMAINS))
+    if address := _address(name):
+        return address.is_private
+    return bool(name) and ("." not in name or name.endswith(_PRIVATE_DOMAINS))
 
 
 def host_name(host: str) -> str:
@@ -42,14 +37,20 @@ def host_name(host: str) -> str:
 
 def is_ip_address(name: str) -> bool:
     """Return True if ``name`` is an IP address, which no DNS record can redirect."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+    return _address(name) is not None
 
 
 def is_confidential(address: str) -> bool:
     """Return True if a key may be sent to an address: it is encrypted, or stays on this machine."""
     parts = urlsplit(address)
-    return parts.scheme == "https" or is_loopback(parts.hostname or "")
+    number = _address(parts.hostname or "")
+    # A resolver may send a name under localhost to another machine.
+    stays = parts.hostname == "localhost" if number is None else number.is_loopback
+    return parts.scheme == "https" or stays
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None

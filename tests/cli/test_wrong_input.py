@@ -323,6 +323,20 @@ def test_lines_that_a_file_cannot_mean(folder: Path, written: str, message: str)
         settings.load({}, {"A": "a"})
 
 
+@pytest.mark.parametrize(
+    ("written", "keys"),
+    [
+        ("KANI_API_KEYS=a\nKANI_API_KEYS=${KANI_API_KEYS},b", ("a", "b")),
+        ("KANI_API_KEYS=a\nKANI_API_KEYS=${KANI_API_KEYS:-c},b", ("a", "b")),
+        ("KANI_API_KEYS=a\nKANI_API_KEYS='a'", ("a",)),
+        ("TTS_PORT=1\nKANI_API_KEYS=a\nTTS_PORT=2", ("a",)),
+    ],
+)
+def test_variables_that_a_file_may_repeat(folder: Path, written: str, keys: tuple[str, ...]) -> None:
+    Path(".env").write_text(written, "utf-8")
+    assert tuple(key.get_secret_value() for key in settings.load({}, {}).api_keys) == keys
+
+
 def test_file_of_settings_with_a_hidden_ending_is_named(folder: Path) -> None:
     Path(".env.txt").write_text("KANI_PORT=1\n", "utf-8")
     assert settings.variable_warnings({}) == [".env.txt is not read: its name has to be .env"]
@@ -347,7 +361,7 @@ def test_link_to_a_file_of_settings_that_is_not_there(run: Run, folder: Path) ->
         ("KANI_MCP_SERVERS", "http://[::1]:9/mcp", "KANI_LLM_URL"),
         ("KANI_ENGINE_ADDRESS", "unix:/run/k.sock", "KANI_ENGINE=remote"),
         ("KANI_RECOGNIZER_ADDRESS", "unix:/run/k.sock", "KANI_RECOGNIZER=remote"),
-        *((f"KANI_{each}_PORT", "0", "KANI_COMPAT") for each in ("REST", "KYUTAI", "RELAY", "VOXCPM")),
+        *((f"KANI_{each}_PORT", "9000", "KANI_COMPAT") for each in ("REST", "KYUTAI", "RELAY", "VOXCPM")),
     ],
 )
 def test_setting_that_has_an_effect_only_with_another(variable: str, value: str, needs: str) -> None:
@@ -359,10 +373,12 @@ def test_setting_that_has_an_effect_only_with_another(variable: str, value: str,
     given = {"KANI_LLM_URL": "http://[::1]:9/v1", "KANI_UPSTREAM": "http://[::1]:9/v1"}
     given |= {"KANI_ENGINE": "espeak", "KANI_RECOGNIZER": "none", "KANI_COMPAT": "false"}
     settings.load({}, {**given, variable: value}, nothing)
+    settings.load({}, {variable: value} | dict.fromkeys(needs.replace("=", " ").split(" "), ""), nothing)
+    settings.load({}, {"KANI_RELAY_PORT": "0", "KANI_LLM_EARLY": "false"}, nothing)
 
 
 @pytest.mark.parametrize("engine", ["kokoro", "espeak", "elevenlabs"])
-def test_model_of_an_engine_that_takes_none(engine: str) -> None:
+def test_model_of_an_engine_that_takes_none(folder: Path, engine: str) -> None:
     nothing, environment = Path(os.devnull), {"KANI_MODEL": "a/b"}
     wanted = f"KANI_MODEL has no effect on the engine {engine}: leave it out"
     with pytest.raises(settings.SettingsError, match=wanted):
@@ -373,6 +389,12 @@ def test_model_of_an_engine_that_takes_none(engine: str) -> None:
         settings.load({}, {**environment, "KANI_ENGINE": chosen}, nothing)
     # The environment may be written for the engine that a command line replaces.
     settings.load({"engine": engine}, {**environment, "KANI_ENGINE": "kani"}, nothing)
+    # The file may be written for the engine that the environment replaces.
+    Path(".env").write_text("KANI_MODEL=a/b\nKANI_ENGINE=kani\n")
+    settings.load({}, {"KANI_ENGINE": engine})
+    Path(".env").write_text(f"KANI_ENGINE={engine}\n")
+    with pytest.raises(settings.SettingsError, match=wanted):
+        settings.load({}, environment)
 
 
 def test_option_without_the_one_that_gives_it_an_effect(run: Run, folder: Path) -> None:

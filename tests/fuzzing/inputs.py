@@ -24,6 +24,7 @@ from kani.core.types import Embedding
 from kani.core.voices.names import parse_mix
 from kani.core.voices.store_files import decode_embedding, decode_metadata, encode_embedding
 from kani.engines.elevenlabs import messages as upstream
+from kani.engines.kani.model.checkpoint import open_weights
 from kani.engines.kani.model.codec.checkpoint import CONFIG_NAME, WEIGHTS_NAME, NanoCodecConfig, read_nemo
 from kani.engines.kani.model.model_config import ModelConfig
 from kani.protocols.kyutai import messages as kyutai
@@ -31,7 +32,6 @@ from kani.protocols.kyutai import voice_payload
 from kani.protocols.openai.speech.tags import split_turns
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.errors import RequestError
-from kani.runtime.checkpoint import open_weights
 from kani.runtime.errors import CheckpointError
 from kani.runtime.packages.checkpoint import read_json
 from kani_text.languages import resolve

@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from kani.composition.settings import load
 from kani.protocols.shared.protocol import PathClass
-from kani.runtime.host_names import host_name, is_loopback, is_private
+from kani.runtime.host_names import host_name, is_confidential, is_loopback, is_private
 from kani.server.access import REQUIREMENTS, AccessMiddleware, AccessRules, Audience, Requirement
 from kani.server.app import access_rules
 from tests.support.event_loop import settle, virtual_time
@@ -85,6 +85,15 @@ def test_public_token_opens_no_path_beside_those_of_its_protocol(path: str) -> N
         alone = dataclasses.replace(rules, keys=("public_token",))
         assert check(alone, "token=public_token", path, **headers) == 401
         assert check(alone, "token=public_token", "/speech", **headers) is None
+
+
+def test_keys_are_sent_unencrypted_to_this_machine_only() -> None:
+    for address, sent in (
+        ("http://localhost:8880/v1 ws://127.8.9.1 http://[::1]:1 http://LOCALHOST https://example.com", True),
+        ("http://a.localhost http://a.localhost.:1 ws://192.168.1.2 http://0.0.0.0 http://nas ws:", False),
+    ):
+        for each in address.split():
+            assert (each, is_confidential(each)) == (each, sent)
 
 
 def test_names_are_recognized() -> None:

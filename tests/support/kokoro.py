@@ -32,6 +32,12 @@ VNNI = not CPUINFO.exists() or bool(re.search("avx512_vnni|avx_vnni|asimddp", CP
 """False where the processor is known to have no such instructions; then int8 is rounded otherwise."""
 
 
+async def measured(engine: KokoroEngine) -> None:
+    """Return once the engine has measured its speed for the first time."""
+    assert engine._cost._measuring is not None
+    await engine._cost._measuring
+
+
 def one_utterance(text: str, language: str) -> Utterance:
     """A sentence as the network gets it."""
     phonemizer = phonemizer_for(EspeakClient.shared(), language)

@@ -50,6 +50,7 @@ from kani.engines.kokoro.student.files import StudentFacts, find_students
 from kani.engines.kokoro.voices import Voices
 from kani.engines.plugin import Resources
 from tests.judges.judge import hear, wrong_words
+from tests.support.kokoro import measured
 from tests.support.sound_measures import long_pauses
 
 GROUPS = (HELD_OUT, ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, WITHOUT_INNER_MARK, STUDENTS)
@@ -83,7 +84,7 @@ async def started_engine() -> AsyncIterator[KokoroEngine]:
         Resources(chosen.cache_dir, chosen.models_dir, threads=single_engine.THREADS),
     )
     await engine.start()
-    await engine.cost.wait()
+    await measured(engine)
     try:
         yield engine
     finally:

@@ -67,13 +67,16 @@ def _text_of(env_file: Path) -> str:
 def _written(env_file: Path, environment: Mapping[str, str]) -> Mapping[str, str | None]:
     """Return the variables of the environment, and the file's that it has not. Raises SettingsError."""
     text = _text_of(env_file)
-    known, seen = set[str | None](environment), set[str | None]()
+    known, seen = set[str | None](environment), dict[str | None, str | None]()
     read = {variable for name in fields() for variable in variables(name)} - {*environment}
+    own = {variable for variable in read if variable.startswith(PREFIX)}  # other programs may repeat theirs
     for line in parse_stream(io.StringIO(text)):
         ours = line.key in read
-        if ours and line.key in seen:
+        # A line may add to one before it.
+        changed = seen.get(line.key, line.value) != line.value and f"${{{line.key}" not in f"{line.value}"
+        if changed and line.key in own:
             raise SettingsError(f"{env_file}: {line.key} is written twice, leave one of them out")
-        seen.add(line.key)
+        seen[line.key] = line.value
         unset = [named for named in _REFERENCE.findall(line.value or "") if named not in known]
         if unset and ours:
             raise SettingsError(f"{env_file}: {line.key} refers to {unset[0]}, which is not set")
@@ -132,9 +135,10 @@ def load(
         raise SettingsError("\n".join([*faults, *complaints]))
     selected = (("engine", chosen.engine), ("recognizer", chosen.recognizer))
     complaints += [unusable()[each] for each in selected if each in unusable()]
-    if complaints := complaints or _ineffective(called, chosen):
+    chosen = chosen.with_plugins(plugins)
+    if complaints := complaints or _ineffective(called, chosen, written, environment):
         raise SettingsError("\n".join(complaints))
-    return chosen.with_plugins(plugins)
+    return chosen
 
 
 def _implied(written: Mapping[str, str | None]) -> dict[str, object]:
@@ -218,22 +222,32 @@ def _no_setting(name: str, meant: str) -> str:
     return f"{name} is no setting of this server; {hint}"
 
 
-def _ineffective(called: Mapping[str, str], chosen: Settings) -> list[str]:
+def _ineffective(
+    called: Mapping[str, str],
+    chosen: Settings,
+    written: Mapping[str, str | None],
+    environment: Mapping[str, str],
+) -> list[str]:
     """Return a line for each setting that is given without one that gives it an effect.
 
-    called: as of ``_validated``. Aliases are not checked: they may be set for another program.
+    called: as of ``_validated``. Aliases are not checked: they may be set for another program; nor is what is
+    off (0, false). A variable that is written but empty turns off what needs it.
     """
     lines = []
     plugin = found_engines().plugins.get(chosen.engine)
     if chosen.model is not None and plugin is not None and not plugin.takes_model:
-        # A command line may replace the engine that the variable was written for.
-        by_variable = [called.get(name, PREFIX).startswith(PREFIX) for name in ("model", "engine")]
-        if by_variable != [True, False]:
+        # The environment or a command line may replace the engine that the model was written for.
+        model, engine = (
+            (not source.startswith(PREFIX), source in environment)
+            for source in (called["model"], called.get("engine", PREFIX))
+        )
+        if engine <= model:
             lines.append(f"{called['model']} has no effect on the engine {chosen.engine}: leave it out")
+    given = called.keys() | {name for name in fields() if not written.keys().isdisjoint(variables(name))}
     for name, variable in called.items():
         needs = field_metadata(fields()[name])["needs"] if variable.startswith((PREFIX, "--", name)) else ()
         others = [need.partition("=")[0].removeprefix(PREFIX).lower() for need in needs]
-        if others and called.keys().isdisjoint(others):
+        if others and chosen.value(name) and given.isdisjoint(others):
             lines.append(f"{variable} has no effect without {' or '.join(needs)}: set that, or leave it out")
     return lines
 

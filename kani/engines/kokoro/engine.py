@@ -33,7 +33,7 @@ from kani.engines.kokoro.pieces import PreparingSynthesizer
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS, with_rises
 from kani.engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
 from kani.engines.kokoro.settings import KokoroSettings
-from kani.engines.kokoro.speech_cost import SpeechCost, begins_late, real_time_streams
+from kani.engines.kokoro.speech_cost import LATE_COST, SpeechCost, real_time_streams
 from kani.engines.kokoro.student.synthesizer import (
     STUDENT_SLOTS,
     StudentSynthesizer,
@@ -98,7 +98,7 @@ class KokoroEngine(Described):
         self._synthesizer: PreparingSynthesizer
         self._students: StudentSynthesizer | None = None
         self._checkpoints = Checkpoints({})
-        self.cost = SpeechCost(self._scheduler, self._step, self._concurrency, self._set_slots)
+        self._cost = SpeechCost(self._scheduler, self._step, self._concurrency, self._set_slots)
 
     async def start(self) -> None:
         """Load voices, espeak-ng and the network: 2 s.
@@ -107,13 +107,13 @@ class KokoroEngine(Described):
         """
         await asyncio.get_running_loop().run_in_executor(self._pool, self._load)
         if isinstance(self._synthesizer, WindowedSynthesizer):
-            self.cost.start(self._synthesizer, self._checkpoints)
+            self._cost.start(self._synthesizer, self._checkpoints)
 
     def _set_slots(self, cost: float, checkpoint_cost: float) -> None:
         light = self.info.light
         slots = real_time_streams(max(cost, checkpoint_cost), os.cpu_count() or 1)
         if light is not None and self._settings.student == "auto":
-            light = replace(light, always=begins_late(cost))
+            light = replace(light, always=cost > LATE_COST)
             if light != self.info.light:
                 logger.info("Kokoro's student speaks %s", light.when)
         self._info = replace(self.info, max_concurrency=slots, light=light)
@@ -188,7 +188,7 @@ class KokoroEngine(Described):
         return self._voices.gain(self._synthesizer_of(segment).voice_of(segment))
 
     async def stop(self) -> None:
-        await self.cost.stop()
+        await self._cost.stop()
         await asyncio.to_thread(self._pool.shutdown)
         if self._model is not None:
             self._model.decoder.generator.close()

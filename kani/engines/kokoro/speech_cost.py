@@ -47,14 +47,6 @@ def real_time_streams(cost: float, cores: int) -> int:
     return max(LEAST_STREAMS, int(STREAMS_SHARE * cores / cost))
 
 
-def begins_late(cost: float) -> bool:
-    """Return True if a sentence's first sound comes noticeably late on this machine.
-
-    cost: processor seconds for a second of audio.
-    """
-    return cost > LATE_COST
-
-
 @dataclass(eq=False)
 class SpeechCost:
     """Measures once the engine has started, and now and then in the hour after it."""
@@ -73,11 +65,6 @@ class SpeechCost:
     def start(self, synthesizer: WindowedSynthesizer, checkpoints: Checkpoints) -> None:
         """Measure in the background, the checkpoints as well."""
         self._measuring = asyncio.create_task(self._measure(synthesizer, checkpoints))
-
-    async def wait(self) -> None:
-        """Return once it has measured for the first time."""
-        if self._measuring is not None:
-            await self._measuring
 
     async def stop(self) -> None:
         for task in (self._measuring, self._measuring_again):

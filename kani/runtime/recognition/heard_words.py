@@ -85,14 +85,14 @@ def after(known: Sequence[HypothesisWord], now: Sequence[TimedWord]) -> tuple[Ti
         for at, (_, other) in enumerate(units, 1):
             changed = diagonal + (unit != other)
             diagonal, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, changed)
-    count = min(range(len(row)), key=lambda count: (row[count], abs(count - len(told))))
-    if count == len(units):
-        return ()
-    first = units[count][0]
-    begun = sum(at == first for at, _ in units[:count])
+    ends = [0, *(at + 1 for at, _ in units)]
+    # A number may be spelled out the next time: then its words count, not its digits.
+    *_, count = min((row[at], abs(end - len(known)), abs(at - len(told)), at) for at, end in enumerate(ends))
+    begun = ends[: count + 1].count(ends[count + 1]) if count < len(units) else 0
     if not begun:
-        return tuple(now[first:])
-    return (_without_digits(now[first], begun), *now[first + 1 :])
+        return tuple(now[ends[count] :])
+    cut_off = [_without_digits(now[ends[count] - 1], begun)] if told[-1].isdigit() else []
+    return (*cut_off, *now[ends[count] :])
 
 
 def _units(word: HypothesisWord) -> Sequence[str]:
@@ -104,6 +104,7 @@ def _without_digits(number: TimedWord, count: int) -> TimedWord:
     """Return a number without its first digits; each of them takes an equal share of its time."""
     text = number.word.text
     rest = text[[at for at, letter in enumerate(text) if letter.isdigit()][count] :]
+    space = number.word.tokens[:1] if number.word.tokens[0] == ord(" ") else ()
     share = count / len(number.word.normalized)
     start_s = number.start_s + share * (number.end_s - number.start_s)
-    return replace(number, word=HypothesisWord(rest, tuple(map(ord, f" {rest}"))), start_s=start_s)
+    return replace(number, word=HypothesisWord(rest, (*space, *map(ord, rest))), start_s=start_s)

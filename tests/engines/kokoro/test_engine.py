@@ -28,7 +28,7 @@ from kani.engines.plugin import Resources
 from kani_text.normalizer import NormalizerOptions, normalize
 from tests.conftest import StartServer
 from tests.judges.judge import hear, word_error_rate
-from tests.support.kokoro import chunks_of, joined
+from tests.support.kokoro import chunks_of, joined, measured
 from tests.support.patience import WITHIN_S
 
 
@@ -50,7 +50,7 @@ async def say(
 
 
 async def test_info_describes_the_engine(engine: KokoroEngine) -> None:
-    await engine.cost.wait()
+    await measured(engine)
     info = engine.info
     assert (info.name, info.sample_rate, info.cloning.kind) == ("kokoro", 24_000, "nearest voice")
     assert info.max_concurrency >= 1 and info.sharing.by_deadline
@@ -64,14 +64,14 @@ async def test_info_describes_the_engine(engine: KokoroEngine) -> None:
 async def test_slots_rise_after_a_busy_start(engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.engines.kokoro.speech_cost._MEASURED_AGAIN_S", (0.0, 0.0, 0.0))
     monkeypatch.setattr(SpeechCost, "_sample", AsyncMock(side_effect=(0.4, 0.2, 0.5)))
-    monkeypatch.setattr(engine.cost, "_cost", 0.45)
+    monkeypatch.setattr(engine._cost, "_cost", 0.45)
     monkeypatch.setattr("kani.engines.kokoro.engine.os.cpu_count", lambda: 2)
     light = engine.info.light
     assert light is not None
     # On a slow machine the student speaks always, until the machine proves fast enough.
     info = replace(engine.info, light=replace(light, always=True))
     monkeypatch.setattr(engine, "_info", info)
-    await engine.cost._measure_again(engine._synthesizer)
+    await engine._cost._measure_again(engine._synthesizer)
     fast = replace(light, always=False)
     assert engine.info == replace(info, max_concurrency=real_time_streams(0.2, 2), light=fast)
 

@@ -44,6 +44,10 @@ def heard(text: str, start_s: float = 0.0, end_s: float = 4.0) -> TranscribedSeg
         ("call 814-259", "call 814 259 603", "603"),
         ("814 259", "814-259,603 now", "603 now"),
         ("814 259", "814259.", ""),
+        # It is spelled out, or no longer.
+        ("19", "nineteen people", "people"),
+        ("2024", "twenty twenty-four was a", "twenty-four was a"),
+        ("nineteen", "19", ""),
     ],
 )
 def test_decided_words_are_left_out(known: str, now: str, left: str) -> None:
@@ -51,6 +55,12 @@ def test_decided_words_are_left_out(known: str, now: str, left: str) -> None:
     rest = after(cut(known, "en"), words)
     assert [one.word for one in rest] == cut(left, "en")
     assert all(one.start_s < one.end_s for one in rest)
+
+
+def test_rest_of_a_number_keeps_to_the_spaces_of_its_language() -> None:
+    for language, text in (("en", " 259"), ("ja", "259")):
+        (rest,) = after(cut("814", language), timed([heard("814-259")], language, [0.0, 1.0], 0.0))
+        assert (rest.word.text, text_of(rest.word.tokens)) == ("259", text)
 
 
 @pytest.mark.parametrize(

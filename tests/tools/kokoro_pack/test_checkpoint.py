@@ -24,7 +24,15 @@ from kani.engines.plugin import Resources
 from tests.engines.checkpoints import saved
 from tests.engines.packages import life
 from tests.judges.judge import edit_distance, hear, words_of
-from tests.support.kokoro import Writer, agreement_db, chunks_of, joined, one_utterance, symbols_and_style
+from tests.support.kokoro import (
+    Writer,
+    agreement_db,
+    chunks_of,
+    joined,
+    measured,
+    one_utterance,
+    symbols_and_style,
+)
 from tests.support.sound_measures import log_spectral_distance
 from tests.tools.kokoro_pack.conftest import MakeFolder
 from tools.kokoro_pack.__main__ import main
@@ -196,7 +204,7 @@ async def test_packed_checkpoint_speaks_its_languages_and_is_as_good_as_what_shi
 ) -> None:
     settings = KokoroSettings(student="never", models=(("en", str(packed)), ("de", str(packed))))
     async with life.started(KokoroEngine(settings, Resources(tmp_path))) as engine:
-        await engine.cost.wait()
+        await measured(engine)
         checkpoint = engine._checkpoints.speaking(SPOKEN)
         assert checkpoint is not None and engine._model is not None
         said, spans = joined(await chunks_of(engine, SPOKEN))

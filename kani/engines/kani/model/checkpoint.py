@@ -12,12 +12,12 @@ from typing import Any, cast
 
 import torch
 import yaml  # type: ignore[import-untyped]
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from kani.engines.kani.model.model_config import ModelConfig
 from kani.engines.kani.model.tokens import TokenLayout
-from kani.runtime.checkpoint import open_weights, weight_files
 from kani.runtime.errors import CheckpointError
 from kani.runtime.packages.checkpoint import read_json
 from kani_text.foreign.files import read_regular
@@ -154,3 +154,29 @@ def _card_languages(card: Path) -> tuple[str, ...]:
         return ()
     told = front.get("language", []) if isinstance(front, dict) else []
     return tuple(each for each in (told if isinstance(told, list) else [told]) if isinstance(each, str))
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return a checkpoint's safetensors files. Raises CheckpointError for one that is missing."""
+    index = folder / "model.safetensors.index.json"
+    names = {"model.safetensors"}
+    if index.exists():
+        shards = read_json(index).get("weight_map")
+        if not isinstance(shards, dict) or not shards:
+            raise CheckpointError(f"{index.name}: weight_map must be an object with at least one entry")
+        names = {str(name) for name in shards.values()}
+    paths = []
+    for name in sorted(names):
+        # A shard's name comes from an untrusted file.
+        if Path(name).name != name or not (path := folder / name).is_file():
+            raise CheckpointError(f"{folder.name} has no file {name!r}")
+        paths.append(path)
+    return paths
+
+
+def open_weights(path: Path) -> Any:
+    """Open a safetensors file for reading, a context manager. Raises CheckpointError, naming the file."""
+    try:
+        return safe_open(path, framework="pt", device="cpu")
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path.name} is not a safetensors file: {error}") from error
