@@ -1,5 +1,6 @@
 """The arrows of the design: which part may import which, and how large a folder and a room may be."""
 
+import ast
 import graphlib
 import re
 import sys
@@ -186,6 +187,22 @@ def test_client_can_be_copied_into_an_assistant() -> None:
     assert all(is_within(name, allowed) for name in source(ROOT / "websocket_client.py").imports)
     stdlib = set(sys.stdlib_module_names)
     assert all(is_within(name, stdlib) for name in source(ROOT / "websocket_config.py").imports)
+
+
+@pytest.mark.parametrize("room", ["kani", "kani_text"])
+def test_no_constant_is_set_twice(room: str) -> None:
+    """The second of two that met in one module would be read in both places; ruff sees only functions."""
+    for path in files_of(room):
+        body = ast.parse(path.read_text("utf-8")).body
+        stored = [
+            node.id
+            for each in body
+            if isinstance(each, ast.Assign)
+            for target in each.targets
+            for node in ast.walk(target)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        ]
+        assert len(stored) == len({*stored}), path
 
 
 def test_no_circle_among_files() -> None:

@@ -24,7 +24,7 @@ from kani.core.types import Samples, Span
 _CELLS, _PARTS, _LONGEST = 1500, 6, 4500
 """Spoken cells of a part of the path, parts that are judged, and frames of one with the pauses in it."""
 
-_FITS, _RANDOM = 0.77, 1.0
+_TEXT_FITS, _TEXT_RANDOM = 0.77, 1.0
 """Relative costs of speech that is the text, and of any other speech."""
 
 
@@ -51,7 +51,11 @@ def loss_of(rows: Rows, columns: Columns, path: Path, prices: Prices) -> Generat
             bands = [(0, len(other.pauses))] * -(-len(heard.rows) // BLOCK)
             found = yield from cheapest_path(other, heard, bands, prices)
             ratios.append(cost / max(_cost(other, heard, found, prices), 1e-9))
-    return float(np.clip((np.mean(ratios) - _FITS) / (_RANDOM - _FITS), 0.0, 1.0)) if ratios else None
+    return (
+        float(np.clip((np.mean(ratios) - _TEXT_FITS) / (_TEXT_RANDOM - _TEXT_FITS), 0.0, 1.0))
+        if ratios
+        else None
+    )
 
 
 def _cost(rows: Rows, columns: Columns, path: Path, prices: Prices) -> float:
@@ -114,7 +118,7 @@ _SILENT = 60.0
 _AT_ONCE = 10_000
 """Cells of a path that are judged together."""
 
-_FITS, _RANDOM = 0.72, 0.86
+_WORD_FITS, _WORD_RANDOM = 0.72, 0.86
 """Relative costs of speech that is the text, and of any other speech."""
 
 
@@ -303,4 +307,4 @@ def _losses(level: _Level, path: Path, begins: Sequence[int], ends: Sequence[int
     more = np.maximum(0, _SCORED - (high - low) + 1) // 2
     cost, other = sums[:, np.minimum(high + more, len(rows))] - sums[:, np.maximum(low - more, 0)]
     relative = cost / np.maximum(other, 1e-9)
-    return np.clip((relative - _FITS) / (_RANDOM - _FITS), 0.0, 1.0).tolist()  # type: ignore[no-any-return]
+    return np.clip((relative - _WORD_FITS) / (_WORD_RANDOM - _WORD_FITS), 0.0, 1.0).tolist()  # type: ignore[no-any-return]
