@@ -14,8 +14,6 @@ from kani.protocols.shared.recordings.upload import FileTooLarge
 
 VALIDATION_ERROR = "validation_error"
 
-_RETRYABLE = (429, 503)
-
 _FIELD_NAMES = {"voice": "voice_id", "language": "language_code", "audio": "files"}
 """The protocol's names of the core's fields, where they differ."""
 
@@ -77,7 +75,7 @@ class UnknownSpeaker(errors.UnknownVoice):
         self.param = param
 
 
-class Unprocessable(Exception):
+class Unprocessable(errors.SpeechError):
     """A body with missing fields or fields of the wrong type; ``errors`` has FastAPI's form."""
 
     def __init__(self, *errors: dict[str, Any]) -> None:
@@ -87,13 +85,7 @@ class Unprocessable(Exception):
 
 def endpoint(handler: Handler) -> Handler:
     """Wrap a handler so that its errors become a status and a ``detail``."""
-    return answering(handler, _refuse, Unprocessable, errors.SpeechError)
-
-
-def _refuse(error: Unprocessable | errors.SpeechError) -> Response:
-    if isinstance(error, Unprocessable):
-        return json_answer({"detail": error.errors}, 422)
-    return error_response(error)
+    return answering(handler, error_response, errors.SpeechError)
 
 
 def json_answer(content: Any, status: int = 200, unused: Collection[str] = ()) -> Response:
@@ -102,9 +94,10 @@ def json_answer(content: Any, status: int = 200, unused: Collection[str] = ()) -
 
 
 def error_response(error: errors.SpeechError) -> Response:
+    if isinstance(error, Unprocessable):
+        return json_answer({"detail": error.errors}, 422)
     detail = error_detail(error)
-    headers = {"retry-after": "1"} if detail.status in _RETRYABLE else None
-    return json_response({"detail": detail.as_json(request_ids.current())}, detail.status, headers)
+    return json_response({"detail": detail.as_json(request_ids.current())}, detail.status)
 
 
 def refusal_body(refusal: Refusal) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.cloning_report import cloning_fields
 from kani.protocols.shared.connection import client_address
-from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable, json_response
+from kani.protocols.shared.errors import BadMessage, Handler, answering, json_response
 from kani.protocols.shared.streamed_answer import ByteStream, begun_answer, complete_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.protocols.shared.whole_answer import WholeAnswer
@@ -67,7 +67,7 @@ def _refuse(error: BadMessage | SpeechError) -> Response:
             status = 504
         case _:
             status = 500
-    return json_response({"detail": encodable(reason)}, status)
+    return json_response({"detail": reason}, status)
 
 
 @asynccontextmanager

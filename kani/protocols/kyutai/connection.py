@@ -1,6 +1,5 @@
 """Ends of the protocol's connections: close codes of the WebSockets, statuses of the HTTP endpoints."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,7 +16,7 @@ from kani.protocols.shared.connection import (
     TOO_BIG,
     TRY_LATER,
 )
-from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable, json_response
+from kani.protocols.shared.errors import BadMessage, Handler, answering, json_response
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +59,11 @@ def _refuse(recording_field: str, error: BadMessage | errors.SpeechError) -> Res
             field = recording_field if error.field in ("reference", "file") else error.field
             return _error_response(400, f"{field}: {error.reason}")
         case errors.Busy() | errors.EngineLost():
-            return _error_response(503, str(error), {"retry-after": "1"})
+            return _error_response(503, str(error))
         case errors.TimedOut():
             return _error_response(504, str(error))
     return _error_response(500, str(error))
 
 
-def _error_response(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
-    return json_response({"error": {"message": encodable(reason)}}, status, headers)
+def _error_response(status: int, reason: str) -> Response:
+    return json_response({"error": {"message": reason}}, status)

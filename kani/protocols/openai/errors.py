@@ -69,4 +69,5 @@ def _invalid(error: errors.InvalidRequest, fields: Mapping[str, str], code: str)
 
 def error_body(status: int, message: str) -> dict[str, Any]:
     """Return the body of an error that the server answers before a request reaches the API."""
-    return {"error": RequestError(status, message).as_json()}
+    error = RequestError(status, message).as_json()
+    return {"error": error | {"code": None} if status == 400 else error}

@@ -18,7 +18,6 @@ _CODES = {
     401: "invalid_api_key",
     404: "not_found",
     405: "method_not_allowed",
-    409: "name_taken",
     413: "request_too_large",
     429: "rate_limit_exceeded",
     503: "service_unavailable",
@@ -67,12 +66,11 @@ class RequestError(Exception):
         return content if self.reason is None else content | {"reason": self.reason.as_json()}
 
     def response(self, content: Any = None) -> Response:
-        """Return the answer, with headers that say whether and when the request may be repeated.
+        """Return the answer, with a header if the request is not to be repeated.
 
         content: instead of the error object.
         """
         headers = {} if self.retry else {"x-should-retry": "false"}
-        headers |= {"retry-after": str(RETRY_AFTER_S)} if self.status in (429, 503) else {}
         return json_response(content or {"error": self.as_json()}, self.status, headers)
 
 
@@ -82,8 +80,10 @@ def field_error(field: str, reason: str, code: str = "invalid_value") -> Request
 
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return JSON in ASCII: an unpaired surrogate in a client's text comes back as the same escape."""
-    return Response(json.dumps(content), status, headers, "application/json")
+    """Return JSON, with "?" for half a surrogate pair, and for 429 and 503 when to try again."""
+    retry = {"retry-after": str(RETRY_AFTER_S)} if status in (429, 503) else {}
+    body = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")
+    return Response(body, status, retry | dict(headers or {}), "application/json")
 
 
 def unknown_voice(error: UnknownVoice) -> str:

@@ -120,7 +120,7 @@ def _refuse(error: RequestError | errors.SpeechError | OSError) -> Response:
         case errors.UnknownVoice():
             return RequestError(404, f"voice: {unknown_voice(error)}", "voice").response()
         case errors.NameTaken():
-            return RequestError(409, str(error), "name").response()
+            return RequestError(409, str(error), "name", "name_taken").response()
         case errors.InvalidRequest():
             return RequestError(400, str(error), error.field, reason=error.details).response()
         case errors.Busy() | errors.StoreUnavailable() | errors.EngineUnavailable():

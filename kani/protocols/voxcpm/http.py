@@ -19,7 +19,7 @@ from kani.core.service import SpeechService
 from kani.core.session.context import Terms
 from kani.core.types import OPTION_RANGES, SpeechRequest, Voice
 from kani.protocols.shared.connection import client_address, own_url
-from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable, json_response
+from kani.protocols.shared.errors import BadMessage, Handler, answering, json_response
 from kani.protocols.shared.ranges import bytes_answer, file_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.protocols.voxcpm.params import Options
@@ -180,5 +180,4 @@ def _json(content: Any) -> Response:
 
 
 def _error(status: int, reason: str) -> Response:
-    headers = {"retry-after": "1"} if status in (429, 503) else None
-    return json_response({"error": encodable(reason)}, status, headers)
+    return json_response({"error": reason}, status)
