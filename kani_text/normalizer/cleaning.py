@@ -42,6 +42,7 @@ _ROW_OF_STARS = re.compile(r"(?<![\d★☆])(?<!\d )(★{2,5})☆{0,3}(?![★☆
 _UNSPOKEN = frozenset(("Cf", "Cs", "Co", "Cn", "Mn", "Me", "Sk"))
 """Categories of characters without a sound, but for "^" and "`"."""
 _HAVING_STARS = frozenset("es en fr it pt de hi zh ja ar".split())
+_DINGBAT_FIGURES = re.compile("[\u2776-\u2793]")
 _ENCIRCLED = re.compile("[\u2460-\u2473\u2776-\u2793]")
 # The languages that have letters of U+1E00 to 1EFF, or đ, themselves.
 _HAVING_LETTERS = frozenset("vi cy yo ig ga gd".split())
@@ -173,7 +174,7 @@ def _spoken_form(cluster: str) -> str:
         return base
     if base == _TATWEEL or category == "Cc" or (category in _UNSPOKEN and not base.isascii()):
         return ""
-    if _ENCIRCLED.match(base):
+    if _DINGBAT_FIGURES.match(base):
         return str(int(unicodedata.numeric(base)))
     if _COMPATIBLE.match(base):
         return unicodedata.normalize("NFKC", cluster)

@@ -20,7 +20,7 @@ _ITEM = re.compile(r"(?P<bracket>\()?(?P<kinds>@|[\w|]+|'[^']+')(?P<marks>~|\{[^
 _ORDINAL = re.compile(
     r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|\.?er|ère|ème))|[IVX]{1,6}(?:e|º|°)?(?:[-–][IVX]{1,6}(?:e|º|°)?)?"
 )
-_LONGEST_SHORT_WORD = 7
+_SHORT_WORD = re.compile(r"[^\W\d_]{1,7}")
 _DASH = re.compile(rf"[{DASHES}/]")
 _COUNT = re.compile(r"[~≈<>≤≥±]*\d")
 _SHAPES = {
@@ -43,8 +43,6 @@ _SHAPES = {
     "length": r"\d[\d.,]*(?:[mcd]?m|in|ft)",
     "length_unit": r"[mcd]?m|ft",
     "lettered": r"[A-Z]\d{0,2}",
-    "games": r"[0-7][-‐‑–/][0-7]",
-    "road": r"(?:I|US|SR|CA|NY|TX)-\d{1,3}",
     "name": r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+",
     "house_number": r"\d.*|[Nn](?:[.r]|úm)?[.º°]*|[Ss]/[Nn].*",
 }
@@ -99,9 +97,7 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "letter": lambda token, table: len(token.core) == 1 and token.core.isalpha(),
     "word": lambda token, table: token.core.isalpha(),
     "short_word": lambda token, table: (
-        token.core.isalpha()
-        and len(token.core) <= _LONGEST_SHORT_WORD
-        and (token.core.islower() or token.core.isupper())
+        _SHORT_WORD.fullmatch(token.core) is not None and (token.core.islower() or token.core.isupper())
     ),
     "dash": lambda token, table: token.core in (*DASHES, "—"),
     "sign": lambda token, table: token.core in table.signs,

@@ -17,7 +17,9 @@ Reader = Callable[[str], str]
 _MAX_DIGITS = 15
 _NUMERAL = re.compile(r"\d[\d.,]*")
 _FIELDS = re.compile(r"\d+")
-_CLOCK = re.compile(r"(\d{1,2})(?:[:.](\d\d)(?:[:.](\d\d))?)?\s*([AaPp])\.?[Mm]\.?")
+_NAMED = re.compile(r"[^\W\d_]")
+_CLOCK = re.compile(r"(\d{1,2})[:.](\d\d)(?:[:.](\d\d))?\s*([AaPp])\.?[Mm]\.?")
+_HOUR = re.compile(r"(\d{1,2})\s*([AaPp])\.?[Mm]\.?")
 _CODE_AFTER = re.compile(r"([\d.,]+)\s*([A-Z]{3})")
 _UNIT = re.compile(r"([\d.,/½¼¾]+)\s*(\D+)")
 _GROUP = 4
@@ -109,7 +111,7 @@ def _fields(written: str, form: str) -> dict[str, int]:
     """The day, month and year of a date in figures, by its form ("dd/mm/yyyy"); {} for no date."""
     fields = [int(found) for found in _FIELDS.findall(written)]
     form = re.sub("[^dmy]", "", form.replace("yyyy", "y").replace("mm", "m").replace("dd", "d"))
-    if any(map(str.isalpha, written)) or len(fields) != len(form) or len({*form}) < len(form):
+    if _NAMED.search(written) or len(fields) != len(form) or len({*form}) < len(form):
         return {}
     named = dict(zip(form, fields, strict=True))
     if 0 <= named.get("y", -1) < 100:
@@ -137,7 +139,9 @@ def _time(written: str) -> str:
     """Return a time with its "a.m." or "p.m." apart."""
     if found := _CLOCK.fullmatch(written.strip()):
         seconds = f":{found[3]}" if found[3] else ""
-        return f"{found[1]}:{found[2] or '00'}{seconds} {found[4].lower()}.m."
+        return f"{found[1]}:{found[2]}{seconds} {found[4].lower()}.m."
+    if found := _HOUR.fullmatch(written.strip()):
+        return f"{found[1]}:00 {found[2].lower()}.m."
     return written
 
 

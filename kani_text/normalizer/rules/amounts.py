@@ -5,17 +5,18 @@ from decimal import Decimal
 
 from kani_text.normalizer.kinds import Rows, is_kind
 from kani_text.normalizer.rules import units
-from kani_text.normalizer.rules.fractions import FRACTION, say_mixed
+from kani_text.normalizer.rules.fractions import say_mixed
 from kani_text.normalizer.rules.numerals import VULGAR_FRACTIONS, YEARS, Numeral, parse_numeral, say_numeral
 from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.file import Forms
 from kani_text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani_text.normalizer.tokens import Token, TokenCursor
 
+_CODE = re.compile(r"[A-Z]{3}")
 _WORD, _PLURAL = re.compile(r"[^\W\d_][a-zß-ÿ-]{2,}(?<!ly)"), re.compile(r"[a-zß-ÿ-]{4,}(?<![siu])s")
 _NOUN_AT, _FARTHEST = 4, 12
-_MOST_PARTS = 1000
-_GROUP = re.compile(r"\d{3}(?:[.,]\d+)?")
+_GROUP, _BEFORE_GROUP = re.compile(r"\d{3}(?:[.,]\d+)?"), re.compile(r"[1-9]\d{0,2}")
+_FRACTION = re.compile(r"(\d{1,2})[/⁄](\d{1,3})")
 _LONGEST_SCALE = 20
 """Numbers before another one, at most, that tell whether they are a scale."""
 _OPERATORS = frozenset("+ - − – = < > ≤ ≥ ±".split())
@@ -155,7 +156,7 @@ class Counted:
         token = self._cursor.token(ahead)
         if not _GROUP.fullmatch(token.core):
             return False
-        starts = not first.grouped and len(first.digits) <= len("000") and first.digits[0] != "0"
+        starts = not first.grouped and _BEFORE_GROUP.fullmatch(first.digits)
         if ahead == 1 and not (starts and (token.core == "000" or not self._is_of_scale())):
             # "In 2020 500 people"
             return False
@@ -181,10 +182,10 @@ class Counted:
         if self._second is not None or self._first.decimals or not self._cursor.is_adjacent(ahead):
             return False
         token = self._cursor.token(ahead)
-        match = FRACTION.fullmatch(token.core)
-        if match is None or match["sign"] or not 0 < int(match["first"]) < int(match["last"]) < _MOST_PARTS:
+        match = _FRACTION.fullmatch(token.core)
+        if match is None or not 0 < int(match[1]) < int(match[2]):
             return False
-        self._part = int(match["first"]), int(match["last"])
+        self._part = int(match[1]), int(match[2])
         self._end = self._figures_end = token.core_end
         return True
 
@@ -448,7 +449,7 @@ class Counted:
         token = self._cursor.token(ahead)
         said_twice = token.core in money.forms.values()
         known = money if said_twice else self._table.currencies.get(token.core)
-        code = token.core.isupper()
+        code = _CODE.fullmatch(token.core) is not None
         if known is None or not (code or token.core.islower()) or not self._cursor.is_adjacent(ahead):
             return money
         self._end = token.core_end

@@ -10,7 +10,7 @@ from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable, Unit
 from kani_text.normalizer.tokens import Token, TokenCursor
 
-FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<first>\d{1,6})[/⁄](?P<last>(?!0+$)\d{1,6})")
+_FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<first>\d{1,6})[/⁄](?P<last>(?!0+$)\d{1,6})")
 HALF = 1, 2
 _AND_HALF = Rows("and @")
 _UNIT_AND_HALF = Rows("number unit @")
@@ -19,7 +19,7 @@ _UNIT_AND_HALF = Rows("number unit @")
 def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "3/4", also of a unit; two figures that are no fraction as what they are."""
     token = cursor.token()
-    match = FRACTION.fullmatch(token.core)
+    match = _FRACTION.fullmatch(token.core)
     if match is None:
         mixed = _mixed(cursor, table) or _compound(cursor, table)
         return mixed or pairs.mark(cursor, table) or pairs.law(cursor, table)
@@ -50,13 +50,11 @@ def half(cursor: TokenCursor, table: LanguageTable) -> str:
         return after.get(of) or after["m"]
     following = gender_of_following(cursor, table)
     gender = table.times.gender if cursor.previous(3).core in table.times.after else following
-    noun = re.split("['’]", cursor.previous(2).core)[-1]
-    # "une tasse et ½ chaude", but "une tasse et ½ cuillère"
-    nouns = table.agreement.knows, table.names_unit
-    described = after and table.names_unit(noun) and not any(one(cursor.adjacent().core) for one in nouns)
-    if (described or not following) and _AND_HALF.hold(cursor, table):
+    # Not the half of "du sel et 1/2 radis"
+    if not following and _AND_HALF.hold(cursor, table):
+        noun = re.split("['’]", cursor.previous(2).core)[-1]
         forms = table.units[noun].forms if noun in table.units else {"other": noun}
-        gender = units.gender_of_forms(forms, table) if described or not gender else gender
+        gender = gender or units.gender_of_forms(forms, table)
         if after:
             # Its "and" is said already.
             return (after.get(gender[:1]) or after["m"]).partition(" ")[2]
@@ -74,9 +72,12 @@ def _mixed(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> V
     token = cursor.token()
     if int(match[2]) >= int(match[3]):
         return None
-    said = token.said(say_mixed(Numeral(match[1], ""), (int(match[2]), int(match[3])), table))
-    inch = _inch_mark(token, table)
-    return said if inch is None else units.with_unit(said, inch, said.end, said.end + 1)
+    phrase, inch = units.PhraseBuilder(), _inch_mark(token, table)
+    said = say_mixed(Numeral(match[1], ""), (int(match[2]), int(match[3])), table)
+    phrase.add(said, token.core_start, token.core_end)
+    if inch is not None:
+        phrase.add(inch.forms["other"], token.core_end, token.core_end + 1)
+    return phrase.build(phrase.pieces[-1].end)
 
 
 @matching(r"(\d{1,3})/([1-9]\d{0,2})-(?P<word>[^\W\d_]{2,}(?:-[^\W\d_]+)*)")

@@ -7,23 +7,19 @@ from kani_text.normalizer.kinds import Rows, is_kind, matching, measures
 from kani_text.normalizer.rules.acronyms import letter_name
 from kani_text.normalizer.rules.amounts import describes
 from kani_text.normalizer.rules.numerals import DASHES, NUMBER, Numeral, parse_numeral, say_numeral
-from kani_text.normalizer.rules.units import (
-    Measure,
-    PhraseBuilder,
-    gender_of,
-    resolve_unit,
-    unit_end,
-    with_following_unit,
-)
+from kani_text.normalizer.rules.units import Measure, PhraseBuilder, gender_of, resolve_unit, unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor
 
+_AMOUNT = re.compile(rf"{NUMBER}(?P<unit>\D{{1,3}})")
 _LENGTHS, _PORTIONS = "mm cm dm m km ft in px", "g kg mg ml l cl dl min h s"
 """Units of what there is several times ("2x45 min"); lengths are sides ("2x45 mm")."""
 _STEPS = frozenset(("<", ">", "→", "->", "=>", "›", "»", "⟩", "▸", "▶"))
 _RAISED = {"2": "²", "3": "³"}
+_TIMES = re.compile(rf"[{DASHES}:hH]")
 _TERM, _LAST_TERM = re.compile(r"\d{0,3}[xyz][²³⁴]?"), re.compile(r"\d{0,6}[xyz]?")
+_FIGURES = re.compile(rf"\d+(?:[{DASHES}]\d+)?")
 _INCHES, _PRIMES, _SIGNS = tuple('"″”'), tuple("'″\"′’"), ("%", "°C", "°F", "°")
 _CHANGE = Rows("value unit|currency? @ currency? value")
 """The arrow of "40 → 35" and "15 % → 12 %": figures on both sides, no formula."""
@@ -112,7 +108,10 @@ def power(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Ve
     elif match["number"] != "10":
         exponent = table.signs.get(_RAISED.get(raised, ""), exponent)
     about = f"{table.numbers.about} " if match["sign"] else ""
-    return with_following_unit(token.said(f"{about}{base} {exponent}"), cursor, table)
+    phrase = PhraseBuilder()
+    phrase.add(f"{about}{base} {exponent}", token.core_start, token.core_end)
+    measure = resolve_unit(cursor.adjacent().core, table, attached=False)[0]
+    return phrase.build_with(measure, cursor, table)
 
 
 def say_exponent(written: str, table: LanguageTable) -> str:
@@ -149,7 +148,7 @@ def _between_figures(cursor: TokenCursor, table: LanguageTable) -> str | None:
     if before.suffix or not (before.core[-1:].isnumeric() and number[:1].isnumeric()):
         return None
     sign = token.text[token.start : token.end]
-    if sign == "/" and all(any(mark in time for mark in f"{DASHES}:hH") for time in (before.core, number)):
+    if sign == "/" and _TIMES.search(before.core) and _TIMES.search(number):
         # "9:00-14:00 / 17:00-20:00"
         return ", "
     return table.signs_between_figures[sign]
@@ -186,7 +185,7 @@ def _times(cursor: TokenCursor, table: LanguageTable) -> str | None:
     measured = _is_measured(cursor, table) or (not figure and cursor.previous(2).core.isdecimal())
     if close and close not in (_PRIMES if figure else "." * measured):
         return None
-    if not measured and first[:1].isalpha() and number.replace("-", "").isdecimal():
+    if not measured and first[:1].isalpha() and _FIGURES.fullmatch(number):
         # "huevos x 12"
         return table.signs.get("×") if len(first) > 1 else None
     return _product(cursor, measured, table) if measured or first[-1:].isnumeric() else None
@@ -209,9 +208,9 @@ def _product(cursor: TokenCursor, measured: bool, table: LanguageTable) -> str |
 
 def _is_measured(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True after an amount: "5 kg - 6 kg", "5kg - 6kg"."""
-    core = cursor.previous().core
-    unit = core.lstrip("0123456789.,")
-    return unit in table.units and (unit != core or cursor.previous(2).core[-1:].isnumeric())
+    amount = _AMOUNT.fullmatch(cursor.previous().core)
+    counted = cursor.previous().core in table.units and cursor.previous(2).core[-1:].isnumeric()
+    return counted or (amount is not None and amount["unit"] in table.units)
 
 
 def number_sign(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

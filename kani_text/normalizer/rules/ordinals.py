@@ -4,7 +4,6 @@ import re
 
 from kani_text.normalizer.kinds import Rows, is_kind
 from kani_text.normalizer.rules.acronyms import letter_name
-from kani_text.normalizer.rules.named.places import PART_OF_DEGREE
 from kani_text.normalizer.rules.numerals import is_numbered_part
 from kani_text.normalizer.rules.trades import senses
 from kani_text.normalizer.rules.units import gender_of_counted, in_full, unit_end
@@ -13,14 +12,16 @@ from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 from kani_text.writing import roman_value
 
-_ORDINAL = re.compile(r"(\d{1,12}|\d{1,3}(?:[.,]\d{3}){1,3})(\.?\D{1,4})")
-_NEXT_GROUP = re.compile(r"\d{3}(?!\d)")
+_ORDINAL = re.compile(r"(\d{1,6}|\d{1,3}(?:[.,]\d{3}){1,3})(\.?\D{1,4})")
+_GROUPED_ORDINAL = re.compile(r"(\d{1,3}(?:\d{3}){1,3})(\.?\D{1,4})")
+_NEXT_GROUP, _FIRST_GROUP = re.compile(r"\d{3}(?!\d)"), re.compile(r"[1-9]\d{0,2}")
 _JOINED = re.compile(
     r"(?P<number>\d{1,6})\.?(?P<mark>[^\W\d_]{1,3}|[ºª°])"
     r"(?:(?<=[ªº°])-?(?P<class>[A-H])(?<!°[CF])(?<!\d\dº[CF])|-(?P<word>[^\W\d_]+(?:-[^\W\d_]+)*)"
     r"|\+(?P<more>\d{1,2}))"
 )
 _STOPPED = re.compile(r"(\d{1,3})(?:\.(/|[-–])(\d{1,3}))?")
+_MINUTES = re.compile(r"\d{1,2}['’′]")
 _SHORT = "short"
 """The form of an ordinal before a masculine noun, where the language has one."""
 _MOST_PLACES, _NEAR, _MOST_GROUPS = 35, 6, 3
@@ -45,7 +46,7 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if (compound := _compound(token, table)) is not None:
         return compound
     written, ahead = _grouped(cursor)
-    match = _ORDINAL.fullmatch(written)
+    match = (_GROUPED_ORDINAL if ahead else _ORDINAL).fullmatch(written)
     if match is None:
         return None
     number, mark = int(re.sub(r"\D", "", match[1])), match[2]
@@ -80,7 +81,7 @@ def _compound(token: Token, table: LanguageTable) -> Verbalization | None:
 def _grouped(cursor: TokenCursor) -> tuple[str, int]:
     """The figures of "1 000e" and the place of the last ones; only the token where they are no groups."""
     written = cursor.token().core
-    if written.isdecimal() and len(written) <= len("000") and written[0] != "0":
+    if _FIRST_GROUP.fullmatch(written):
         for ahead in range(1, _MOST_GROUPS + 1):
             # "350 5th Ave."
             if not _NEXT_GROUP.match(cursor.adjacent(ahead).core):
@@ -123,7 +124,7 @@ def _is_no_place(cursor: TokenCursor, mark: str, number: int, following: str, ta
 def _is_warm(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True among temperatures: after "max" or "°C" a few words before, or before minutes of degrees."""
     following = cursor.token(1)
-    if _LIMIT.hold(cursor, table) or PART_OF_DEGREE.match(following.text, following.core_start):
+    if _LIMIT.hold(cursor, table) or _MINUTES.match(following.text, following.core_start):
         return True
     return any(cursor.previous(back).core.endswith(("°C", "ºC", "°F")) for back in range(1, _NEAR + 1))
 

@@ -5,11 +5,12 @@ import re
 from kani_text.normalizer.kinds import Rows, is_kind, matching
 from kani_text.normalizer.rules import numerals
 from kani_text.normalizer.rules.moments.day_and_month import is_loose
-from kani_text.normalizer.rules.units import resolve_unit, with_following_unit
+from kani_text.normalizer.rules.units import Measure, PhraseBuilder, resolve_unit
 from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 
+_GAMES = re.compile(r"[0-7]/[0-7]")
 _MARK = re.compile(rf"(?P<points>{numerals.NUMBER})/(?P<of>\d{{1,3}})")
 _BESIDE = "{numerator} {denominator}"
 _DOZEN, _CENTURY, _THOUSAND = 12, 100, 1000
@@ -38,6 +39,7 @@ _OF_LAW = Rows("law~ @", "'L' @")
 
 def pair(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> Verbalization | None:
     """Two figures that are no fraction, and the unit after those that count it ("120/80 mmHg")."""
+    token, phrase = cursor.token(), PhraseBuilder()
     said = None
     if (len(last) > 1 and last[0] == "0") or _is_numbered(cursor, table):
         # "n.º 2024/0137", "Kundennr. 12/345": the number of an invoice or a law, with its slash
@@ -47,12 +49,12 @@ def pair(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> Ve
     said = said or paired or _of_year(cursor, int(first), int(last), table)
     if said is None:
         return None
-    spoken = cursor.token().said(said)
-    return with_following_unit(spoken, cursor, table) if paired else spoken
+    phrase.add(said, token.core_start, token.core_end)
+    return phrase.build_with(_measure(cursor, table) if paired else None, cursor, table)
 
 
-def _is_measured(cursor: TokenCursor, table: LanguageTable) -> bool:
-    return resolve_unit(cursor.adjacent().core, table, attached=False)[0] is not None
+def _measure(cursor: TokenCursor, table: LanguageTable) -> Measure | None:
+    return resolve_unit(cursor.adjacent().core, table, attached=False)[0]
 
 
 @matching(_MARK.pattern)
@@ -185,14 +187,14 @@ def _are_two_counts(cursor: TokenCursor, one: int, other: int, table: LanguageTa
     rounded = 10 <= one < other and any(one % step == other % step == 0 for step in (5, 12))
     if not rounded and min(one, other) < _LEAST_PAIR:
         return False
-    return span or _is_measured(cursor, table)
+    return span or _measure(cursor, table) is not None
 
 
 def _is_set(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the sets of a match with a slash, "6/4 4/6 7/6": at least one of them is no fraction."""
     before = cursor.previous(1 + is_kind(cursor.previous(), "and", table))
     after = cursor.token(1 + is_kind(cursor.token(1), "and", table))
-    near = [one.core for one in (before, cursor.token(), after) if is_kind(one, "games", table)]
+    near = [one.core for one in (before, cursor.token(), after) if _GAMES.fullmatch(one.core)]
     return len(near) > 1 and cursor.token().core in near and any(core[0] > core[2] for core in near)
 
 
@@ -201,7 +203,7 @@ def _is_counted_so_far(cursor: TokenCursor, of: int, table: LanguageTable) -> bo
     # "Cartons : 3/4"
     back = 1 + (cursor.previous().text != "" and not cursor.previous().core)
     noun = cursor.previous(back)
-    if noun.suffix not in ("", ".", ":") or _is_measured(cursor, table):
+    if noun.suffix not in ("", ".", ":") or _measure(cursor, table) is not None:
         return False
     if _is_step(noun, table):
         return True

@@ -27,6 +27,7 @@ _QUANTITY = re.compile(
     rf"(?P<suffix>[^\d\s]{{0,12}}(?:(?<=m)[23])?)"
 )
 _WITHOUT_CENTS = re.compile(r"^[.,][-–—]{1,2}|/-$")
+_GROUPED = re.compile(r"([1-9]\d{0,2}),(\d{3})")
 _SIGNS = tuple("~≈<>±+-−")
 _BEFORE_FIGURE = Rows(r"@{\.?} figure")
 _SHARES = tuple("%‰٪؉")
@@ -78,10 +79,10 @@ def _numbers(
     if first is not None and len(first.digits) == 2 and is_kind(cursor.previous(), "hour_name", table):
         # "3 h 05 min"
         first = Numeral(first.digits.removeprefix("0"), first.decimals)
-    foreign = money is not None and match["before"] != "€" and table.numbers.decimal == ","
-    if foreign and first is not None and len(first.decimals) == len("000") and first.digits[0] != "0":
+    grouped = _GROUPED.fullmatch(match["number"] or "")
+    if money is not None and match["before"] != "€" and table.numbers.decimal == "," and grouped:
         # "S/ 1,800": no amount has three decimals, and in Latin America many write groups so.
-        first = Numeral(first.digits + first.decimals, "", grouped=True)
+        first = Numeral(grouped[1] + grouped[2], "", grouped=True)
     return first, second
 
 
@@ -129,8 +130,8 @@ def _fraction(
 def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "2 visits/yr", "in €/kg": what is counted or paid, and how often or for what."""
     token, before = cursor.token(), cursor.previous().core
-    over, _, under = token.core.partition("/")
-    if units.is_name(token.core):
+    over, slash, under = token.core.partition("/")
+    if not slash or units.is_name(token.core):
         return None
     if over in table.currencies and not before[-1:].isdecimal():
         return _price(over, under, cursor, table)

@@ -1,5 +1,6 @@
 """Roman numerals, where the tokens around them show that they are some."""
 
+import re
 from itertools import pairwise
 
 from kani_text.normalizer.kinds import Rows
@@ -13,6 +14,7 @@ from kani_text.writing import roman_value
 _SMALL_ROMAN, _NUMERAL = frozenset("ivx"), frozenset("IVX")
 _ABBREVIATED = frozenset(("IV", "XX"))
 """Numerals that are as often letters."""
+_OWNED = re.compile("['’]s$")
 _LONGEST_NAME, _LONGEST_REALM = 6, 9
 _LAST_CONGRESS, _HIGHEST_GRADE = 39, 12
 _JOINED = Rows("roman and|to @", "roman '&' @")
@@ -32,7 +34,7 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     throne = _name_of_two_thrones(cursor, table)
     name = throne or (previous.core.capitalize() if small else previous.core)
     named = name in table.roman.names
-    owner = token.core.replace("’", "'").removesuffix("'s") if named else token.core
+    owner = _OWNED.sub("", token.core) if named else token.core
     numeral = owner.upper() if small else owner
     value = roman_value(numeral) if len(numeral) > 1 or numeral in _NUMERAL else None
     if value is None:
@@ -101,8 +103,8 @@ def _before_noun(cursor: TokenCursor, value: int, table: LanguageTable) -> str |
         # Spanish "tercer aniversario"
         short = gender == "m" and "short" in rules.articles.values()
         return table.number_words.ordinal(value, "short" if short else gender)
-    # "los V Juegos", but "los X Games"
-    letter = cursor.token().core == "X" and form in ("mp", "fp")
+    # "los II Juegos", but "los X Games"
+    letter = len(cursor.token().core) == 1 and form in ("mp", "fp")
     named = noun[0].isupper() and value <= _LAST_CONGRESS and not letter
     if form is None or len(noun) <= 2 or not (named or noun.lower() in rules.ordinal_before):
         return None

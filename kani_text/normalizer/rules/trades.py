@@ -15,11 +15,14 @@ _SHORTEST, _LONG = 3, 5
 """Letters of a word that is cut short, at least, and of one that only one word of all trades begins with."""
 _CONSONANTS = "bcdfghjklmnpqrstvwxzßçñ"
 _FEMININE = {"o": "a", "é": "ée", "t": "te", "s": "se", "l": "le"}
+_SEVERAL = re.compile(r"[2-9]|\d\d")
 _COUNTED = frozenset(("counted", "one", "ordinal"))
 _WHOLE_WORD = 3
 """Letters up to which a word of ``near`` has to be the whole word, rather than its beginning."""
 _PLENTY = 4
 """So many words of a trade are enough, also where they are of other sentences."""
+_DATE = re.compile(r"\d{1,2}-[^\W\d_]+\.?-\d{2,4}")
+_RANGE = re.compile(r"(\d{1,2})[–‒](\d{1,2})")
 _MOST_FIGURES = 4
 _LONGEST_END = 4
 
@@ -90,7 +93,7 @@ def _word_cut(cursor: TokenCursor, short: str, table: LanguageTable) -> str:
     before = cursor.previous()
     if said in table.cut_adjectives:
         return agreeing(said, table.cut.get(before.core.lower(), before.core), table)
-    several = before.core.isdecimal() and before.core != "1" and not before.suffix
+    several = _SEVERAL.fullmatch(before.core) and not before.suffix
     # "6 lez." are "lezioni".
     ending = next((one for one in table.cut_plurals if several and said.endswith(one)), "")
     return said.removesuffix(ending) + table.cut_plurals.get(ending, "")
@@ -215,7 +218,7 @@ def _belongs(word: str, trade: Trade, table: LanguageTable) -> bool:
 def compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "St-Pierre", "Best.-Nr.", "3-Zi.-Whg.": a word with abbreviated parts, or a first one."""
     token = cursor.token()
-    if not table.abbreviated_beginnings or "-" not in token.core:
+    if not table.abbreviated_beginnings or "-" not in token.core or _DATE.fullmatch(token.core):
         return None
     whole = token.core + "." * token.suffix.startswith(".")
     parts = whole.split("-")
@@ -242,10 +245,9 @@ def _pieces(parts: list[str], said: list[str], at: int, table: LanguageTable) ->
 
 def _first_part(part: str, table: LanguageTable) -> str:
     """The first part of a compound in full, or as it is."""
-    ranged = part.replace("‒", "–").split("–")
-    if len(ranged) > 1 and all(one.isdecimal() and len(one) <= _MOST_FIGURES for one in ranged):
+    if ranged := _RANGE.fullmatch(part):
         # "1–2-Zi.-Whg."
-        return f" {table.numbers.to} ".join(table.number_words.cardinal(int(one)) for one in ranged)
+        return f" {table.numbers.to} ".join(table.number_words.cardinal(int(one)) for one in ranged.groups())
     if part.isdecimal():
         return table.number_words.cardinal(int(part), "m") if len(part) <= _MOST_FIGURES else part
     if part in table.abbreviated_beginnings:

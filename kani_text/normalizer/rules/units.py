@@ -1,5 +1,7 @@
 """Units, currencies and magnitudes after a number, and signs before it."""
 
+import re
+
 from kani_text.normalizer.kinds import Rows, RuleFunction, is_kind, measures
 from kani_text.normalizer.rules.acronyms import letter_name
 from kani_text.normalizer.rules.numerals import Numeral, say_numeral
@@ -15,8 +17,8 @@ _COMMON = frozenset("m g l t h km".split())
 """Units that are what they are, rather than a knitter's "m", unless two words of a trade are near."""
 _STITCHES = frozenset("pmM")
 _COMPOUND_SIGNS = frozenset("/·²³⁴⁵⁶")
-_QUOTIENTS = frozenset("J/K N/C W/K C/V V/K".split())
-"""Units that are one capital by another."""
+_CAPITALS, _QUOTIENTS = re.compile("[A-Z]/[A-Z]"), frozenset("J/K N/C W/K C/V V/K".split())
+"""One capital by another, and those of them that are units."""
 _MODEL, _LABELLED = Rows("label|capitals~ @"), Rows("label~ @")
 """Words before "7b", "320d"; and before a capital after a number."""
 _ADDRESS = Rows(r"@{\.} figure|name name? name? street")
@@ -47,18 +49,13 @@ class PhraseBuilder:
         """The pieces so far, as a verbalization."""
         return Verbalization(tuple(self.pieces), end)
 
-
-def with_unit(said: Verbalization, measure: Measure, start: int, end: int) -> Verbalization:
-    """What is said of a number, and the unit in ``[start, end)`` after it: "4 × 10^16 m"."""
-    return Verbalization((*said.pieces, Piece(f" {measure.forms['other']}", start, end)), end)
-
-
-def with_following_unit(said: Verbalization, cursor: TokenCursor, table: LanguageTable) -> Verbalization:
-    """What is said of a token, and the unit in the next one, if there is one."""
-    measure = resolve_unit(cursor.adjacent().core, table, attached=False)[0]
-    if measure is None:
-        return said
-    return with_unit(said, measure, cursor.token(1).core_start, unit_end(cursor, 1, table))
+    def build_with(self, measure: Measure | None, cursor: TokenCursor, table: LanguageTable) -> Verbalization:
+        """The pieces of a token, and the unit in the next one, if there is one: "4 × 10^16 m"."""
+        if measure is None:
+            return self.build(cursor.token().core_end)
+        end = unit_end(cursor, 1, table)
+        self.add(measure.forms["other"], cursor.token(1).core_start, end)
+        return self.build(end)
 
 
 def singular(forms: Forms) -> str:
@@ -110,9 +107,7 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
 
 def is_name(symbol: str) -> bool:
     """True for one capital by another that are no units: "2 A/C", "5 N/A"."""
-    over, _, under = symbol.partition("/")
-    capitals = len(over) == len(under) == 1 and (over + under).isalpha() and symbol.isupper()
-    return capitals and symbol not in _QUOTIENTS
+    return _CAPITALS.fullmatch(symbol) is not None and symbol not in _QUOTIENTS
 
 
 def _compound(symbol: str, table: LanguageTable) -> Unit | None:

@@ -17,8 +17,10 @@ _URL = re.compile(
     re.I,
 )
 _HOST = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,20}[^\W\d_]{2,18}")
+_MACHINE = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|localhost", re.IGNORECASE)
 _EMAIL = re.compile(r"(?:mailto:)?(?P<spoken>[\w.+%-]+@[\w-]+(?:\.[\w-]+)+)")
-_FILE = re.compile(r"(?P<folder>(?:[\w.-]+/){1,8})?[\w()-]*(?:\.[\w()-]+)*\.(?P<ending>[^\W_]{1,5})")
+_FILE = re.compile(r"[\w()-]*(?:\.[\w()-]+)*\.[^\W_]{1,5}")
+_FILE_IN_FOLDER = re.compile(r"(?:[\w.-]+/){1,8}[\w.-]+\.[^\W_]{1,5}")
 _PATH = re.compile(
     r"(?P<spoken>(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?(?:\?[\w=&%.-]*)?|[A-Z]:\\[\w.-]*|file:///\S*)"
 )
@@ -29,14 +31,15 @@ _LONGEST_NUMBER = 4
 _KEY = re.compile(r"[^\W_]+")
 _COMBINATION = re.compile(rf"{_KEY.pattern}(?:(?: \+ |[+-]){_KEY.pattern})+\+?")
 _PLUS = Rows("@ '+' word|figure|capital")
+_PRESSED = re.compile(r"[A-Z\d]|F\d{1,2}")
+_CODE = re.compile(r"(?=.*\d)[A-Z\d]+(?:[-‐‑][A-Z\d]+)*")
 _PARTS = re.compile(rf"{LETTER}+|\d+|.", re.DOTALL)
 LONGEST_SPELLED_OUT = 80
 """Characters of an address that are read; of a longer one only its host is."""
+_MIXED = re.compile(r"[A-Z\d]{5,20}")
 _DEVICE = re.compile(r"[\dA-Fa-f]{2}(?:([:-])[\dA-Fa-f]{2})(?:\1[\dA-Fa-f]{2}){4}")
 _CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
-_CODES = range(5, 21)
-"""Characters of a code."""
-_SHORTEST_WORD = 3
+_WORD = re.compile(r"[A-Z]{3}")
 _SHORT, _FEWEST_CHANGES, _CHANGES_OF_SHORT, _CHANGES_OF_CODE = 6, 2, 3, 4
 _SERIAL = re.compile(r"([A-Z]{2,3})\d{6,12}")
 """An identity card's number, but not "EUR250000"."""
@@ -75,7 +78,7 @@ def _is_web(url: re.Match[str]) -> bool:
         return True
     if rest and rest[0] not in "/:" and "=" not in rest:
         return False
-    if rest and (host.lower() == "localhost" or (host.count(".") == 3 and host.replace(".", "").isdecimal())):
+    if rest and _MACHINE.fullmatch(host):
         return True
     known = rest or host.rpartition(".")[2].lower() in TOP_LEVEL_DOMAINS
     return bool(known and _HOST.fullmatch(host))
@@ -83,11 +86,10 @@ def _is_web(url: re.Match[str]) -> bool:
 
 def _is_file(name: str, table: LanguageTable) -> bool:
     """True for a name with an ending of files; an address that is written as one ends otherwise."""
-    if (match := _FILE.fullmatch(name)) is None:
-        return False
-    ending = match["ending"].lower()
+    ending = name.rpartition(".")[2].lower()
+    in_folder = _FILE_IN_FOLDER.fullmatch(name) and ending not in TOP_LEVEL_DOMAINS
     known = ending in table.web.spelled or ending in table.web.words
-    return known and not (match["folder"] and ending in TOP_LEVEL_DOMAINS)
+    return bool(known and (in_folder or _FILE.fullmatch(name)))
 
 
 TOP_LEVEL_DOMAINS = frozenset(
@@ -110,19 +112,19 @@ def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not (single or _COMBINATION.fullmatch(core)):
         return None
     found = list(_KEY.finditer(core))
-    names = [(key.group(), _key(key.group(), table)) for key in found]
-    if "-" in core and not all(name or len(key) == 1 or key[1:].isdecimal() for key, name in names):
+    if "-" in core and not all(_key(key.group(), table) or _PRESSED.fullmatch(key.group()) for key in found):
         # "Alt-Tasten"
         return None
     pieces: list[Piece] = []
-    for match, (key, name) in zip(found, names, strict=True):
-        at = token.core_start + match.start()
+    for key in found:
+        at = token.core_start + key.start()
         if pieces:
             pieces.append(Piece(" ", at - 1, at))
-        if name:
-            pieces.append(Piece(name, at, at + len(key)))
+        if name := _key(key.group(), table):
+            pieces.append(Piece(name, at, at + len(key.group())))
         else:
-            pieces += say_signs(key if len(key) > 1 else key.upper(), at, table)
+            pressed = key.group() if len(key.group()) > 1 else key.group().upper()
+            pieces += say_signs(pressed, at, table)
     return Verbalization(tuple(pieces), end)
 
 
@@ -137,7 +139,7 @@ def tag(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verb
     token = cursor.token()
     if match[1] == "@" and "/" in match[2]:
         return None
-    if match[1] == "#" and is_mixed(match[2]):
+    if match[1] == "#" and (code := _CODE.fullmatch(match[2])) and is_mixed(code.group()):
         # "#88K4T2"
         sign = Piece(f"{table.numbers.number_sign} ", token.core_start, token.core_start + 1)
         return Verbalization((sign, *say_mixed(match[2], token.core_start + 1, table)), token.core_end)
@@ -209,12 +211,11 @@ def mixed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def is_mixed(written: str) -> bool:
     """True for capitals and figures that change too often for words and numbers."""
-    if len(written) not in _CODES or not (written.isascii() and written.isalnum() and written.isupper()):
+    if not _MIXED.fullmatch(written):
         return False
-    runs = _CHANGE.split(written)
-    changes = len(runs) - 1
+    changes = len(_CHANGE.findall(written))
     few = changes < _CHANGES_OF_CODE and 2 * sum(map(str.isdecimal, written)) < len(written)
-    if few and any(run.isalpha() and len(run) >= _SHORTEST_WORD for run in runs):
+    if few and _WORD.search(written):
         # "FLOAT8PASSBYVAL" has words
         return False
     return changes >= (_FEWEST_CHANGES if len(written) + written[0].isalpha() > _SHORT else _CHANGES_OF_SHORT)

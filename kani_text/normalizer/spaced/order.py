@@ -251,8 +251,7 @@ BEFORE = {
     "abbreviations.expand_abbreviation": "days.month",
     # Moments
     "dates.date": "dates.loose times.time ordinals.with_stop ordinals.marked fractions.fraction "
-    "digit_sequences.dotted digit_sequences.hyphened codes.hyphened quantities.measured_range "
-    "trades.compound",
+    "digit_sequences.dotted digit_sequences.hyphened codes.hyphened quantities.measured_range",
     "times.time": "ordinals.with_stop digit_sequences.dotted quantities.measured_range",
     "durations.elapsed": "times.time durations.prime",
     "durations.duration": "times.time",

@@ -15,7 +15,10 @@ from kani_text.normalizer.tokens import TokenCursor
 from kani_text.short_forms import goes_on_after_day
 from kani_text.writing import roman_value
 
+_CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
+_LOOSE_DAY = re.compile(r"(\d{1,2})(?:er|[ºª°])?([/.-])(\d{1,2})(?:\2(\d{4}|\d{2})|\.)?")
 _LOOSE_MARK = re.compile(rf"[{DASHES}]|(?<=\.)/")
+_LATE_DAY = re.compile(r"(?:1[3-9]|2\d|3[01])/(?:0?[1-9]|1[0-2])(?:/\d+)?")
 _LATEST_YEAR = 40
 _FAR, _AHEAD = 30, 12
 
@@ -56,15 +59,23 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return None
 
 
-def _day(found: re.Match[str], place: _Place) -> Verbalization | None:
-    """A day beside its month's name, and the one of "3. 10. 2024"."""
+def _spaced(found: re.Match[str], place: _Place) -> Verbalization | None:
+    """ "3. 10. 2024"."""
     cursor, table = place.cursor, place.table
     if not table.ordinals_with_stop or not _SPACED.hold(cursor, table):
-        return day_of_month(cursor, table, int(found[1]), found[2] or "")
+        return None
     month, year = cursor.token(1), cursor.token(2)
     if len(year.core) == len("2024") and is_kind(year, "number", table):
-        return place.date(int(found[1]), int(month.core), year.core, year.core_end)
-    return place.date(int(found[1]), int(month.core), "", month.core_end + year.core[:1].islower())
+        return place.date(int(found[0]), int(month.core), year.core, year.core_end)
+    return place.date(int(found[0]), int(month.core), "", month.core_end + year.core[:1].islower())
+
+
+def _numerals(found: re.Match[str], place: _Place) -> Verbalization | None:
+    """ "3/10/2024"; "3.10.12" is as likely a version."""
+    version = found[2] == "." and len(found[4]) == 2 and len(found[1]) + len(found[3]) < 4
+    if version and not day_and_month.DATED.hold(place.cursor, place.table):
+        return None
+    return place.date(*_in_order(found[1], found[3], place.cursor, place.table), found[4])
 
 
 def _roman_month(found: re.Match[str], place: _Place) -> Verbalization | None:
@@ -116,14 +127,8 @@ def _expiry(found: re.Match[str], place: _Place) -> Verbalization | None:
 
 
 def _day_and_month(found: re.Match[str], place: _Place) -> Verbalization | None:
-    """ "3/10/2024", and "3/10", "3.10.", "del 22-12", where the words around show that it is a date."""
+    """ "3/10", "3.10.", "del 22-12", where the words around show that it is a date."""
     cursor, table = place.cursor, place.table
-    if found[4]:
-        # "3.10.12" is as likely a version.
-        version = found[2] == "." and len(found[4]) == 2 and len(found[1]) + len(found[3]) < 4
-        if version and not day_and_month.DATED.hold(cursor, table):
-            return None
-        return place.date(*_in_order(found[1], found[3], cursor, table), found[4])
     if not day_and_month.IS_DATE[found[2]](int(found[1]), int(found[3]), cursor, table):
         return None
     token = cursor.token()
@@ -138,17 +143,19 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], _Place], Verbaliza
         re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))"),
         lambda found, place: place.date(int(found[4] or found[6]), int(found[3] or found[5]), found[1]),
     ),
+    (re.compile(r"\d\d?"), _spaced),
     (
         re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d"),
         lambda _, place: days_of_month(place.cursor, place.table),
     ),
+    (re.compile(r"(\d{1,2})(?:er|º|ª|°)?([/.-])(\d{1,2})\2(\d{4}|\d{2})"), _numerals),
     (re.compile(r"(\d{1,2})([/.-])([IVX]{1,4})(?:\2(\d{4}|\d{2}))?"), _roman_month),
     (re.compile(rf"(\d{{1,2}})([{DASHES}/.])([^\W\d_]{{3,9}})\.?(?:[/.-](\d{{4}}|\d{{2}}))?"), _named_month),
     (re.compile(rf"([^\W\d_]{{3,9}})\.?[{DASHES}/](\d{{4}}|\d\d)"), _month_and_year),
     (re.compile(r"(\d{1,2})/(\d{4})"), _month_of_year),
     (re.compile(r"(0?[1-9]|1[0-2])/(2\d|3\d)"), _expiry),
     (day_and_month.DAY_MONTH, _day_and_month),
-    (DAY, _day),
+    (DAY, lambda found, place: day_of_month(place.cursor, place.table, int(found[1]), found[2] or "")),
 )
 
 
@@ -181,7 +188,7 @@ def _loose_day(written: str, first: bool, cursor: TokenCursor, table: LanguageTa
     """A day and its month; first: of a range, where it may be just a day and its stop ("3.–5.5.")."""
     if first and written[:-1].isdecimal():
         return say_day(int(written[:-1]), cursor, table)
-    found = day_and_month.DAY_MONTH.fullmatch(written)
+    found = _LOOSE_DAY.fullmatch(written)
     if found is None:
         return None
     return _date(*_in_order(found[1], found[3], cursor, table), found[4] or "", cursor, table, None)
@@ -210,8 +217,7 @@ def _is_british(cursor: TokenCursor, table: LanguageTable) -> bool:
     if any(is_kind(token, "british", table) for token in before):
         return True
     near = (*before, *map(cursor.token, range(1, _AHEAD)))
-    dates = filter(None, (day_and_month.DAY_MONTH.fullmatch(token.core) for token in near))
-    return any(one[2] == "/" and day_and_month.is_late(int(one[1]), int(one[3])) for one in dates)
+    return any(_LATE_DAY.fullmatch(token.core) for token in near)
 
 
 def _date(
@@ -239,7 +245,7 @@ def _split_calendar(cursor: TokenCursor, table: LanguageTable) -> tuple[str, Oth
         core, end = token.core.removesuffix(mark), token.core_end
         if core == token.core and cursor.adjacent().core == mark:
             end = cursor.token(1).core_end
-        if (core, end) != (token.core, token.core_end) and sum(map(core.count, "/.-")) == 2:
+        if (core, end) != (token.core, token.core_end) and _CALENDAR_DATE.fullmatch(core):
             return core, calendar, end
     return token.core, None, token.core_end
 

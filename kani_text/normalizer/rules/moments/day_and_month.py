@@ -8,16 +8,16 @@ from kani_text.normalizer.rules.numerals import follows_number_sign
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import NO_TOKEN, TokenCursor
 
-DAY_MONTH = re.compile(r"(\d{1,2})(?:er|[ºª°])?([/.-])(\d{1,2})(?:\2(\d{4}|\d{2})|\.)?")
-"""A day and its month or the other way round, and a year or none."""
+DAY_MONTH = re.compile(r"(\d{1,2})(?:er|[ºª])?([/.-])(\d{1,2})")
 MONTHS, LONGEST_MONTH = 12, 31
 COMMON_FRACTIONS = frozenset(("1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/10"))
 DATED = Rows("dated_after~ @")
 """After a word that dates follow."""
 
-_CLOCK = re.compile(r"[0-2]?\d[:h][0-5]\d")
 _PADDED = re.compile(r"0[1-9][/.]\d\d|\d\d[/.]0[1-9]")
-_SIGNS = frozenset("+=×÷*<>%")
+_FIRST = re.compile("º|er/")
+_CLOCK = re.compile(r"[0-2]?\d[:h][0-5]\d")
+_SIGN = re.compile(r"[\d+=×÷*<>%]")
 _SCREENS = frozenset(("16/9", "21/9", "24/7", "13/8"))
 """Ratios of screens, and "24/7"."""
 _BEATS, _SIXTEENTHS = frozenset((2, 4, 8, 16)), 16
@@ -41,7 +41,7 @@ def _is_slashed(first: int, last: int, cursor: TokenCursor, table: LanguageTable
     common = written in COMMON_FRACTIONS
     if dated and common and not _WEEKDAY.hold(cursor, table):
         return not _is_part(cursor, table)
-    if dated or "º" in written or "er/" in written or (_BESIDE.hold(cursor, table) and not common):
+    if dated or _FIRST.search(written) or (_BESIDE.hold(cursor, table) and not common):
         return True
     if _is_one_of_two(cursor, table) or _is_whole(first, last, cursor, table):
         return True
@@ -83,8 +83,8 @@ def _is_odd(first: int, last: int, cursor: TokenCursor, table: LanguageTable) ->
     """True for what is no usual fraction: "thru 11/3", "my 3/5 email"; "7/4" is a measure of music."""
     if is_kind(cursor.token(1), "dated_noun", table):
         return True
-    beside = cursor.previous().core[-1:], cursor.adjacent().core[:1]
-    if any(one.isdecimal() or one in _SIGNS for one in beside):
+    following = cursor.adjacent().core[:1]
+    if _SIGN.fullmatch(cursor.previous().core[-1:]) or _SIGN.fullmatch(following):
         return False
     # A fraction above one is a date, unless a word for ratios is there and the language has such words.
     odd = "before_ratio" in table.kinds and first > last not in _BEATS
@@ -93,7 +93,7 @@ def _is_odd(first: int, last: int, cursor: TokenCursor, table: LanguageTable) ->
 
 def _is_hyphened(day: int, month: int, cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for "del 22-12": a range does not fall."""
-    return table.dates.order == "dmy" and is_late(day, month) and DATED.hold(cursor, table)
+    return table.dates.order == "dmy" and month <= MONTHS < day <= LONGEST_MONTH and DATED.hold(cursor, table)
 
 
 def _is_dotted(_day: int, month: int, cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -121,16 +121,15 @@ IS_DATE: Mapping[str, Callable[[int, int, TokenCursor, LanguageTable], bool]] = 
 
 def is_before_time(cursor: TokenCursor) -> bool:
     """True for the "7/10" of "7/10 9:30" and "7/10 @ 9:30"."""
-    found = DAY_MONTH.fullmatch(cursor.token().core)
-    if found is None or found[2] != "/" or not cursor.is_adjacent(1):
+    core = cursor.token().core
+    if "/" not in core or not DAY_MONTH.fullmatch(core) or not cursor.is_adjacent(1):
         return False
     return _CLOCK.fullmatch(cursor.token(1 + (cursor.token(1).core == "@")).core) is not None
 
 
 def is_loose(written: str, table: LanguageTable) -> bool:
     """True for figures that are a day and a month rather than a fraction."""
-    found = DAY_MONTH.fullmatch(written)
-    if found is None or found[2] != "/" or found[4] or written in _SCREENS:
+    if (found := DAY_MONTH.fullmatch(written)) is None or found[2] != "/" or written in _SCREENS:
         return False
     first, last = int(found[1]), int(found[3])
     if _PADDED.fullmatch(written):
@@ -138,9 +137,4 @@ def is_loose(written: str, table: LanguageTable) -> bool:
         return max(first, last) <= LONGEST_MONTH
     if table.dates.order == "mdy" and first <= MONTHS < last <= LONGEST_MONTH:
         return last != _SIXTEENTHS and first > 1
-    return is_late(first, last)
-
-
-def is_late(day: int, month: int) -> bool:
-    """True for figures that are a day and a month only in this order."""
-    return month <= MONTHS < day <= LONGEST_MONTH
+    return last <= MONTHS < first <= LONGEST_MONTH

@@ -11,6 +11,7 @@ from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor
 
 DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
+_NUMBER = re.compile(r"\d+")
 _APOSTROPHES = ("'", "’")
 
 AFTER_MONTH = Rows(r"month{\.?} @")
@@ -31,7 +32,8 @@ _SIGN = re.compile(rf"([{DASHES}/])")
 _ELISIONS = ("'", "’", "‘")
 _OF_SOME_CENTURY = Rows("year_after|possessive @", "@ decade_noun", "decade and|to @", "decade 'or' @")
 """Around decades without their century: "in 80s Berlin", "her 20s", "90s music", "the '80s and 90s"."""
-_DUE = Rows("due @")
+_DUE, _SECONDS = Rows("due @"), re.compile(r"[1-4]0s")
+"""Times are due "in 30s", but nothing is "in 80s"."""
 
 
 def say_day(day: int, cursor: TokenCursor, table: LanguageTable) -> str:
@@ -91,7 +93,7 @@ def year_of_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
 def days_of_month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "17/18" and "17-18-19" before a month's name; "17-18" by itself is a range."""
     token, dates = cursor.token(), table.dates
-    found = [*re.finditer(r"\d+", token.core)]
+    found = [*_NUMBER.finditer(token.core)]
     first = dates.order == "mdy" and AFTER_MONTH.hold(cursor, table)
     ranged = len(found) == 2 and "/" not in token.core
     if (ranged and not dates.day.startswith("ordinal")) or not (first or _BEFORE_MONTH.hold(cursor, table)):
@@ -135,8 +137,7 @@ def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return Verbalization((Piece(spoken, token.core_start - 1, token.core_end),), token.core_end)
     if (word := _WORD_BEFORE.match(token.core)) is not None:
         return _after_word(word.group(), cursor, table)
-    # Times are due "in 30s", but nothing is "in 80s".
-    due = token.core[0] < "5" and _DUE.hold(cursor, table)
+    due = _SECONDS.fullmatch(token.core) and _DUE.hold(cursor, table)
     known = short or (_OF_SOME_CENTURY.hold(cursor, table) and not due)
     pieces: list[Piece] = []
     at = token.core_start - short

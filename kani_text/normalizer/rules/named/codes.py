@@ -17,10 +17,15 @@ _ROUTE = re.compile(r"[A-Z]{3}[-–][A-Z]{3}")
 _FLIGHT = re.compile(r"[A-Z][A-Z\d]\d{2,4}")
 _AHEAD = 5
 _GROUP = re.compile(r"\d{2,15}(?:[-‐‑/]\d{1,15})*")
+_STATE = re.compile(r"[A-Z]{2}")
 _HYPHENED = re.compile(r"(#)?((?:[A-Z]+\d*|\d+[A-Z]?)(?:[-‐‑](?:[A-Z]+\d*|\d+[A-Z]?)){1,7})")
+_PAIR = re.compile(r"\d{1,6}[-‐‑]\d{1,6}")
+_GRADE = re.compile(r"\d{1,2}W[-‐‑]\d{2}")
 _PADDED = re.compile(r"\d{2,6}[-‐‑]0\d{2,5}|0\d{2,5}[-‐‑/]\d{2,8}")
-_GAMES = re.compile(r"(\d|[12]\d)[-‐‑–](\d|[12]\d)(?!\d)(?:\((\d{1,2})\))?")
-"""The games of a set, and the points of its tie-break"""
+_FALLING = re.compile(r"(\d{3,4})[-‐‑](\d{1,2})")
+_TYPES = re.compile(r"\d{3}[-‐‑]\d00")
+_GAMES = re.compile(r"(\d|[12]\d)[-‐‑–](\d|[12]\d)(?!\d)")
+_SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
 _PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4}|\d{1,2})\)){1,3})")
 _ATOMS = r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?|\((?:[A-Z][a-z]?[\d₀-₉]?){1,6}\)[\d₀-₉]{0,2})"
 _SALT = re.compile(r"(?:[A-Z][a-z]|[KLHN])(?:OH|Cl|Br|[OFIHS])")
@@ -29,9 +34,9 @@ _OF_CHEMISTRY = re.compile(
     r"(?:\d[\d.,]*)?(?:m?[gL]|kg|ml|mmol|mol|mol/L|g/L)|pH|(?:[A-Z][a-z]?[₀-₉\d]?)*[₀-₉2-4][A-Z]?[a-z]?"
 )
 _ELEMENT = re.compile(r"[A-Z][a-z]?")
-_SHORTEST_BINARY = 6
+_BINARY = re.compile(r"(?=\d{6})(?:1+0+){2}1[01]*")
 _FARTHEST = 5
-_ZIPS, _STATE = (len("63101"), len("63101-1234")), 2
+_ZIP, _LONG_ZIP = 5, re.compile(r"\d{5}-\d{4}")
 _LONGEST_NUMBER = 3
 _ELEMENTS = frozenset(
     """H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Ti Cr Mn Fe Co Ni Cu Zn As Br Ag Sn I Ba Au Hg Pb
@@ -71,8 +76,7 @@ def _names(cursor: TokenCursor, table: LanguageTable) -> bool:
         return is_code(cursor, table) and _GROUP.fullmatch(cursor.token(1).core) is not None
     if not _DIGITS.fullmatch(token.core):
         return False
-    binary = len(token.core) >= _SHORTEST_BINARY and {*token.core} == {"0", "1"}
-    if is_code(cursor, table) or _is_zip(cursor) or (binary and token.core.count("01") > 1):
+    if is_code(cursor, table) or _is_zip(cursor) or _BINARY.fullmatch(token.core):
         return True
     sign = follows_number_sign(cursor, table) or cursor.previous().core == table.numbers.number_sign
     if not token.core.isdecimal() or len(token.core) < (_LONG_NUMBER if sign else _LONGEST_COUNT):
@@ -144,8 +148,8 @@ def _listed(cursor: TokenCursor, back: int, table: LanguageTable) -> int:
 
 def _is_zip(cursor: TokenCursor) -> bool:
     token, state = cursor.token(), cursor.previous()
-    named = len(state.core) == _STATE and state.core.isupper() and cursor.previous(2).suffix == ","
-    return named and len(token.core) in _ZIPS
+    figures = len(token.core) == _ZIP or _LONG_ZIP.fullmatch(token.core) is not None
+    return figures and _STATE.fullmatch(state.core) is not None and cursor.previous(2).suffix == ","
 
 
 def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -178,12 +182,12 @@ def extension(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -
 def sets(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The sets of a match: "6-4, 3-6", "7-6(4)"."""
     token = cursor.token()
-    score = _GAMES.fullmatch(token.core + ")" * ("(" in token.core))
-    if score is None or not (score[3] or _is_set(cursor)):
+    score = _SET.fullmatch(token.core + ")" * token.suffix.startswith(")"))
+    if score is None and not _is_set(cursor):
         return None
     spans = [found.span() for found in re.finditer(r"\d+", token.core)][:2]
     games = _grouped(cursor, table, spans, between=" ")
-    if not score[3]:
+    if score is None:
         return games
     start, end = token.core_start + score.start(3) - 1, token.core_start + score.end()
     tie = Piece(f", {table.number_words.cardinal(int(score[3]))}", start, end)
@@ -193,6 +197,8 @@ def sets(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _is_set(cursor: TokenCursor) -> bool:
     """True for the sets of a match, one after the other: "6-4, 3-6". A range does not fall."""
     token, before = cursor.token(), cursor.previous()
+    if not _GAMES.fullmatch(token.core):
+        return False
     near = [token]
     tie = before.suffix.startswith(")")
     if tie or before.suffix == ",":
@@ -210,25 +216,24 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "#2025-0098-X", "1-800-FLOWERS", "Boeing 737-800": the groups of a name, without its hyphens."""
     core = cursor.token().core
     groups = [part.span() for part in re.finditer(r"[A-Z\d]+", core)]
-    named = _HYPHENED.fullmatch(core) and _is_name(cursor, [core[slice(*one)] for one in groups], table)
-    return _grouped(cursor, table, groups) if named or _PADDED.fullmatch(core) else None
+    if _HYPHENED.fullmatch(core):
+        letters = any(core[start:end].isalpha() for start, end in groups)
+        named = letters and len(groups) > 2 and any(map(str.isdigit, core))
+        # "Boeing 737-800"
+        named = named or (_TYPES.fullmatch(core) is not None and cursor.previous().core[:1].isupper())
+        named = named or core[0] == "#" or _is_no_range(cursor, table)
+    else:
+        named = _PADDED.fullmatch(core) is not None
+    return _grouped(cursor, table, groups) if named else None
 
 
-def _is_name(cursor: TokenCursor, groups: list[str], table: LanguageTable) -> bool:
-    """True for letters among figures, and for two numbers that are no range: "L. 121-1", "n.º 2024-081"."""
+def _is_no_range(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for "L. 121-1" and "n.º 2024-081"."""
     core = cursor.token().core
-    letters = any(map(str.isalpha, groups))
-    if core[0] == "#" or (letters and len(groups) > 2 and any(map(str.isdigit, core))):
+    if (pair := _FALLING.fullmatch(core)) and int(pair[1]) > int(pair[2]):
         return True
-    first, *others = groups
-    last = "".join(others)
-    if len(others) > 1 or not (first + last).isdecimal():
-        # An oil: "10W-40"
-        return first[-1] == "W" and last.isdecimal()
-    # "Boeing 737-800"
-    model = len(first) == len(last) == len("737") and last.endswith("00")
-    falls = len(first) in (3, 4) and len(last) < 3
-    return falls or (model and cursor.previous().core[:1].isupper()) or follows_number_sign(cursor, table)
+    padded = _PADDED.fullmatch(core) or (_PAIR.fullmatch(core) and follows_number_sign(cursor, table))
+    return bool(padded or _GRADE.fullmatch(core))
 
 
 def _grouped(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from kani_text.normalizer.kinds import is_kind, matching
+from kani_text.normalizer.kinds import matching
 from kani_text.normalizer.rules.acronyms import letter_name, spelled_pieces
 from kani_text.normalizer.rules.numerals import follows_number_sign, parse_numeral, say_numeral
 from kani_text.normalizer.rules.trades import words_near
@@ -18,6 +18,7 @@ _COORDINATE = re.compile(r"[xyz]\d|[yz]$")
 _NOTE = re.compile(r"(?i)(?P<name>[A-H]|do|ré|re|mi|fa|sol|la|si)(?P<sign>[♭♯])|[A-G]#(?!\w{4})")
 _MOVE = re.compile(r"[A-Z]?[a-h]?[1-8]?x?[a-h][1-8][+#]?")
 _SQUARE, _ELEMENT = re.compile(r"[a-h][1-8][+#]?"), re.compile(r"[A-Z][a-h][1-8][+]?")
+_GAMES_OF_SET = re.compile(r"[0-7][-/][0-7]")
 _NEAR, _AHEAD = 5, 3
 _OF_PLAYER = re.compile(r"(\d{1,3}(?=\*)|\d(?=-))(?:\*|-(\d{2,3})(?!\d))")
 _FIGURES = re.compile(r"\d{2,3}/\d{1,2}|\d-\d{2,3}")
@@ -119,7 +120,7 @@ def ranking(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> 
     """The "15/4" and "3.1" of "Léa (15/4)", where the sets of a match follow a few words later."""
     token = cursor.token()
     named = cursor.previous().core[:1].isupper() and token.prefix == "(" and token.suffix.startswith(")")
-    if not named or not any(is_kind(cursor.token(at), "games", table) for at in range(1, _NEAR + 1)):
+    if not named or not any(_GAMES_OF_SET.fullmatch(cursor.token(at).core) for at in range(1, _NEAR + 1)):
         return None
     point = f"{table.web.signs['.']} " if match[2] == "." else ""
     first, last = (table.number_words.cardinal(int(match[group])) for group in (1, 3))

@@ -12,15 +12,16 @@ from kani_text.normalizer.tokens import TokenCursor
 _ANGLE = re.compile(
     rf"(\d{{1,3}})[°º](\d{{1,2}})(?:[{FEET}](?:({NUMBER})(?:[{INCHES}]|[{FEET}]{{2}})?)?)?([A-Z]{{1,2}})?"
 )
-PART_OF_DEGREE = re.compile(rf"({NUMBER})[{FEET}{INCHES}](?![\w×])")
-_FORCE = re.compile(rf"\d|1[0-2]|\d[{DASHES}]\d{{1,2}}")
 _DEGREES = re.compile(rf"{NUMBER}[°º]")
+_PART = re.compile(rf"({NUMBER})[{FEET}{INCHES}](?![\w×])")
+_FORCE = re.compile(rf"\d|1[0-2]|\d[{DASHES}]\d{{1,2}}")
 _MOST_BETWEEN, _FORECAST = 3, 8
 _OPPOSITE = ({"N", "S"}, {"E", "O"}, {"E", "W"}, {"W", "O"})
+_ROAD = re.compile(r"(?:I|US|SR|CA|NY|TX)-\d{1,3}")
 _IN_STREET = Rows(
-    "road|street~ @", "number @~ capital|figure~ street", "number @~ capital|figure~ capital|figure~ street"
+    "street~ @", "number @~ capital|figure~ street", "number @~ capital|figure~ capital|figure~ street"
 )
-"""The "N." of "123 N. Main St.", the "NW" of "Pennsylvania Ave. NW" and the "E" of "I-90 E"."""
+"""The "N." of "123 N. Main St." and the "NW" of "Pennsylvania Ave. NW"."""
 _BESIDE_PLACE = Rows(
     *("figure 'km' @ of", "figure 'm' @ of", "figure 'mi' @ of"),
     *("towards|inside @ of", "in 'el' @ of", "'a' @ of capital"),
@@ -56,7 +57,7 @@ def angle(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _part(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The "25'" and "13"" of "40° 25' 13"": minutes and seconds of degrees, no feet and inches."""
     token = cursor.token()
-    match = PART_OF_DEGREE.match(token.text, token.core_start, token.end)
+    match = _PART.match(token.text, token.core_start, token.end)
     numeral = parse_numeral(match[1], table) if match else None
     if match is None or numeral is None or not _is_after_degrees(cursor, 1):
         return None
@@ -86,6 +87,7 @@ def _is_direction(cursor: TokenCursor, table: LanguageTable) -> bool:
         or _is_to_another(cursor, table)
         or _has_force(cursor, table)
         or _BESIDE_PLACE.hold(cursor, table)
+        or _ROAD.fullmatch(cursor.previous().core) is not None
         or _IN_STREET.hold(cursor, table)
     )
 
@@ -127,7 +129,7 @@ def _is_before_degrees(cursor: TokenCursor) -> bool:
     degrees, minutes = cursor.token(1), cursor.token(2)
     if not _DEGREES.fullmatch(degrees.core):
         return False
-    return "." in degrees.core or PART_OF_DEGREE.match(minutes.text, minutes.core_start) is not None
+    return "." in degrees.core or _PART.match(minutes.text, minutes.core_start) is not None
 
 
 def _is_after_degrees(cursor: TokenCursor, back: int) -> bool:
@@ -135,5 +137,5 @@ def _is_after_degrees(cursor: TokenCursor, back: int) -> bool:
     previous = cursor.previous(back)
     if _DEGREES.fullmatch(previous.core) and not previous.suffix:
         return True
-    found = PART_OF_DEGREE.match(previous.text, previous.core_start, previous.end)
+    found = _PART.match(previous.text, previous.core_start, previous.end)
     return found is not None and back < _MOST_BETWEEN and _is_after_degrees(cursor, back + 1)
