@@ -16,18 +16,18 @@ MOST_MODULES = 15
 
 LINES = {
     "kani/books": 2_994,
-    "kani/cli": 3_456,
-    "kani/composition": 1_798,
-    "kani/core": 17_337,
-    "kani/engines": 24_921,
+    "kani/cli": 3_449,
+    "kani/composition": 1_766,
+    "kani/core": 17_331,
+    "kani/engines": 24_841,
     "kani/library": 1_322,
-    "kani/protocols": 24_545,
+    "kani/protocols": 24_137,
     "kani/ray": 713,
-    "kani/runtime": 3_688,
-    "kani/server": 5_212,
-    "kani_text": 19_000,
-    "tests": 84_975,
-    "benchmarks": 9_283,
+    "kani/runtime": 3_649,
+    "kani/server": 5_389,
+    "kani_text": 19_047,
+    "tests": 85_150,
+    "benchmarks": 9_233,
     "tools": 7_719,
 }
 """Most lines of Python in each room, with 1 % of slack, so that a small change needs no line here. Who takes

@@ -26,8 +26,8 @@ _ANY_CASE = frozenset(
 _WRITTEN_AS = dict(
     line.split("=")
     for line in """
-    º=° ºC=°C ºF=°F L=l gr=g lbs=lb sec=s kmh=km/h NM=nmi kt=kn KB=kB kb/s=kbps Mb/s=Mbps Gb/s=Gbps MP=Mpx
-    HP=hp cv=CV Nm=N·m
+    º=° ºC=°C ºF=°F L=l gr=g lbs=lb sec=s kmh=km/h NM=nmi KB=kB kb/s=kbps Mb/s=Mbps Gb/s=Gbps MP=Mpx
+    cv=CV Nm=N·m
     """.split()
 )
 """Units that are written otherwise, too, where that is no other unit's."""

@@ -21,9 +21,9 @@ def test_both_signs_for_micro_and_capitals_are_the_same_unit() -> None:
 
 
 def test_other_spellings_are_the_same_unit_where_the_table_has_no_line_for_them() -> None:
-    units = in_all_spellings({"°C": "grado", "l": "litro", "L": "lux", "hp": "caballo"}, {}, joined)
-    assert units["ºC"] == "grado" and units["HP"] == "caballo" and units["L"] == "lux"
-    assert not {"º", "ºF", "cv"} & units.keys()
+    units = in_all_spellings({"°C": "grado", "l": "litro", "L": "lux", "CV": "caballo"}, {}, joined)
+    assert units["ºC"] == "grado" and units["cv"] == "caballo" and units["L"] == "lux"
+    assert not {"º", "ºF", "Nm"} & units.keys()
 
 
 def test_currencies_of_a_table_keep_their_names() -> None:
