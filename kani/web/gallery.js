@@ -76,6 +76,8 @@ export class Gallery {
 
   #open(all) {
     find("gallery-filters").hidden = !all;
+    // The button names the language of the text.
+    if (all) this.#language.value = compose.tongue;
     // A keyboard on the screen would cover the list.
     if (all && !matchMedia("(pointer: coarse)").matches) this.#search.focus();
     this.#draw();

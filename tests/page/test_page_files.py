@@ -18,7 +18,7 @@ WEB = page.FOLDER
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / "tools" / "web"
 
-MOST_LINES = 9_740
+MOST_LINES = 9_742
 """Of all modules but those of texts. It is raised only in a commit that says what a user gets for it."""
 LANGUAGES = re.findall(r'\b(\w\w): "', (WEB / "i18n.js").read_text("utf-8"))
 """Those that are offered on the page."""
