@@ -219,6 +219,8 @@ def _abbreviation_lines(section: TableSection, stop: str) -> dict[str, Mapping[s
             short, dot, rest = word.partition("·")
             if not dot:
                 raise shortened.error(conditions, f"has {word!r} without the dot where it is cut")
+            if short + stop in lines:
+                raise shortened.error(conditions, f"has {word!r}, which another line has")
             lines[short + stop] = dict.fromkeys(conditions.split(), short + rest)
     return lines
 

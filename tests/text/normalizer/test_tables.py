@@ -68,6 +68,8 @@ def test_spellings_are_found_only_where_their_required_characters_and_words_are(
          "'name noum' in [abbreviations.shortened] has to be of: address,"),
         ("adm·inistración", "administración", 'shortened."name number other',
          "'name number other' in [abbreviations.shortened] has 'administración' without"),
+        ("adm·inistración", "adm·inistración adm·isión", 'shortened."name number other',
+         "'name number other' in [abbreviations.shortened] has 'adm·isión', which another line has"),
         ('order = "dmy"', 'order = "ymd"', 'order = "dmy"', '\'order\' in [dates] has to be "dmy" or "mdy"'),
         ('months = ["enero", ', "months = [", 'months = ["enero"',
          "'months' in [dates] has to be a list of 12"),
