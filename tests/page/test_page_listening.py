@@ -197,10 +197,13 @@ def test_button_that_ends_stays_where_it_is_on_a_phone(page: Page) -> None:
     assert page.eval_on_selector("#transcript", "e => e.clientHeight") > 150
     # What the button does has a line of its own, and no other control is covered.
     assert page.eval_on_selector("#listen-invitation", "words => words.clientHeight") < 40
-    assert page.eval_on_selector("#listen-language", """language => {
+    assert page.eval_on_selector(
+        "#listen-language",
+        """language => {
       const { bottom } = document.getElementById("listen").getBoundingClientRect();
       return bottom <= language.getBoundingClientRect().top;
-    }""")
+    }""",
+    )
 
 
 HELD_MICROPHONE = """() => {
