@@ -65,16 +65,16 @@ class Acceptor:
             for task in self._starting:
                 task.cancel()
 
-    async def take_over(self, handover: Handover, going_on: Callable[[bytes], NewProtocol]) -> None:
+    async def take_over(self, handover: Handover, resumed: Callable[[bytes], NewProtocol]) -> None:
         """Serve the connections that other processes hand over, until cancelled.
 
-        going_on: returns what makes the protocol of a connection of which these bytes are read.
+        resumed: returns the factory of a connection's protocol, given the bytes that were read already.
         """
         await self._table.accepts.wait()
         while True:
             try:
                 sock, first = await handover.receive()
-                self._start(sock, going_on(first))
+                self._start(sock, resumed(first))
             except OSError as error:
                 await self._relieve(error)
 

@@ -9,7 +9,6 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Sequence
 from contextlib import suppress
 from urllib.parse import parse_qs, unquote
 
@@ -21,12 +20,12 @@ MAX_BYTES = 2**18
 """Longest message: a head has 64 KiB at most, and what was read after it is not much longer."""
 
 
-def is_owned(call: tuple[str, str, str], owned: Sequence[str]) -> bool:
+def is_owned(call: tuple[str, str, str], owned: tuple[str, ...]) -> bool:
     """Return whether the owner has to answer; call: method, path and query; owned: see ``one_process``."""
     method, path, query = call
     parameters = parse_qs(query, keep_blank_values=True)
     return any(
-        each.startswith(tuple(owned))
+        each.startswith(owned)
         for each in (path, f"{method} {path}", *(f"{path}?{name}" for name in parameters))
     )
 
@@ -37,7 +36,7 @@ class Handover:
     So connections that wait survive a restart of the owner.
     """
 
-    def __init__(self, owned: Sequence[str]) -> None:
+    def __init__(self, owned: tuple[str, ...]) -> None:
         self._owned = owned
         self._owner, self._others = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._owner.setblocking(False)
