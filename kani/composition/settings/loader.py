@@ -236,12 +236,12 @@ def _ineffective(
     lines = []
     plugin = found_engines().plugins.get(chosen.engine)
     if chosen.model is not None and plugin is not None and not plugin.takes_model:
-        # The environment or a command line may replace the engine that the model was written for.
-        model, engine = (
+        # The engine of a model may be replaced: by a command line first, then by the environment.
+        model_rank, engine_rank = (
             (not source.startswith(PREFIX), source in environment)
             for source in (called["model"], called.get("engine", PREFIX))
         )
-        if engine <= model:
+        if engine_rank <= model_rank:
             lines.append(f"{called['model']} has no effect on the engine {chosen.engine}: leave it out")
     given = called.keys() | {name for name in fields() if not written.keys().isdisjoint(variables(name))}
     for name, variable in called.items():
