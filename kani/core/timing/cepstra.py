@@ -58,9 +58,9 @@ _TAPER = np.hanning(WINDOW).astype(np.float32)
 _WEIGHTS = np.array([_LOUDNESS, *(k**-0.3 for k in range(1, _CEPSTRA))], np.float32)
 
 
-def cepstra_of(samples: Samples) -> tuple[Matrix, Matrix]:
-    """Return the cepstra, and the mean level in nepers, of each whole frame of ``samples``."""
-    frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
+def cepstra_of(samples: Samples, hop: int = HOP) -> tuple[Matrix, Matrix]:
+    """Return the cepstra, and the mean level in nepers, of each whole frame, ``hop`` samples apart."""
+    frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::hop]
     power = np.square(np.abs(np.fft.rfft(frames * _TAPER, _FFT))).astype(np.float32)
     # Not BLAS: for products this small its threads wait more than they work.
     bands = np.log(np.einsum("tf,bf->tb", power, _MEL) + np.float32(_FLOOR))
@@ -95,7 +95,9 @@ class Normalization:
 
 def with_slopes(rows: Matrix, before: int = 0, behind: int = 0, weight: float = _SLOPES) -> Matrix:
     """Return rows and their slopes, without the first ``before`` and the last ``behind`` rows."""
-    padded = np.pad(rows, ((SLOPE_FRAMES - before, SLOPE_FRAMES - behind), (0, 0)), mode="edge")
+    # np.pad takes as long as all the rest here.
+    first, last = [rows[:1]] * (SLOPE_FRAMES - before), [rows[-1:]] * (SLOPE_FRAMES - behind)
+    padded = np.concatenate([*first, rows, *last])
     count = len(rows) - before - behind
     slopes = sum(
         step * (padded[SLOPE_FRAMES + step :][:count] - padded[SLOPE_FRAMES - step :][:count])
@@ -105,9 +107,10 @@ def with_slopes(rows: Matrix, before: int = 0, behind: int = 0, weight: float = 
 
 
 class Cepstra:
-    """Computes a row for each frame, centred on every ``HOP``, of audio at ``SAMPLE_RATE`` fed in pieces."""
+    """Computes a row for each frame, centred on every ``hop``, of audio at ``SAMPLE_RATE`` fed in pieces."""
 
-    def __init__(self) -> None:
+    def __init__(self, hop: int = HOP) -> None:
+        self._hop = hop
         self._pending: Samples = np.zeros(WINDOW // 2, np.float32)
         self._rows: Matrix = np.zeros((0, _CEPSTRA), np.float32)
         self._levels: Matrix = np.zeros(0, np.float32)
@@ -121,13 +124,13 @@ class Cepstra:
         self.finished |= last
         after: Samples = np.zeros(WINDOW // 2 if last else 0, np.float32)
         self._pending = np.concatenate([self._pending, samples, after])
-        count = (len(self._pending) - WINDOW) // HOP + 1
+        count = (len(self._pending) - WINDOW) // self._hop + 1
         if count <= 0:
             return
-        rows, levels = cepstra_of(self._pending)
+        rows, levels = cepstra_of(self._pending, self._hop)
         self._rows = np.concatenate([self._rows, rows])
         self._levels = np.concatenate([self._levels, levels])
-        self._pending = self._pending[count * HOP :]
+        self._pending = self._pending[count * self._hop :]
 
     def take(self) -> tuple[Matrix, Matrix]:
         """Return the cepstra and levels of the frames so far, which are forgotten."""

@@ -86,7 +86,7 @@ class Rows:
         return costs, made
 
 
-_USUAL = Prices()
+_USUAL = Prices(pause=1.8)
 
 
 class WarpingPath:

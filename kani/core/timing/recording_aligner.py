@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from kani.core.errors import InvalidRequest
 from kani.core.recognizer import VOICE_CHUNK_S
-from kani.core.timing.aligner import FRAME_S, MIN_PAUSE_FRAMES, heard, rows_of, timed
+from kani.core.timing.aligner import FRAME_S, MIN_PAUSE_S, heard, rows_of, timed
 from kani.core.timing.cepstra import SAMPLE_RATE, Cepstra, Matrix, Normalization, with_slopes
 from kani.core.timing.dtw import Prices, Rows
 from kani.core.timing.recording_path import BLOCK, Columns, Indices, Path, cheapest_path, near
@@ -271,7 +271,7 @@ class RecordingAligner:
         ends = [*times[begins[1:]], float(self.frames)]
         losses = _losses(level, path, begins, pauses)
         # A skipped pause has a column too.
-        silences = np.where((silent := cells[pauses] - 1) >= MIN_PAUSE_FRAMES, silent, 0)
+        silences = np.where((silent := cells[pauses] - 1) * FRAME_S >= MIN_PAUSE_S, silent, 0)
         words = (word for piece in self._pieces for word in piece)
         found = (
             (timed(word, [*times[rows], end - silence], self.duration_s), loss)

@@ -15,13 +15,16 @@ from itertools import pairwise
 import numpy as np
 
 from kani.core.errors import SpeechError
-from kani.core.timing.aligner import STEP_S, Aligner
+from kani.core.timing.aligner import Aligner
 from kani.core.timing.reference_voice import ReferenceVoice
 from kani.core.types import Samples, Segment, Span, SpeechChunk
 from kani_text.writing import letter_count, word_spans
 
 LOOK_BACK_S = 0.4
 """Distance of a word's beginning from the last sample at which its time is final."""
+
+STEP_S, LATER_STEP_S, LATER_S = 0.16, 0.32, 1.0
+"""Speech is aligned in steps of the first; in steps of the second once there are ``LATER_S`` of it."""
 
 ALIGNMENT_TIMEOUT_S = 0.5
 """Wait for the words' times once the speech has ended; its slot is not free before."""
@@ -83,7 +86,7 @@ class _WordSearch:
             self._task = asyncio.create_task(self._run(), name="alignment")
         self._buffer.append(chunk.samples)
         self._buffered_s += chunk.duration_s
-        if self._buffered_s >= STEP_S:
+        if self._buffered_s >= (STEP_S if chunk.end_s < LATER_S else LATER_STEP_S):
             self._due.set()
         return self._take_found()
 

@@ -162,7 +162,7 @@ def test_final_columns_are_freed(rendered: ReferenceSpeech, spoken) -> None:
     aligner = Aligner(rendered, chunks[0].sample_rate, LOOK_BACK_S)
     for chunk in chunks:
         aligner.feed(chunk.samples)
-    assert len(aligner._path) > 400 > 250 > len(aligner._path._moves)
+    assert len(aligner._path) > 200 > 125 > len(aligner._path._moves)
 
 
 async def test_hanging_reference_voice_delays_no_audio(spoken) -> None:
