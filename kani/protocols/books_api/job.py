@@ -141,9 +141,12 @@ class Job:
         return _Piece(text, samples, rate, tuple(span for chunk in chunks for span in chunk.spans), voice)
 
     def check(self) -> None:
-        """Raise what ends the thread, once the book has no client."""
+        """Raise what ends the thread, once the book has no client or the server stops."""
         if self._stopped:
             raise _Stopped
+        if not self._service.ready:
+            # Speech is refused then; a file that is written would be cut off without a word.
+            raise ServerStopping
 
     def tell(self, event: dict[str, Any]) -> None:
         self._loop.call_soon_threadsafe(self._tell, event)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx2
 import pytest
@@ -20,6 +20,7 @@ from kani.core import shared_numbers
 from kani.core.session.admission import RateLimit
 from kani.core.session.budget import Budget
 from kani.core.session.slots import DeadlineQueue
+from kani.protocols.books_api.calls import AUDIO_PATH
 from kani.protocols.elevenlabs.single_use_tokens import SingleUseTokens
 from tests.clients.kani.wire import ask, request
 from tests.clients.openai_call import calling
@@ -232,6 +233,55 @@ async def test_what_one_front_keeps_is_reached_through_all(start_server: StartSe
             # What comes meanwhile waits for the owner that is started again.
             await stack.enter_async_context(calling(server))
             assert owner not in children(server, "front")
+
+
+async def test_audiobook_is_made_and_fetched_through_all(start_server: StartServer) -> None:
+    server = begun(start_server)
+    async with opened(*(connect(server.url) for _ in range(2))), AsyncExitStack() as stack:
+        # The connections of several clients: the fronts take turns.
+        clients = [
+            await stack.enter_async_context(httpx2.AsyncClient(base_url=server.http_url)) for _ in range(3)
+        ]
+        told = [await audiobook(client, "# Uno\n\nHola.\n\n# Dos\n\nAdiós.") for client in clients]
+        assert [event["stage"] for event in told] == ["done"] * 3
+        assert len({event["id"] for event in told}) == 1
+        files = [(await client.get(f"{AUDIO_PATH}/{told[0]['id']}")).content for client in reversed(clients)]
+        assert {len(file) for file in files} == {told[0]["bytes"]} and len({*files}) == 1
+
+
+async def audiobook(
+    client: httpx2.AsyncClient, text: str, begun: asyncio.Event | None = None
+) -> dict[str, Any]:
+    """Have an audiobook made; returns the last that is told of it. begun: set once anything is told."""
+    last: dict[str, Any] = {}
+    query = {"name": "Mi diario.md"}
+    async with client.stream("POST", AUDIO_PATH, params=query, content=text, timeout=WITHIN_S) as answer:
+        assert answer.status_code == 200, await answer.aread()
+        async for line in answer.aiter_lines():
+            if line.startswith("data: "):
+                last = json.loads(line[6:])
+                if begun is not None:
+                    begun.set()
+    return last
+
+
+async def test_stop_ends_calls_and_audiobooks(start_server: StartServer) -> None:
+    async with chat_endpoint(lambda _: say("uno dos tres.")) as endpoint:
+        server = begun(start_server, KANI_LLM_URL=endpoint.url, KANI_SHUTDOWN_SECONDS="2")
+        processes = descendants(server.process.pid)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(opened(*(connect(server.url) for _ in range(2))))
+            callers = [await stack.enter_async_context(calling(server)) for _ in range(2)]
+            client = await stack.enter_async_context(httpx2.AsyncClient(base_url=server.http_url))
+            speaking_book = asyncio.Event()
+            book = asyncio.create_task(audiobook(client, LONG * 40, speaking_book))
+            await asyncio.wait_for(speaking_book.wait(), WITHIN_S)
+            server.send_signal(signal.SIGTERM)
+            for caller in callers:
+                await caller.ended()
+            assert "shutting down" in (await book)["error"]["message"]
+        assert server.wait() == 0
+        assert not any(map(alive, processes))
 
 
 async def test_front_that_is_killed_takes_no_other_with_it(start_server: StartServer) -> None:
