@@ -67,6 +67,7 @@ class InputAudio:
     _position_s: float = 0.0
     _failures: int = 0
     _unavailable: bool = False
+    _finished: bool = False  # whether no more audio comes
     _voice_at: float = 0.0
     _answer_ended: bool = False  # one that the client spoke itself
 
@@ -151,6 +152,14 @@ class InputAudio:
             await self._words.commit(track.transcript)
         track.end(TrackState.COMMITTED)
 
+    def finish(self) -> None:
+        """Take that no more audio comes: ``run`` returns once the words of all of it are told."""
+        track, self._track = self._track, None
+        if track is not None:
+            track.end(TrackState.FINISHED)
+        self._finished = True
+        self._changed.set()
+
     async def clear(self) -> None:
         """Forget the audio that was not committed."""
         if self._track is not None:
@@ -190,9 +199,11 @@ class InputAudio:
             await self._feed(opened, samples)
 
     async def run(self) -> None:
-        """Send the events of all tracks. Returns once the server stops; raises InputFailed."""
+        """Send the events of all tracks, until ``finish`` or the server's end. Raises InputFailed."""
         while True:
             while not self._tracks:
+                if self._finished:
+                    return
                 self._changed.clear()
                 await self._changed.wait()
             track = self._tracks[0]
@@ -314,7 +325,12 @@ class InputAudio:
 
     async def _finish(self, track: Track) -> None:
         await self._words.complete_while(lambda _: True)
-        if track.state is not TrackState.COMMITTED:
+        if track.state is TrackState.FINISHED:
+            if not track.turns.may_interrupt:
+                await self._take(track.turns.dismiss(), track)
+            if not track.turns.in_turn:
+                return
+        elif track.state is not TrackState.COMMITTED:
             return
         if not track.transcript.committed:
             if track.turns.in_turn:

@@ -24,6 +24,8 @@ class TrackState(enum.Enum):
 
     COMMITTED = enum.auto()  # the client has ended its item, which has to be completed
 
+    FINISHED = enum.auto()  # no more audio comes: the turn that goes on has to be completed
+
     ENDED = enum.auto()
     """A new configuration or a failure has ended it; words that are still recognised are sent."""
 
