@@ -25,7 +25,6 @@ from kani.engines.kokoro.cloning.refinement import Refiner
 from kani.engines.kokoro.cloning.surrogate import Surrogate
 from kani.engines.kokoro.cloning.voice_embedding import embedding_model, mix_language
 from kani.engines.kokoro.incremental import IncrementalSentence, PieceTiming, has_enough_words
-from kani.engines.kokoro.litert.packed import remove_earlier
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, Stopped
 from kani.engines.kokoro.network.parts import SplitModel
@@ -125,7 +124,6 @@ class KokoroEngine(Described):
         self._voices = Voices()
         spoken = spoken_languages()
         student, cache_dir = self._settings.student, self._resources.cache_dir
-        remove_earlier(cache_dir)
         try:
             self._students = None if student == "never" else self._load_students()
             if student == "only":
