@@ -32,7 +32,6 @@ from kani.core.conversation.turns import (
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, SpeechError
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.service import SpeechService
-from kani.core.transcriber import TranscriptionOptions
 from kani.core.turns.interruption import LIKELY
 from kani.core.types import Samples
 
@@ -102,9 +101,7 @@ class InputAudio:
 
     async def _open_track(self, transcript: Transcript, start_s: float) -> Track:
         await self._wait_for_tracks()
-        config = self._config
-        rate = config.input_format.sample_rate
-        hears = config.hears
+        rate, hears = self._config.input_format.sample_rate, self._config.hears
         try:
             session = self._service.recognition.open_recognition(
                 protocol=self._protocol,
@@ -120,12 +117,12 @@ class InputAudio:
         except SpeechError as error:
             self._unavailable = isinstance(error, EngineUnavailable)
             raise self._events.refusal(error) from error
-        session.judges_turns, session.turns_are_answered = config.judges_turns, config.answers_turns
         session.hear_turns_again()
         machine = TurnMachine(rate, self._turns, start_s, resumed=transcript.started)
-        self._track = Track(session, rate, start_s, hears, transcript, machine)
-        self._add(self._track)
-        return self._track
+        self._track = track = Track(session, rate, start_s, hears, transcript, machine)
+        track.configure(self._config)
+        self._add(track)
+        return track
 
     async def _wait_for_tracks(self) -> None:
         while len(self._tracks) >= MAX_TRACKS:
@@ -141,12 +138,7 @@ class InputAudio:
         track, self._track = self._track, None
         if track is None:
             await self._wait_for_tracks()
-            rate = self._config.input_format.sample_rate
-            item = Transcript(new_id("item"))
-            machine = TurnMachine(rate, self._turns, self._position_s)
-            track = Track(
-                None, rate, self._position_s, TranscriptionOptions(), item, machine, TrackState.COMMITTED
-            )
+            track = Track.silent(self._config.input_format.sample_rate, self._position_s, self._turns)
             self._add(track)
         if self._config.rule is None:
             await self._words.commit(track.transcript)
@@ -183,9 +175,7 @@ class InputAudio:
         manual = (before.rule is None, config.rule is None)
         same_rate = track.sample_rate == config.input_format.sample_rate
         if config.hears == track.hears and same_rate and manual[0] == manual[1]:
-            if track.session is not None:
-                track.session.judges_turns = config.judges_turns
-                track.session.turns_are_answered = config.answers_turns
+            track.configure(config)
             return
         replay = track.replay if same_rate and not track.turn_stopped and not track.transcript.text else None
         self._track = None
