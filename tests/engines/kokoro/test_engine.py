@@ -17,7 +17,8 @@ from benchmarks.languages.heard import SENTENCES, units
 from kani.composition.settings import SettingsError, load
 from kani.core.errors import EngineUnavailable, UnknownVoice, UnsupportedLanguage
 from kani.core.types import Boundary, Samples, Segment, Span
-from kani.engines.kokoro.engine import SPEED_RANGE, KokoroEngine
+from kani.engines.kokoro.description import SPEED_RANGE
+from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.litert.packed import NETWORK
 from kani.engines.kokoro.network.onnx_model import ModelFailed, Network
 from kani.engines.kokoro.settings import KokoroSettings

@@ -94,7 +94,7 @@ class InputAudio:
         except Busy as error:
             await self._refuse(error)
 
-    async def _refuse(self, error: Busy) -> NoReturn:
+    async def _refuse(self, error: SpeechError) -> NoReturn:
         """Send the reason, and end the connection: each of 20 pieces a second would be refused."""
         await self._events.refused(self._events.refusal(error))
         raise InputFailed from error
@@ -340,8 +340,7 @@ class InputAudio:
         await self._words.fail(track.transcript, error)
         self._failures += 1
         if not isinstance(error, EngineFailed) or self._failures >= MAX_FAILURES:
-            await self._events.refused(self._events.refusal(error))
-            raise InputFailed from error
+            await self._refuse(error)
 
     async def told(self) -> None:
         """Wait until the words of all turns that are answered already are told."""
