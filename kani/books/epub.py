@@ -17,7 +17,7 @@ from kani.books import xml_tree
 from kani.books.archive import ENCRYPTED, Archive
 from kani.books.book import Block, Book, Chapter, Image, UnreadableBook, chapter_of, line
 from kani.books.cover import MAX_BYTES, read_cover
-from kani.books.markup import read_html
+from kani.books.html.markup import read_html
 
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 _FONT_OBFUSCATION = frozenset({"http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"})

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from kani.books.book import ENDINGS, Block, Book, UnreadableBook, checked, line, with_headings
 from kani.books.epub import read_epub
+from kani.books.html.markup import read_html
 from kani.books.lines import atx, may_be_underlined
-from kani.books.markup import read_html
 from kani.books.office.word import read_docx
 from kani.books.plain_text import decode, read_plain
 from kani_text.markup import MASK, PARAGRAPH_END, without_markup

@@ -14,7 +14,7 @@ MAX_TEXT = 4_000
 
 def as_prompt(words: Sequence[str], text: str = "") -> str:
     """Return the text that may precede the speech; only its end, where it is long."""
-    # Without the mark of an end the answer has none either, by which ends of turns are judged.
+    # Without the mark of an end the answer has none either, and ends of turns are judged from it.
     listed = ", ".join(words) + "." if words else ""
     return " ".join(part for part in (listed, text) if part)[-MAX_TEXT:]
 

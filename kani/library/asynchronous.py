@@ -44,7 +44,7 @@ from kani.library.sounds import Pieces, Sound, mono, opened, recording_of
 from kani.library.streams import GivesStreams, beside, closed_at_the_end, items_of
 
 ONE_TURN = TurnRule(waits_for_words=True)
-"""Rule by which ``AsyncRecognizer.hear`` ends."""
+"""When ``AsyncRecognizer.hear`` ends."""
 
 SPEAKERS = Range(1, MAX_SPEAKERS)
 

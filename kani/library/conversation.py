@@ -2,22 +2,27 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from kani.composition.speech_service import build_service
+from kani.core.audio.encoding import AudioFormat
 from kani.core.conversation.history import History
 from kani.core.errors import SpeechCancelled
 from kani.core.expected_words import MAX_TEXT
 from kani.core.observer import Observer
 from kani.core.types import SpeechRequest
 from kani.library.arguments import check_text, hints, rate
-from kani.library.asynchronous import LIBRARY, OwnService, settings_of
+from kani.library.asynchronous import OwnService, settings_of
 from kani.library.results import ConversationEvent
 from kani.library.sounds import Pieces
 from kani.library.streams import closed_at_the_end
-from kani.library.talk import Talk
+from kani.library.talk import Talk, TalkConfig
+
+FORMAT = AudioFormat("pcm", 24_000)
+"""Format of the answers."""
 
 
 class AsyncConversation(OwnService):
@@ -45,10 +50,13 @@ class AsyncConversation(OwnService):
         check_text("voice", voice, optional=True)
         chosen = settings_of(llm_url=llm_url, engine=engine, recognizer=recognizer, **settings)
         self._service = build_service(chosen, Observer(), CollectorRegistry())
-        self._instructions = chosen.llm_instructions
         self._request = SpeechRequest(voice=voice, languages=hints(language))
-        self._language = language
-        self._prompt = prompt[-MAX_TEXT:]
+        self._config = TalkConfig(
+            *(FORMAT, FORMAT),
+            instructions=chosen.llm_instructions,
+            language=language,
+            prompt=prompt[-MAX_TEXT:],
+        )
         self.history = History()
 
     @closed_at_the_end
@@ -60,35 +68,25 @@ class AsyncConversation(OwnService):
         The answer's own echo is told from the user's voice as long as it is quieter; with headphones or echo
         cancellation there is none. Raises EngineFailed.
         """
-        model = self._service.chat_model
-        assert model is not None
-        sample_rate = rate(sample_rate)
-        session = self._service.recognition.open_recognition(
-            protocol=LIBRARY, sample_rate=sample_rate, language=self._language, prompt=self._prompt
-        )
-        session.judges_turns = True
-        session.hear_turns_again()
-        async with session:
-            talk = Talk(
-                self._service, model, session, self.history, self._request, self._instructions, sample_rate
-            )
-            feeding = asyncio.create_task(talk.feed(audio))
-            listening = asyncio.create_task(talk.listen())
-            try:
-                while not listening.done() or not talk.events.empty():
-                    getting = asyncio.create_task(talk.events.get())
-                    try:
-                        await asyncio.wait({getting, listening}, return_when=asyncio.FIRST_COMPLETED)
-                    finally:
-                        getting.cancel()
-                    if getting.done():
-                        yield getting.result()
-                await listening  # first: after its failure the audio may go on for ever
-                if not feeding.done():
-                    raise SpeechCancelled
-                await feeding
-            finally:
-                feeding.cancel()
-                listening.cancel()
-                await asyncio.gather(feeding, listening, return_exceptions=True)
-                await talk.aclose()
+        config = replace(self._config, input_format=AudioFormat("pcm", rate(sample_rate)))
+        talk = Talk(self._service, self.history, config, self._request)
+        feeding = asyncio.create_task(talk.feed(audio))
+        listening = asyncio.create_task(talk.listen())
+        try:
+            while not listening.done() or talk.has_events:
+                getting = asyncio.create_task(talk.event())
+                try:
+                    await asyncio.wait({getting, listening}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    getting.cancel()
+                if getting.done():
+                    yield getting.result()
+            await listening  # first: after its failure the audio may go on for ever
+            if not feeding.done():
+                raise SpeechCancelled
+            await feeding
+        finally:
+            feeding.cancel()
+            listening.cancel()
+            await asyncio.gather(feeding, listening, return_exceptions=True)
+            await talk.aclose()

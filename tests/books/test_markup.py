@@ -3,7 +3,7 @@
 import pytest
 
 from kani.books.book import line
-from kani.books.markup import read_html
+from kani.books.html.markup import read_html
 from tests.text.linear_time import is_linear
 
 

@@ -11,7 +11,7 @@ import pytest
 from kani.books import archive
 from kani.books.book import Book, Chapter, UnreadableBook
 from kani.books.cover import read_cover
-from kani.books.markup import read_html
+from kani.books.html.markup import read_html
 from kani.books.plain_text import decode
 from kani.books.plan import MAX_PIECE, Manner, digest, pieces_of
 from kani.books.reading import read_book

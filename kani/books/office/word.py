@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 from kani.books import xml_tree
 from kani.books.archive import Archive
 from kani.books.book import Book, UnreadableBook, line, with_headings
-from kani.books.markup import read_html
+from kani.books.html.markup import read_html
 
 _PARTS = ("word/document.xml", "word/styles.xml", "word/numbering.xml", "docProps/core.xml")
 _LEFT_OUT = {

@@ -15,7 +15,8 @@ from kani.composition.settings.loader import (
     load,
     variable_warnings,
 )
-from kani.composition.settings.table import KANI, SPEECH, Settings, field_metadata
+from kani.composition.settings.speech import KANI, SPEECH
+from kani.composition.settings.table import Settings, field_metadata
 
 __all__ = [
     "KANI",

@@ -26,7 +26,7 @@ class ConversationConfig:
 
     @property
     def rule(self) -> TurnRule | None:
-        """Rule by which turns begin and end; None where the client commits them."""
+        """How turns begin and end; None where the client commits them."""
         return TurnRule()
 
     @property

@@ -53,7 +53,7 @@ PATIENCE = Patience(0.2, 1.5, 0.7, 4.0)
 
 @dataclass(frozen=True, slots=True)
 class TurnRule:
-    """Rules by which turns begin and end."""
+    """How turns begin and end."""
 
     patience: Patience = PATIENCE
     threshold: float = 0.5  # probability of a voice from which on it is speech

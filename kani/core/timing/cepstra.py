@@ -93,12 +93,12 @@ class Normalization:
         return self.applied(rows), (self.loud - levels).astype(np.float32)
 
 
-def with_slopes(rows: Matrix, before: int = 0, behind: int = 0, weight: float = _SLOPES) -> Matrix:
-    """Return rows and their slopes, without the first ``before`` and the last ``behind`` rows."""
+def with_slopes(rows: Matrix, before: int = 0, after: int = 0, weight: float = _SLOPES) -> Matrix:
+    """Return rows and their slopes, without the first ``before`` and the last ``after`` rows."""
     # np.pad takes as long as all the rest here.
-    first, last = [rows[:1]] * (SLOPE_FRAMES - before), [rows[-1:]] * (SLOPE_FRAMES - behind)
+    first, last = [rows[:1]] * (SLOPE_FRAMES - before), [rows[-1:]] * (SLOPE_FRAMES - after)
     padded = np.concatenate([*first, rows, *last])
-    count = len(rows) - before - behind
+    count = len(rows) - before - after
     slopes = sum(
         step * (padded[SLOPE_FRAMES + step :][:count] - padded[SLOPE_FRAMES - step :][:count])
         for step in range(1, SLOPE_FRAMES + 1)
@@ -150,6 +150,6 @@ class Cepstra:
         Normalised by the level, the mean and the spread of all frames so far.
         """
         normal = Normalization.of(self._rows, self._levels)
-        before, behind = max(first - SLOPE_FRAMES, 0), min(end + SLOPE_FRAMES, len(self))
-        rows = normal.applied(self._rows[before:behind])
-        return with_slopes(rows, first - before, behind - end), normal.loud - self._levels[first:end]
+        before, after = max(first - SLOPE_FRAMES, 0), min(end + SLOPE_FRAMES, len(self))
+        rows = normal.applied(self._rows[before:after])
+        return with_slopes(rows, first - before, after - end), normal.loud - self._levels[first:end]

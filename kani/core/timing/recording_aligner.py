@@ -103,7 +103,7 @@ _PRICES = {1: Prices(), 8: Prices(0.5, 0.75), 32: Prices(0.5, 0.75)}
 _SLOPES = {1: 3.0, 8: 1.0, 32: 1.0}
 
 _SCORED = 150
-"""Steps of the path by which a word is judged: fewer decide nothing."""
+"""Steps of the path that a word is judged from: fewer decide nothing."""
 
 _VOICE, _EDGE_CHUNKS = 0.3, 2
 """Least probability of a voice where there may be speech; chunks on either side that may have some, too."""

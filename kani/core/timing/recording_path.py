@@ -33,8 +33,8 @@ class Columns:
     """Weight of the slopes."""
 
     def features(self, first: int, end: int) -> Matrix:
-        before, behind = max(first - SLOPE_FRAMES, 0), min(end + SLOPE_FRAMES, len(self.rows))
-        return with_slopes(self.rows[before:behind], first - before, behind - end, self.slope)
+        before, after = max(first - SLOPE_FRAMES, 0), min(end + SLOPE_FRAMES, len(self.rows))
+        return with_slopes(self.rows[before:after], first - before, after - end, self.slope)
 
 
 class Path(NamedTuple):

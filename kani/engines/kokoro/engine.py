@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import replace
@@ -14,9 +14,9 @@ from typing import TypeVar
 
 import onnxruntime
 
-from kani.core.engine import Cloning, Described, EngineInfo, Reading, Sharing, VoiceRules
+from kani.core.engine import Cloning, Described, VoiceRules
 from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
-from kani.core.types import Boundary, Embedding, Recording, Segment, SpeechChunk, Voice
+from kani.core.types import Boundary, Embedding, Recording, Segment, SpeechChunk
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.checkpoints.files import with_checkpoints
 from kani.engines.kokoro.checkpoints.loading import Checkpoints, Kokoro, load_checkpoints
@@ -24,13 +24,13 @@ from kani.engines.kokoro.cloning.placement import VoicePlacer
 from kani.engines.kokoro.cloning.refinement import Refiner
 from kani.engines.kokoro.cloning.surrogate import Surrogate
 from kani.engines.kokoro.cloning.voice_embedding import embedding_model, mix_language
+from kani.engines.kokoro.description import described
 from kani.engines.kokoro.incremental import IncrementalSentence, PieceTiming, has_enough_words
-from kani.engines.kokoro.litert.packed import remove_earlier
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
-from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, Stopped
+from kani.engines.kokoro.network.onnx_model import ModelFailed, Stop, Stopped
 from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.pieces import PreparingSynthesizer
-from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS, with_rises
+from kani.engines.kokoro.pitch_control import with_rises
 from kani.engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speech_cost import LATE_COST, SpeechCost, real_time_streams
@@ -60,12 +60,6 @@ MIN_CONCURRENT_STEPS = 2
 _LEAST_STREAMS, _STREAMS_A_STEP = 8, 2
 """Streams at once until the machine's speed is measured: at least so many, and for each of these steps. They
 share the cores window by window: beyond real-time capacity all would stutter, so the others queue."""
-
-# Measured by whisper-base on 20 sentences es and en: spoken natively 2 % of words are wrong at 1, 5 % at 1.1,
-# 13 % at 1.35 and 21 % at 1.67, where a filter that shortens plain speech leaves 1–2 %. Below 1 no word is
-# wrong, but the prosody of the longer sentence takes longer to predict: first audio comes 5 % later at 0.8,
-# 15 % at 0.625.
-SPEED_RANGE = (0.8, 1.0)
 
 # Mark appended to a text that has none of its own, so that its intonation fits what follows.
 _ENDINGS = {
@@ -125,7 +119,6 @@ class KokoroEngine(Described):
         self._voices = Voices()
         spoken = spoken_languages()
         student, cache_dir = self._settings.student, self._resources.cache_dir
-        remove_earlier(cache_dir)
         try:
             self._students = None if student == "never" else self._load_students()
             if student == "only":
@@ -151,7 +144,7 @@ class KokoroEngine(Described):
         self._refiner = Refiner(self._placer, self._synthesizer, self._voices)
         accented = {language: ACCENTED_VOICES[language] for language in self._settings.accented}
         info = replace(
-            _described(
+            described(
                 "1.0 int8",
                 [voice for voice in self._voices.all if primary(voice.language) in spoken],
                 {language: DEFAULT_VOICES[language] for language in spoken}
@@ -171,7 +164,7 @@ class KokoroEngine(Described):
         if choice == "only":
             self._synthesizer = students
             taught = [voice for voice in voices if voice.id in students.files]
-            self._info = _described("1.0 student", taught, students.default_voices, STUDENT_SLOTS)
+            self._info = described("1.0 student", taught, students.default_voices, STUDENT_SLOTS)
         for facts in students.facts:
             logger.info("Kokoro's student speaks %s as %s: %s", facts.language, facts.voice, choice)
         return students
@@ -335,26 +328,6 @@ def _load_model(threads: int) -> SplitModel:
             f"{install_command('', 'requirements.txt')} brings it where it runs"
         ) from error
     return load_model(threads)
-
-
-def _described(
-    version: str, voices: Iterable[Voice], default_voices: Mapping[str, str], slots: int
-) -> EngineInfo:
-    """Describe the engine by what Kokoro and its students have in common."""
-    return EngineInfo(
-        name=ENGINE,
-        version=version,
-        sample_rate=SAMPLE_RATE,
-        voices=tuple(voices),
-        default_voices=default_voices,
-        max_concurrency=slots,
-        speed_range=SPEED_RANGE,
-        streams_inside_segment=True,
-        sharing=Sharing(by_deadline=True, pausable=True),
-        accepts_partial_text=True,
-        native_prosody=NATIVE_PROSODY_FIELDS,
-        reading=Reading(ipa=True, by_espeak=True, emphasizes=True),
-    )
 
 
 def _completed(segment: Segment, spoken: SpokenText, boundary: Boundary) -> Segment:

@@ -58,7 +58,7 @@ _END = 16
 """Half frames that such an end is measured over."""
 
 _EXCLAIMED = 0.3
-"""Share by which the accents of an exclamation are higher over the voice's tone."""
+"""How much higher the accents of an exclamation are over the voice's tone, as a share."""
 
 _ONSET = 6
 """Half frames before the stressed vowel in which such a syllable may rise."""

@@ -219,8 +219,8 @@ def _voiced(samples: Samples) -> npt.NDArray[np.bool_]:
         loudest = float(np.percentile(power_db[power_db >= average], 95))
     if loudest < _SILENCE_DB:
         return np.zeros(len(frames), bool)
-    before, behind = (_SMOOTHED - 1) // 2, _SMOOTHED // 2
-    loud = np.pad((power_db > loudest - _VOICE_RANGE_DB).astype(float), (before, behind))
+    before, after = (_SMOOTHED - 1) // 2, _SMOOTHED // 2
+    loud = np.pad((power_db > loudest - _VOICE_RANGE_DB).astype(float), (before, after))
     often = np.convolve(loud, np.ones(_SMOOTHED) / _SMOOTHED, "valid") > 0.5
     return np.convolve(often, np.ones(_KEPT_AROUND), "same") > 0.5
 

@@ -32,7 +32,6 @@ from kani.core.conversation.turns import (
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, SpeechError
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.service import SpeechService
-from kani.core.transcriber import TranscriptionOptions
 from kani.core.turns.interruption import LIKELY
 from kani.core.types import Samples
 
@@ -67,6 +66,7 @@ class InputAudio:
     _position_s: float = 0.0
     _failures: int = 0
     _unavailable: bool = False
+    _finished: bool = False  # whether no more audio comes
     _voice_at: float = 0.0
     _answer_ended: bool = False  # one that the client spoke itself
 
@@ -94,16 +94,14 @@ class InputAudio:
         except Busy as error:
             await self._refuse(error)
 
-    async def _refuse(self, error: Busy) -> NoReturn:
+    async def _refuse(self, error: SpeechError) -> NoReturn:
         """Send the reason, and end the connection: each of 20 pieces a second would be refused."""
         await self._events.refused(self._events.refusal(error))
         raise InputFailed from error
 
     async def _open_track(self, transcript: Transcript, start_s: float) -> Track:
         await self._wait_for_tracks()
-        config = self._config
-        rate = config.input_format.sample_rate
-        hears = config.hears
+        rate, hears = self._config.input_format.sample_rate, self._config.hears
         try:
             session = self._service.recognition.open_recognition(
                 protocol=self._protocol,
@@ -119,12 +117,12 @@ class InputAudio:
         except SpeechError as error:
             self._unavailable = isinstance(error, EngineUnavailable)
             raise self._events.refusal(error) from error
-        session.judges_turns, session.turns_are_answered = config.judges_turns, config.answers_turns
         session.hear_turns_again()
         machine = TurnMachine(rate, self._turns, start_s, resumed=transcript.started)
-        self._track = Track(session, rate, start_s, hears, transcript, machine)
-        self._add(self._track)
-        return self._track
+        self._track = track = Track(session, rate, start_s, hears, transcript, machine)
+        track.configure(self._config)
+        self._add(track)
+        return track
 
     async def _wait_for_tracks(self) -> None:
         while len(self._tracks) >= MAX_TRACKS:
@@ -140,16 +138,19 @@ class InputAudio:
         track, self._track = self._track, None
         if track is None:
             await self._wait_for_tracks()
-            rate = self._config.input_format.sample_rate
-            item = Transcript(new_id("item"))
-            machine = TurnMachine(rate, self._turns, self._position_s)
-            track = Track(
-                None, rate, self._position_s, TranscriptionOptions(), item, machine, TrackState.COMMITTED
-            )
+            track = Track.silent(self._config.input_format.sample_rate, self._position_s, self._turns)
             self._add(track)
         if self._config.rule is None:
             await self._words.commit(track.transcript)
         track.end(TrackState.COMMITTED)
+
+    def finish(self) -> None:
+        """Take that no more audio comes: ``run`` returns once the words of all of it are told."""
+        track, self._track = self._track, None
+        if track is not None:
+            track.end(TrackState.FINISHED)
+        self._finished = True
+        self._changed.set()
 
     async def clear(self) -> None:
         """Forget the audio that was not committed."""
@@ -174,9 +175,7 @@ class InputAudio:
         manual = (before.rule is None, config.rule is None)
         same_rate = track.sample_rate == config.input_format.sample_rate
         if config.hears == track.hears and same_rate and manual[0] == manual[1]:
-            if track.session is not None:
-                track.session.judges_turns = config.judges_turns
-                track.session.turns_are_answered = config.answers_turns
+            track.configure(config)
             return
         replay = track.replay if same_rate and not track.turn_stopped and not track.transcript.text else None
         self._track = None
@@ -190,9 +189,11 @@ class InputAudio:
             await self._feed(opened, samples)
 
     async def run(self) -> None:
-        """Send the events of all tracks. Returns once the server stops; raises InputFailed."""
+        """Send the events of all tracks, until ``finish`` or the server's end. Raises InputFailed."""
         while True:
             while not self._tracks:
+                if self._finished:
+                    return
                 self._changed.clear()
                 await self._changed.wait()
             track = self._tracks[0]
@@ -314,7 +315,12 @@ class InputAudio:
 
     async def _finish(self, track: Track) -> None:
         await self._words.complete_while(lambda _: True)
-        if track.state is not TrackState.COMMITTED:
+        if track.state is TrackState.FINISHED:
+            if not track.turns.may_interrupt:
+                await self._take(track.turns.dismiss(), track)
+            if not track.turns.in_turn:
+                return
+        elif track.state is not TrackState.COMMITTED:
             return
         if not track.transcript.committed:
             if track.turns.in_turn:
@@ -334,8 +340,7 @@ class InputAudio:
         await self._words.fail(track.transcript, error)
         self._failures += 1
         if not isinstance(error, EngineFailed) or self._failures >= MAX_FAILURES:
-            await self._events.refused(self._events.refusal(error))
-            raise InputFailed from error
+            await self._refuse(error)
 
     async def told(self) -> None:
         """Wait until the words of all turns that are answered already are told."""

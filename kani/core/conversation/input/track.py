@@ -2,8 +2,12 @@
 
 import enum
 from dataclasses import dataclass, field
+from typing import Self
 
+from kani.core.conversation.config import ConversationConfig
 from kani.core.conversation.input.transcript import Transcript
+from kani.core.conversation.items import new_id
+from kani.core.conversation.turn_answers import TurnAnswers
 from kani.core.conversation.turns import TurnMachine
 from kani.core.session.recognition import RecognitionSession
 from kani.core.transcriber import TranscriptionOptions
@@ -23,6 +27,8 @@ class TrackState(enum.Enum):
     OPEN = enum.auto()  # it takes audio. If the recogniser ends it, the server stops.
 
     COMMITTED = enum.auto()  # the client has ended its item, which has to be completed
+
+    FINISHED = enum.auto()  # no more audio comes: the turn that goes on has to be completed
 
     ENDED = enum.auto()
     """A new configuration or a failure has ended it; words that are still recognised are sent."""
@@ -45,6 +51,19 @@ class Track:
     clears: int = 0  # of the client, which it learns about after the track's commit
     replay: list[Samples] | None = field(default_factory=list)  # None once it is too long
     _fed: int = 0  # samples
+
+    @classmethod
+    def silent(cls, sample_rate: int, start_s: float, turns: TurnAnswers) -> Self:
+        """Return the track of a commit without any audio."""
+        machine = TurnMachine(sample_rate, turns, start_s)
+        item = Transcript(new_id("item"))
+        return cls(None, sample_rate, start_s, TranscriptionOptions(), item, machine, TrackState.COMMITTED)
+
+    def configure(self, config: ConversationConfig) -> None:
+        """Have turns judged as ``config`` wants."""
+        if self.session is not None:
+            self.session.judges_turns = config.judges_turns
+            self.session.turns_are_answered = config.answers_turns
 
     async def feed(self, samples: Samples) -> None:
         """Recognise audio; waits while too much is not recognised yet."""

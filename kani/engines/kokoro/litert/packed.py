@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import zipfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +26,6 @@ CURVES = ("F0", "N")
 CONTEXT_FRAMES = 6
 """Frames of context of a window on either side. The receptive field is four frames for the features, and five
 and a half for the source with its block."""
-
-_EARLIER = ("kokoro-parts", "kokoro-litert-", "kokoro-checkpoint-", "kokoro-calibrated-", "kokoro-voice-")
-_FETCHED = "kokoro-v1.0.int8.onnx"
 
 WINDOW_ARRAYS = ("features", "spectra", "scale", "shift")
 
@@ -68,11 +64,3 @@ class PackedNetwork:
     def open(cls, folder: Path) -> PackedNetwork:
         """Open the archives of a folder. Raises ``BROKEN``."""
         return cls(PackedArchive(folder / PROSODY_FILE), PackedArchive(folder / GENERATOR_FILE))
-
-
-def remove_earlier(cache_dir: Path) -> None:
-    """Remove from the cache what earlier versions fetched and made at their first start: some 84 MB."""
-    for name in (*_EARLIER, _FETCHED):
-        for path in cache_dir.glob(f"{name}*"):
-            with suppress(OSError):
-                path.unlink()

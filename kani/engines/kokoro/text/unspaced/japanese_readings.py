@@ -83,7 +83,7 @@ _CORRECTIONS = [
     )
 ]
 # The end of the text before a word, the word, and its readings.
-_BEHIND = [
+_IN_CONTEXT = [
     (re.compile(rf"(?:{before}){between}$"), re.compile(word), wrong, right)
     for before, between, word, wrong, right in (
         (_TASTES, "[はがもっと、]*", "辛[いくかす]", "ツラ", "カラ"),
@@ -106,7 +106,7 @@ def corrected_reading(text: str, start: int, kana: str) -> str:
         if kana.startswith(wrong) and pattern.match(text, start):
             return right + kana[len(wrong) :]
     before = text[max(start - _LONGEST_BEFORE, 0) : start]
-    for behind, word, wrong, right in _BEHIND:
-        if kana.startswith(wrong) and word.match(text, start) and behind.search(before):
+    for context, word, wrong, right in _IN_CONTEXT:
+        if kana.startswith(wrong) and word.match(text, start) and context.search(before):
             return right + kana[len(wrong) :]
     return kana

@@ -1,11 +1,24 @@
 """Reads the paragraphs and headings of HTML and XHTML; nothing is fetched and no entity is defined."""
 
 import re
-from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from kani.books.book import Block, Picture, UnreadableBook, with_reading
-from kani.books.drawings import Drawing
+from kani.books.book import Block, Picture, UnreadableBook
+from kani.books.html.drawings import Drawing
+from kani.books.html.marked_text import (
+    CALM,
+    EMPHASIS,
+    LINE_END,
+    NOTE_MARK,
+    PICTURE,
+    PICTURES,
+    SEAM,
+    UNMARKED,
+    Ruby,
+    shift,
+    shown,
+    split_emphasis,
+)
 from kani.books.lines import Undivided
 from kani.books.plain_text import decode, without_note_marks
 from kani_text.writing import ends_sentence
@@ -23,19 +36,9 @@ _NOT_READ = frozenset(
 )
 _NOTES = ("-noteref", "-footnote", "-endnote", "-endnotes", "-backlink", "-pagebreak", "-pageno")
 _HIDDEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
-_NOTE_MARK = re.compile(r"\s*[\[(]?(?:\d{1,4}|[*†‡§]{1,3}|[ivxlc]{1,5}|[a-z])[\])]?\s*")
 _CODE = frozenset(("code", "kbd", "pre", "samp"))
-_RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
-_LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-_FIGURE_PIECES, _FIGURE_LENGTH = 12, 40
-"""Most pieces and characters of a figure that is raised or lowered."""
 _VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 _MAX_DEPTH = 1_000
-# Characters of no document: the end of a line, around a picture's text, between elements of a heading, around
-# what is emphasized.
-_LINE_END, _PICTURE, _SEAM, _EMPHASIS, _CALM = "\0\1\2\3\4"
-_PICTURES = re.compile(rf"{_PICTURE}[^{_PICTURE}]*{_PICTURE}")
-_UNMARKED = str.maketrans("", "", _PICTURE + _SEAM + _EMPHASIS + _CALM)
 _EMPHASIZED = frozenset("i em cite dfn var".split())
 _ITALIC = re.compile(
     r"(?<![\w-])(?:ital(?:ics?)?|i|em|emphasis|font-style\s*:\s*(?:italic|oblique))(?![\w-])"
@@ -49,24 +52,11 @@ _NO_DESCRIPTION = re.compile(
 )
 _AS_BLOCK = re.compile(r"display\s*:\s*block", re.IGNORECASE)
 _XHTML = '"http://www.w3.org/1999/xhtml"'
-_OPENING = '“‘«"('
-_SEAMS = re.compile(f"{_SEAM}+")
-_CASELESS = re.compile(r"[\u0590-\u1fff\u2e80-\uffee]")
-_NAME_BEGINS = re.compile(r"\bMa?c$")
 # Parts of a word, where no two words meet.
 _IN_WORDS = frozenset("sup sub ruby rb rbc rt rtc br img svg math".split())
 _NUMBERED = re.compile(r"\W*(?:\d|(?:[a-z]|[ivxlc]{1,6})[.)])", re.IGNORECASE)
 # A number that is no character's, which Python would fail to read.
 _LONG_REFERENCE = re.compile(r"&#(?:\d{8,}|[xX][0-9A-Fa-f]{7,});?")
-
-
-@dataclass(slots=True)
-class _Ruby:
-    """A word with its reading: where in the texts it begins, and where each reading's part of it ends."""
-
-    begin: int
-    readings: list[tuple[int, str]] = field(default_factory=list)
-    reading_at: int | None = None
 
 
 class _Reader(HTMLParser):
@@ -84,7 +74,7 @@ class _Reader(HTMLParser):
         self._linked: int | None = None
         self._shifted: list[tuple[str, int]] = []
         self._spans: list[str] = []
-        self._ruby: _Ruby | None = None
+        self._ruby: Ruby | None = None
         self._drawing = Drawing()
         self.pictures: list[Picture] = []
         self._earlier = 0
@@ -110,11 +100,11 @@ class _Reader(HTMLParser):
         unread = bool(self._skipped) or _is_unread(given)
         self._open_picture(tag, given, unread=unread, empty=empty)
         if tag in ("rb", "rt", "rtc") and self._ruby:
-            self._end_reading(self._ruby)
+            self._ruby.end_reading(self._texts)
         if not empty and (unread or tag in _SKIPPED or (tag == "rtc" and self._ruby and self._ruby.readings)):
             self._skip(tag)
         if tag == "br":
-            self._texts.append(" " if self._skipped else _LINE_END)
+            self._texts.append(" " if self._skipped else LINE_END)
         self._code += tag in _CODE and not empty
         if tag in _BLOCKS:
             self._open_block(tag, given, empty)
@@ -159,10 +149,10 @@ class _Reader(HTMLParser):
 
     def _open_inline(self, tag: str, given: dict[str, str | None], empty: bool) -> None:
         if self._level and tag not in _IN_WORDS:
-            self._texts.append(_SEAM)
+            self._texts.append(SEAM)
         as_block = tag not in _IN_WORDS and bool(_AS_BLOCK.search(f"{given.get('style')}"))
         if as_block:
-            self._texts.append(_LINE_END)
+            self._texts.append(LINE_END)
         if tag == "a" and "#" in f"{given.get('href')}":
             self._linked = len(self._texts)
         if empty:
@@ -170,13 +160,13 @@ class _Reader(HTMLParser):
         italic = tag == "span" and _ITALIC.search(f"{given.get('class')} {given.get('style')}")
         emphasized = not self._level and bool(tag in _EMPHASIZED or italic)
         if emphasized:
-            self._texts.append(_EMPHASIS)
+            self._texts.append(EMPHASIS)
         if tag == "span":
-            self._spans.append(_CALM * emphasized + _LINE_END * as_block)
+            self._spans.append(CALM * emphasized + LINE_END * as_block)
         elif tag in ("sup", "sub"):
             self._shifted.append((tag, len(self._texts)))
         elif tag == "ruby":
-            self._ruby = _Ruby(len(self._texts))
+            self._ruby = Ruby(len(self._texts))
         elif tag == "rt" and self._ruby:
             self._ruby.reading_at = len(self._texts)
 
@@ -195,10 +185,10 @@ class _Reader(HTMLParser):
 
     def _picture(self, description: str, source: str | None = None) -> None:
         """Take a picture, and its text, which is read where it stands among words or is a heading."""
-        text = " ".join(description.translate(_UNMARKED).split())
+        text = " ".join(description.translate(UNMARKED).split())
         told = "" if _NO_DESCRIPTION.fullmatch(text) else text
         if told:
-            self._texts.append(f"{_SEAM}{_PICTURE}{told}{_PICTURE}{_SEAM}")
+            self._texts.append(f"{SEAM}{PICTURE}{told}{PICTURE}{SEAM}")
         if source:
             self.pictures.append((source, told))
 
@@ -219,7 +209,7 @@ class _Reader(HTMLParser):
         if tag in _BLOCKS:
             self._close_block(tag)
         elif self._level and tag not in _IN_WORDS and not self._skipped:
-            self._texts.append(_SEAM)
+            self._texts.append(SEAM)
         self._code -= tag in _CODE and self._code > 0
 
     def _close_skipped(self, tag: str) -> None:
@@ -236,20 +226,21 @@ class _Reader(HTMLParser):
         if tag == "a" and self._linked is not None:
             linked = "".join(self._texts[self._linked :])
             # A picture that leads elsewhere in the book is the mark of a note, too.
-            bare = (linked if self._level else _PICTURES.sub("", linked)).translate(_UNMARKED)
-            if _NOTE_MARK.fullmatch(bare) or (_PICTURE in linked and not bare.strip()):
+            bare = (linked if self._level else PICTURES.sub("", linked)).translate(UNMARKED)
+            if NOTE_MARK.fullmatch(bare) or (PICTURE in linked and not bare.strip()):
                 del self._texts[self._linked :]
             self._linked = None
         elif tag in ("sup", "sub") and self._shifted:
-            self._shift(*self._shifted.pop())
+            shift(self._texts, *self._shifted.pop())
         elif tag == "span" and self._spans:
             self._texts.append(self._spans.pop())
         elif tag in _EMPHASIZED and not self._level:
-            self._texts.append(_CALM)
+            self._texts.append(CALM)
         elif tag == "ruby" and self._ruby:
-            self._end_ruby(self._ruby)
+            self._ruby.end(self._texts)
+            self._ruby = None
         elif tag == "rt" and self._ruby:
-            self._end_reading(self._ruby)
+            self._ruby.end_reading(self._texts)
 
     def _close_block(self, tag: str) -> None:
         self.end_block()
@@ -267,25 +258,6 @@ class _Reader(HTMLParser):
         elif not self._skipped:
             self._texts.append(data if self._code else without_note_marks(data))
 
-    def _end_reading(self, ruby: _Ruby) -> None:
-        if ruby.reading_at is not None:
-            reading = "".join("".join(self._texts[ruby.reading_at :]).split())
-            del self._texts[ruby.reading_at :]
-            ruby.readings.append((ruby.reading_at, reading))
-            ruby.reading_at = None
-
-    def _end_ruby(self, ruby: _Ruby) -> None:
-        """Write a word with the reading of all its parts, if that is known; of kana it is the kana."""
-        self._end_reading(ruby)
-        self._ruby = None
-        said, begin = "", ruby.begin
-        for end, reading in (*ruby.readings, (len(self._texts), "")):
-            said += reading or "".join(self._texts[begin:end])
-            begin = end
-        word = "".join("".join(self._texts[ruby.begin :]).translate(_UNMARKED).split())
-        if word != said:
-            self._texts[ruby.begin :] = [with_reading(word, said)]
-
     def parse_marked_section(self, i: int, report: bool = True) -> int:
         """Return the end of a section of "<![": of CDATA "]]>", of any other ">", as browsers have it."""
         mark = _end_mark(self.rawdata[i : i + 9])
@@ -294,39 +266,12 @@ class _Reader(HTMLParser):
             self.handle_data(self.rawdata[i + 9 : at])
         return at + len(mark) if at >= 0 else -1
 
-    def _shift(self, tag: str, begin: int) -> None:
-        """Write raised and lowered figures so that they are read as such; a mark of a note is left out."""
-        # Elements may be nested, or follow each other, without end: each looks at a few characters.
-        inner = self._texts[begin : begin + _FIGURE_PIECES + 1]
-        if len(inner) > _FIGURE_PIECES or sum(map(len, inner)) > _FIGURE_LENGTH:
-            return
-        written = "".join(inner).translate(_UNMARKED).strip()
-        before = self._texts[max(0, begin - _FIGURE_PIECES) : begin]
-        base = "".join(each[-12:] for each in before).translate(_UNMARKED)[-12:].rpartition(" ")[2]
-        if tag == "sub":
-            shifted = written.translate(_LOWERED)
-        elif re.fullmatch("[oaerds]", written) and base[-1:].isdigit():
-            # "1º", "5e"
-            shifted = {"o": "º", "a": "ª"}.get(written, written)
-        elif written == "o" and base in ("N", "n") and self._texts[begin - 1].endswith(base):
-            self._texts[begin - 1] = self._texts[begin - 1][:-1]
-            shifted = "№"
-        elif re.fullmatch(r"[+\-−]?\d{1,4}|[a-z]", written) and re.search(
-            r"(?:\d|(?<![^\W\d_])[^\W\d_]{1,2}|\))$", base
-        ):
-            shifted = f"^{written}" if written.isalpha() else written.translate(_RAISED)
-        elif _NOTE_MARK.fullmatch(written) and not written.isalpha():
-            shifted = ""
-        else:
-            return
-        self._texts[begin:] = [shifted]
-
     def end_block(self, at_end: bool = False) -> None:
         """Add a block, with the pictures before it; at the end of the document also one without text."""
         self._linked, self._shifted, self._spans, self._ruby = None, [], [], None
         text = "".join(self._texts)
         whole = text if self._code else self.undivided(text)
-        lines = (_shown(each, self._level > 0) for each in whole.split(_LINE_END))
+        lines = (shown(each, self._level > 0) for each in whole.split(LINE_END))
         text = (" " if self._level else "\n").join(filter(None, lines))
         self._texts = []
         earlier, here = self.pictures[: self._earlier], self.pictures[self._earlier :]
@@ -336,7 +281,7 @@ class _Reader(HTMLParser):
             if number and not self._level and not _NUMBERED.match(text):
                 text = f"{number} {text}"
         if text or at_end:
-            plain, emphases = _emphasized(text)
+            plain, emphases = split_emphasis(text)
             self.blocks.append(
                 Block(plain, self._level, tuple(self._anchors), emphases, tuple(self.pictures))
             )
@@ -361,56 +306,6 @@ class _Reader(HTMLParser):
                 pictures=row.pictures + cell.pictures,
             )
         self.blocks[begin:] = [row]
-
-
-def _emphasized(marked: str) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """Return a text without the marks of emphasis, and begin and end of each part between them."""
-    pieces, found, at, begin, depth = [" "], list[tuple[int, int]](), 0, 0, 0
-    for piece in re.split(f"([{_EMPHASIS}{_CALM}])", marked):
-        if piece == _EMPHASIS:
-            depth, begin = depth + 1, begin if depth else at
-        elif piece == _CALM:
-            if depth == 1 and begin < at:
-                found.append((begin, at))
-            depth = max(depth - 1, 0)
-        # Of spaces at both sides of a mark one stays.
-        elif kept := piece[1:] if piece[:1] == " " and pieces[-1][-1] in " \n" else piece:
-            pieces.append(kept)
-            at += len(kept)
-    text = "".join(pieces[1:]).rstrip()
-    return text, tuple((first, min(last, len(text))) for first, last in found if first < len(text))
-
-
-def _shown(line: str, is_heading: bool) -> str:
-    """Return a line, with the texts of its pictures if it is a heading or has words of its own."""
-    bare = _PICTURES.sub("", line)
-    shown = line.replace(_PICTURE, "") if is_heading or re.search(r"\w", bare) else bare
-    whole = " ".join(_SEAMS.sub(_met, shown).split())
-    return whole if whole.strip(f" {_EMPHASIS}{_CALM}") else ""
-
-
-def _met(seam: re.Match[str]) -> str:
-    """Return a space where two words meet: "3", "The Road", but not in "C", "HAPTER" or "3", "rd"."""
-    text, at, end = seam.string, seam.start(), seam.end()
-    earlier, before = text[max(at - 2, 0) : max(at - 1, 0)], text[max(at - 1, 0) : at]
-    after, later = text[end : end + 1], text[end + 1 : end + 2]
-    siblings, begins = end - at > 1, after.isupper() and later.islower()
-    if begins and _NAME_BEGINS.search(text, max(at - 3, 0), at):
-        return ""
-    if before.isupper() and not earlier.isupper():  # an initial, or a word of one letter
-        apart = siblings and (begins or after in _OPENING)
-    elif before.isdigit() or before in ".:)!?":
-        apart = after.isupper() or (
-            siblings and not after.isdigit() and not (before.isdigit() and after.islower())
-        )
-    else:
-        whole = before.isalnum() and not (before.isdigit() and after.isdigit())
-        # Letters without case are words only where both have an element of their own.
-        new = after.isupper() or after.isdigit() or after in _OPENING or _CASELESS.match(after)
-        apart = (siblings and bool(new) and (whole or bool(_CASELESS.match(before)))) or (
-            before.islower() and begins
-        )
-    return " " if apart else ""
 
 
 def _integer(written: str, otherwise: int) -> int:
