@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from kani_text.writing import RAISED
+from kani_text.writing import RAISED, is_unspaced
 
 _AFTER_NUMBER = re.compile(r"(?<=[\d⁰¹²³⁴-⁹])[ \u00a0\u202f]?(?=[A-Za-zµμΩ°])")
 _UNIT = (
@@ -85,4 +85,5 @@ def _read(text: str, at: int) -> tuple[int, list[Factor]]:
         below, bracket = below or "/" in sign[0], bracket or "(" in sign[0]
         at = sign.end()
     following = text[end : end + 1]
-    return (end, []) if following.isalnum() or following in _GOES_ON else (end, factors)
+    goes_on = following in _GOES_ON or (following.isalnum() and not is_unspaced(following))
+    return (end, [] if goes_on else factors)

@@ -107,8 +107,7 @@ def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) ->
 
 
 def _part_of(part: tuple[int, int], measure: units.Measure, table: LanguageTable) -> str:
-    forms = measure.forms
-    name = forms["other"] if table.numbers.counted_alone else units.singular(forms)
+    name = units.singular(measure.forms, table)
     half = table.fractions.half_before_noun.get(measure.gender or units.gender_of(name, table) or "m")
     return f"{half} {name}" if part == HALF and half else _of(say_fraction(*part, table), name, table)
 
@@ -128,9 +127,8 @@ def say_mixed(whole: Numeral | None, part: tuple[int, int], table: LanguageTable
     if part == HALF and whole is not None and table.fractions.mixed_half:
         return table.fractions.mixed_half.format(whole=say_numeral(whole, table, "m"))
     spoken = say_fraction(*part, table)
-    halves = table.fractions.half_before_noun
-    if part == HALF:
-        spoken = halves.get(gender or "m", spoken) if gender or whole is not None else spoken
+    if part == HALF and (gender or whole is not None):
+        spoken = table.fractions.half_before_noun.get(gender or "m", spoken)
     if whole is None:
         return spoken
     return table.fractions.mixed.format(whole=say_numeral(whole, table, gender), part=spoken)
@@ -168,13 +166,14 @@ def gender_of_following(cursor: TokenCursor, table: LanguageTable) -> str:
 
 def say_fraction(numerator: int, denominator: int, table: LanguageTable) -> str:
     """A fraction in words."""
+    if (numerator, denominator) == HALF and 0 in table.fractions.mixed_halves:
+        return table.fractions.mixed_halves[0]
     words = table.number_words
     name = _part_name(numerator, denominator, table)
     if name is None:
         over = table.fractions.over
         return over.format(numerator=words.cardinal(numerator), denominator=words.cardinal(denominator))
-    forms = table.fractions.names.get(denominator)
-    if forms and table.form_includes_number(forms, numerator):
+    if table.form_includes_number(table.fractions.names.get(denominator, {}), numerator):
         return name
     return f"{words.cardinal(numerator, units.gender_of(name, table) or 'm')} {name}"
 

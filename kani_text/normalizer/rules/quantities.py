@@ -154,7 +154,7 @@ def _price(sign: str, under: str, cursor: TokenCursor, table: LanguageTable) -> 
     """ "€/$ a 1,08", "in €/kg"."""
     money, other = table.currencies[sign].forms, table.currencies.get(under)
     if other is not None:
-        return cursor.token().said(f"{units.singular(money)} {units.singular(other.forms)}")
+        return cursor.token().said(f"{units.singular(money, table)} {units.singular(other.forms, table)}")
     per = units.said_per(sign, under, table)
     return cursor.token().said(f"{money['other']} {per}") if per else None
 
@@ -165,7 +165,7 @@ def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     unit = table.units.get("km") if token.core.lower() == "km" else None
     if unit is None or not _BEFORE_FIGURE.hold(cursor, table):
         return None
-    return token.said(units.singular(unit.forms), token.core_end + len(token.suffix))
+    return token.said(units.singular(unit.forms, table), token.core_end + len(token.suffix))
 
 
 def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -58,9 +58,9 @@ class PhraseBuilder:
         return self.build(end)
 
 
-def singular(forms: Forms) -> str:
-    """The form for one thing."""
-    return forms.get("one", forms["other"])
+def singular(forms: Forms, table: LanguageTable) -> str:
+    """The form for one thing, without the number."""
+    return forms["other"] if table.numbers.counted_alone else forms.get("one", forms["other"])
 
 
 def sign_name(sign: str, table: LanguageTable) -> str:
@@ -120,13 +120,13 @@ def _compound(symbol: str, table: LanguageTable) -> Unit | None:
     first, last = _compound(over, table) if over else None, _compound(under, table)
     if last is None or (first is None and over + sign != "/"):
         return None
-    one = singular(last.forms)
+    one = singular(last.forms, table)
     if first is None:
         # "10⁻¹⁸ /s"
         return last.with_forms(lambda _: f"{table.per} {one}")
     if sign == "/":
         return first.with_forms(lambda form: f"{form} {table.per} {one}")
-    name = singular(first.forms)
+    name = singular(first.forms, table)
     if table.product == "word":
         return last.with_forms(lambda form: f"{name}{form.lower()}")
     if table.product == "last":
@@ -268,7 +268,7 @@ def said_per(sign: str, under: str, table: LanguageTable, any_word: bool = False
         return whole.removeprefix(name).strip() if whole.startswith(name) else ""
     known = table.currencies.get(under) or table.units.get(under)
     if known is not None:
-        return f"{table.per} {singular(known.forms)}"
+        return f"{table.per} {singular(known.forms, table)}"
     if not any_word or len(under) < len("kg") or not has_letters_only(under):
         return ""
     said = " ".join(letter_name(one, table) for one in under) if under.isupper() else under
@@ -331,7 +331,7 @@ def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 def gender_of_forms(forms: Forms, table: LanguageTable) -> str:
     """The gender of what is counted, by its singular if there is one."""
-    return gender_of(singular(forms), table)
+    return gender_of(singular(forms, table), table)
 
 
 def gender_of(name: str, table: LanguageTable) -> str:

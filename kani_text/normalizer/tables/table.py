@@ -344,9 +344,8 @@ class LanguageTable:
 
     def form_includes_number(self, forms: Forms, number: Decimal | int) -> bool:
         """True if the form for ``number`` includes the number ("two books" in one word)."""
-        alone = self.numbers.counted_alone
-        category = plural_category(self.language, number) if alone else ""
-        return category in alone and category in forms
+        category = plural_category(self.language, number)
+        return category in self.numbers.counted_alone and category in forms
 
     def form_for_many(self, forms: Forms) -> str:
         """The form after a rounded number of millions ("3,5 M€": "de euros")."""

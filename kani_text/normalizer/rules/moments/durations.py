@@ -90,7 +90,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         foot = table.units["ft"].forms
         first, last = (table.number_words.cardinal(int(one)) for one in tall.groups())
         end = token.core_start + tall.end()
-        return token.said(f"{first} {units.singular(foot)} {last}", end)
+        return token.said(f"{first} {units.singular(foot, table)} {last}", end)
     match = _fullmatch(_PRIMES, token)
     numeral = parse_numeral(match["number"], table) if match else None
     if match is None or numeral is None or token.prefix.strip("(") or _is_quoted(cursor, match["mark"]):
@@ -100,7 +100,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     spoken = _of_match(numeral, cursor, table) if symbol == "min" else ""
     if not spoken:
         unit = table.units[symbol]
-        one = units.singular(unit.forms)
+        one = units.singular(unit.forms, table)
         # "a 10″ sponge"
         forms = {"other": one} if describes(cursor, end, one, table) else unit.forms
         spoken = units.say_counted(numeral, forms, table, unit.gender)

@@ -239,7 +239,7 @@ def _measured(written: str, at: int, table: LanguageTable) -> tuple[Piece, ...]:
     """The "km-Lauf" of "10-km-Lauf"."""
     unit, _, rest = written.partition("-")
     forms, middle, end = table.units[unit].forms, at + len(unit), at + len(written)
-    one, other = singular(forms), forms["other"]
+    one, other = singular(forms, table), forms["other"]
     # "7,5-Tonnen-Lkw", but "10-Kilometer-Sprint"
     name = Piece(other if other == f"{one}n" else one, at, middle)
     said = capitals_pieces(rest, middle + 1, table) if rest.isupper() else (Piece(rest, middle + 1, end),)

@@ -34,7 +34,7 @@ def adjective(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -
     unit = table.units.get(match["unit"]) if table.agreement.measures_after else None
     if unit is None:
         return None
-    at, said = token.core_start, singular(unit.forms)
+    at, said = token.core_start, singular(unit.forms, table)
     middle, end = at + match.start("unit"), at + match.end("unit")
     number = Piece(table.number_words.cardinal(int(match["number"])), at, middle)
     more = (Piece(match["more"], end, token.core_end),) if match["more"] else ()
