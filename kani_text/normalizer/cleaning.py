@@ -42,8 +42,8 @@ _ROW_OF_STARS = re.compile(r"(?<![\d★☆])(?<!\d )(★{2,5})☆{0,3}(?![★☆
 _UNSPOKEN = frozenset(("Cf", "Cs", "Co", "Cn", "Mn", "Me", "Sk"))
 """Categories of characters without a sound, but for "^" and "`"."""
 _HAVING_STARS = frozenset("es en fr it pt de hi zh ja ar".split())
-_DINGBAT_FIGURES = re.compile("[\u2776-\u2793]")
-_ENCIRCLED = re.compile("[\u2460-\u2473\u2776-\u2793]")
+_DINGBAT_FIGURES = frozenset(map(chr, range(0x2776, 0x2794)))
+_ENCIRCLED = _DINGBAT_FIGURES | frozenset(map(chr, range(0x2460, 0x2474)))
 # The languages that have letters of U+1E00 to 1EFF, or đ, themselves.
 _HAVING_LETTERS = frozenset("vi cy yo ig ga gd".split())
 _HAVING_STROKES = frozenset("vi hr sr bs se hsb".split())
@@ -106,7 +106,7 @@ def clean(written: str, language: str = "") -> CleanText:
         spoken = _spoken_form(written[at:end]).translate(bases)
         if written[at] == PARAGRAPH_END and (is_of_word(last) or last in SPOKEN_SIGNS):
             spoken = "." + PARAGRAPH_END
-        elif _ENCIRCLED.match(written[at]) and _ENCIRCLED.match(written, end):
+        elif written[at] in _ENCIRCLED and written[end : end + 1] in _ENCIRCLED:
             spoken += "、" if base in HAN_AND_KANA_LANGUAGES else ", "
         last = spoken.strip(_PASSED_OVER)[-1:] or last
         kept.append(spoken)
@@ -174,7 +174,7 @@ def _spoken_form(cluster: str) -> str:
         return base
     if base == _TATWEEL or category == "Cc" or (category in _UNSPOKEN and not base.isascii()):
         return ""
-    if _DINGBAT_FIGURES.match(base):
+    if base in _DINGBAT_FIGURES:
         return str(int(unicodedata.numeric(base)))
     if _COMPATIBLE.match(base):
         return unicodedata.normalize("NFKC", cluster)

@@ -17,7 +17,6 @@ _SIGN = r"[·⋅∙*×]|/\(?"
 _ABOVE = re.compile(rf"{_SIGN}|[ \u00a0\u202f](?=(?:{_UNIT})(?:\^\{{?\(?)?[-−⁻])")
 _BELOW = re.compile(rf"{_SIGN}|\.(?=[^\W\d_])|(?=K|°C|[ash](?![^\W\d_]))")
 """Between units above and below the line: below it also a full stop, and nothing ("kWh/m².an", "W/m²K")."""
-_FIGURES = re.compile(r"[^\d-]")
 _GOES_ON = frozenset("^⁻_(\\")
 _POWER_OF_TEN = re.compile(r"\^[-−]?\d{1,3}\Z|[⁰¹²³⁴-⁹]\Z")
 _LONGEST_POWER, _MOST_FACTORS = 6, 8
@@ -72,7 +71,7 @@ def _read(text: str, at: int) -> tuple[int, list[Factor]]:
     end, factors = at, read
     below = bracket = False
     while len(read) < _MOST_FACTORS and (found := _FACTOR.match(text, at)) is not None:
-        power = int(_FIGURES.sub("", (found["power"] or "1").translate(RAISED).replace("−", "-")))
+        power = int((found["power"] or "1").strip("^{}()").translate(RAISED).replace("−", "-"))
         read = [*read, (found["unit"], -power if below else power)]
         at = found.end()
         if bracket and text[at : at + 1] == ")":

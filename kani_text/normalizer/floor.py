@@ -87,7 +87,8 @@ def append_plain(token: Token, start: int, builder: SpokenTextBuilder, language:
 
     language: BCP 47, without a table.
     """
-    minus, (square, power) = minus_word(language), _powers().get(language.partition("-")[0].lower(), ("", ""))
+    base = primary(language)
+    minus, (square, power) = _of_languages("minus").get(base, ""), _powers().get(base, ("", ""))
     if minus and token.core == "−" and start == token.core_start:
         builder.append(minus, start, token.end)
         return
@@ -113,11 +114,6 @@ def _is_note(text: str, found: re.Match[str]) -> bool:
     """True for a raised figure after a word of three letters and more, which may be a note's mark."""
     word = text[max(found.start() - len("word"), 0) : found.start()]
     return found["raised"] is not None and len(word) > len("km") and word[-3:].isalpha()
-
-
-def minus_word(language: str) -> str:
-    """Return the word of a language (BCP 47), "" where none is known."""
-    return _of_languages("minus").get(primary(language), "")
 
 
 @functools.cache

@@ -22,7 +22,6 @@ _ORDINAL = re.compile(
 )
 _SHORT_WORD = re.compile(r"[^\W\d_]{1,7}")
 _DASH = re.compile(rf"[{DASHES}/]")
-_COUNT = re.compile(r"[~≈<>≤≥±]*\d")
 _SHAPES = {
     "value": r"(?:v|[^\w\s]{1,2}|[A-Z]{1,2}\$)?\d[\d.,:%‰€£$°]*(?:[a-zµ]{0,3}|[KM])",
     "day": r"(?:0?[1-9]|[12]\d|3[01])(?:\.?[^\W\d_]{2}|[ºª°])?",
@@ -87,7 +86,9 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "figure": lambda token, table: token.core[:1].isdecimal(),
     "number": lambda token, table: token.core.isdecimal(),
     "ordinal": lambda token, table: _ORDINAL.fullmatch(token.core + token.suffix) is not None,
-    "count": lambda token, table: _COUNT.match(token.core) is not None and not is_kind(token, "clock", table),
+    "count": lambda token, table: (
+        token.core.lstrip("~≈<>≤≥±")[:1].isdecimal() and not is_kind(token, "clock", table)
+    ),
     "money": lambda token, table: not {token.core[:1], token.core[-1:]}.isdisjoint(table.currencies),
     # Shapes of words
     "capital": lambda token, table: token.core[:1].isupper(),

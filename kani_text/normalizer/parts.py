@@ -128,12 +128,16 @@ def _sign(sign: str, before: str, following: str, core: str, table: LanguageTabl
         return " "
     if said := _between(sign, before, following, table) or _name(sign, following, table):
         return f" {said} "
-    hyphen = sign in "-–‐‑" and (before.isnumeric() or following.isnumeric())
-    # "3.b)"
-    numbered = sign == "." and before.isnumeric() and following.isalpha()
-    if hyphen or numbered or sign in "/_|{}":
+    if sign in "/_|{}" or _parts_figures(sign, before, following):
         return " "
     return "" if sign in "*`~^\\" else sign
+
+
+def _parts_figures(sign: str, before: str, following: str) -> bool:
+    """True for a hyphen beside a figure, and for the stop of "3.b)"."""
+    if sign == ".":
+        return before.isnumeric() and following.isalpha()
+    return sign in "-–‐‑" and (before.isnumeric() or following.isnumeric())
 
 
 def _name(sign: str, following: str, table: LanguageTable) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from kani_text.normalizer.rules.acronyms import letter_name
 from kani_text.normalizer.rules.numerals import parse_numeral, say_digits, say_numeral
 from kani_text.normalizer.rules.units import resolve_unit, sign_name
+from kani_text.normalizer.spoken import FIGURES
 from kani_text.normalizer.tables.loaded import table_for
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.unspaced.table import unspaced_table_for
@@ -16,10 +17,8 @@ Reader = Callable[[str], str]
 
 _MAX_DIGITS = 15
 _NUMERAL = re.compile(r"\d[\d.,]*")
-_FIELDS = re.compile(r"\d+")
 _NAMED = re.compile(r"[^\W\d_]")
-_CLOCK = re.compile(r"(\d{1,2})[:.](\d\d)(?:[:.](\d\d))?\s*([AaPp])\.?[Mm]\.?")
-_HOUR = re.compile(r"(\d{1,2})\s*([AaPp])\.?[Mm]\.?")
+_CLOCK = re.compile(r"(\d{1,2})(?:[:.](\d\d)(?:[:.](\d\d))?)?\s*([AaPp])\.?[Mm]\.?")
 _CODE_AFTER = re.compile(r"([\d.,]+)\s*([A-Z]{3})")
 _UNIT = re.compile(r"([\d.,/½¼¾]+)\s*(\D+)")
 _GROUP = 4
@@ -74,7 +73,7 @@ def _number(kind: str, form: str, written: str, table: LanguageTable | None) -> 
     form = form if form in ("m", "f", "n", *table.ordinals.values()) else ""
     sign, plain = (written[0], written[1:].strip()) if written[:1] in ("-", "−", "+") else ("", written)
     if kind == "ordinal":
-        digits = re.match(r"\d+", plain)
+        digits = FIGURES.match(plain)
         if digits is None or len(digits.group()) > _MAX_DIGITS:
             return None
         return table.number_words.ordinal(int(digits.group()), form)
@@ -109,7 +108,7 @@ def _date(written: str, form: str, table: LanguageTable | None) -> str:
 
 def _fields(written: str, form: str) -> dict[str, int]:
     """The day, month and year of a date in figures, by its form ("dd/mm/yyyy"); {} for no date."""
-    fields = [int(found) for found in _FIELDS.findall(written)]
+    fields = [int(found) for found in FIGURES.findall(written)]
     form = re.sub("[^dmy]", "", form.replace("yyyy", "y").replace("mm", "m").replace("dd", "d"))
     if _NAMED.search(written) or len(fields) != len(form) or len({*form}) < len(form):
         return {}
@@ -139,9 +138,7 @@ def _time(written: str) -> str:
     """Return a time with its "a.m." or "p.m." apart."""
     if found := _CLOCK.fullmatch(written.strip()):
         seconds = f":{found[3]}" if found[3] else ""
-        return f"{found[1]}:{found[2]}{seconds} {found[4].lower()}.m."
-    if found := _HOUR.fullmatch(written.strip()):
-        return f"{found[1]}:00 {found[2].lower()}.m."
+        return f"{found[1]}:{found[2] or '00'}{seconds} {found[4].lower()}.m."
     return written
 
 

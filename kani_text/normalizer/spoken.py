@@ -9,7 +9,7 @@ from kani_text.lexicon import Lexicon
 from kani_text.normalizer.cleaning import CleanText
 from kani_text.types import Pronunciation, Replacement
 
-_FIGURES = re.compile(r"\d+")
+FIGURES = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Verbalization:
 
 def in_groups(text: str, start: int, end: int, say: Callable[[str], str]) -> tuple[Piece, ...]:
     """The groups of figures in ``[start, end)``, phrase breaks between; ValueError where there are none."""
-    *groups, last = (Piece(say(found[0]), *found.span()) for found in _FIGURES.finditer(text, start, end))
+    *groups, last = (Piece(say(found[0]), *found.span()) for found in FIGURES.finditer(text, start, end))
     return *(replace(one, text=f"{one.text}, ") for one in groups), last
 
 

@@ -17,6 +17,8 @@ _ACCUSATIVE = frozenset("für gegen durch ohne um".split())
 class GermanNumbers(NumberWords):
     """Forms of ordinals: their endings ("e", "en", "er", "es", "em"), or with an article ("der", "des")."""
 
+    year_in_hundreds = "{}hundert{}"
+
     def cardinal(self, number: int, gender: str = "") -> str:
         """ "tausendeinhundert" rather than "eintausendeinhundert"; "eine" before a feminine noun."""
         if number == 1 and gender:
@@ -33,13 +35,6 @@ class GermanNumbers(NumberWords):
         if form == "des":
             return f"des {stem}en"
         return stem + (form or "e")
-
-    def year(self, number: int) -> str:
-        """ "neunzehnhundertneunundachtzig"; outside 1100 to 1999 as a number."""
-        hundreds, rest = divmod(number, 100)
-        if not 11 <= hundreds <= 19:
-            return self.cardinal(number)
-        return f"{self.cardinal(hundreds)}hundert{self.cardinal(rest) if rest else ''}"
 
     def decade(self, number: int) -> str:
         """ "neunzehnhundertneunziger"."""

@@ -39,10 +39,8 @@ class SpanishNumbers(NumberWords):
             return self.cardinal(number)
         hundreds, rest = divmod(number, 100)
         tens, units = divmod(rest, 10)
-        parts = [_HUNDREDS[hundreds], _TEENS[units] if tens == 1 else _TENS[tens]]
-        if tens != 1:
-            parts.append(_UNITS[units])
-        spoken = [part for part in parts if part]
+        below = (_TEENS[units],) if tens == 1 else (_TENS[tens], _UNITS[units])
+        spoken = [*filter(None, (_HUNDREDS[hundreds], *below))]
         if form in ("f", "fp"):
             spoken = [f"{part[:-1]}a" for part in spoken]
         if form in ("mp", "fp"):

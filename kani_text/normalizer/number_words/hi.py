@@ -21,6 +21,8 @@ _REGULAR_ENDINGS = {"m": "वाँ", "f": "वीं", "oblique": "वें"}
 class HindiNumbers(NumberWords):
     """Forms of ordinals: "m", "f", "oblique" before a noun with a postposition, "king" after a name."""
 
+    year_in_hundreds = "{} सौ {}"
+
     def cardinal(self, number: int, gender: str = "") -> str:
         """ "एक लाख तेईस हज़ार चार सौ छप्पन"."""
         parts = []
@@ -40,11 +42,3 @@ class HindiNumbers(NumberWords):
         if number in _ORDINALS:
             return _ORDINALS[number][:-1] + _ENDINGS[form]
         return self.cardinal(number) + _REGULAR_ENDINGS[form]
-
-    def year(self, number: int) -> str:
-        """From 1100 to 1999 in hundreds: "उन्नीस सौ सैंतालीस"."""
-        hundreds, rest = divmod(number, 100)
-        if not 11 <= hundreds <= 19:
-            return self.cardinal(number)
-        spoken = f"{_BELOW_HUNDRED[hundreds]} सौ"
-        return f"{spoken} {_BELOW_HUNDRED[rest]}" if rest else spoken

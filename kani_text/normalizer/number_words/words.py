@@ -24,6 +24,8 @@ class NumberWords:
     """Nouns that a number after them orders: it counts nothing."""
     verbs: re.Pattern[str] | None = None
     """Verbs that govern a number a few words after them, too."""
+    year_in_hundreds = ""
+    """Template of a year from 1100 to 1999, where it is counted in hundreds."""
 
     def __init__(self, language: str) -> None:
         """Blocks for 20 ms at first, while num2words is imported."""
@@ -40,7 +42,11 @@ class NumberWords:
 
     def year(self, number: int) -> str:
         """A year of four digits at most."""
-        return self.cardinal(number)
+        hundreds, rest = divmod(number, 100)
+        if not self.year_in_hundreds or not 11 <= hundreds <= 19:
+            return self.cardinal(number)
+        below = self.cardinal(rest) if rest else ""
+        return self.year_in_hundreds.format(self.cardinal(hundreds), below).rstrip()
 
     def exponent(self, number: int) -> str:
         """A power's exponent."""

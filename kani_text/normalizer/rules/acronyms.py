@@ -29,9 +29,9 @@ def lowercase_pieces(text: str, start: int) -> tuple[Piece, ...]:
     return tuple(Piece(letter.lower(), start + at, start + at + 1) for at, letter in enumerate(text))
 
 
-def spelled_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:
-    """The letters' names, one after the other."""
-    names = enumerate(letter_name(letter, table) for letter in text)
+def spelled_pieces(text: str, start: int, table: LanguageTable, step: int = 1) -> tuple[Piece, ...]:
+    """The letters' names, one after the other; step: 2 where a full stop stands after each."""
+    names = ((at, letter_name(text[at], table)) for at in range(0, len(text), step))
     return tuple(Piece(f" {name}" if at else name, start + at, start + at + 1) for at, name in names)
 
 
@@ -240,14 +240,10 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
 def dotted(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "e.s.t.": letters with full stops between them."""
     token, following = cursor.token(), cursor.token(1).core
-    pieces = []
-    for at in range(0, len(token.core), 2):
-        name, start = letter_name(token.core[at], table), token.core_start + at
-        pieces.append(Piece(f" {name}" if at else name, start, start + 1))
     goes_on = following[:1].islower() or following.lower() not in table.common_words
     # "el I.E.S. Goya": the last stop ends no sentence.
     stop = token.suffix == "." and following != "" and goes_on
-    return Verbalization(tuple(pieces), token.core_end + stop)
+    return Verbalization(spelled_pieces(token.core, token.core_start, table, 2), token.core_end + stop)
 
 
 def camel_case_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece, ...] | None:

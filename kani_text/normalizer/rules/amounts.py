@@ -15,7 +15,7 @@ from kani_text.normalizer.tokens import Token, TokenCursor
 _CODE = re.compile(r"[A-Z]{3}")
 _WORD, _PLURAL = re.compile(r"[^\W\d_][a-zß-ÿ-]{2,}(?<!ly)"), re.compile(r"[a-zß-ÿ-]{4,}(?<![siu])s")
 _NOUN_AT, _FARTHEST = 4, 12
-_GROUP, _BEFORE_GROUP = re.compile(r"\d{3}(?:[.,]\d+)?"), re.compile(r"[1-9]\d{0,2}")
+_GROUP = re.compile(r"\d{3}(?:[.,]\d+)?")
 _FRACTION = re.compile(r"(\d{1,2})[/⁄](\d{1,3})")
 _LONGEST_SCALE = 20
 """Numbers before another one, at most, that tell whether they are a scale."""
@@ -156,7 +156,7 @@ class Counted:
         token = self._cursor.token(ahead)
         if not _GROUP.fullmatch(token.core):
             return False
-        starts = not first.grouped and _BEFORE_GROUP.fullmatch(first.digits)
+        starts = not first.grouped and first.digits[0] != "0" and len(first.digits) <= len("000")
         if ahead == 1 and not (starts and (token.core == "000" or not self._is_of_scale())):
             # "In 2020 500 people"
             return False
@@ -331,7 +331,7 @@ class Counted:
         adjective = self._table.agreement.capitals and unit.islower()
         # "1 kl. Zwiebel"
         gender = units.gender_of_counted(self._cursor, self._table, 2, plural=False) if adjective else ""
-        return gender or measure.gender or units.gender_of_forms(measure.forms, self._table)
+        return gender or measure.gender or units.gender_of(units.singular(measure.forms), self._table)
 
     def _say_mixed(
         self, phrase: units.PhraseBuilder, part: tuple[int, int], measure: units.Measure | None
@@ -377,7 +377,7 @@ class Counted:
 
     def _amount(self, money: Currency) -> str:
         table, numerals = self._table, [one for one in (self._first, self._second) if one is not None]
-        gender = money.gender or units.gender_of_forms(money.forms, table)
+        gender = money.gender or units.gender_of(units.singular(money.forms), table)
         whole = not any(one.decimals for one in numerals)
         if whole and (len(numerals) > 1 or self._describes(money.forms, currency=True)):
             return f"{self._say_all(gender)} {self._unit(money.forms, numerals[-1].value, currency=True)}"

@@ -218,7 +218,7 @@ def number_sign(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     token = cursor.token()
     if token.text[token.start : token.end] != "#" or not cursor.token(1).core[:1].isdecimal():
         return None
-    return Verbalization((Piece(table.numbers.number_sign, token.start, token.end),), token.end)
+    return token.said(table.numbers.number_sign)
 
 
 def path_step(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -109,12 +109,10 @@ def _template(cursor: TokenCursor, one: int, other: int, table: LanguageTable) -
     fractions, counted = table.fractions, _counts_noun(cursor, table)
     if _is_rating(cursor, one, other, counted, table):
         return fractions.out_of
-    if fractions.pressure and one in _SYSTOLIC and other in _DIASTOLIC and one > other:
+    if fractions.pressure and other < one in _SYSTOLIC and other in _DIASTOLIC:
         # "142/88, Puls 76"
         return fractions.pressure
-    # Sizes of clothes: "42/44", and "86/92" of children
-    of_children = not counted and one >= _LEAST_PAIR and one == other - 6 and one % 6 == 2
-    sized = of_children or _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE
+    sized = _is_size(one, other, counted)
     if one <= other and not sized and _is_counted_so_far(cursor, other, table):
         # "Step 3/7"
         return fractions.step
@@ -127,6 +125,12 @@ def _template(cursor: TokenCursor, one: int, other: int, table: LanguageTable) -
         # "lap 45/66", "18/20 right"
         return fractions.step if other % 10 else fractions.out_of
     return None
+
+
+def _is_size(one: int, other: int, counted: bool) -> bool:
+    """True for sizes of clothes: "42/44", and "86/92" of children."""
+    of_children = not counted and one >= _LEAST_PAIR and one == other - 6 and one % 6 == 2
+    return of_children or _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE
 
 
 def _is_out_of_many(cursor: TokenCursor, one: int, other: int, table: LanguageTable) -> bool:

@@ -1,6 +1,5 @@
 """Roman numerals, where the tokens around them show that they are some."""
 
-import re
 from itertools import pairwise
 
 from kani_text.normalizer.kinds import Rows
@@ -14,7 +13,6 @@ from kani_text.writing import roman_value
 _SMALL_ROMAN, _NUMERAL = frozenset("ivx"), frozenset("IVX")
 _ABBREVIATED = frozenset(("IV", "XX"))
 """Numerals that are as often letters."""
-_OWNED = re.compile("['’]s$")
 _LONGEST_NAME, _LONGEST_REALM = 6, 9
 _LAST_CONGRESS, _HIGHEST_GRADE = 39, 12
 _JOINED = Rows("roman and|to @", "roman '&' @")
@@ -34,9 +32,8 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     throne = _name_of_two_thrones(cursor, table)
     name = throne or (previous.core.capitalize() if small else previous.core)
     named = name in table.roman.names
-    owner = _OWNED.sub("", token.core) if named else token.core
-    numeral = owner.upper() if small else owner
-    value = roman_value(numeral) if len(numeral) > 1 or numeral in _NUMERAL else None
+    owner = token.core.removesuffix("'s").removesuffix("’s") if named else token.core
+    value = _value(owner.upper() if small else owner)
     if value is None:
         return _marked_roman(token, table)
     if owner != token.core:
@@ -44,15 +41,24 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return token.said(f"{_named(value, name, table)}'s")
     if _is_letter_of_name(cursor, named, table):
         return None
-    spoken, end = _after_noun(cursor, value, table), token.core_end
+    spoken = _after_noun(cursor, value, table)
     if not spoken and named and not previous.suffix:
         before = "" if throne else _before_name(cursor)
         spoken = table.number_words.inflected_after(before, _named(value, name, table))
-        # The full stop of "Ludwig XIV. war" ends no sentence.
-        stop = token.suffix if table.ordinals_with_stop else ""
-        end += stop.startswith(".") and (stop != "." or cursor.token(1).core[:1].islower())
+        return token.said(spoken, token.core_end + _has_stop(cursor, table))
     spoken = spoken or _without_name(cursor, value, table)
-    return token.said(spoken, end) if spoken else None
+    return token.said(spoken) if spoken else None
+
+
+def _value(written: str) -> int | None:
+    """The value of a numeral; None for a "C", "D", "L" or "M" by itself."""
+    return roman_value(written) if len(written) > 1 or written in _NUMERAL else None
+
+
+def _has_stop(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for a full stop that is the ordinal's and ends no sentence: "Ludwig XIV. war"."""
+    stop = cursor.token().suffix if table.ordinals_with_stop else ""
+    return stop.startswith(".") and (stop != "." or cursor.token(1).core[:1].islower())
 
 
 def _without_name(cursor: TokenCursor, value: int, table: LanguageTable) -> str:
@@ -99,16 +105,19 @@ def _before_noun(cursor: TokenCursor, value: int, table: LanguageTable) -> str |
     noun = cursor.token(1).core
     form = rules.articles.get(article.core.lower()) if article.suffix in ("", ".") else None
     if noun.lower() in rules.ordinal_before and form is None:
-        gender = table.agreement.gender(in_full(cursor.token(1), table), plural=False) or "m"
-        # Spanish "tercer aniversario"
-        short = gender == "m" and "short" in rules.articles.values()
-        return table.number_words.ordinal(value, "short" if short else gender)
+        return table.number_words.ordinal(value, _form_before(cursor.token(1), table))
     # "los II Juegos", but "los X Games"
     letter = len(cursor.token().core) == 1 and form in ("mp", "fp")
     named = noun[0].isupper() and value <= _LAST_CONGRESS and not letter
     if form is None or len(noun) <= 2 or not (named or noun.lower() in rules.ordinal_before):
         return None
     return table.number_words.ordinal(value, form)
+
+
+def _form_before(noun: Token, table: LanguageTable) -> str:
+    """The form of an ordinal that its noun asks for: Spanish "tercer aniversario"."""
+    gender = table.agreement.gender(in_full(noun, table), plural=False) or "m"
+    return "short" if gender == "m" and "short" in table.roman.articles.values() else gender
 
 
 def _named(value: int, name: str, table: LanguageTable) -> str:

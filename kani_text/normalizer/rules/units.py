@@ -167,6 +167,11 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
             return True
     if not ("A" <= symbol <= "Z") or symbol in table.numbers.magnitudes:
         return False
+    return _is_capital(symbol, cursor, ahead, table, decimals)
+
+
+def _is_capital(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable, decimals: str) -> bool:
+    """True if a capital after a number is no unit: a seat, an address, a name's first letter."""
     if _LABELLED.hold(cursor, table) or _ADDRESS.hold(cursor, table, ahead):
         return True
     # "13 A" after volts or hertz or a word as "of", and a unit of a trade
@@ -280,7 +285,7 @@ def say_counted(numeral: Numeral, forms: Forms, table: LanguageTable, gender: st
     name = table.form(forms, numeral.value)
     if not numeral.decimals and table.form_includes_number(forms, numeral.value):
         return name
-    said = say_numeral(numeral, table, gender or gender_of_forms(forms, table))
+    said = say_numeral(numeral, table, gender or gender_of(singular(forms), table))
     return f"{said}{name}" if said.endswith("'") else f"{said} {name}"
 
 
@@ -327,11 +332,6 @@ def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
     if noun.suffix or cursor.token().prefix or not noun.core[:1].isupper():
         return False
     return earlier.core != "" and not ends_sentence(earlier.suffix)
-
-
-def gender_of_forms(forms: Forms, table: LanguageTable) -> str:
-    """The gender of what is counted, by its singular if there is one."""
-    return gender_of(singular(forms, table), table)
 
 
 def gender_of(name: str, table: LanguageTable) -> str:

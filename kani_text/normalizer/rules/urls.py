@@ -38,7 +38,8 @@ LONGEST_SPELLED_OUT = 80
 """Characters of an address that are read; of a longer one only its host is."""
 _MIXED = re.compile(r"[A-Z\d]{5,20}")
 _DEVICE = re.compile(r"[\dA-Fa-f]{2}(?:([:-])[\dA-Fa-f]{2})(?:\1[\dA-Fa-f]{2}){4}")
-_CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
+CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
+"""The place between a figure and a capital."""
 _WORD = re.compile(r"[A-Z]{3}")
 _SHORT, _FEWEST_CHANGES, _CHANGES_OF_SHORT, _CHANGES_OF_CODE = 6, 2, 3, 4
 _SERIAL = re.compile(r"([A-Z]{2,3})\d{6,12}")
@@ -200,10 +201,9 @@ def mixed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     if not table.letters:
         return None
-    if _DEVICE.fullmatch(token.core):
-        return Verbalization(say_mixed(token.core, token.core_start, table), token.core_end)
-    named = is_code(cursor, table) and (_CODED.fullmatch(token.core) or _PASSWORD.fullmatch(token.core))
-    serial = _SERIAL.fullmatch(token.core)
+    serial, named = _SERIAL.fullmatch(token.core), _DEVICE.fullmatch(token.core)
+    if not named and is_code(cursor, table):
+        named = _CODED.fullmatch(token.core) or _PASSWORD.fullmatch(token.core)
     if not (named or is_mixed(token.core) or (serial and serial[1] not in table.currencies)):
         return None
     return Verbalization(say_mixed(token.core, token.core_start, table), token.core_end)
@@ -213,7 +213,7 @@ def is_mixed(written: str) -> bool:
     """True for capitals and figures that change too often for words and numbers."""
     if not _MIXED.fullmatch(written):
         return False
-    changes = len(_CHANGE.findall(written))
+    changes = len(CHANGE.findall(written))
     few = changes < _CHANGES_OF_CODE and 2 * sum(map(str.isdecimal, written)) < len(written)
     if few and _WORD.search(written):
         # "FLOAT8PASSBYVAL" has words

@@ -7,7 +7,7 @@ from kani_text.lexicon import MAX_WORD, LexiconEntry
 from kani_text.markup import CODE_BLOCK, PARAGRAPH_END
 from kani_text.normalizer.cleaning import CleanText
 from kani_text.normalizer.placed_lexicon import PlacedEntry
-from kani_text.normalizer.spoken import NormalizerOptions, SpokenText, SpokenTextBuilder
+from kani_text.normalizer.spoken import FIGURES, NormalizerOptions, SpokenText, SpokenTextBuilder
 from kani_text.normalizer.tokens import MoreTextNeeded
 from kani_text.normalizer.unspaced import amounts, moments, numbers, sequences, signs
 from kani_text.normalizer.unspaced.scan import Scan, UnspacedReading, is_katakana, is_wide
@@ -50,7 +50,6 @@ _WITH_SIGN: tuple[_Rule, ...] = (
 )
 _SIGNED: tuple[_Rule, ...] = (sequences.phone, numbers.number)
 _LETTER = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]")
-_DIGITS = re.compile(r"\d+")
 _MARKS = re.compile(r"([^\w\s])\1+")
 _LONGEST_LINE = 22
 _SPACE = re.compile(r"\s+")
@@ -208,7 +207,7 @@ class UnspacedReader:
 
     def _continued_number(self, scan: Scan, at: int) -> UnspacedReading:
         """The rest of a number that the text before began: digit by digit."""
-        found = _DIGITS.match(scan.text, at)
+        found = FIGURES.match(scan.text, at)
         assert found is not None
         return UnspacedReading.of(numbers.say_one_by_one(found[0], self._table), *found.span())
 

@@ -5,15 +5,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kani_text.normalizer.rules.numerals import LOWERED
-from kani_text.normalizer.rules.urls import LONGEST_SPELLED_OUT, TOP_LEVEL_DOMAINS
-from kani_text.normalizer.spoken import Piece
+from kani_text.normalizer.rules.urls import CHANGE, LONGEST_SPELLED_OUT, TOP_LEVEL_DOMAINS
+from kani_text.normalizer.spoken import FIGURES, Piece
 from kani_text.normalizer.unspaced.numbers import say_one_by_one
 from kani_text.normalizer.unspaced.scan import Scan, UnspacedReading
 from kani_text.writing import roman_value
 
 _FAR = re.compile(r"\+\d{1,3}(?:[ -]?\(?\d{1,5}\)?){2,5}")
 _GOES_ON = re.compile(r"\d|-\d|,\d{3}(?!\d)|\.\d")
-_DIGITS = re.compile(r"\d+")
 _PLAIN_PHONE = re.compile(r"\d{3,13}(?:-\d{2,8}){0,4}(?![\d.,:/%])")
 _DOTTED = re.compile(r"(?P<version>[vV](?:er)?\.?)?(?P<numbers>\d{1,5}(?:\.\d{1,5}){2,6})(?![\d.]*\d)")
 _VERSION = re.compile(r"(?P<version>[vV](?:er)?\.?)(?P<numbers>\d{1,5}(?:\.\d{1,5}){0,6})(?!\.?[A-Za-z\d])")
@@ -46,7 +45,6 @@ _MIXED = re.compile(
 )
 _CALL_NUMBER = re.compile(r"[A-Z]{1,2}\d{1,3}(?:\.\d{1,4})?/\d{1,5}(?![\d/])")
 _ROMAN = re.compile(r"[IVX]{1,6}(?![A-Za-z\d])")
-_CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
 _FEWEST_CHANGES = 3
 _DIALLED = re.compile(r"#(\d{4})(?!\d)")
 _LONG = re.compile(r"\d{5,20}(?![\d,.])|\d{2,8}(?:-0?\d{2,8}){1,3}(?![\d,.])")
@@ -88,7 +86,7 @@ def _counts(scan: Scan, found: re.Match[str]) -> bool:
 def _say_phone(scan: Scan, at: int, end: int) -> UnspacedReading:
     table = scan.table
     pieces = [Piece(table.numbers.plus, at, at + 1)] if scan.text[at] == "+" else []
-    groups = list(_DIGITS.finditer(scan.text, at, end))
+    groups = list(FIGURES.finditer(scan.text, at, end))
     for group in groups:
         digits = table.words.digits
         said = digits(group.group()).replace(digits("1"), table.phones.one)
@@ -202,7 +200,7 @@ def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
     said = "" if named else scan.table.numbers.number_sign
     if (long := _LONG.match(scan.text, found.end())) is not None:
         # "No.20251014", "#2025-014": a name
-        said = " ".join((said, *map(scan.table.words.digits, re.findall(r"\d+", long.group())))).strip()
+        said = " ".join((said, *map(scan.table.words.digits, FIGURES.findall(long.group())))).strip()
     end = long.end() if long else found.end()
     return UnspacedReading.of(said, at, end)
 
@@ -222,7 +220,7 @@ def mixed(scan: Scan, at: int) -> UnspacedReading | None:
     if found is None or (before.isascii() and before.isalnum()):
         return None
     code = found["code"]
-    if code[:2] != "0x" and len(_CHANGE.findall(code)) < (1 if found["sign"] else _FEWEST_CHANGES):
+    if code[:2] != "0x" and len(CHANGE.findall(code)) < (1 if found["sign"] else _FEWEST_CHANGES):
         return None
     return _one_by_one(scan, *found.span("code"))
 

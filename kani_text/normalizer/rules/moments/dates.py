@@ -16,7 +16,7 @@ from kani_text.short_forms import goes_on_after_day
 from kani_text.writing import roman_value
 
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
-_LOOSE_DAY = re.compile(r"(\d{1,2})(?:er|[ºª°])?([/.-])(\d{1,2})(?:\2(\d{4}|\d{2})|\.)?")
+_NUMERALS = re.compile(r"(\d{1,2})(?:er|[ºª°])?([/.-])(\d{1,2})(?:\2(\d{4}|\d{2})|\.)?")
 _LOOSE_MARK = re.compile(rf"[{DASHES}]|(?<=\.)/")
 _LATE_DAY = re.compile(r"(?:1[3-9]|2\d|3[01])/(?:0?[1-9]|1[0-2])(?:/\d+)?")
 _LATEST_YEAR = 40
@@ -72,6 +72,8 @@ def _spaced(found: re.Match[str], place: _Place) -> Verbalization | None:
 
 def _numerals(found: re.Match[str], place: _Place) -> Verbalization | None:
     """ "3/10/2024"; "3.10.12" is as likely a version."""
+    if not found[4]:
+        return None
     version = found[2] == "." and len(found[4]) == 2 and len(found[1]) + len(found[3]) < 4
     if version and not day_and_month.DATED.hold(place.cursor, place.table):
         return None
@@ -148,7 +150,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], _Place], Verbaliza
         re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d"),
         lambda _, place: days_of_month(place.cursor, place.table),
     ),
-    (re.compile(r"(\d{1,2})(?:er|º|ª|°)?([/.-])(\d{1,2})\2(\d{4}|\d{2})"), _numerals),
+    (_NUMERALS, _numerals),
     (re.compile(r"(\d{1,2})([/.-])([IVX]{1,4})(?:\2(\d{4}|\d{2}))?"), _roman_month),
     (re.compile(rf"(\d{{1,2}})([{DASHES}/.])([^\W\d_]{{3,9}})\.?(?:[/.-](\d{{4}}|\d{{2}}))?"), _named_month),
     (re.compile(rf"([^\W\d_]{{3,9}})\.?[{DASHES}/](\d{{4}}|\d\d)"), _month_and_year),
@@ -188,7 +190,7 @@ def _loose_day(written: str, first: bool, cursor: TokenCursor, table: LanguageTa
     """A day and its month; first: of a range, where it may be just a day and its stop ("3.–5.5.")."""
     if first and written[:-1].isdecimal():
         return say_day(int(written[:-1]), cursor, table)
-    found = _LOOSE_DAY.fullmatch(written)
+    found = _NUMERALS.fullmatch(written)
     if found is None:
         return None
     return _date(*_in_order(found[1], found[3], cursor, table), found[4] or "", cursor, table, None)

@@ -6,12 +6,11 @@ from kani_text.normalizer.kinds import Rows, is_kind
 from kani_text.normalizer.rules.moments.day_and_month import LONGEST_MONTH
 from kani_text.normalizer.rules.numerals import DASHES
 from kani_text.normalizer.rules.ordinals import form
-from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.spoken import FIGURES, Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor
 
 DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
-_NUMBER = re.compile(r"\d+")
 _APOSTROPHES = ("'", "’")
 
 AFTER_MONTH = Rows(r"month{\.?} @")
@@ -93,7 +92,7 @@ def year_of_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
 def days_of_month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "17/18" and "17-18-19" before a month's name; "17-18" by itself is a range."""
     token, dates = cursor.token(), table.dates
-    found = [*_NUMBER.finditer(token.core)]
+    found = [*FIGURES.finditer(token.core)]
     first = dates.order == "mdy" and AFTER_MONTH.hold(cursor, table)
     ranged = len(found) == 2 and "/" not in token.core
     if (ranged and not dates.day.startswith("ordinal")) or not (first or _BEFORE_MONTH.hold(cursor, table)):

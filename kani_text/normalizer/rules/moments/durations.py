@@ -32,7 +32,7 @@ _WITH_COLONS = re.compile(
 """2:45:30 and 1:23.456, which are no times of day"""
 _TIMED = (_WITH_COLONS, _HOUR_AND_MINUTES, _WITH_PRIMES)
 _MINUTES = re.compile(r"(\d{1,2}):([0-5]\d)")
-_MANY_MINUTES = re.compile(r"(?:2[5-9]|[345]\d):[0-5]\d")
+_MANY_MINUTES = range(25, 60)
 _CLOCK, _OF_HOURS, _ZONE = Rows("time_after~ @", "@ hours"), Rows("@~ 'h'"), ("UTC", "GMT")
 _HOUR, _MINUTE, _NAMED = Rows("@ hour_name"), Rows("@ minute_name"), Rows("@ hour_name|minute_name")
 _RUN = Rows("distance~ 'in'~ @", "distance~ 'en'~ @", "distance~ 'em'~ @")
@@ -41,11 +41,9 @@ _PRIMES = re.compile(
     rf"(?P<sign>\+)?(?:(?P<low>\d{{1,3}})(?:(?P<both>[{FEET}{INCHES}])(?=[{DASHES}]\d+(?P=both)))?[{DASHES}])?"
     rf"(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{FEET}{INCHES}])"
 )
-_FEET_AND_INCHES = re.compile(rf"(\d{{1,2}})[{FEET}](\d{{1,2}})[{INCHES}]")
+_FEET_AND_INCHES = re.compile(rf"(\d{{1,2}})[{FEET}](\d{{1,2}})([{INCHES}]?)")
 _IN_INCHES = re.compile(rf"\d{{1,2}}[{INCHES}]")
-_HEIGHT = re.compile(rf"(?:\d{{1,2}}[{FEET}](?:[1-9]|1[01])|[3-7][{FEET}]0\d)[{INCHES}]?")
-_LONG = re.compile(rf"\d{{1,2}}[{FEET}](?:1[2-9]|[2-9]\d)[{INCHES}]?")
-"""Minutes and more seconds than a foot has inches"""
+_INCHES_OF_FOOT, _FEET_OF_PERSON = 12, frozenset("34567")
 _LONGEST_QUOTATION, _NEAR = 40, 8
 
 
@@ -86,9 +84,9 @@ def _has_feet(table: LanguageTable) -> bool:
 def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "6' 2″" and "12″": feet and inches; "90'": a minute, but in English."""
     token = cursor.token()
-    if _has_feet(table) and (tall := _fullmatch(_FEET_AND_INCHES, token)):
+    if _has_feet(table) and (tall := _fullmatch(_FEET_AND_INCHES, token)) and tall[3]:
         foot = table.units["ft"].forms
-        first, last = (table.number_words.cardinal(int(one)) for one in tall.groups())
+        first, last = (table.number_words.cardinal(int(one)) for one in tall.group(1, 2))
         end = token.core_start + tall.end()
         return token.said(f"{first} {units.singular(foot, table)} {last}", end)
     match = _fullmatch(_PRIMES, token)
@@ -116,7 +114,7 @@ def _of_match(numeral: Numeral, cursor: TokenCursor, table: LanguageTable) -> st
     if numeral.decimals or not DATED.hold(cursor, table):
         return ""
     minute, words = int(numeral.digits), table.number_words
-    ordinal = words.ordinal(minute, units.gender_of_forms(table.units["min"].forms, table))
+    ordinal = words.ordinal(minute, units.gender_of(units.singular(table.units["min"].forms), table))
     return table.times.prime.format(number=words.cardinal(minute), ordinal=ordinal)
 
 
@@ -125,7 +123,9 @@ def _unit_of_prime(mark: str, cursor: TokenCursor, table: LanguageTable) -> str:
     if mark in INCHES:
         # "1'30" on, 30" off"
         before = map(cursor.previous, range(1, _NEAR + 1))
-        timed = any(_LONG.fullmatch(one.core + one.suffix[:1]) for one in before)
+        found = (_FEET_AND_INCHES.fullmatch(one.core + one.suffix[:1]) for one in before)
+        # More seconds than a foot has inches
+        timed = any(one is not None and int(one[2]) >= _INCHES_OF_FOOT for one in found)
         # Among exercises, by the words before and the two after, 90″ are seconds.
         near = {word for trade in table.trades if "″" in trade.lines for word in trade.near}
         rest = timed or not near.isdisjoint(word.lower() for word in words_near(cursor, table, 2))
@@ -161,7 +161,7 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         rest += _join(more, table) if int(match[2]) else ""
         middle, end = at + match.end(1), units.unit_end(cursor, 1, table)
         return Verbalization((Piece(number, at, middle), Piece(f" {rest}", middle, end)), end)
-    if match is not None and (_MANY_MINUTES.fullmatch(token.core) or _RUN.hold(cursor, table)):
+    if match is not None and (int(match[1]) in _MANY_MINUTES or _RUN.hold(cursor, table)):
         first = table.number_words.cardinal(int(match[1]))
         return token.parted(first, match.end(1), f" {say_group(match[2], table)}")
     return _timed(cursor, table)
@@ -191,7 +191,10 @@ def _is_no_duration(match: re.Match[str], cursor: TokenCursor, table: LanguageTa
         return table.times.hours is not None or _CLOCK.hold(cursor, table)
     if not (match["minutes"] or (match["mark"] and match["rest"])) or _CLOCK.hold(cursor, table):
         return True
-    return _has_feet(table) and _HEIGHT.fullmatch(match.group()) is not None
+    height = _FEET_AND_INCHES.fullmatch(match.group()) if _has_feet(table) else None
+    if height is None:
+        return False
+    return height[1] in _FEET_OF_PERSON if height[2][0] == "0" else int(height[2]) < _INCHES_OF_FOOT
 
 
 def _is_of_day(cursor: TokenCursor, table: LanguageTable) -> bool:

@@ -11,7 +11,7 @@ from kani_text.normalizer.kinds import matching
 from kani_text.normalizer.rules import numerals
 from kani_text.normalizer.rules.acronyms import capitals_pieces
 from kani_text.normalizer.rules.units import sign_name, singular
-from kani_text.normalizer.spoken import Piece, Verbalization, in_groups
+from kani_text.normalizer.spoken import FIGURES, Piece, Verbalization, in_groups
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 
@@ -139,7 +139,7 @@ def _group(digits: str, table: LanguageTable) -> str:
 def hyphened(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "978-84-376-0494-7": the digits of a number that is a name."""
     token = cursor.token()
-    groups = re.findall(r"\d+", token.core)
+    groups = FIGURES.findall(token.core)
     # "7-12-23-31": numbers that were drawn; "(12-2-1)": matches
     lengths = {len(group) for group in groups}
     drawn = max(lengths) < 3 and (len(groups) > _FEWEST_DRAWN or len(lengths) > 1)

@@ -5,7 +5,7 @@ import re
 from kani_text.normalizer.kinds import matching
 from kani_text.normalizer.rules.acronyms import figured_pieces
 from kani_text.normalizer.rules.numerals import DASHES
-from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.spoken import FIGURES, Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 from kani_text.writing import roman_value
@@ -35,7 +35,7 @@ def letters(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> 
         return None
     at, dash, rest = (token.core_start + match.start(part) for part in (0, "dash", "last"))
     to = f" {table.numbers.to} "
-    numbers = re.findall(r"\d+", token.core)
+    numbers = FIGURES.findall(token.core)
     if match["dash"] in _HYPHENS and match["first"][0].isalpha() and len(numbers) == len(("4", "5")):
         # The joint "L4-L5" lies between both.
         to = " " if int(numbers[1]) - int(numbers[0]) == _NEXT else to
