@@ -169,8 +169,6 @@ export class ListenPanel {
     const stops = state === "recording" || state === "transcribing";
     find("listen-drop").dataset.state = state;
     find("listen").disabled = !(stops || Microphone.possible);
-    // One that is disabled would lose the focus.
-    find("listen").ariaDisabled = String(state === "finishing");
     find("listen").ariaPressed = state === "recording" ? "true" : null;
     find("listen-text").textContent = find("listen-invitation").textContent = t(ROUND[state] ?? (whole ? "listen.again" : "listen.start"));
     find("listen-results").hidden = !whole;

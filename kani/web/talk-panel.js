@@ -100,9 +100,7 @@ export class TalkPanel {
     return this.#session?.rests === true;
   }
 
-  get told() {
-    return { title: t("tab.talk"), artist: "Kani" };
-  }
+  told = { title: t("tab.talk"), artist: "Kani" };
 
   fade = (share) => (this.#player.volume = share * find("volume").valueAsNumber);
 
