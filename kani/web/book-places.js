@@ -69,8 +69,8 @@ export class BookPlaces {
     const begin = list.childElementCount;
     for (const [n, at, length] of this.#found.slice(begin, begin + SHOWN)) {
       const { text } = this.#book.chapters[n];
-      const shown = button(`${number(n + 1)} · …${text.slice(Math.max(0, at - BEFORE), at)}`, () => this.#go(n, sentenceAt(text, at)), { className: "quiet", dir: "auto" });
-      shown.append(make("mark", { textContent: text.slice(at, at + length) }), `${text.slice(at + length, at + AFTER)}…`);
+      const shown = button(`${number(n + 1)} · …${text.slice(Math.max(0, at - BEFORE), at).replace(/^\S*\s/u, "")}`, () => this.#go(n, sentenceAt(text, at)), { className: "quiet", dir: "auto" });
+      shown.append(make("mark", { textContent: text.slice(at, at + length) }), `${text.slice(at + length, at + AFTER).replace(/\s\S*$/u, "")}…`);
       list.append(shown);
     }
   }
@@ -79,7 +79,8 @@ export class BookPlaces {
   #mark() {
     const [at, from] = this.#place();
     const { text } = this.#book.chapters[at];
-    const [words] = text.slice(from, from + LONGEST_WORDS).split("\n", 1);
+    const [line] = text.slice(from).split("\n", 1);
+    const words = line.length > LONGEST_WORDS ? `${line.slice(0, LONGEST_WORDS).replace(/\s\S*$/u, "")}…` : line;
     const isHere = (mark) => mark.at === at && mark.from === from;
     const { marks: all = [] } = notesOf(this.#book.id).object;
     if (!all.some(isHere) && all.length >= MOST_MARKS) return this.#show(isHere, t("book.full", { limit: number(MOST_MARKS) }));

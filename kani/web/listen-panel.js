@@ -168,7 +168,7 @@ export class ListenPanel {
     const whole = !busy && (some || recording !== null);
     const stops = state === "recording" || state === "transcribing";
     find("listen-drop").dataset.state = state;
-    find("listen").disabled = state === "finishing" || !(stops || Microphone.possible);
+    find("listen").disabled = !(stops || Microphone.possible);
     find("listen").ariaPressed = state === "recording" ? "true" : null;
     find("listen-text").textContent = find("listen-invitation").textContent = t(ROUND[state] ?? (whole ? "listen.again" : "listen.start"));
     find("listen-results").hidden = !whole;

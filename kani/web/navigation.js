@@ -44,7 +44,7 @@ function closeOthers(element = null) {
 /** Have menus (details with the class "menu") close by another one that opens, by Escape, by a click elsewhere, which does nothing else to a text or slider, and by a button of a list. */
 export function handleMenus() {
   let closed = false;
-  let chosen = false;
+  let chosen = null;
   document.addEventListener("pointerdown", (event) => {
     const target = /** @type {Element} */ (event.target);
     closed = closeOthers(target) && !target.closest(CONTROLS);
@@ -55,14 +55,14 @@ export function handleMenus() {
     if ((closed && event.detail > 0) || (chosen && event.detail > 1)) {
       event.stopImmediatePropagation();
       event.preventDefault();
-    } else chosen = false;
+    } else chosen = /** @type {Element} */ (event.target).closest(".menu .list button");
     closed = false;
+    if (event.defaultPrevented || !chosen) return;
+    // Before it acts: a dialog that it opens gives the focus back to what had it.
+    closeOthers();
+    query("summary", chosen.closest(".menu")).focus({ preventScroll: true });
   }, true);
   document.addEventListener("focusin", ({ target }) => closeOthers(target));
-  document.addEventListener("click", ({ target }) => {
-    chosen = /** @type {Element} */ (target).closest(".menu .list button") !== null;
-    if (chosen) closeOthers();
-  });
   document.addEventListener("toggle", ({ target }) => reveal(/** @type {Element} */ (target)), true);
   // Before what else Escape does.
   document.addEventListener("keydown", (event) => {

@@ -73,7 +73,7 @@ export class TalkPanel {
     }
     take.addEventListener("click", async () => this.#say(t(`code.${await copied(this.#view.lines, dialogueOf(this.#lines.lines))}`)));
     copy.addEventListener("click", async () => (copying.textContent = t(`code.${await copied(command)}`)));
-    stop.addEventListener("click", () => this.#session?.interrupt());
+    stop.addEventListener("click", () => stop.ariaDisabled === "true" || this.stop());
     end.addEventListener("click", () => this.finish());
     fresh.addEventListener("click", () => this.open({ id: "", time: 0, lines: [] }));
     this.#takePresses(this.#button);
@@ -100,9 +100,7 @@ export class TalkPanel {
     return this.#session?.rests === true;
   }
 
-  get told() {
-    return { title: t("tab.talk"), artist: "Kani" };
-  }
+  told = { title: t("tab.talk"), artist: "Kani" };
 
   fade = (share) => (this.#player.volume = share * find("volume").valueAsNumber);
 
@@ -327,7 +325,8 @@ export class TalkPanel {
   #become(state) {
     const shown = this.rests ? "rests" : state;
     find("talk-room").dataset.state = shown === "idle" && this.#session?.microphone ? "hearing" : shown;
-    this.#view.stop.disabled = !["thinking", "speaking"].includes(state);
+    // One that is disabled would lose the focus.
+    this.#view.stop.ariaDisabled = String(!["thinking", "speaking"].includes(state));
     const idle = this.#session?.microphone ? t(this.#holds ? "talk.ready" : "listen.listening") : "";
     this.#say(shown in STATES ? t(STATES[shown]) : idle);
   }

@@ -211,6 +211,56 @@ def test_result_is_saved_on_a_phone(visit: Visit) -> None:
         visitor.page.click("#download")
 
 
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (360, 640), (844, 390)])
+def test_speech_that_rests_is_saved_or_stopped_on_a_phone(visit: Visit, width: int, height: int) -> None:
+    visitor = visit(viewport={"width": width, "height": height}, has_touch=True)
+    page, stop, files = visitor.page, visitor.page.locator("#stop"), visitor.page.locator("#files > summary")
+    visitor.begin(LONG)
+    before = stop.bounding_box()
+    page.click("#pause")
+    expect(files).to_be_in_viewport(ratio=1)
+    assert stop.bounding_box() == before and visitor.is_wide_enough()
+    assert apart(page, "#stop", "#files > summary", "#pause", "#playback > summary")
+
+
+APART = """all => {
+    const boxes = all.map((selector) => document.querySelector(selector).getBoundingClientRect());
+    const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 0.5
+        && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 0.5;
+    return boxes.every((box, n) => boxes.slice(n + 1).every((other) => !meet(box, other)));
+}"""
+
+
+def apart(page: Page, *selectors: str) -> bool:
+    """Return true if no element lies over another one."""
+    return bool(page.evaluate(APART, selectors))
+
+
+def test_dictation_lies_over_nothing_on_a_phone_on_its_side(visit: Visit) -> None:
+    page = visit(viewport={"width": 844, "height": 390}, has_touch=True).page
+    page.fill("#text", LONG)
+    expect(page.locator("#dictate")).to_be_visible()
+    for length in (len(LONG), 5000):
+        page.fill("#text", "a" * length)
+        assert apart(page, "#dictate", "#count", "#clear", "#book", "#text")
+
+
+BROKEN = """words => {
+    const range = new Range();
+    range.selectNodeContents(words);
+    return new Set([...range.getClientRects()].map(({ top }) => top)).size > 1;
+}"""
+
+
+def test_no_word_is_broken_beside_the_buttons_of_a_text(visit: Visit) -> None:
+    visitor = visit(locale="fr-FR", viewport={"width": 320, "height": 568}, has_touch=True)
+    visitor.begin(LONG)
+    visitor.page.click("#stop")
+    expect(visitor.page.locator("#status")).to_have_text("Arrêté")
+    assert not visitor.page.eval_on_selector("#status", BROKEN)
+    assert visitor.is_wide_enough()
+
+
 def test_phone_on_its_side_has_all_in_view(visit: Visit) -> None:
     page = visit(locale="fr-FR", viewport={"width": 640, "height": 360}, has_touch=True).page
 

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.conftest import ServerProcess, StartServer
 from tests.page.conftest import Visit, in_both
@@ -86,6 +86,17 @@ def test_phone_has_the_talk_in_its_column_and_is_told_no_keys(visit: Visit) -> N
     places = "all => all.map((e) => e.getBoundingClientRect().top)"
     stop, end = page.eval_on_selector_all("#talk-stop, #talk-end", places)
     assert stop == end
+
+
+@in_both
+def test_focus_stays_on_the_button_that_ended_a_recording(page: Page) -> None:
+    page.click("#tab-listen")
+    page.press("#listen:enabled", "Enter")
+    page.wait_for_selector("#listen[aria-pressed=true]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#listen-drop:is([data-state=done], [data-state=empty], [data-state=failed])")
+    expect(page.locator("#listen")).to_be_focused()
+    expect(page.locator("#listen")).to_be_enabled()
 
 
 def test_recogniser_that_hears_no_live_speech_and_light_voices_are_named(visit: Visit) -> None:

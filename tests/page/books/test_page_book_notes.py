@@ -1,5 +1,6 @@
 """Places of a book on the page: all that a search finds, bookmarks and notes."""
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
@@ -34,6 +35,8 @@ def test_bookmark_has_a_note_leads_to_its_place_and_is_saved(visitor: Visitor, t
     choose(page, "Bookmark, note")
     page.keyboard.type("A thought\nof two lines.")
     page.keyboard.press("Escape")
+    # The focus is where it can go on.
+    expect(page.locator("#book-menu summary")).to_be_focused()
     # The same place is kept once, and its note stays.
     choose(page, "Bookmark, note")
     page.keyboard.press("Escape")
@@ -67,3 +70,28 @@ def test_bookmark_has_a_note_leads_to_its_place_and_is_saved(visitor: Visitor, t
     expect(page.locator("#book-notes")).to_be_hidden()
     whole = page.text_content("#words") or ""
     assert page.text_content("#words .said") == whole[: whole.index(LONG[31])]
+
+
+RING = """button => {
+    const { top, right } = button.getBoundingClientRect();
+    const { outlineWidth, outlineOffset } = getComputedStyle(button);
+    const box = button.closest("ol").getBoundingClientRect();
+    const ring = parseFloat(outlineWidth) + parseFloat(outlineOffset);
+    return ring > 0 && top - ring >= box.top && right + ring <= box.right;
+}"""
+
+
+def test_quotation_ends_after_a_word_and_rings_are_whole(page: Page, tmp_path: Path) -> None:
+    book = tmp_path / "Notes.md"
+    book.write_text(said := " ".join(["Wednesday"] * 40), "utf-8")
+    give(page, book)
+    choose(page, "Bookmark, note")
+    quotation = page.inner_text("#book-marks q").strip("“”")
+    assert quotation.endswith("Wednesday…") and said.startswith(quotation.removesuffix("…"))
+    page.keyboard.press("Shift+Tab")
+    assert page.eval_on_selector("#book-marks :focus-visible", RING)
+    page.keyboard.press("Escape")
+    page.click("#book-menu summary")
+    page.fill("#book-search", "sday Wednes")
+    found = page.locator("#book-found button").nth(9)
+    expect(found).to_have_text(re.compile(r"^1 · …(Wednesday )+Wednesday Wednesday( Wednesday)+…$"))

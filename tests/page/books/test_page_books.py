@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.books.epubs import NAV, epub
 from tests.page.conftest import Visit, in_both
+from tests.page.test_page_looks import apart
 from tests.page.visitor import Visitor
 
 CHAPTERS = ["1. Uno", "2. Dos", "3. Tres"]
@@ -84,6 +85,21 @@ def test_what_is_no_book_is_explained_in_the_pages_language(visit: Visit, tmp_pa
     give(page, epub(tmp_path / "good.epub"))
     expect(page.locator("#chapter option")).to_have_text(CHAPTERS)
     expect(problem).to_be_empty()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (390, 844), (844, 390)])
+def test_what_is_no_book_is_told_beside_a_chapter_that_is_edited(
+    visit: Visit, tmp_path: Path, width: int, height: int
+) -> None:
+    page = visit(viewport={"width": width, "height": height}, network_may_fail=True).page
+    give(page, long_book(tmp_path))
+    choose(page, "Edit")
+    (tmp_path / "bad.epub").write_bytes(b"nothing")
+    give(page, tmp_path / "bad.epub")
+    problem = page.locator("#problem")
+    expect(problem).to_contain_text("This is no book")
+    expect(problem).to_be_in_viewport(ratio=1)
+    assert apart(page, "#problem", "#text", "#emotions", "#speak") and apart(page, "#problem", "#stage")
 
 
 @in_both

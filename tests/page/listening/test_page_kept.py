@@ -161,6 +161,9 @@ def test_each_file_has_an_outcome_of_its_own(visit: Visit, recording: Path) -> N
             "c.wavDone",
         ]
     )
+    # On a phone on its side the words have room, too.
+    page.set_viewport_size({"width": 844, "height": 390})
+    assert page.eval_on_selector("#transcript", "words => words.clientHeight") > 70
     page.get_by_role("button", name="a.wav").click()
     expect(page.locator("#heard-of")).to_have_text("a.wav")
     # Of one file what is wrong is said with its name, below the transcript of another.

@@ -48,9 +48,16 @@ def test_turns_are_copied_said_again_and_written_anew_and_buttons_stay(
     expect(page.locator("#talk-invitation")).to_be_hidden()
     assert max(page.eval_on_selector(".talk .microphone", HALO)) <= 0
     places = [page.locator(name).bounding_box() for name in ("#talk", "#talk-stop", "#talk-end")]
-    page.click("#talk-stop")
+    page.press("#talk-stop", "Enter")
     expect(page.locator("#talk-stop")).to_be_disabled()
+    expect(page.locator("#talk-stop")).to_be_focused()
     assert places == [page.locator(name).bounding_box() for name in ("#talk", "#talk-stop", "#talk-end")]
+    # A phone on its side has all of it.
+    page.set_viewport_size({"width": 844, "height": 390})
+    page.evaluate("scrollTo(0, 0)")
+    for name in ("#tab-talk", "#talk-lines", "#talk", "#talk-end", "#talk-text", "#talk-more > summary"):
+        expect(page.locator(name)).to_be_in_viewport(ratio=1)
+    page.set_viewport_size({"width": 1280, "height": 720})
     # An answer is said again, over which the conversation rests; and a question is written anew.
     said = page.locator(".answer p").inner_text()
     with page.expect_request("**/v1/audio/speech") as asked:
