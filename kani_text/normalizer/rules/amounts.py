@@ -331,7 +331,11 @@ class Counted:
         adjective = self._table.agreement.capitals and unit.islower()
         # "1 kl. Zwiebel"
         gender = units.gender_of_counted(self._cursor, self._table, 2, plural=False) if adjective else ""
-        return gender or measure.gender or units.gender_of(units.singular(measure.forms), self._table)
+        return (
+            gender
+            or measure.gender
+            or units.gender_of(units.singular(measure.forms, self._table), self._table)
+        )
 
     def _say_mixed(
         self, phrase: units.PhraseBuilder, part: tuple[int, int], measure: units.Measure | None
@@ -377,7 +381,7 @@ class Counted:
 
     def _amount(self, money: Currency) -> str:
         table, numerals = self._table, [one for one in (self._first, self._second) if one is not None]
-        gender = money.gender or units.gender_of(units.singular(money.forms), table)
+        gender = money.gender or units.gender_of(units.singular(money.forms, table), table)
         whole = not any(one.decimals for one in numerals)
         if whole and (len(numerals) > 1 or self._describes(money.forms, currency=True)):
             return f"{self._say_all(gender)} {self._unit(money.forms, numerals[-1].value, currency=True)}"

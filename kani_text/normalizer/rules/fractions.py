@@ -46,7 +46,7 @@ def half(cursor: TokenCursor, table: LanguageTable) -> str:
     """The half of "1/2 taza", "1 h 1/2", "une heure et 1/2", "a las 8 y 1/2"."""
     after = table.fractions.half_after_noun
     if after and _UNIT_AND_HALF.hold(cursor, table):
-        of = units.gender_of(units.singular(table.units[cursor.previous().core].forms), table)
+        of = units.gender_of(units.singular(table.units[cursor.previous().core].forms, table), table)
         return after.get(of) or after["m"]
     following = gender_of_following(cursor, table)
     gender = table.times.gender if cursor.previous(3).core in table.times.after else following
@@ -54,7 +54,7 @@ def half(cursor: TokenCursor, table: LanguageTable) -> str:
     if not following and _AND_HALF.hold(cursor, table):
         noun = re.split("['’]", cursor.previous(2).core)[-1]
         forms = table.units[noun].forms if noun in table.units else {"other": noun}
-        gender = gender or units.gender_of(units.singular(forms), table)
+        gender = gender or units.gender_of(units.singular(forms, table), table)
         if after:
             # Its "and" is said already.
             return (after.get(gender[:1]) or after["m"]).partition(" ")[2]

@@ -285,7 +285,7 @@ def say_counted(numeral: Numeral, forms: Forms, table: LanguageTable, gender: st
     name = table.form(forms, numeral.value)
     if not numeral.decimals and table.form_includes_number(forms, numeral.value):
         return name
-    said = say_numeral(numeral, table, gender or gender_of(singular(forms), table))
+    said = say_numeral(numeral, table, gender or gender_of(singular(forms, table), table))
     return f"{said}{name}" if said.endswith("'") else f"{said} {name}"
 
 

@@ -114,7 +114,7 @@ def _of_match(numeral: Numeral, cursor: TokenCursor, table: LanguageTable) -> st
     if numeral.decimals or not DATED.hold(cursor, table):
         return ""
     minute, words = int(numeral.digits), table.number_words
-    ordinal = words.ordinal(minute, units.gender_of(units.singular(table.units["min"].forms), table))
+    ordinal = words.ordinal(minute, units.gender_of(units.singular(table.units["min"].forms, table), table))
     return table.times.prime.format(number=words.cardinal(minute), ordinal=ordinal)
 
 
