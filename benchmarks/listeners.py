@@ -6,8 +6,9 @@ frames taking no time.
 card: 1,024 voices that begin at once inside one process, on a card that takes an H200's time; the share of it
 that the card waits.
 
-sockets: 256 and 1,024 clients of the server, each with a sentence of about 8 s that it plays in real time,
-through real sockets. The clients are on this machine, too, in one process.
+sockets: 400 clients of one process and 600 of two fronts, through real sockets. They come within 15 s, each with a
+text of about 20 s that it plays in real time; the engine makes noise at once. The clients are on this machine,
+too, in one process.
 
 No model is run: reading prompts, moving slots and copies from a card cost nothing here.
 """
@@ -15,20 +16,23 @@ No model is run: reading prompts, moving slots and copies from a card cost nothi
 from __future__ import annotations
 
 import asyncio
+import random
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 from benchmarks.kani import paper
 from benchmarks.report import measure, median, ms, percentile, table
+from benchmarks.sentences import one_minute_text
 from benchmarks.server.load import Playback, play
+from benchmarks.server.stream_second import TEXT_CHARACTERS, WARM, install_noise
 from benchmarks.server_process import ROOT, Server
 
 STEPS = (512, 1024, 2048)
 CARD = 1024
-CLIENTS = (256, 1024)
+CLIENTS = (400, 1), (600, 2)
+ARRIVE_S = 15.0
 FRAMES = 100
-TEXT = "Los barcos que salen del puerto al alba vuelven por la noche, cargados de peces y de historias."
 
 
 def step() -> None:
@@ -51,29 +55,36 @@ def card() -> None:
 def sockets() -> None:
     """Measure what clients of the server get."""
     rows = []
-    for clients in CLIENTS:
+    for clients, fronts in CLIENTS:
         with tempfile.TemporaryDirectory() as folder:
-            plugin = Path(folder) / "paper-0.dist-info"
-            plugin.mkdir()
-            (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: paper\nVersion: 0\n", "utf-8")
-            (plugin / "entry_points.txt").write_text(
-                "[kani.engines]\npaper = benchmarks.kani.paper:ENGINE\n", "utf-8"
-            )
-            limits = {"KANI_MAX_CONCURRENT": str(clients), "PYTHONPATH": f"{folder}:{ROOT}"}
-            with Server("--engine", paper.NAME, **limits) as server:
-                played = asyncio.run(_play_all(server, clients))
+            install_noise(folder)
+            settings: dict[str, Any] = {
+                "KANI_MAX_CONCURRENT": "1024",
+                "KANI_RECOGNIZER": "none",
+                "NOISE_TIMED": "1",
+            }
+            settings["PYTHONPATH"] = f"{folder}:{ROOT}"
+            with Server("--engine", "noise", "--fronts", str(fronts), **settings) as server:
+                asyncio.run(_play_all(server, WARM, 1.0))
+                played = asyncio.run(_play_all(server, clients, ARRIVE_S))
         first = f"{ms(median(played.first))}, p99 {ms(percentile(played.first, 99))}"
-        late = f"{len(played.lateness)} of {played.pieces}"
-        rows.append([f"{clients:,}", f"{played.seconds / clients:.1f} s", first, late])
-    head = ("clients", "audio each", "first audio, median", "late pieces")
+        late = f"{len(played.lateness)} of {played.pieces:,}"
+        rows.append([str(clients), str(fronts), f"{played.seconds / clients:.0f} s", first, late])
+    head = ("clients", "fronts", "audio each", "first audio, median", "late pieces")
     print(table(head, rows) + "\n", flush=True)
 
 
-async def _play_all(server: Server, clients: int) -> Playback:
-    played = Playback()
+async def _play_all(server: Server, clients: int, arrive_s: float) -> Playback:
+    """Play clients' texts; they come within ``arrive_s`` seconds."""
+    played, chance = Playback(), random.Random(1)
+
+    async def client(number: int) -> None:
+        await asyncio.sleep(chance.uniform(0, arrive_s))
+        await play(server.port, one_minute_text(number)[:TEXT_CHARACTERS], played)
+
     async with asyncio.TaskGroup() as group:
-        for _ in range(clients):
-            group.create_task(play(server.port, TEXT, played))
+        for number in range(clients):
+            group.create_task(client(number))
     return played
 
 

@@ -143,6 +143,15 @@ def _measure(root: Path, folder: str, say: Say, settings: Mapping[str, str]) -> 
         return [1000 * (after - then) / seconds for after, then in zip(_used(server), before, strict=True)]
 
 
+def install_noise(folder: str) -> None:
+    """Make the engine that makes noise a plug-in of servers with the folder in their path."""
+    plugin = Path(folder) / "noise-0.dist-info"
+    plugin.mkdir()
+    (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: noise\nVersion: 0\n", "utf-8")
+    (plugin / "entry_points.txt").write_text("[kani.engines]\nnoise = noise:ENGINE\n", "utf-8")
+    shutil.copy(Path(__file__).with_name("noise.py"), folder)
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server.stream_second", description=__doc__)
@@ -152,11 +161,7 @@ def main() -> None:
     asked = parser.parse_args()
     rows = []
     with report_section("The server's processor time of a stream"), tempfile.TemporaryDirectory() as folder:
-        plugin = Path(folder) / "noise-0.dist-info"
-        plugin.mkdir()
-        (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: noise\nVersion: 0\n", "utf-8")
-        (plugin / "entry_points.txt").write_text("[kani.engines]\nnoise = noise:ENGINE\n", "utf-8")
-        shutil.copy(Path(__file__).with_name("noise.py"), folder)
+        install_noise(folder)
         roots = [*([asked.beside.resolve()] if asked.beside else []), ROOT]
         for name in asked.only:
             for kind, settings in RUNS.items():

@@ -193,7 +193,7 @@ class Counted:
         """Take a unit, a currency or a magnitude ("5 km", "5 €/kg", "3,5 mln €")."""
         cursor, table = self._cursor, self._table
         token = cursor.token(ahead)
-        symbol, per = units.split_per(token.core, table, False) if counts else (token.core, "")
+        symbol, per = units.split_per(token.core, table, money=not counts)
         measure, self._magnitude = self._resolve(symbol, attached=False)
         measure = self._in_context(measure, symbol, ahead) if counts else None
         if measure is None and self._magnitude is None and (symbol or not per):
@@ -245,9 +245,13 @@ class Counted:
         """Take words as "million", "mil millones", and what is counted by them."""
         cursor, numbers, words = self._cursor, self._table.numbers, []
         first = cursor.token(ahead)
-        while cursor.adjacent(ahead).core.lower() in numbers.magnitude_words:
-            words.append(cursor.token(ahead).core)
-            self._end = cursor.token(ahead).core_end
+        while not self._per:
+            word, per = units.split_per(cursor.adjacent(ahead).core, self._table, money=not counts)
+            if word.lower() not in numbers.magnitude_words:
+                break
+            words.append(word)
+            # "R$ 2,5 mil/mês"
+            self._per, self._end = per, cursor.token(ahead).core_end
             ahead += 1
         if not words:
             return False

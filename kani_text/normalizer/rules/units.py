@@ -243,18 +243,20 @@ def _tells_when(cursor: TokenCursor, table: LanguageTable) -> bool:
 def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]:
     """Split "per UNIT" off a symbol: the rest of it, and the spoken form of "per UNIT".
 
-    The rest is "€" of "€/kg", "k" of "k/yr" and "" of "/day", or of "/h" if it is money; any other symbol is
-    left as it is.
+    The rest is "€" of "€/kg", "M€" of "M€/an", "k" of "k/yr" and "" of "/day", or of "/h" if it is money; any
+    other symbol is left as it is.
     """
     of, slash, under = symbol.partition("/")
-    paid = money or of in table.currencies
+    counted, many = resolve_unit(of, table, attached=False) if of and slash else (None, None)
+    paid = money or isinstance(counted, Currency)
     if of:
-        known = of in table.currencies or of in table.numbers.magnitudes
+        numbers = table.numbers
+        known = paid or many is not None or of in numbers.magnitudes or of.lower() in numbers.magnitude_words
     else:
         known = money or under in ("j", "s") or (len(under) > 1 and "/" not in under)
     if not slash or not known or len(symbol) > _LONGEST:
         return symbol, ""
-    said, sign = "", of or "€" * money
+    said, sign = "", of if of in table.currencies else "€" * paid
     # "5 €/pers/day"
     for one in under.split("/"):
         per = said_per(sign, one, table, any_word=paid)
