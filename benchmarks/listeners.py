@@ -6,9 +6,9 @@ frames taking no time.
 card: 1,024 voices that begin at once inside one process, on a card that takes an H200's time; the share of it
 that the card waits.
 
-sockets: 400 clients of one process and 600 of two fronts, through real sockets. They come within 15 s, each with a
-text of about 20 s that it plays in real time; the engine makes noise at once. The clients are on this machine,
-too, in one process.
+sockets: 400 clients of one process and 600 of two fronts, through real sockets. They come within 15 s, each
+with a text of about 20 s that it plays in real time; the engine makes noise at once. The clients are on this
+machine, too, in one process.
 
 No model is run: reading prompts, moving slots and copies from a card cost nothing here.
 """
